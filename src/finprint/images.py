@@ -1,0 +1,84 @@
+"""Reading photographs: every failure becomes a `BadPhoto` with a reason a person understands."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Image.MAX_IMAGE_PIXELS = 400_000_000  # stitched panoramas are real; a bomb of more than 400 MP is not
+
+
+class BadPhoto(Exception):
+    """A photo that cannot be used; the message is the reason, for the table of rejects."""
+
+
+def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, int]]:
+    """Decode a photo, upright by its EXIF orientation.
+
+    Args:
+        path: the photo.
+        shorter_side: pixels that the result's shorter side must at least have, where the photo has
+            them. A JPEG is then decoded at the smallest of the scales 1, 1/2, 1/4, 1/8 that serves
+            (the DCT does the scaling). 0 decodes at full size.
+
+    Returns:
+        The pixels as RGB, `(H, W, 3)` uint8, and the photo's full upright size (width, height).
+
+    Raises:
+        BadPhoto: missing, empty, truncated, or not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            full = image.size
+            if image.getexif().get(0x0112, 1) >= 5:  # EXIF orientations 5 to 8 swap the sides
+                full = full[::-1]
+            if shorter_side:
+                scale = max(1, min(image.size) // shorter_side)
+                image.draft("RGB", (image.width // scale, image.height // scale))
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(upright.convert("RGB")), full
+    except FileNotFoundError:
+        raise BadPhoto("not on disk") from None
+    except UnidentifiedImageError:
+        reason = "empty file" if path.stat().st_size == 0 else "not an image"
+        raise BadPhoto(reason) from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadPhoto(f"cannot be decoded: {error}") from None
+
+
+def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resize `(H, W, 3)` uint8 pixels; area averaging when shrinking, bilinear when growing."""
+    shrinks = width * height < pixels.shape[0] * pixels.shape[1]
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
+    """Encode `(H, W, 3)` RGB uint8 pixels as JPEG; the same pixels give the same bytes."""
+    done, buffer = cv2.imencode(
+        ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    assert done
+    return buffer.tobytes()
+
+
+def decode_jpeg(content: bytes) -> np.ndarray:
+    """Decode JPEG bytes that finprint wrote into `(H, W, 3)` RGB uint8."""
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def difference_hash(pixels: np.ndarray) -> np.ndarray:
+    """A 256-bit difference hash of a photo: is each cell of a 16 x 16 grid brighter than its right neighbour?
+
+    Photos of one burst or re-saved copies differ in few bits; unrelated ones in about 128.
+
+    Args:
+        pixels: `(H, W, 3)` RGB uint8.
+
+    Returns:
+        `(32,)` uint8, the packed bits.
+    """
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (17, 16), interpolation=cv2.INTER_AREA).astype(np.int16)  # (16, 17)
+    return np.packbits(small[:, :-1] > small[:, 1:])

@@ -1,0 +1,51 @@
+"""Batches of views of crops, decoded in threads ahead of the network that eats them."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import torch
+
+AHEAD = 3  # batches in the making
+
+View = Callable[[int], np.ndarray]  # item number -> (side, side, 3) uint8
+
+
+def batches(view: View, order: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
+    """Stack views into batches, a few of them ahead of the consumer.
+
+    Threads, not processes: decoding and resampling release the interpreter lock, and nothing is copied.
+
+    Args:
+        view: makes item i; called in threads, so it must depend on i alone.
+        order: the item numbers of each batch, `(B,)`.
+
+    Yields:
+        (B, 3, side, side) uint8, channels last in memory.
+    """
+    cv2.setNumThreads(0)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        making: deque[list[Future[np.ndarray]]] = deque()
+        for items in order:
+            making.append([pool.submit(view, int(item)) for item in items])
+            if len(making) > AHEAD:
+                yield _stack(making.popleft())
+        while making:
+            yield _stack(making.popleft())
+
+
+def _stack(views: list["Future[np.ndarray]"]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([view.result() for view in views])).permute(0, 3, 1, 2)
+
+
+def in_order(count: int, batch: int) -> list[np.ndarray]:
+    """Item numbers 0 to `count` - 1 in batches."""
+    return np.split(np.arange(count), range(batch, count, batch)) if count else []
+
+
+def to_device(views: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """uint8 views as float32 values 0 to 1 on `device`, channels last in memory."""
+    return views.to(device, non_blocking=True).float().div_(255)

@@ -1,0 +1,192 @@
+"""The typed form of params.yaml: one class a section, unknown keys forbidden.
+
+A loader of YAML 1.2 is used on purpose: `dvc exp run -S lr=1e-5` writes `lr: 1e-05`, which PyYAML
+(YAML 1.1) reads as a string.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from finprint.errors import UserError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml; immutable, no unknown keys, no silent conversion of text to numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Sample(Section):
+    individuals: Annotated[int, Field(ge=6)]
+    photos: Count
+    test_photos: Count
+    boxed_share: Share
+
+    @model_validator(mode="after")
+    def _enough_photos(self) -> "Sample":
+        if self.photos < 2 * self.individuals:
+            raise ValueError("photos must be at least twice individuals")
+        return self
+
+
+class Prepare(Section):
+    source: Literal["sample", "happywhale"]
+    folder: str
+    fold: Annotated[int, Field(ge=0)]
+    folds: Annotated[int, Field(ge=2)]
+    new_share: Annotated[float, Field(ge=0, lt=1)]
+    duplicate_bits: Annotated[int, Field(ge=-1, le=64)]
+    species_typos: dict[str, str]
+    sample: Sample
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> "Prepare":
+        if self.fold >= self.folds:
+            raise ValueError(f"fold is {self.fold}, but with folds: {self.folds} the last one is {self.folds - 1}")
+        return self
+
+
+class Detector(Section):
+    enabled: bool
+    weights: str
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    epochs: Count
+    batch: Count
+    lr: Positive
+    holdout: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Crop(Section):
+    parts: Annotated[list[str], Field(min_length=1)]
+    confidence: Share
+    margin: Annotated[float, Field(ge=0, le=1)]
+    image_size: Annotated[int, Field(ge=16)]
+    quality: Annotated[int, Field(ge=1, le=100)]
+    shard_photos: Count
+
+
+class Margin(Section):
+    centres: Count
+    logit_scale: Positive
+    scale: Annotated[float, Field(ge=0)]
+    power: Annotated[float, Field(le=0)]
+    floor: Annotated[float, Field(ge=0, lt=1.5)]
+
+
+class Augment(Section):
+    rotate: Annotated[float, Field(ge=0, le=180)]
+    shift: Share
+    zoom: Annotated[float, Field(ge=0, lt=1)]
+    shear: Annotated[float, Field(ge=0, lt=60)]
+    flip: Share
+    colour: Annotated[float, Field(ge=0, lt=1)]
+    grey: Share
+    blur: Share
+    erase: Share
+
+
+class Train(Section):
+    backbone: str
+    weights: str
+    fusion: Literal["gem", "dolg"]
+    embedding: Count
+    image_size: Annotated[int, Field(ge=32)]
+    epochs: Count
+    batch: Annotated[int, Field(ge=2)]
+    head_lr: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    amp: bool
+    margin: Margin
+    augment: Augment
+
+
+class Embed(Section):
+    batch: Count
+    mirror: bool
+    amp: bool
+
+
+class Mine(Section):
+    precision: Annotated[float, Field(gt=0, le=1)]
+
+
+class Retrain(Section):
+    start: Literal["round1", "pretrained"]
+    epochs: Count
+    lr_scale: Positive
+
+
+class Search(Section):
+    neighbours: Annotated[int, Field(ge=5)]
+    new_threshold: Literal["fit"] | Annotated[float, Field(ge=-1, le=1)]
+    new_default: Annotated[float, Field(ge=-1, le=1)]
+
+
+class Evaluate(Section):
+    sheets: Annotated[int, Field(ge=0)]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    lr: Positive
+    prepare: Prepare
+    detector: Detector
+    crop: Crop
+    train: Train
+    embed: Embed
+    mine: Mine
+    retrain: Retrain
+    search: Search
+    evaluate: Evaluate
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        UserError: the file is missing or not YAML, or a key is unknown, missing or out of range.
+    """
+    try:
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run from the project's root") from None
+    except YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise UserError("; ".join(_explain(path, problem) for problem in error.errors())) from None
+
+
+def _explain(path: Path, problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(problem["loc"][:-1])
+        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        return f"{path}: unknown key {key}" + (f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})")
+    if problem["type"] == "missing":
+        return f"{path}: {key} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    value = problem["input"]
+    return f"{path}: {key}: {message}" + (f", not {value!r}" if isinstance(value, (str, int, float)) else "")
+
+
+def _known_keys(section: tuple[Any, ...]) -> list[str]:
+    model: Any = Params
+    for part in section:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

@@ -1,0 +1,65 @@
+"""Plots as PNG bytes, for people without a network; the same figures stand as CSV for `dvc plots`."""
+
+import io
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+INK, GRID = "#1d3557", "#d8dee6"
+COLOURS = ("#1d6fb8", "#e07a1f")
+
+
+def epochs_plot(rounds: dict[str, pd.DataFrame]) -> bytes:
+    """Loss and validation MAP@5 by epoch, a line a round.
+
+    Args:
+        rounds: by name, a table (epoch, loss, map5).
+    """
+    figure, (left, right) = _figure(2)
+    for colour, (name, table) in zip(COLOURS, rounds.items(), strict=False):
+        left.plot(table["epoch"], table["loss"], color=colour, marker="o", markersize=3, label=name)
+        if "map5" in table:
+            right.plot(table["epoch"], table["map5"], color=colour, marker="o", markersize=3, label=name)
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    right.set(xlabel="epoch", ylabel="MAP@5 on validation", ylim=(0, 1))
+    left.legend(frameon=False)
+    return _png(figure)
+
+
+def answers_plot(curves: dict[str, np.ndarray], threshold: pd.DataFrame, chosen: float) -> bytes:
+    """Cumulative match curves, and MAP@5 on validation by threshold with the chosen one marked.
+
+    Args:
+        curves: by name, (5,) shares answered rightly by rank 1 to 5.
+        threshold: table (threshold, map5).
+        chosen: cosine.
+    """
+    figure, (left, right) = _figure(2)
+    for colour, (name, shares) in zip(COLOURS, curves.items(), strict=False):
+        left.plot(np.arange(1, 6), shares, color=colour, marker="o", label=name)
+    left.set(xlabel="rank", ylabel="answered rightly by this rank", ylim=(0, 1.02), xticks=range(1, 6))
+    if curves:
+        left.legend(frameon=False, loc="lower right")
+    if len(threshold):
+        right.plot(threshold["threshold"], threshold["map5"], color=COLOURS[0])
+    right.axvline(chosen, color=COLOURS[1], linestyle="--", label=f"chosen: {chosen:.3f}")
+    right.set(xlabel="threshold for new individuals (cosine)", ylabel="MAP@5 on validation", ylim=(0, 1.02), xlim=(-0.2, 1))
+    right.legend(frameon=False, loc="lower left")
+    return _png(figure)
+
+
+def _figure(panels: int) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(4.6 * panels, 3.2), dpi=110, layout="constrained")
+    axes = figure.subplots(1, panels)
+    for axis in axes:
+        axis.grid(color=GRID, linewidth=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(colors=INK, labelsize=8)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,124 @@
+"""One round of training: the photos and names it learns from, the network it starts with, what it reaches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from finprint.checkpoint import Checkpoint
+from finprint.embedding import embed
+from finprint.errors import UserError
+from finprint.margin import SubCentreArcFace, dynamic_margins
+from finprint.metrics import judge
+from finprint.model import Embedder, ModelConfig, load_model
+from finprint.params import Search
+from finprint.search import search
+from finprint.shards import Crops
+from finprint.tables import TRAIN, VALIDATION
+from finprint.training import Network, Recipe, fit
+from finprint.vectors import Vectors, catalogue
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a round learns from: (N,) rows of crops, (N,) class numbers, and the names of the classes."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+    classes: list[str]
+
+
+def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | None) -> Lessons:
+    """The training photos that have an identity and a crop, and after them the pseudo-labelled ones.
+
+    Raises:
+        UserError: there are fewer than two individuals or photos to learn from.
+    """
+    labelled = photos[(photos["split"] == TRAIN) & photos["identity"].notna()][["image", "identity"]]
+    if pseudo_labels is not None:
+        labelled = pd.concat([labelled, pseudo_labels[["image", "identity"]]])
+    labelled = labelled[labelled["image"].isin(crops.index["image"])]
+    classes, labels = np.unique(labelled["identity"].to_numpy(str), return_inverse=True)
+    if len(classes) < 2:
+        raise UserError(
+            f"{len(labelled)} training photos of {len(classes)} individuals are nothing to learn from: "
+            "train.csv must name at least two individuals"
+        )
+    return Lessons(crops.rows(labelled["image"]), labels.astype(np.int64), classes.tolist())
+
+
+def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
+    """A network for these classes: from pretrained weights, or from the model folder of an earlier round.
+
+    Raises:
+        UserError: the earlier round knew other individuals.
+    """
+    train = recipe.train
+    torch.manual_seed(recipe.seed)
+    counts = torch.from_numpy(np.bincount(learn.labels))
+    margins = dynamic_margins(counts, train.margin.scale, train.margin.power, train.margin.floor)
+    config = ModelConfig(train.backbone, train.fusion, train.embedding, train.image_size)
+    embedder = Embedder(config, train.weights if start is None else "none")
+    network = Network(embedder, SubCentreArcFace(train.embedding, margins, train.margin.centres, train.margin.logit_scale))
+    if start is not None:
+        earlier, head, classes = load_model(start)
+        if classes != learn.classes:
+            raise UserError(f"{start} was trained on other individuals: set retrain.start to pretrained")
+        network.embedder.load_state_dict(earlier.state_dict())
+        network.head.load_state_dict(head | {"margins": margins})  # the counts have changed
+    return network
+
+
+def validator(photos: pd.DataFrame, crops: Crops, batch: int) -> Callable[[Embedder], dict[str, float]]:
+    """A function that scores an embedder on validation: exact search, fitted threshold, no mirror images."""
+    params = Search(neighbours=100, new_threshold="fit", new_default=0.5)  # of its own: a search param must not retrain
+    seen = photos[photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()]
+    seen = seen[seen["image"].isin(crops.index["image"])].reset_index(drop=True)
+    rows = crops.rows(seen["image"])
+
+    def validate(embedder: Embedder) -> dict[str, float]:
+        array = embed(embedder, crops.pixels, rows, batch=batch, mirror=False, amp=True, quiet=True)
+        known = catalogue(seen, Vectors(seen["image"], array, ""))
+        if not len(known.validation):
+            return {}
+        found = judge(search(known, params).validation, known.true_names(known.validation, known.train))
+        return {name: found[name] for name in ("map5", "top1", "top5", "auroc_new") if name in found}
+
+    return validate
+
+
+def train_round(
+    photos: pd.DataFrame,
+    crops: Crops,
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    pseudo_labels: pd.DataFrame | None = None,
+    start: Path | None = None,
+) -> tuple[Network, list[str], list[dict[str, float]]]:
+    """Train one round.
+
+    Args:
+        photos: table `PHOTOS`.
+        crops: of these photos.
+        recipe: how to train.
+        checkpoint: where a killed run goes on from.
+        pseudo_labels: table `LABELS` of test photos to learn from as well.
+        start: model folder whose weights to start from; None: the recipe's pretrained ones.
+
+    Returns:
+        The trained network, the names of its classes, and a row for each epoch.
+    """
+    learn = lessons(photos, crops, pseudo_labels)
+    print(f"{len(learn.rows)} photos of {len(learn.classes)} individuals", flush=True)
+    network, history = fit(
+        new_network(learn, recipe, start),
+        lambda item: crops.pixels(learn.rows[item]),
+        learn.labels,
+        recipe,
+        validator(photos, crops, 2 * recipe.train.batch),
+        checkpoint,
+    )
+    return network, learn.classes, history

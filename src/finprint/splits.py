@@ -1,0 +1,107 @@
+"""Who validates: groups of photos that must stay together, dealt into folds, and individuals held out as new."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import faiss
+import numpy as np
+
+
+def near_duplicates(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
+    """Pairs of photos whose difference hashes differ in at most `bits` bits.
+
+    Args:
+        hashes: `(N, 32)` uint8, packed bits (see `images.difference_hash`).
+        bits: -1 finds nothing.
+
+    Returns:
+        Pairs (i, j) of row numbers with i < j.
+    """
+    if bits < 0 or len(hashes) < 2:
+        return []
+    index = faiss.IndexBinaryFlat(hashes.shape[1] * 8)
+    index.add(hashes)
+    limits, _, found = index.range_search(hashes, bits + 1)  # strictly below the radius
+    rows = np.repeat(np.arange(len(hashes)), np.diff(limits.astype(np.int64)))
+    return [(int(i), int(j)) for i, j in zip(rows, found, strict=True) if i < j]
+
+
+def group(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Number the connected components of `count` photos joined by `pairs`, `(count,)` int32."""
+    parent = list(range(count))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for i, j in pairs:
+        low, high = sorted((root(i), root(j)))
+        parent[high] = low
+    _, numbers = np.unique([root(i) for i in range(count)], return_inverse=True)
+    return numbers.astype(np.int32)
+
+
+def validation_photos(
+    groups: np.ndarray, identities: np.ndarray, fold: int, folds: int, new_share: float, seed: int
+) -> np.ndarray:
+    """Choose the labelled photos that validate.
+
+    Two kinds: photos of known individuals, who also have photos in training (each individual's groups
+    are dealt over the folds, so no individual loses all of them), and all photos of some individuals
+    held out whole, who stand for the new animals that a survey meets. A group is never split. With
+    another `fold`, other known photos and other new individuals validate.
+
+    Args:
+        groups: `(N,)` int, near-duplicates and encounters.
+        identities: `(N,)` str.
+        fold: 0 to `folds` - 1.
+        new_share: wanted share of the validation photos whose individual is held out; reached as nearly
+            as whole individuals allow.
+        seed: of the dealing.
+
+    Returns:
+        `(N,)` bool.
+    """
+    shows: dict[int, set[str]] = defaultdict(set)  # group -> individuals in it
+    of: dict[str, list[int]] = defaultdict(list)  # individual -> groups, one entry a photo
+    for g, identity in zip(groups.tolist(), identities.tolist(), strict=True):
+        shows[g].add(identity)
+        of[identity].append(g)
+
+    rng = np.random.default_rng([seed, 1])
+    dealt = _deal(shows, {identity: set(mine) for identity, mine in of.items()}, folds, rng)
+    known = {g for g in shows if dealt[g] == fold and all(_stays(of[i], dealt, fold) for i in shows[g])}
+
+    names = sorted(of)
+    order = np.roll(rng.permutation(len(names)), -fold * len(names) // folds)
+    photos_known = sum(g in known for g in groups.tolist())
+    quota = round(photos_known * new_share / (1 - new_share))
+    new: set[int] = set()
+    for k in order:
+        mine = of[names[k]]
+        if len(mine) <= quota and not known.intersection(mine):
+            new.update(mine)
+            quota -= len(mine)
+    return np.isin(groups, sorted(known | new))
+
+
+def _deal(shows: dict[int, set[str]], of: dict[str, set[int]], folds: int, rng: np.random.Generator) -> dict[int, int]:
+    """Give every group a fold: the one in which its individuals have fewest groups, then the least full."""
+    load = np.zeros(folds, int)
+    mine = {identity: np.zeros(folds, int) for identity in of}
+    dealt = {}
+    for g in rng.permutation(sorted(shows)).tolist():
+        crowded = sum((mine[identity] for identity in shows[g]), np.zeros(folds, int))
+        choice = int(np.lexsort((rng.permutation(folds), load, crowded))[0])
+        dealt[g] = choice
+        load[choice] += 1
+        for identity in shows[g]:
+            mine[identity][choice] += 1
+    return dealt
+
+
+def _stays(groups: list[int], dealt: dict[int, int], fold: int) -> bool:
+    """Does an individual keep a group outside `fold`?"""
+    return any(dealt[g] != fold for g in groups)

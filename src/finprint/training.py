@@ -1,0 +1,159 @@
+"""The training loop: a plain one, that a reader can follow from top to bottom."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from timm.utils.model_ema import ModelEmaV3
+from torch import nn
+from tqdm import tqdm
+
+from finprint.augment import random_view
+from finprint.checkpoint import Checkpoint
+from finprint.embedding import best_device
+from finprint.loading import batches, to_device
+from finprint.margin import SubCentreArcFace
+from finprint.model import Embedder
+from finprint.params import Train
+
+Pixels = Callable[[int], np.ndarray]  # number of a training photo -> crop (H, W, 3) uint8
+Validate = Callable[[Embedder], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one round trains: the params `train`, and what differs between the rounds."""
+
+    train: Train
+    epochs: int
+    lr: float
+    seed: int
+
+
+class Network(nn.Module):
+    """Embedder and margin head as one module: photos and labels to the loss."""
+
+    def __init__(self, embedder: Embedder, head: SubCentreArcFace) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.head = head
+
+    def forward(self, photos: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self.head(self.embedder(photos), labels)
+
+
+def fit(
+    network: Network, pixels: Pixels, labels: np.ndarray, recipe: Recipe, validate: Validate, checkpoint: Checkpoint
+) -> tuple[Network, list[dict[str, float]]]:
+    """Train a network, or go on where a killed run left off, with the same result.
+
+    Every random choice of a view is drawn from (seed, epoch, photo), so neither threads nor a
+    resumption change it; the weights come out equal to the last bit on one machine's CPU.
+
+    Args:
+        network: to train, in place.
+        pixels: the training photos.
+        labels: (N,) int64 class of each.
+        recipe: how.
+        validate: scores an embedder; called after each epoch with the averaged weights.
+        checkpoint: where the state is kept after each epoch.
+
+    Returns:
+        The network with averaged weights (EMA), and a row for each epoch: epoch, loss, lr, and what
+        `validate` said.
+    """
+    device = best_device()
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    torch.manual_seed(recipe.seed)
+    network.to(device, memory_format=torch.channels_last)
+    amp = recipe.train.amp and device.type == "cuda"  # on CPUs bfloat16 trains depthwise layers slower
+    average = ModelEmaV3(network, decay=recipe.train.ema, use_warmup=True)  # decay 0 copies the weights
+    optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
+    history: list[dict[str, float]] = []
+
+    if state := checkpoint.load():
+        network.load_state_dict(state["network"])
+        average.module.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"])
+        history = state["history"]
+        print(f"resuming after epoch {len(history)} of {recipe.epochs}", flush=True)
+
+    batch = min(recipe.train.batch, len(labels))
+    steps = len(labels) // batch  # of an epoch; the photos left over wait for the next one's order
+    for epoch in range(len(history), recipe.epochs):
+        network.train()
+        losses = []
+        started = time.monotonic()
+        stream = epoch_batches(pixels, labels, recipe, epoch, batch)
+        with tqdm(total=steps, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="batch", disable=None) as progress:
+            for step, (views, targets) in enumerate(stream, start=epoch * steps):
+                share = warmup_cosine(step, recipe.epochs * steps, recipe.train.warmup)
+                for group in optimiser.param_groups:
+                    group["lr"] = group["peak"] * share
+                with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+                    loss = network(to_device(views, device), targets.to(device))
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+                average.update(network, step)
+                losses.append(loss.detach())
+                progress.set_postfix(loss=f"{losses[-1]:.3f}", lr=f"{recipe.lr * share:.1e}", refresh=False)
+                progress.update()
+        speed = steps * batch / (time.monotonic() - started)
+        row = {"epoch": epoch + 1, "loss": float(torch.stack(losses).mean()), "lr": recipe.lr * share}
+        if not math.isfinite(row["loss"]):
+            raise FloatingPointError(f"the loss is {row['loss']} in epoch {epoch + 1}: lower lr (now {recipe.lr})")
+        row |= validate(average.module.embedder)
+        history.append(row)
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in ("epoch", "lr"))
+        print(f"epoch {epoch + 1}/{recipe.epochs}: {scores}, {speed:.0f} photos/s", flush=True)
+        checkpoint.save(
+            {
+                "network": network.state_dict(),
+                "average": average.module.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "random": torch.get_rng_state(),
+                "history": history,
+            }
+        )
+    return average.module, history
+
+
+def epoch_batches(
+    pixels: Pixels, labels: np.ndarray, recipe: Recipe, epoch: int, batch: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Full batches of an epoch: views (B, 3, side, side) uint8 and labels (B,)."""
+    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(labels))
+    order = order[: len(order) // batch * batch].reshape(-1, batch)
+
+    def view(item: int) -> np.ndarray:
+        rng = np.random.default_rng([recipe.seed, epoch, item])
+        return random_view(pixels(item), recipe.train.image_size, recipe.train.augment, rng)
+
+    return zip(batches(view, order), (torch.from_numpy(labels[items]) for items in order), strict=True)
+
+
+def warmup_cosine(step: int, steps: int, warmup: float, last: float = 0.01) -> float:
+    """The learning rate at a step, as a share of its peak: a linear climb, then a cosine down to `last`."""
+    climb = round(steps * warmup)
+    if step < climb:
+        return (step + 1) / climb
+    done = (step - climb) / max(1, steps - climb - 1)
+    return last + (1 - last) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+def parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, object]]:
+    """Optimiser groups: the backbone at lr, the rest at `head_lr` times it; no decay of biases and norms."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        ratio = 1.0 if name.startswith("embedder.backbone.") else recipe.train.head_lr
+        groups.setdefault((ratio, parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": members, "peak": recipe.lr * ratio, "lr": recipe.lr * ratio}
+        | ({} if decays else {"weight_decay": 0.0})
+        for (ratio, decays), members in groups.items()
+    ]
