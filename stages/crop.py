@@ -1,10 +1,8 @@
 """crop: cut the animal out of every photo, into tar shards with an index."""
 
-from pathlib import Path
-
+from finprint.cli import Place, run
 from finprint.cropping import crop_photos
 from finprint.detector import TrainedDetector
-from finprint.cli import Place, run
 from finprint.files import write_metrics
 from finprint.params import load_params
 from finprint.tables import PHOTOS, read_table

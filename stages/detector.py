@@ -1,10 +1,8 @@
 """detector: train YOLOv5 on the photos that have boxes, and measure it on photos held out."""
 
-from pathlib import Path
-
 from finprint.checkpoint import Checkpoint
-from finprint.detector import save_no_detector, train_detector
 from finprint.cli import Place, run
+from finprint.detector import save_no_detector, train_detector
 from finprint.files import write_metrics
 from finprint.params import load_params
 from finprint.tables import BOXES, PHOTOS, read_table

@@ -1,11 +1,9 @@
 """embed and reembed: a unit vector for every crop."""
 
-from pathlib import Path
-
 import numpy as np
 
-from finprint.embedding import embed
 from finprint.cli import Place, run
+from finprint.embedding import embed
 from finprint.files import sha256_path, write_metrics
 from finprint.model import load_model
 from finprint.params import load_params

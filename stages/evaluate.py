@@ -1,7 +1,5 @@
 """evaluate: metrics, plots and the report; the only stage that reads the truth of the test photos."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from finprint.cli import Place, run
@@ -16,9 +14,21 @@ from finprint.vectors import catalogue, read_vectors
 
 
 def main(
-    photos: Place, truth: Place, crops: Place, round1: Place, round2: Place, answers: Place, curve: Place, search: Place,
-    epochs1: Place, epochs2: Place, metrics: Place, cmc: Place, figures: Place, report: Place,
-) -> None:  # fmt: skip
+    photos: Place,
+    truth: Place,
+    crops: Place,
+    round1: Place,
+    round2: Place,
+    answers: Place,
+    curve: Place,
+    search: Place,
+    epochs1: Place,
+    epochs2: Place,
+    metrics: Place,
+    cmc: Place,
+    figures: Place,
+    report: Place,
+) -> None:
     params = load_params()
     table, told = read_table(photos, PHOTOS), read_table(truth, TRUTH)
     known = catalogue(table, read_vectors(round2))

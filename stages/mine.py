@@ -1,7 +1,5 @@
 """mine: name test photos that the first round is sure of, as pseudo-labels for the second."""
 
-from pathlib import Path
-
 from finprint.cli import Place, run
 from finprint.files import write_metrics
 from finprint.mining import mine

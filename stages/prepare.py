@@ -13,7 +13,9 @@ from finprint.sources import read_happywhale
 from finprint.tables import BOXES, PHOTOS, REJECTS, TRUTH, write_table
 
 
-def main(sample: Place, photos: Place, boxes: Place, truth: Place, queries: Place, rejects: Place, metrics: Place) -> None:
+def main(
+    sample: Place, photos: Place, boxes: Place, truth: Place, queries: Place, rejects: Place, metrics: Place
+) -> None:
     params = load_params()
     mine = params.prepare
     with atomic(sample) as part:

@@ -1,7 +1,5 @@
 """search: five names for every query, with `new_individual` placed by a threshold from validation."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from finprint.cli import Place, run

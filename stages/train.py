@@ -1,7 +1,5 @@
 """train and retrain: learn to tell individuals apart; with pseudo-labels it is the second round."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from finprint.checkpoint import Checkpoint
@@ -14,8 +12,15 @@ from finprint.shards import Crops
 from finprint.tables import LABELS, PHOTOS, read_table
 from finprint.training import Recipe
 
+
 def main(
-    photos: Place, crops: Place, model: Place, metrics: Place, epochs: Place, labels: Place | None = None, start: Place | None = None
+    photos: Place,
+    crops: Place,
+    model: Place,
+    metrics: Place,
+    epochs: Place,
+    labels: Place | None = None,
+    start: Place | None = None,
 ) -> None:
     params = load_params()
     recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)

@@ -88,9 +88,7 @@ def test_tables_have_the_happywhale_columns(pod: Path) -> None:
 
 
 def test_test_tables_agree(pod: Path) -> None:
-    test, truth, sample = (
-        _read(pod, name) for name in ("test.csv", "test_truth.csv", "sample_submission.csv")
-    )
+    test, truth, sample = (_read(pod, name) for name in ("test.csv", "test_truth.csv", "sample_submission.csv"))
     assert list(test["image"]) == list(truth["image"]) == list(sample["image"])
     assert list(test["species"]) == list(truth["species"])
     known = set(_read(pod, "train.csv")["individual_id"]) | {"new_individual"}
@@ -184,9 +182,7 @@ def test_counts_and_long_tail(survey: Survey) -> None:
 
 def test_animals_are_met_several_times_from_both_sides(survey: Survey) -> None:
     shots = [shot for shot in survey.shots if not shot.test]
-    often = [
-        animal for animal in range(survey.catalogued) if sum(s.individual == animal for s in shots) >= 12
-    ]
+    often = [animal for animal in range(survey.catalogued) if sum(s.individual == animal for s in shots) >= 12]
     assert often
     for animal in often:
         mine = [shot for shot in shots if shot.individual == animal]
@@ -200,9 +196,7 @@ def test_strangers_differ_by_species(survey: Survey) -> None:
     assert 0.13 <= np.mean([shot.individual >= survey.catalogued for shot in test]) <= 0.22
     share = {}
     for place, species in enumerate(SPECIES):
-        mine = [
-            shot.individual >= survey.catalogued for shot in test if survey.species[shot.individual] == place
-        ]
+        mine = [shot.individual >= survey.catalogued for shot in test if survey.species[shot.individual] == place]
         share[species.name] = np.mean(mine)
     assert 0.0 < share["killer_whale"] < 0.10
     assert 0.30 < share["blue_whale"] < 0.50
@@ -262,9 +256,7 @@ def test_flanks_share_nicks_but_not_all_colours() -> None:
 
 def test_individuals_differ() -> None:
     fins = [paint_flank(make_individual(3, number, SPECIES[0]), LEFT).fin for number in range(4)]
-    overlap = [
-        np.minimum(a, b).sum() / np.maximum(a, b).sum() for place, a in enumerate(fins) for b in fins[:place]
-    ]
+    overlap = [np.minimum(a, b).sum() / np.maximum(a, b).sum() for place, a in enumerate(fins) for b in fins[:place]]
     assert max(overlap) < 0.95
 
 

@@ -1,10 +1,12 @@
 """timm backbones as two feature maps, with pretrained weights from a package, a file or timm's hub."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -57,24 +59,37 @@ def create_backbone(name: str, weights: str, image_size: int) -> nn.Module:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": packaged_weights()}}
     elif weights == "hub":
         options |= {"pretrained": True}
-    elif weights != "none":
-        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _read_weights(Path(weights))}}
     if name not in timm.list_models() and name.split(".")[0] not in timm.list_models():
         near = timm.list_models(f"*{name}*")[:3]
         raise UserError(f"train.backbone: timm has no {name}" + (f" (but {', '.join(near)})" if near else ""))
+    if weights not in ("package", "hub", "none"):
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _read_weights(Path(weights), name)}}
     try:
         try:
             return timm.create_model(name, img_size=image_size, **options)
         except TypeError:  # a convolutional network takes any size
             return timm.create_model(name, **options)
     except (RuntimeError, OSError) as error:
-        raise UserError(f"train.weights: {weights} for {name}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"train.weights: {weights} for {name}: {' '.join(str(error).split()[:30])}") from None
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path, name: str) -> dict[str, torch.Tensor]:
+    """timm skips tensors whose names it does not know, so a file of another model would go unnoticed."""
     if not path.is_file():
         raise UserError(f"train.weights: {path} is neither package, hub, none nor a file")
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return state.get("state_dict", state)
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
+        raise UserError(f"train.weights: {path} holds no state dict: {str(error).split('. ')[0]}") from None
+    wanted = [tensor for tensor, _ in timm.create_model(name, num_classes=0).named_parameters()]
+    missing = [tensor for tensor in wanted if tensor not in state]
+    if 2 * len(missing) > len(wanted):
+        raise UserError(
+            f"train.weights: {path} does not fit {name}: {len(missing)} of its {len(wanted)} tensors are missing, "
+            f"{missing[0]} for one"
+        )
+    return state

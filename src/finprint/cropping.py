@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> tupl
 
 
 def _crops(
-    paths: list[Path], detector: TrainedDetector | None, params: Crop, progress: "tqdm[object]"
+    paths: list[Path], detector: TrainedDetector | None, params: Crop, progress: Any
 ) -> Iterator[tuple[Found | BadPhoto, bytes]]:
     """For each photo, in order: what was cropped (in pixels of the full photo), and the crop's JPEG."""
     wanted = max(2 * params.image_size, detector.image_size) if detector else params.image_size
@@ -101,8 +102,8 @@ def _crops(
             read = list(pool.map(lambda path: _read(path, wanted), paths[start : start + DETECTION_BATCH]))
             good = [photo for photo in read if isinstance(photo, Photo)]
             found = iter(_find(good, detector, params.confidence))
-            work = [photo if isinstance(photo, BadPhoto) else (photo, next(found)) for photo in read]
-            yield from pool.map(lambda one: (one, b"") if isinstance(one, BadPhoto) else _cut(*one, params), work)
+            boxes = [[] if isinstance(photo, BadPhoto) else next(found) for photo in read]
+            yield from pool.map(lambda photo, mine: _cut(photo, mine, params), read, boxes)
             progress.update(len(read))
 
 
@@ -125,7 +126,9 @@ def _find(photos: list[Photo], detector: TrainedDetector | None, confidence: flo
     ]
 
 
-def _cut(photo: Photo, found: list[Found], params: Crop) -> tuple[Found | BadPhoto, bytes]:
+def _cut(photo: Photo | BadPhoto, found: list[Found], params: Crop) -> tuple[Found | BadPhoto, bytes]:
+    if isinstance(photo, BadPhoto):
+        return photo, b""
     height, width = photo.pixels.shape[:2]
     chosen = choose(found, params, width, height)
     left, top, right, bottom = with_margin(chosen.box, params.margin if chosen.part != WHOLE else 0, width, height)
@@ -135,9 +138,8 @@ def _cut(photo: Photo, found: list[Found], params: Crop) -> tuple[Found | BadPho
         if isinstance(finer, BadPhoto):
             return finer, b""
         if finer.scale > photo.scale:
-            ratio = finer.pixels.shape[1] / width
-            moved = [Found(one.part, one.box * ratio, one.confidence) for one in found]
-            return _cut(finer, moved, params)
+            ratio = finer.scale / photo.scale
+            return _cut(finer, [Found(one.part, one.box * ratio, one.confidence) for one in found], params)
     pixels = photo.pixels[top:bottom, left:right]
     scale = min(1.0, params.image_size / short)
     stored = resize(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))

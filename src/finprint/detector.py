@@ -30,7 +30,9 @@ class Found:
     confidence: float
 
 
-def train_detector(photos: pd.DataFrame, boxes: pd.DataFrame, params: Detector, seed: int, scratch: Path, folder: Path) -> dict[str, Any]:
+def train_detector(
+    photos: pd.DataFrame, boxes: pd.DataFrame, params: Detector, seed: int, scratch: Path, folder: Path
+) -> dict[str, Any]:
     """Train YOLOv5 on the boxed photos and measure it on the share of them held out.
 
     Args:
@@ -201,14 +203,16 @@ def _hold_out(boxed: pd.DataFrame, share: float, seed: int) -> np.ndarray:
     return boxed["group"].isin(chosen).to_numpy()
 
 
-def _write_photos(root: Path, split: str, photos: pd.DataFrame, boxes: pd.DataFrame, parts: list[str], image_size: int) -> None:
+def _write_photos(
+    root: Path, split: str, photos: pd.DataFrame, boxes: pd.DataFrame, parts: list[str], image_size: int
+) -> None:
     """Photos and labels as ultralytics wants them, at the size it trains on: decoded once, not every epoch."""
     for kind in ("images", "labels"):
         remove(root / kind / split)
         (root / kind / split).mkdir(parents=True)
     by_photo = boxes.groupby("image")
     for number, photo in enumerate(photos.itertuples()):
-        pixels, _ = decode(Path(photo.path), shorter_side=image_size)
+        pixels, _ = decode(Path(str(photo.path)), shorter_side=image_size)
         (root / "images" / split / f"{number:06}.jpg").write_bytes(encode_jpeg(shrink(pixels, image_size), 95))
         mine = by_photo.get_group(photo.image)
         corners = mine[BOX].to_numpy() / [photo.width, photo.height, photo.width, photo.height]

@@ -44,7 +44,7 @@ def embed(
         (N, D) float32 unit vectors, in the order of `rows`.
     """
     device = best_device()
-    embedder = embedder.to(device, memory_format=torch.channels_last).eval()
+    embedder = embedder.to(device).to(memory_format=torch.channels_last).eval()
     side = embedder.config.image_size
     vectors = []
     stream = batches(lambda item: plain_view(pixels(int(rows[item])), side), in_order(len(rows), batch))

@@ -53,4 +53,6 @@ def judge_round(known: Catalogue, truth: pd.DataFrame, params: Search) -> dict[s
 
 def both(validation: Judged, test: Judged) -> dict[str, dict[str, float]]:
     """{"validation": metrics, "test": metrics}, without those that no truth is known for."""
-    return {name: judged.metrics() for name, judged in (("validation", validation), ("test", test)) if len(judged.truth)}
+    return {
+        name: judged.metrics() for name, judged in (("validation", validation), ("test", test)) if len(judged.truth)
+    }

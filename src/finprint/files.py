@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,8 +24,9 @@ def atomic(path: Path) -> Iterator[Path]:
     remove(part)
     try:
         yield part
-        remove(path) if path.is_dir() else None
-        os.replace(part, path)
+        if path.is_dir():  # a folder cannot be replaced in one step
+            remove(path)
+        part.replace(path)
     finally:
         remove(part)
 

@@ -35,7 +35,7 @@ class GeMConcat(nn.Module):
 
 
 class MultiAtrous(nn.Module):
-    """Atrous 3 x 3 convolutions at several rates, a 1 x 1 one and image pooling, fused: (N, C, H, W) to (N, D, H, W)."""
+    """Atrous 3 x 3 convolutions at several rates, a 1 x 1 one and image pooling: (N, C, H, W) to (N, D, H, W)."""
 
     def __init__(self, channels: int, width: int, rates: tuple[int, ...] = (6, 12, 18)) -> None:
         super().__init__()

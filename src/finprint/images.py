@@ -55,9 +55,7 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
     """Encode `(H, W, 3)` RGB uint8 pixels as JPEG; the same pixels give the same bytes."""
-    done, buffer = cv2.imencode(
-        ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
+    done, buffer = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
     return buffer.tobytes()
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -33,6 +34,7 @@ class Embedder(nn.Module):
     re-identification, 2019). The input is normalised here, with the backbone's own mean and deviation.
     """
 
+    backbone: Any  # timm adds feature_info and pretrained_cfg to its modules
     mean: torch.Tensor
     std: torch.Tensor
 
@@ -41,7 +43,7 @@ class Embedder(nn.Module):
         self.config = config
         self.backbone = create_backbone(config.backbone, weights, config.image_size)
         channels = self.backbone.feature_info.channels()
-        self.fusion = FUSIONS[config.fusion](tuple(channels))
+        self.fusion: Any = FUSIONS[config.fusion](tuple(channels))
         self.neck = nn.Sequential(
             nn.BatchNorm1d(self.fusion.features),
             nn.Linear(self.fusion.features, config.embedding, bias=False),

@@ -65,9 +65,10 @@ def fit_threshold(ranking: Ranking, truth: np.ndarray, new: np.ndarray) -> Thres
         return Threshold(0.0, np.array([[0.0, start / len(truth)]]))
     jumps = np.add.reduceat(steps[real][order], first)
     worth = (start + np.concatenate([[0.0], np.cumsum(jumps)])) / len(truth)  # (L + 1,)
-    edges = np.concatenate([[-1.0], levels, [1.0]])
-    stretches = np.diff(edges) * np.isclose(worth, worth.max(), rtol=0, atol=1e-12)
-    chosen = int(stretches.argmax())
+    # Past the cosines' range where a score reaches it, so that every stretch has a middle.
+    edges = np.concatenate([[min(-1.0, levels[0] - 1e-6)], levels, [max(1.0, levels[-1] + 1e-6)]])
+    best = np.isclose(worth, worth.max(), rtol=0, atol=1e-12)
+    chosen = int(np.where(best, np.diff(edges), 0.0).argmax())
     value = float((edges[chosen] + edges[chosen + 1]) / 2)
     return Threshold(value, np.column_stack([(edges[:-1] + edges[1:]) / 2, worth]))
 
@@ -83,7 +84,7 @@ def with_new(ranking: Ranking, threshold: float, new_code: int) -> tuple[np.ndar
         (Q, 5) codes, scores and gallery rows; where fewer than four individuals are known, the last
         places hold NOBODY. The score of `new_individual` is the threshold, its photo NOBODY.
     """
-    scores = ranking.scores[:, :ANSWERS]
+    scores = ranking.scores[:, :ANSWERS].astype(float)  # a threshold between float32 neighbours is neither
     ahead = (scores >= threshold).sum(axis=1)[:, None]  # (Q, 1), the place of new_individual
     places = np.arange(ANSWERS)[None]  # (1, 5)
     source = np.where(places <= ahead, places, places - 1)

@@ -176,7 +176,9 @@ def _explain(path: Path, problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = _known_keys(problem["loc"][:-1])
         close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        return f"{path}: unknown key {key}" + (f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})")
+        return f"{path}: unknown key {key}" + (
+            f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})"
+        )
     if problem["type"] == "missing":
         return f"{path}: {key} is missing"
     message = problem["msg"].removeprefix("Value error, ")

@@ -44,7 +44,9 @@ def answers_plot(curves: dict[str, np.ndarray], threshold: pd.DataFrame, chosen:
     if len(threshold):
         right.plot(threshold["threshold"], threshold["map5"], color=COLOURS[0])
     right.axvline(chosen, color=COLOURS[1], linestyle="--", label=f"chosen: {chosen:.3f}")
-    right.set(xlabel="threshold for new individuals (cosine)", ylabel="MAP@5 on validation", ylim=(0, 1.02), xlim=(-0.2, 1))
+    right.set(
+        xlabel="threshold for new individuals (cosine)", ylabel="MAP@5 on validation", ylim=(0, 1.02), xlim=(-0.2, 1)
+    )
     right.legend(frameon=False, loc="lower left")
     return _png(figure)
 

@@ -41,9 +41,7 @@ class Reading:
     bits: bytes = b""
 
 
-def survey(
-    source: Source, *, fold: int, folds: int, new_share: float, duplicate_bits: int, seed: int
-) -> Survey:
+def survey(source: Source, *, fold: int, folds: int, new_share: float, duplicate_bits: int, seed: int) -> Survey:
     """Check a source against its files, group what belongs together, and split it.
 
     Raises:
@@ -72,7 +70,9 @@ def survey(
         photos[field] = [getattr(reading, field) for reading in kept]
 
     hashes = np.frombuffer(b"".join(reading.bits for reading in kept), np.uint8).reshape(len(kept), -1)
-    pairs = itertools.chain(near_duplicates(hashes, duplicate_bits), *(_chains(photos[c]) for c in ("sha256", "encounter")))
+    pairs = itertools.chain(
+        near_duplicates(hashes, duplicate_bits), *(_chains(photos[c]) for c in ("sha256", "encounter"))
+    )
     photos["group"] = group(len(photos), pairs)
 
     named = photos["identity"].notna().to_numpy()

@@ -35,7 +35,8 @@ def rank(
     """Rank the gallery's individuals for each query by their best photo's cosine.
 
     The result is exact whatever `neighbours` is: where so many photos show fewer than `places`
-    individuals, more are looked up. Equal scores are ordered by the individual's code.
+    individuals, or a tie reaches beyond them, more are looked up. Equal scores are ordered by the
+    individual's code, an individual's by the gallery row.
 
     Args:
         queries: (Q, D) float32 unit vectors.
@@ -48,7 +49,9 @@ def rank(
     index.add(np.ascontiguousarray(gallery, dtype=np.float32))
     count = len(queries)
     ranking = Ranking(
-        np.full((count, places), NOBODY), np.full((count, places), -np.inf, np.float32), np.full((count, places), NOBODY)
+        np.full((count, places), NOBODY),
+        np.full((count, places), -np.inf, np.float32),
+        np.full((count, places), NOBODY),
     )
     if not len(gallery):
         return ranking
@@ -57,9 +60,14 @@ def rank(
     while len(todo):
         neighbours = min(neighbours, len(gallery))
         scores, photos = index.search(np.ascontiguousarray(queries[todo], dtype=np.float32), neighbours)
-        for field, values in zip(("identities", "scores", "photos"), _distinct(scores, photos, codes, places), strict=True):
+        for field, values in zip(
+            ("identities", "scores", "photos"), _distinct(scores, photos, codes, places), strict=True
+        ):
             getattr(ranking, field)[todo] = values
-        todo = todo[ranking.identities[todo, wanted - 1] == NOBODY]
+        if neighbours == len(gallery):
+            break
+        # A place that is empty (-inf), or ties with the last neighbour, may belong to a photo not looked up.
+        todo = todo[ranking.scores[todo, wanted - 1] <= scores[:, -1]]
         neighbours *= 4
     return ranking
 

@@ -27,7 +27,14 @@ class Figures:
 
 
 def write_report(
-    path: Path, figures: Figures, test: Judged, validation: Judged, photos: pd.DataFrame, crops: Crops, sheets: int, seed: int
+    path: Path,
+    figures: Figures,
+    test: Judged,
+    validation: Judged,
+    photos: pd.DataFrame,
+    crops: Crops,
+    sheets: int,
+    seed: int,
 ) -> None:
     """Write the report.
 
@@ -83,7 +90,7 @@ class _Album:
 def _sheets(judged: Judged, species: pd.Series, album: _Album, count: int, seed: int) -> list[dict[str, Any]]:
     """The wrongly answered queries first, up to half of the sheets; then others, both in random order."""
     rng = np.random.default_rng(seed)
-    groups = dict(list(judged.answers.sort_values(["query", "rank"]).groupby("query")))
+    groups = {str(query): rows for query, rows in judged.answers.sort_values(["query", "rank"]).groupby("query")}
     queries = rng.permutation(sorted(groups)).tolist()
     truth = judged.truth.to_dict()
 
@@ -104,7 +111,7 @@ def _sheet(query: str, answers: pd.DataFrame, truth: str | None, species: pd.Ser
                 "identity": "new" if new else answer.identity,
                 "score": answer.score,
                 "match": "" if new else answer.match,
-                "picture": "" if new else album[answer.match],
+                "picture": "" if new else album[str(answer.match)],
                 "verdict": "right" if answer.identity == truth else "query",
             }
         )

@@ -62,7 +62,9 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
     margins = dynamic_margins(counts, train.margin.scale, train.margin.power, train.margin.floor)
     config = ModelConfig(train.backbone, train.fusion, train.embedding, train.image_size)
     embedder = Embedder(config, train.weights if start is None else "none")
-    network = Network(embedder, SubCentreArcFace(train.embedding, margins, train.margin.centres, train.margin.logit_scale))
+    network = Network(
+        embedder, SubCentreArcFace(train.embedding, margins, train.margin.centres, train.margin.logit_scale)
+    )
     if start is not None:
         earlier, head, classes = load_model(start)
         if classes != learn.classes:

@@ -57,7 +57,9 @@ def search(known: Catalogue, params: Search) -> Answers:
     )
 
 
-def _table(known: Catalogue, ranking: Ranking, threshold: float, queries: np.ndarray, gallery: np.ndarray) -> pd.DataFrame:
+def _table(
+    known: Catalogue, ranking: Ranking, threshold: float, queries: np.ndarray, gallery: np.ndarray
+) -> pd.DataFrame:
     """A ranking with `new_individual` put in, as rows of the table `ANSWERS`."""
     new = len(known.names)
     codes, scores, photos = with_new(ranking, threshold, new)
@@ -73,7 +75,7 @@ def _table(known: Catalogue, ranking: Ranking, threshold: float, queries: np.nda
         }
     )
     rows = rows[rows["code"] != NOBODY]
-    matches = np.append(images[gallery], None)  # NOBODY, -1, is the last
+    matches = np.array([*images[gallery], None], dtype=object)  # NOBODY, -1, is the last
     return rows.assign(identity=names[rows["code"]], match=matches[rows["photo"]]).drop(columns=["code", "photo"])
 
 

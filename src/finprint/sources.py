@@ -55,7 +55,9 @@ def read_happywhale(folder: Path, species_typos: dict[str, str]) -> Source:
     elif len(boxes):
         labelled = pd.DataFrame({"image": sorted(on_disk["train"])}, dtype="string")
     else:
-        raise UserError(f"{folder}/train.csv is missing, and so is boxes.csv: one of them must say what the photos show")
+        raise UserError(
+            f"{folder}/train.csv is missing, and so is boxes.csv: one of them must say what the photos show"
+        )
     queries = _read_csv(folder / "sample_submission.csv", ["image"], optional=True)
     if not len(queries):
         queries = pd.DataFrame({"image": sorted(on_disk["test"])}, dtype="string")
@@ -67,7 +69,9 @@ def read_happywhale(folder: Path, species_typos: dict[str, str]) -> Source:
     strays = [f"{split}_images/{name}" for split in on_disk for name in sorted(on_disk[split] - named[split])]
     source = Source(
         labelled=_facts(labelled, folder / "train_images", species_typos),
-        queries=_facts(queries, folder / "test_images", species_typos).assign(identity=pd.NA),
+        queries=_facts(queries, folder / "test_images", species_typos).assign(
+            identity=pd.array([pd.NA] * len(queries), dtype="string")
+        ),
         boxes=boxes,
         truth=truth.rename(columns={"individual_id": "identity"})[["image", "identity"]],
         strays=strays,
@@ -128,4 +132,4 @@ def _check_ids(source: Source, folder: Path) -> None:
 def _identities(table: pd.DataFrame) -> Iterator[tuple[int, str]]:
     """(line in the CSV, identity) of the first row of each identity."""
     present = table["identity"].dropna().drop_duplicates()
-    return ((int(row) + 2, str(identity)) for row, identity in present.items())
+    return ((row + 2, str(identity)) for row, identity in zip(present.index.tolist(), present, strict=True))

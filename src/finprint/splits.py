@@ -22,7 +22,7 @@ def near_duplicates(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
     index = faiss.IndexBinaryFlat(hashes.shape[1] * 8)
     index.add(hashes)
     limits, _, found = index.range_search(hashes, bits + 1)  # strictly below the radius
-    rows = np.repeat(np.arange(len(hashes)), np.diff(limits.astype(np.int64)))
+    rows = np.repeat(np.arange(len(hashes)), limits[1:].astype(int) - limits[:-1].astype(int))
     return [(int(i), int(j)) for i, j in zip(rows, found, strict=True) if i < j]
 
 

@@ -60,9 +60,7 @@ CROPS = pa.DataFrameSchema(
     strict=True,
     name="crops",
 )
-ROWS = pa.DataFrameSchema(
-    {"image": pa.Column("string", unique=True, coerce=True)}, strict=True, name="rows of vectors"
-)
+ROWS = pa.DataFrameSchema({"image": pa.Column("string", unique=True, coerce=True)}, strict=True, name="rows of vectors")
 LABELS = pa.DataFrameSchema(
     {
         "image": pa.Column("string", unique=True, coerce=True),
@@ -87,9 +85,7 @@ ANSWERS = pa.DataFrameSchema(
 TRUTH = pa.DataFrameSchema(
     {"image": pa.Column("string", unique=True, coerce=True), "identity": _text()}, strict=True, name="truth"
 )
-REJECTS = pa.DataFrameSchema(
-    {"image": _text(), "table": _text(), "reason": _text()}, strict=True, name="rejects"
-)
+REJECTS = pa.DataFrameSchema({"image": _text(), "table": _text(), "reason": _text()}, strict=True, name="rejects")
 
 
 def write_table(path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> None:

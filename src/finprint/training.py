@@ -14,6 +14,7 @@ from tqdm import tqdm
 from finprint.augment import random_view
 from finprint.checkpoint import Checkpoint
 from finprint.embedding import best_device
+from finprint.errors import UserError
 from finprint.loading import batches, to_device
 from finprint.margin import SubCentreArcFace
 from finprint.model import Embedder
@@ -68,7 +69,7 @@ def fit(
     device = best_device()
     torch.use_deterministic_algorithms(device.type == "cpu")
     torch.manual_seed(recipe.seed)
-    network.to(device, memory_format=torch.channels_last)
+    network.to(device).to(memory_format=torch.channels_last)
     amp = recipe.train.amp and device.type == "cuda"  # on CPUs bfloat16 trains depthwise layers slower
     average = ModelEmaV3(network, decay=recipe.train.ema, use_warmup=True)  # decay 0 copies the weights
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
@@ -106,7 +107,7 @@ def fit(
         speed = steps * batch / (time.monotonic() - started)
         row = {"epoch": epoch + 1, "loss": float(torch.stack(losses).mean()), "lr": recipe.lr * share}
         if not math.isfinite(row["loss"]):
-            raise FloatingPointError(f"the loss is {row['loss']} in epoch {epoch + 1}: lower lr (now {recipe.lr})")
+            raise UserError(f"the loss is {row['loss']} in epoch {epoch + 1}: lower lr (now {recipe.lr})")
         row |= validate(average.module.embedder)
         history.append(row)
         scores = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in ("epoch", "lr"))

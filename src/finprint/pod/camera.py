@@ -86,9 +86,7 @@ def project(flank: Flank, pose: Pose, roughness: np.ndarray) -> Layer:
     """Project a flank and cut it at the water; `roughness` (W,) are the waterline's wiggles in units."""
     colour, planes = shrink(flank, pose.scale)
     matrix = canvas_to_photo(pose, DENSITY * colour.shape[1] / flank.colour.shape[1])
-    colour = cv2.warpPerspective(
-        colour, matrix, SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    colour = cv2.warpPerspective(colour, matrix, SIZE, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     planes = cv2.warpPerspective(planes, matrix, SIZE, flags=cv2.INTER_LINEAR)
     line = waterline(pose, roughness)
     rows = np.arange(SIZE[1], dtype=np.float32)[:, None] + 0.5
@@ -115,9 +113,7 @@ def waterline(pose: Pose, roughness: np.ndarray) -> np.ndarray:
     columns = np.arange(SIZE[0])
     u = (columns - pose.centre[0]) / pose.scale
     amplitude, count, phase = pose.swell
-    level = (
-        pose.draft * pose.fold + amplitude * np.sin(2 * np.pi * count * columns / SIZE[0] + phase) + roughness
-    )
+    level = pose.draft * pose.fold + amplitude * np.sin(2 * np.pi * count * columns / SIZE[0] + phase) + roughness
     place, high, wide = pose.bulge
     level = level + high * np.exp(-(((u - place) / wide) ** 2))
     return (pose.centre[1] - pose.scale * level).astype(np.float32)

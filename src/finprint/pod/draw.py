@@ -24,9 +24,7 @@ NEW = "new_individual"
 BoxRow = tuple[str, str, float, float, float, float]
 
 
-def draw_pod(
-    folder: Path, *, individuals: int, photos: int, test_photos: int, boxed_share: float, seed: int
-) -> None:
+def draw_pod(folder: Path, *, individuals: int, photos: int, test_photos: int, boxed_share: float, seed: int) -> None:
     """Draw a survey's photographs and tables into `folder` in the Kaggle Happywhale layout.
 
     `individuals` animals are in the `photos` labelled photographs. The `test_photos` are of other encounters; some of
@@ -55,9 +53,7 @@ def _make_tiles(survey: Survey, animals: list[int], seed: int) -> dict[int, np.n
     return {encounter: make_tile(make_weather(seed, encounter)) for encounter in encounters}
 
 
-def _draw_animal(
-    folder: Path, survey: Survey, seed: int, tiles: dict[int, np.ndarray], number: int
-) -> list[BoxRow]:
+def _draw_animal(folder: Path, survey: Survey, seed: int, tiles: dict[int, np.ndarray], number: int) -> list[BoxRow]:
     """Take and save every photograph of one animal; rows for the table of boxes."""
     animal = make_individual(seed, number, SPECIES[survey.species[number]])
     flanks: dict[int, Flank] = {}
@@ -68,9 +64,7 @@ def _draw_animal(
         if shot.side not in flanks:
             flanks[shot.side] = paint_flank(animal, shot.side)
         weather = make_weather(seed, shot.encounter)
-        photo = take_photo(
-            animal, flanks[shot.side], shot.side, weather, tiles[shot.encounter], seed, shot.number
-        )
+        photo = take_photo(animal, flanks[shot.side], shot.side, weather, tiles[shot.encounter], seed, shot.number)
         path = folder / ("test_images" if shot.test else "train_images") / shot.image
         Image.fromarray(photo.pixels).save(path, quality=JPEG_QUALITY)
         if shot.boxed:
@@ -92,9 +86,7 @@ def _write_tables(folder: Path, survey: Survey, boxes: list[BoxRow]) -> None:
     test = rows[is_test].sort_values("image")
     train.to_csv(folder / "train.csv", index=False, lineterminator="\n")
     test[["image", "species", "encounter"]].to_csv(folder / "test.csv", index=False, lineterminator="\n")
-    test[["image", "species", "individual_id"]].to_csv(
-        folder / "test_truth.csv", index=False, lineterminator="\n"
-    )
+    test[["image", "species", "individual_id"]].to_csv(folder / "test_truth.csv", index=False, lineterminator="\n")
     columns = ["image", "part", "x_min", "y_min", "x_max", "y_max"]
     table = pd.DataFrame(boxes, columns=columns).sort_values(["image", "part"])
     table.to_csv(folder / "boxes.csv", index=False, lineterminator="\n")

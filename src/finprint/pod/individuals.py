@@ -128,9 +128,7 @@ def _make_spot(rng: np.random.Generator, species: Species) -> tuple[float, float
     if species.is_fluke:
         return float(rng.uniform(-0.9, 0.9)), float(rng.uniform(0.3, 0.7))
     if rng.random() < 0.35:  # on the fin
-        return species.fin_at + float(rng.normal(0.0, 0.15)), species.fin_height * float(
-            rng.uniform(0.1, 0.6)
-        )
+        return species.fin_at + float(rng.normal(0.0, 0.15)), species.fin_height * float(rng.uniform(0.1, 0.6))
     return float(rng.uniform(-0.36, 0.36)) * species.length, float(rng.uniform(-0.26, -0.05))
 
 

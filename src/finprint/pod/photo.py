@@ -77,9 +77,7 @@ def _window(body: Box) -> tuple[slice, slice]:
     return slice(max(0, top - 3), min(SIZE[1], bottom + 3)), slice(max(0, left - 3), min(SIZE[0], right + 3))
 
 
-def _light_skin(
-    layer: Layer, window: tuple[slice, slice], weather: Weather, rng: np.random.Generator
-) -> np.ndarray:
+def _light_skin(layer: Layer, window: tuple[slice, slice], weather: Weather, rng: np.random.Generator) -> np.ndarray:
     """The wet skin's linear colour in a window of the photograph: (h, w, 3)."""
     nx, ny = layer.normal[window][..., 0], layer.normal[window][..., 1]
     nz = np.sqrt(np.clip(1.0 - nx * nx - ny * ny, 0.0, 1.0))
@@ -110,9 +108,7 @@ def _dapples(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     dapples = 1.0 + strength * cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.3:
         streaks = rng.standard_normal((3, 60)).astype(np.float32)
-        dapples += 0.5 * np.clip(
-            cv2.resize(streaks, shape[::-1], interpolation=cv2.INTER_LINEAR) - 0.3, 0.0, None
-        )
+        dapples += 0.5 * np.clip(cv2.resize(streaks, shape[::-1], interpolation=cv2.INTER_LINEAR) - 0.3, 0.0, None)
     return np.clip(dapples, 0.1, 2.5)[..., None]
 
 
@@ -168,7 +164,7 @@ def _add_foam(light: np.ndarray, layer: Layer, weather: Weather, rng: np.random.
 
 def _add_spray(light: np.ndarray, layer: Layer, weather: Weather, rng: np.random.Generator) -> None:
     """In some photographs, a splash that hides a part of the animal, added to `light` (H, W, 3)."""
-    if rng.random() > 0.35:
+    if rng.random() > 0.30:
         return
     wet = np.flatnonzero((layer.cover > 0.5).any(axis=0))
     span = float(wet[-1] - wet[0])
@@ -193,9 +189,7 @@ def _expose(light: np.ndarray, weather: Weather, rng: np.random.Generator) -> np
     image += weather.veil * weather.horizon
     image = np.maximum(cv2.transform(image, _saturation(weather.vivid)), 0.0)
     image *= weather.gain * math.exp(rng.normal(0.0, 0.16)) * weather.tint
-    noise = rng.standard_normal(
-        image.shape[:2], dtype=np.float32
-    )  # of brightness: the eye forgives colour noise
+    noise = rng.standard_normal(image.shape[:2], dtype=np.float32)  # of brightness: the eye forgives colour noise
     noise *= weather.grain * np.sqrt(np.clip(image[..., 1], 0.01, 1.5))
     image += noise[..., None]
     return _tone_curve(weather.contrast)[np.clip(image * 1024, 0, 4095).astype(np.uint16)]

@@ -80,9 +80,7 @@ def _sample(
     return total
 
 
-def _water_colour(
-    weather: Weather, waves: np.ndarray, nearness: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _water_colour(weather: Weather, waves: np.ndarray, nearness: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Body colour, mirrored sky, glitter and whitecaps: (H, W, 3)."""
     height, across, away = cv2.split(waves)
     far = (1.0 - nearness)[..., None]  # (H, 1, 1)
@@ -103,9 +101,7 @@ def _water_colour(
 
 
 def _haze(weather: Weather, water: np.ndarray, nearness: np.ndarray) -> np.ndarray:
-    air = np.clip((0.35 + 1.6 * weather.haze) * np.exp(-nearness * 14.0) + 0.5 * weather.haze, 0.0, 0.95)[
-        ..., None
-    ]
+    air = np.clip((0.35 + 1.6 * weather.haze) * np.exp(-nearness * 14.0) + 0.5 * weather.haze, 0.0, 0.95)[..., None]
     water *= 1.0 - air
     water += air * weather.horizon
     return water

@@ -101,9 +101,7 @@ def _cape(individual: Individual, side: int, canvas: Canvas) -> np.ndarray:
     """A dark cape over pale flanks; its lower border swings differently on every animal."""
     s = canvas.shape
     border = 0.17 + 0.05 * s[0] + 0.10 * np.sin(2.6 * canvas.u + 1.8 * s[1]) + 0.09 * s[2] * canvas.u
-    blaze = _oval(
-        canvas, 0.35 + 0.3 * s[3], -0.13, 0.40 + 0.12 * s[4], 0.09 + 0.04 * abs(s[5]), 0.2 + 0.25 * s[6]
-    )
+    blaze = _oval(canvas, 0.35 + 0.3 * s[3], -0.13, 0.40 + 0.12 * s[4], 0.09 + 0.04 * abs(s[5]), 0.2 + 0.25 * s[6])
     flank = _step(canvas.depth - border + 0.03 * canvas.ragged, 0.05)
     return np.maximum(0.7 * flank, 0.95 * _step(blaze + 0.02 * canvas.ragged))
 
@@ -136,7 +134,7 @@ def _saddle(individual: Individual, side: int, canvas: Canvas) -> np.ndarray:
 def _mottle(individual: Individual, side: int, canvas: Canvas) -> np.ndarray:
     """Pale blotches all over; which ones lie where is the animal's own."""
     s = canvas.shape
-    blotches = flank_noise(individual, side, 0.36) + 0.35 * flank_noise(individual, side, 0.13)
+    blotches = flank_noise(individual, side, 0.44) + 0.25 * flank_noise(individual, side, 0.15)
     trend = 0.35 * s[0] * canvas.u + 0.4 * s[1]
     return 0.1 + 0.85 * _step(blotches - 0.35 + trend, 0.25)
 

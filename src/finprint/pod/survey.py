@@ -43,9 +43,7 @@ def plan_survey(*, individuals: int, photos: int, test_photos: int, boxed_share:
     if individuals < len(SPECIES):
         raise ValueError(f"a pod has at least {len(SPECIES)} individuals, one of each species")
     if photos < 2 * individuals:
-        raise ValueError(
-            f"{photos} photographs are too few for {individuals} individuals: take two or more of each"
-        )
+        raise ValueError(f"{photos} photographs are too few for {individuals} individuals: take two or more of each")
     rng = stream(seed, "survey")
     abundance = np.array([species.abundance for species in SPECIES])
     species = np.repeat(np.arange(len(SPECIES)), share_out(individuals, abundance, least=1))
@@ -60,9 +58,7 @@ def plan_survey(*, individuals: int, photos: int, test_photos: int, boxed_share:
     boxed = rng.permutation(len(train) + len(test)) < round(boxed_share * (len(train) + len(test)))
     names = _hex_names(stream(seed, "names"), len(train) + len(test))
     shots = tuple(
-        Shot(
-            number, names[number] + ".jpg", animal, encounter, side, number >= len(train), bool(boxed[number])
-        )
+        Shot(number, names[number] + ".jpg", animal, encounter, side, number >= len(train), bool(boxed[number]))
         for number, (animal, encounter, side) in enumerate(train + test)
     )
     return Survey(
@@ -104,9 +100,7 @@ def _test_counts(
         new = round(SPECIES[place].stranger_share * total)
         members = np.flatnonzero(species == place)
         known[members] = share_out(total - new, weights[members] * rng.uniform(0.7, 1.3, len(members)))
-        strange.append(
-            share_out(new, rng.uniform(0.5, 1.5, max(1, round(new / 4)))) if new else np.zeros(0, int)
-        )
+        strange.append(share_out(new, rng.uniform(0.5, 1.5, max(1, round(new / 4)))) if new else np.zeros(0, int))
     return known, strange
 
 

@@ -123,7 +123,7 @@ def make_weather(seed: int, encounter: int) -> Weather:
     """The conditions of the encounter with this number: a function of its arguments only."""
     rng = stream(seed, "weather", encounter)
     palette = PALETTES[int(rng.choice(len(PALETTES), p=[0.22, 0.16, 0.17, 0.13, 0.09, 0.13, 0.10]))]
-    tint = np.exp(rng.normal(0.0, 0.26) * np.array([1.0, 0.0, -1.0]) + rng.normal(0.0, 0.025, 3))
+    tint = np.exp(rng.normal(0.0, 0.30) * np.array([1.0, 0.0, -1.0]) + rng.normal(0.0, 0.025, 3))
 
     def shade(colour: Rgb, hue: float = 0.10) -> np.ndarray:
         warmth = rng.normal(0.0, hue) * np.array([1.0, 0.0, -1.0])  # rather than green or magenta
@@ -151,7 +151,7 @@ def make_weather(seed: int, encounter: int) -> Weather:
         gain=float(np.exp(rng.normal(0.0, 0.28))),
         tint=(tint / tint.mean()).astype(np.float32),
         vivid=float(rng.uniform(0.2, 1.3)),
-        veil=float(0.35 * rng.beta(1.0, 2.5)),
-        contrast=float(np.exp(np.clip(rng.normal(0.0, 0.25), -0.4, 0.4))),
-        grain=float(np.exp(np.clip(rng.normal(-3.7, 0.7), -5.5, -2.7))),
+        veil=float(0.25 * rng.beta(1.0, 3.0)),
+        contrast=float(np.exp(np.clip(rng.normal(0.0, 0.18), -0.35, 0.35))),
+        grain=float(np.exp(np.clip(rng.normal(-4.0, 0.7), -5.5, -2.9))),
     )

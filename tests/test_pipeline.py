@@ -1,0 +1,117 @@
+"""The pipeline's own promises, read from dvc.yaml and params.yaml."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from closure import modules
+from ruamel.yaml import YAML
+
+from finprint.params import Params, load_params
+
+ROOT = Path(__file__).parent.parent
+STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+RAW: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
+SCRIPTS = {"retrain": "train", "reembed": "embed"}  # the exceptions to a script a stage: the round is data
+
+
+def outputs(stage: str) -> dict[str, dict[str, Any]]:
+    """Path to options of everything that a stage writes."""
+    entries = STAGES[stage].get("outs", []) + STAGES[stage].get("metrics", [])
+    return {k: v for e in entries for k, v in (e.items() if isinstance(e, dict) else [(e, {})])}
+
+
+def keys(value: Any, prefix: str = "") -> list[str]:
+    """All dotted keys of a nested dict."""
+    if not isinstance(value, dict):
+        return [prefix]
+    return [key for k, v in value.items() for key in keys(v, f"{prefix}.{k}" if prefix else str(k))]
+
+
+def test_stages_stand_in_the_order_of_the_contract() -> None:
+    order = ["prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "search", "evaluate"]
+    assert list(STAGES) == order
+
+
+def test_one_name_in_four_places() -> None:
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")}
+    assert scripts == set(STAGES) - set(SCRIPTS)
+    sections = set(RAW) - {"seed", "lr"}
+    assert sections == set(STAGES) - {"reembed"}
+    assert sections == set(Params.model_fields) - {"seed", "lr"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_name_every_module_that_the_script_imports(stage: str) -> None:
+    script = f"stages/{SCRIPTS.get(stage, stage)}.py"
+    code = {dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")}
+    assert code == modules(ROOT / script, ROOT / "src")
+    assert script in STAGES[stage]["deps"]
+    assert f"python {script}" in STAGES[stage]["cmd"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_those_that_the_script_reads(stage: str) -> None:
+    text = (ROOT / "stages" / f"{SCRIPTS.get(stage, stage)}.py").read_text()
+    text = text.replace("params = load_params().", "params.")
+    read = set(re.findall(r"\bparams\.([a-z]+)", text)) & set(Params.model_fields)
+    if stage == "train":
+        read -= {"retrain"}  # read only where there are pseudo-labels
+    assert set(STAGES[stage]["params"]) == read
+
+
+def test_every_param_belongs_to_a_stage() -> None:
+    tracked = {key for stage in STAGES.values() for key in stage["params"]}
+    assert [key for key in keys(RAW) if key.split(".")[0] not in tracked] == []
+
+
+def test_banned_names() -> None:
+    """DVC's run-cache drops these keys from its hash: a change would silently restore the old output."""
+    assert [key for key in keys(RAW) if {"size", "nfiles"} & set(key.split("."))] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_stage_says_of_itself(stage: str) -> None:
+    assert STAGES[stage]["desc"]
+    assert STAGES[stage]["metrics"], "every stage has a metrics file"
+    for path, options in outputs(stage).items():
+        assert not options.get("persist")
+        assert options.get("cache", True) == (Path(path).suffix not in (".json", ".csv") or path.startswith("data/"))
+
+
+def test_cached_outputs_are_ignored_by_git_and_metrics_are_not() -> None:
+    paths = {path: options.get("cache", True) for stage in STAGES for path, options in outputs(stage).items()}
+    run = subprocess.run(["git", "check-ignore", "--no-index", *paths], cwd=ROOT, capture_output=True, text=True)
+    assert set(run.stdout.split()) == {path for path, cached in paths.items() if cached}
+
+
+def test_truth_is_read_by_evaluate_alone() -> None:
+    assert [stage for stage in STAGES if "data/truth.parquet" in STAGES[stage]["deps"]] == ["evaluate"]
+
+
+def test_every_param_has_a_comment() -> None:
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    bare = [line.split(":")[0].strip() for line in lines if re.search(r": \S", line) and "#" not in line]
+    assert set(bare) == set(RAW["prepare"]["species_typos"])  # these are explained together
+
+
+def test_params_survive_an_override_as_a_one_line_diff(tmp_path: Path) -> None:
+    from dvc.utils.serialize import modify_yaml
+
+    copy = tmp_path / "params.yaml"
+    copy.write_text((ROOT / "params.yaml").read_text())
+    with modify_yaml(copy) as values:
+        values["lr"] = 1e-05
+    before, after = (ROOT / "params.yaml").read_text().splitlines(), copy.read_text().splitlines()
+    changed = [(a, b) for a, b in zip(before, after, strict=True) if a.split("#")[0] != b.split("#")[0]]
+    assert [b.split("#")[0].strip() for _, b in changed] == ["lr: 1e-05"]
+    assert load_params(copy).lr == 1e-05
+
+
+def test_no_machine_or_registry_is_named() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "--index" not in lock
