@@ -29,7 +29,7 @@ def _vectors(count: int, dims: int = 8, seed: int = 1) -> torch.Tensor:
 def test_dynamic_margins_with_the_winners_constants() -> None:
     margins = dynamic_margins(torch.tensor([1, 2, 10, 100, 400]), scale=0.271, power=-0.364, floor=0.05)
     # 0.271 n^-0.364 + 0.05: for one photo the sum of both; 10^-0.364 = 0.432514, 100^-0.364 = its square.
-    expected = [0.321, 0.271 / 2**0.364 + 0.05, 0.271 * 0.432514 + 0.05, 0.271 * 0.187068 + 0.05, 0.080610]
+    expected = [0.321, 0.271 / 2**0.364 + 0.05, 0.271 * 0.432514 + 0.05, 0.271 * 0.187068 + 0.05, 0.080607]
     assert margins.tolist() == pytest.approx(expected, abs=2e-6)
     assert margins.dtype == torch.float32
     assert margins.tolist() == sorted(margins.tolist(), reverse=True)
@@ -67,7 +67,7 @@ def test_loss_against_a_slow_reference(seed: int, centres: int, scale: float) ->
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
-@given(cosine=st.floats(-0.999, 0.999, width=32), margin=MARGINS)
+@given(cosine=st.floats(-0.9990234375, 0.9990234375, width=32), margin=MARGINS)
 def test_add_margin_is_the_cosine_of_the_sum(cosine: float, margin: float) -> None:
     angle = math.acos(cosine)
     found = add_margin(torch.tensor([cosine]), torch.tensor([margin])).item()

@@ -1,0 +1,215 @@
+"""The pipeline as its users run it: real DVC, in a temporary clone, with params as small as they go."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+TINY = {
+    "prepare.sample.individuals": 8,
+    "prepare.sample.photos": 48,
+    "prepare.sample.test_photos": 12,
+    "prepare.sample.boxed_share": 0.5,
+    "detector.image_size": 64,
+    "detector.epochs": 1,
+    "crop.image_size": 48,
+    "crop.shard_photos": 32,
+    "train.image_size": 32,
+    "train.embedding": 32,
+    "train.epochs": 2,
+    "train.batch": 8,
+    "retrain.epochs": 1,
+    "mine.precision": 0.05,
+    "evaluate.sheets": 4,
+}
+ALL = ["prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "search", "evaluate"]
+
+pytestmark = pytest.mark.slow
+
+
+class Clone:
+    """A copy of the project under git and DVC, and ways to run things in it."""
+
+    def __init__(self, folder: Path, overrides: dict[str, object]) -> None:
+        self.folder = folder
+        files = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        for name in files.stdout.splitlines():
+            if name != "dvc.lock" and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        self.set(overrides)
+        for command in ("init -q", "add -A", "commit -qm start"):
+            subprocess.run(
+                ["git", "-c", "user.name=t", "-c", "user.email=t@t", *command.split(" ", 2)], cwd=folder, check=True
+            )
+
+    def set(self, overrides: dict[str, object]) -> None:
+        """Write values into params.yaml."""
+        yaml = YAML()
+        params = yaml.load(self.folder / "params.yaml")
+        for key, value in overrides.items():
+            *sections, last = key.split(".")
+            section = params
+            for name in sections:
+                section = section[name]
+            section[last] = value
+        yaml.dump(params, self.folder / "params.yaml")
+
+    def start(self, *command: str) -> "subprocess.Popen[str]":
+        """Start a command with this environment's Python first on the path, as an activated one has it."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        settings = {"PATH": path, "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t"}
+        settings |= {"GIT_COMMITTER_EMAIL": "t@t", "PYTHONPATH": ""}
+        return subprocess.Popen(
+            command, cwd=self.folder, env=os.environ | settings, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *command: str, code: int = 0) -> str:
+        """Run a command to its end and return what it said."""
+        process = self.start(*command)
+        said, _ = process.communicate()
+        assert process.returncode == code, said
+        return said
+
+    def lock(self) -> dict[str, str]:
+        """Path to hash of everything that the stages wrote, as dvc.lock has it."""
+        stages = YAML(typ="safe").load(self.folder / "dvc.lock")["stages"]
+        return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+
+
+def ran(said: str) -> list[str]:
+    """The stages that DVC says it ran, none of them restored from its cache."""
+    return re.findall(r"Running stage '(\w+)'", said)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which the whole pipeline has run once."""
+    made = Clone(tmp_path_factory.mktemp("clone"), TINY)
+    assert ran(made.run("dvc", "repro")) == ALL
+    made.run("git", "add", "-A")
+    made.run("git", "commit", "-qm", "first run")
+    return made
+
+
+def test_the_answers_are_complete(clone: Clone) -> None:
+    asked = pd.read_csv(clone.folder / "data/sample/sample_submission.csv")["image"].tolist()
+    answered = pd.read_csv(clone.folder / "data/search/submission.csv")
+    assert answered["image"].tolist() == asked
+    assert answered["predictions"].str.split().map(lambda names: (len(names), len(set(names)))).eq((5, 5)).all()
+    answers = pd.read_parquet(clone.folder / "data/search/answers.parquet")
+    assert sorted(answers["query"].unique()) == sorted(asked)
+    found = json.loads((clone.folder / "metrics/evaluate.json").read_text())
+    assert {"map5", "top1", "top5", "new_rate"} <= found["test"].keys() & found["validation"].keys()
+    assert "map5" in json.loads((clone.folder / "metrics/round1.json").read_text())
+    assert "map5" in json.loads((clone.folder / "metrics/round2.json").read_text())
+    index = pd.read_parquet(clone.folder / "data/crops/index.parquet")
+    assert len(index) == 60
+    assert index["shard"].nunique() == 2
+
+
+def test_nothing_written_names_this_machine(clone: Clone) -> None:
+    for path in (clone.folder / "data", clone.folder / "models", clone.folder / "metrics"):
+        for file in path.rglob("*"):
+            if file.is_file():
+                assert str(clone.folder).encode() not in file.read_bytes(), file
+
+
+def test_a_second_repro_runs_nothing(clone: Clone) -> None:
+    said = clone.run("dvc", "repro")
+    assert ran(said) == []
+    assert "up to date" in said
+    assert clone.run("git", "status", "--porcelain") == ""
+
+
+def test_a_search_param_runs_search_and_evaluate_only(clone: Clone) -> None:
+    before = clone.lock()
+    said = clone.run("dvc", "exp", "run", "-S", "search.new_threshold=0.99")
+    assert ran(said) == ["search", "evaluate"]
+    changed = clone.run("dvc", "metrics", "diff")
+    assert re.search(r"search\.json\s+threshold\s.*0\.99", changed)
+    assert re.search(r"evaluate\.json\s+test\.new_rate", changed)
+    assert "threshold" in clone.run("dvc", "params", "diff")
+    clone.run("git", "checkout", "-q", ".")
+    assert ran(clone.run("dvc", "repro")) == []  # back again, restored from the cache
+    assert clone.lock() == before
+
+
+def test_lr_runs_training_and_what_follows(clone: Clone) -> None:
+    said = clone.run("dvc", "exp", "run", "-S", "lr=1e-5", "-n", "slow-learner")
+    assert ran(said) == ALL[3:]
+    assert "1e-05" in clone.run("dvc", "exp", "show", "--csv")
+    assert "round1.json" in clone.run("dvc", "metrics", "diff")
+    assert "metrics/round1_epochs.csv" in clone.run("dvc", "plots", "diff", "--json", "HEAD", "workspace")
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("dvc", "checkout", "-q")
+
+
+def test_forced_again_gives_the_same_bytes_and_another_seed_does_not(clone: Clone) -> None:
+    before = clone.lock()
+    clone.run("dvc", "repro", "--force", "--no-run-cache")
+    assert clone.lock() == before
+    clone.run("dvc", "exp", "run", "-q", "-S", "seed=8", "prepare")
+    after = clone.lock()
+    assert after["data/sample"] != before["data/sample"]
+    assert after["data/photos.parquet"] != before["data/photos.parquet"]
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("dvc", "checkout", "-q")
+
+
+def test_killed_in_mid_training_it_resumes_to_the_same_weights(clone: Clone) -> None:
+    clone.set({"train.epochs": 6})
+    process = clone.start("dvc", "repro", "train")
+    deadline = time.monotonic() + 300
+    while not list(clone.folder.glob(".cache/checkpoints/train/*/state.pt")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (clone.folder / "models/round1").exists(), "nothing half-written"
+
+    said = clone.run("dvc", "repro", "train")
+    assert "resuming after epoch" in said
+    resumed = clone.lock()["models/round1"]
+    assert not list(clone.folder.glob(".cache/checkpoints/train/*")), "a finished run leaves no checkpoint"
+    assert "resuming" not in clone.run("dvc", "repro", "--force", "--single-item", "--no-run-cache", "train")
+    assert clone.lock()["models/round1"] == resumed
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("dvc", "checkout", "-q")
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "message"),
+    [
+        ("lr: 0.002", "lr: abc", "error: params.yaml: lr: input should be a valid number, not 'abc'"),
+        (
+            "  epochs: 2",
+            "  epoch: 2",
+            "error: params.yaml: train.epochs is missing; params.yaml: unknown key train.epoch",
+        ),
+    ],
+)
+def test_a_mistyped_param_ends_in_one_line(tmp_path: Path, line: str, wrong: str, message: str) -> None:
+    clone = Clone(tmp_path, TINY)
+    text = (clone.folder / "params.yaml").read_text()
+    assert line in text
+    (clone.folder / "params.yaml").write_text(text.replace(line, wrong, 1))
+    said = clone.run(sys.executable, "-m", "finprint", "check", code=2)
+    assert said.startswith(message)
+    assert said.count("\n") == 1
+    assert message in clone.run("dvc", "repro", code=255)
+    assert not (clone.folder / "data/photos.parquet").exists()
