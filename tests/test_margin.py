@@ -1,4 +1,4 @@
-"""The margin head: the winner's constants by hand, ArcFace against a slow reference with acos, its safety at the ends."""
+"""The margin head: the winner's constants by hand, ArcFace against a slow reference with acos, safety at the ends."""
 
 import math
 

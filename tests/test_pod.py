@@ -113,7 +113,8 @@ def test_boxes_lie_in_the_photo_and_fin_with_body(pod: Path) -> None:
         assert sorted(parts["part"]) == ["body", "fin"]
         body, fin = (parts[parts["part"] == part].iloc[0, 2:].to_numpy(float) for part in ("body", "fin"))
         path = next(pod.glob(f"*_images/{image}"))
-        width, height = Image.open(path).size
+        with Image.open(path) as photo:
+            width, height = photo.size
         assert 0 <= body[0] < body[2] <= width
         assert 0 <= body[1] < body[3] <= height
         assert (fin[:2] >= body[:2]).all()
@@ -150,7 +151,7 @@ def test_boxes_are_tight_around_what_is_seen(part: str) -> None:
             for tone in (0.0, 1.0)
         ]
         black, white = (view.pixels.astype(float).mean(axis=2) for view in views)
-        changed = (white - black > 0.4 * (white - black).max()).astype(np.float32)
+        changed = (white - black > 0.2 * (white - black).max()).astype(np.float32)
         errors.append(np.abs(np.array(tight_box(changed)) - getattr(views[0], part)))
     assert np.median(errors) <= 2.0
     assert np.mean(np.array(errors) <= 6.0) > 0.85  # blur widens an edge, spray may hide one

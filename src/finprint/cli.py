@@ -29,9 +29,10 @@ def guard(app: Callable[[], Any]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer's, for Ctrl-C
+            print("interrupted: run the same command again to go on", file=sys.stderr)
+        raise
 
 
 def _keep_memory() -> None:

@@ -23,11 +23,16 @@ DETECTION_BATCH = 16
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photo, perhaps at a reduced scale: pixels per pixel of the full photo."""
+    """A decoded photo, perhaps at a reduced scale."""
 
     path: Path
     pixels: np.ndarray  # (H, W, 3)
-    scale: float
+    full: tuple[int, int]  # width and height of the full photo
+
+    @property
+    def step(self) -> int:
+        """Pixels of the full photo a pixel: 1, 2, 4 or 8. The last row and column may reach beyond its edge."""
+        return round(max(self.full) / max(self.pixels.shape[:2]))
 
 
 def crop_photos(photos: pd.DataFrame, detector: TrainedDetector | None, params: Crop, folder: Path) -> dict[str, float]:
@@ -109,8 +114,7 @@ def _crops(
 
 def _read(path: Path, shorter_side: int) -> Photo | BadPhoto:
     try:
-        pixels, (width, _) = decode(path, shorter_side)
-        return Photo(path, pixels, pixels.shape[1] / width)
+        return Photo(path, *decode(path, shorter_side))
     except BadPhoto as bad:
         return bad
 
@@ -133,15 +137,15 @@ def _cut(photo: Photo | BadPhoto, found: list[Found], params: Crop) -> tuple[Fou
     chosen = choose(found, params, width, height)
     left, top, right, bottom = with_margin(chosen.box, params.margin if chosen.part != WHOLE else 0, width, height)
     short = min(right - left, bottom - top)
-    if short < params.image_size and photo.scale < 1:  # a small animal in a large photo: decode finer
+    if short < params.image_size and photo.step > 1:  # a small animal in a large photo: decode finer
         finer = _read(photo.path, int(np.ceil(min(height, width) * params.image_size / short)))
         if isinstance(finer, BadPhoto):
             return finer, b""
-        if finer.scale > photo.scale:
-            ratio = finer.scale / photo.scale
+        if finer.step < photo.step:
+            ratio = photo.step / finer.step
             return _cut(finer, [Found(one.part, one.box * ratio, one.confidence) for one in found], params)
     pixels = photo.pixels[top:bottom, left:right]
     scale = min(1.0, params.image_size / short)
     stored = resize(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    whole = Found(chosen.part, chosen.box / photo.scale, chosen.confidence)
-    return whole, encode_jpeg(stored, params.quality)
+    box = np.minimum(chosen.box * photo.step, [*photo.full, *photo.full])
+    return Found(chosen.part, box, chosen.confidence), encode_jpeg(stored, params.quality)

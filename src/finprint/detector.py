@@ -66,11 +66,10 @@ def train_detector(
 
     last = scratch / "run" / "weights" / "last.pt"
     yolo_class = ultralytics_yolo()
-    if last.exists():
-        print("resuming the detector from its last epoch", flush=True)
-        yolo_class(last).train(resume=True)
-    else:
-        _load(params.weights).train(**_recipe(params, seed, data, scratch))
+    print(f"{(~held_out).sum()} photos to train the detector, {held_out.sum()} to measure it", flush=True)
+    yolo = yolo_class(last) if last.exists() else _load(params.weights)
+    yolo.add_callback("on_train_epoch_end", _say)
+    yolo.train(**{"resume": True} if last.exists() else _recipe(params, seed, data, scratch))
     trained = yolo_class(last)
     metrics = trained.val(
         data=str(data), imgsz=params.image_size, batch=params.batch, device=str(best_device()), workers=0,
@@ -88,6 +87,7 @@ def save_detector(folder: Path, trained: Any, image_size: int) -> None:
     network = trained.model.half()
     network.args = {"task": "detect", "imgsz": image_size, "data": None, "single_cls": False}
     network.yaml.pop("yaml_file", None)
+    network.__dict__.pop("pt_path", None)  # where it was read from
     for parameter in network.parameters():
         parameter.requires_grad = False
     with atomic(folder) as part:
@@ -178,12 +178,17 @@ def _load(weights: str) -> Any:
         raise UserError(f"detector.weights: {weights}: {str(error).splitlines()[0]}") from None
 
 
+def _say(trainer: Any) -> None:
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in trainer.label_loss_items(trainer.tloss).items())
+    print(f"epoch {trainer.epoch + 1}/{trainer.epochs}: {losses}", flush=True)
+
+
 def _recipe(params: Detector, seed: int, data: Path, scratch: Path) -> dict[str, Any]:
     """ultralytics' arguments. The nominal batch equals the batch: gradients piled up to 64 photos would
     leave a small set with a handful of steps. `optimizer=auto` would ignore lr0."""
     return {
         "data": str(data), "epochs": params.epochs, "imgsz": params.image_size, "batch": params.batch,
-        "nbs": params.batch, "optimizer": "AdamW", "lr0": params.lr, "lrf": 0.05, "cos_lr": True, "warmup_epochs": 1.0,
+        "nbs": params.batch, "optimizer": "AdamW", "lr0": params.lr, "lrf": 0.05, "cos_lr": True, "warmup_epochs": 1.0, "mosaic": params.mosaic,
         "close_mosaic": max(1, params.epochs // 4), "val": False, "cache": "ram", "amp": False, "plots": False,
         "workers": 0, "seed": seed, "deterministic": True, "device": str(best_device()), "verbose": False,
         "project": str(scratch.resolve()), "name": "run", "exist_ok": True, "pretrained": False,

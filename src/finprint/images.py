@@ -4,9 +4,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-Image.MAX_IMAGE_PIXELS = 400_000_000  # stitched panoramas are real; a bomb of more than 400 MP is not
+MAX_PIXELS = 400_000_000  # stitched panoramas are real; a bomb of more than 400 MP is not
+Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit
+# What undoes each EXIF orientation. ImageOps.exif_transpose does the same, but it writes the EXIF anew, which
+# fails for photos with a damaged one.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class BadPhoto(Exception):
@@ -31,19 +43,27 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
     try:
         with Image.open(path) as image:
             full = image.size
-            if image.getexif().get(0x0112, 1) >= 5:  # EXIF orientations 5 to 8 swap the sides
-                full = full[::-1]
+            if image.width * image.height > MAX_PIXELS:
+                raise BadPhoto(f"{image.width} x {image.height} px: more than {MAX_PIXELS // 10**6} megapixels")
+            if image.mode[0] in "IF":  # 16 or 32 bits of grey, which Pillow would clip to white
+                raise BadPhoto("more than 8 bits a pixel of grey: save it with 8")
             if shorter_side:
                 scale = max(1, min(image.size) // shorter_side)
                 image.draft("RGB", (image.width // scale, image.height // scale))
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(upright.convert("RGB")), full
+            orientation = image.getexif().get(0x0112)
+            # By RGBA, or a palette's transparency would be lost with a warning.
+            upright = (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
+            if orientation in UPRIGHT:
+                upright = upright.transpose(UPRIGHT[orientation])
+            return np.asarray(upright), full[::-1] if orientation in (5, 6, 7, 8) else full
     except FileNotFoundError:
         raise BadPhoto("not on disk") from None
     except UnidentifiedImageError:
         reason = "empty file" if path.stat().st_size == 0 else "not an image"
         raise BadPhoto(reason) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except BadPhoto:
+        raise
+    except Exception as error:  # damaged files make Pillow's parsers raise whatever comes: struct.error, TypeError
         raise BadPhoto(f"cannot be decoded: {error}") from None
 
 

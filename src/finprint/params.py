@@ -22,7 +22,7 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """A section of params.yaml; immutable, no unknown keys, no silent conversion of text to numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Sample(Section):
@@ -62,6 +62,7 @@ class Detector(Section):
     epochs: Count
     batch: Count
     lr: Positive
+    mosaic: Share
     holdout: Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -163,7 +164,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's root") from None
-    except YAMLError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     try:
         return Params.model_validate(raw)

@@ -160,7 +160,9 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
         width, height = sizes.loc[image]
         x_min, x_max = np.clip(corners[[0, 2]], 0, width)
         y_min, y_max = np.clip(corners[[1, 3]], 0, height)
-        if np.isnan(corners).any():
+        if pd.isna(part):
+            reject(image, f"box ({written}): its part is empty")
+        elif np.isnan(corners).any():
             reject(image, f"box ({written}): not four numbers")
         elif corners[0] >= corners[2] or corners[1] >= corners[3]:
             reject(image, f"box ({written}): empty or corners swapped")

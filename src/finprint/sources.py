@@ -97,6 +97,8 @@ def _read_csv(path: Path, required: list[str], optional: bool = False) -> pd.Dat
     missing = [column for column in required if column not in table.columns]
     if missing:
         raise UserError(f"{path} has no column {', '.join(missing)} (it has: {', '.join(table.columns)})")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for an index
+        raise UserError(f"{path} is no CSV table: its rows have more cells than its header")
     blank = table.index[table["image"].isna()]
     if len(blank):
         raise UserError(f"{path} line {blank[0] + 2}: image is empty")

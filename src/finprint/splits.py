@@ -1,6 +1,6 @@
 """Who validates: groups of photos that must stay together, dealt into folds, and individuals held out as new."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 import faiss
@@ -72,19 +72,25 @@ def validation_photos(
 
     rng = np.random.default_rng([seed, 1])
     dealt = _deal(shows, {identity: set(mine) for identity, mine in of.items()}, folds, rng)
-    known = {g for g in shows if dealt[g] == fold and all(_stays(of[i], dealt, fold) for i in shows[g])}
+    in_fold = {g for g in shows if dealt[g] == fold}
+    photos = Counter(groups.tolist())
+    validating = {g for g in in_fold if all(_stays(of[i], in_fold) for i in shows[g])}
+    size = sum(photos[g] for g in validating)
 
     names = sorted(of)
     order = np.roll(rng.permutation(len(names)), -fold * len(names) // folds)
-    photos_known = sum(g in known for g in groups.tolist())
-    quota = round(photos_known * new_share / (1 - new_share))
-    new: set[int] = set()
+    held = 0  # photos of individuals held out
     for k in order:
-        mine = of[names[k]]
-        if len(mine) <= quota and not known.intersection(mine):
-            new.update(mine)
-            quota -= len(mine)
-    return np.isin(groups, sorted(known | new))
+        mine, more = set(of[names[k]]), len(of[names[k]])
+        others = {i for g in mine for i in shows[g]} - {names[k]}
+        grown = size + sum(photos[g] for g in mine - validating)
+        if held + more > round((grown - held - more) * new_share / (1 - new_share)):
+            continue
+        if all(_stays(of[i], in_fold | validating | mine) for i in others):
+            validating |= mine
+            size = grown
+            held += more
+    return np.isin(groups, sorted(validating))
 
 
 def _deal(shows: dict[int, set[str]], of: dict[str, set[int]], folds: int, rng: np.random.Generator) -> dict[int, int]:
@@ -102,6 +108,6 @@ def _deal(shows: dict[int, set[str]], of: dict[str, set[int]], folds: int, rng: 
     return dealt
 
 
-def _stays(groups: list[int], dealt: dict[int, int], fold: int) -> bool:
-    """Does an individual keep a group outside `fold`?"""
-    return any(dealt[g] != fold for g in groups)
+def _stays(groups: list[int], validating: set[int]) -> bool:
+    """Does an individual keep a group in training?"""
+    return any(g not in validating for g in groups)

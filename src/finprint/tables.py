@@ -111,6 +111,8 @@ def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
             table = pd.read_parquet(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: `dvc repro` makes it") from None
+    except ValueError as error:  # pandas' and pyarrow's errors of reading are ValueErrors
+        raise UserError(f"{path} is no table of {schema.name}: {error}") from None
     try:
         return schema.validate(table)
     except (SchemaError, SchemaErrors) as error:

@@ -1,0 +1,52 @@
+"""How far untrained features go: MAP@5 of the frozen ImageNet backbone beside that of the trained rounds.
+
+Run after `dvc repro`: PYTHONPATH=src python bench/frozen.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from torch import nn
+
+from finprint.augment import plain_view
+from finprint.backbone import PACKAGED, packaged_weights
+from finprint.evaluation import judge_round
+from finprint.files import read_json
+from finprint.loading import batches, in_order, to_device
+from finprint.params import load_params
+from finprint.shards import Crops
+from finprint.tables import PHOTOS, TRUTH, read_table
+from finprint.vectors import Vectors, catalogue
+
+
+@torch.inference_mode()
+def frozen_vectors(crops: Crops, image_size: int) -> np.ndarray:
+    """Pooled last features, (N, 1280) unit vectors."""
+    model = timm.create_model(PACKAGED)
+    model.load_state_dict(packaged_weights())
+    model.reset_classifier(0)
+    model.eval()
+    views = batches(lambda row: plain_view(crops.pixels(row), image_size), in_order(len(crops), 64))
+    features = [model(2 * to_device(view, torch.device("cpu")) - 1) for view in views]  # mean = std = 0.5
+    return nn.functional.normalize(torch.cat(features)).numpy()
+
+
+def main() -> None:
+    params = load_params()
+    crops = Crops(Path("data/crops"))
+    vectors = Vectors(crops.index["image"], frozen_vectors(crops, params.train.image_size), PACKAGED)
+    known = catalogue(read_table(Path("data/photos.parquet"), PHOTOS), vectors)
+    frozen = judge_round(known, read_table(Path("data/truth.parquet"), TRUTH), params.search)
+    trained = read_json(Path("metrics/evaluate.json"))
+    for split, scores in frozen.items():
+        rounds = ", ".join(
+            f"{name} {found[split]['map5']:.3f}"
+            for name, found in (("round 1", trained["round1"]), ("round 2", trained))
+        )
+        print(f"MAP@5 on {split}: frozen {scores['map5']:.3f}, {rounds}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What several test modules share: drawn photos, a survey folder to fill, and how hypothesis searches."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from PIL import Image
+
+# The same examples on every run and no files left behind; the machine's speed is no property of the code.
+settings.register_profile("finprint", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.load_profile("finprint")
+
+ORIENTATION = 0x0112  # of EXIF
+
+
+def scenery(seed: int, width: int = 96, height: int = 64) -> np.ndarray:
+    """Smooth random colours (H, W, 3): photos of different seeds are far apart for a difference hash."""
+    cells = np.random.default_rng(seed).integers(0, 256, (9, 9, 3)).astype(np.uint8)
+    return np.asarray(Image.fromarray(cells).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def save_photo(path: Path, pixels: np.ndarray, orientation: int = 0, quality: int = 90) -> Path:
+    """Write a photo in the format of its suffix; with an EXIF orientation if it is not 0."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    if orientation:
+        exif[ORIENTATION] = orientation
+    Image.fromarray(pixels).save(path, quality=quality, exif=exif)
+    return path
+
+
+class SurveyFolder:
+    """A folder in the layout of Happywhale, filled photo by photo and table by table."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._drawn = 0
+        (root / "train_images").mkdir(parents=True)
+
+    def photos(self, *names: str, split: str = "train") -> None:
+        """Draw photos, each of another scene."""
+        for name in names:
+            self._drawn += 1
+            save_photo(self.root / f"{split}_images" / name, scenery(self._drawn))
+
+    def table(self, name: str, header: str, *rows: str) -> None:
+        """Write a CSV line by line."""
+        (self.root / name).write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+
+    def train(self, *rows: str) -> None:
+        """Write train.csv, and draw its photos where they are not there."""
+        self.table("train.csv", "image,species,individual_id,encounter", *rows)
+        names = [row[0] for row in csv.reader(rows)]
+        self.photos(*(name for name in dict.fromkeys(names) if not (self.root / "train_images" / name).exists()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SurveyFolder:
+    """An empty survey folder."""
+    return SurveyFolder(tmp_path / "survey")

@@ -1,0 +1,95 @@
+"""Unit vectors of crops: in order, whatever the batch; blind to mirroring where asked."""
+
+import numpy as np
+import pytest
+import torch
+
+from finprint.augment import plain_view
+from finprint.embedding import best_device, embed
+from finprint.model import Embedder, ModelConfig
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    torch.manual_seed(0)
+    model = Embedder(ModelConfig("tf_efficientnet_lite0", "gem", 8, 32))
+    with torch.no_grad():
+        model.train()(torch.rand(16, 3, 32, 32))  # running statistics that mean something
+    return model
+
+
+def _crop(row: int) -> np.ndarray:
+    return np.random.default_rng(row).integers(0, 256, (30 + row, 40, 3), dtype=np.uint8)
+
+
+def _embed(embedder: Embedder, rows: list[int], batch: int = 4, mirror: bool = False, amp: bool = False) -> np.ndarray:
+    return embed(embedder, _crop, np.array(rows, int), batch=batch, mirror=mirror, amp=amp, quiet=True)
+
+
+def test_vectors_have_length_one_and_follow_the_rows(embedder: Embedder) -> None:
+    rows = [5, 0, 9, 9, 2, 7, 1]
+    found = _embed(embedder, rows)
+    assert found.shape == (7, 8)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    for place, row in enumerate(rows):
+        np.testing.assert_allclose(found[place], _embed(embedder, [row])[0], atol=1e-4)
+    assert np.abs(found[0] - found[1]).max() > 0.01
+
+
+def test_against_the_model_called_by_hand(embedder: Embedder) -> None:
+    views = np.stack([plain_view(_crop(row), 32) for row in range(3)])
+    with torch.inference_mode():
+        vectors = embedder.eval()(torch.from_numpy(views).permute(0, 3, 1, 2).float().to(DEVICE) / 255).cpu().numpy()
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(_embed(embedder, [0, 1, 2]), vectors, atol=1e-4)
+
+
+def test_the_batch_does_not_matter(embedder: Embedder) -> None:
+    rows = list(range(7))
+    np.testing.assert_allclose(_embed(embedder, rows, batch=1), _embed(embedder, rows, batch=7), atol=1e-4)
+
+
+def test_the_same_call_gives_the_same_bytes(embedder: Embedder) -> None:
+    assert _embed(embedder, [3, 1, 2]).tobytes() == _embed(embedder, [3, 1, 2]).tobytes()
+
+
+def test_with_mirror_a_photo_and_its_mirror_image_have_one_vector(embedder: Embedder) -> None:
+    def both_ways(row: int) -> np.ndarray:
+        square = plain_view(_crop(row % 10), 32)
+        return square[:, ::-1].copy() if row >= 10 else square
+
+    def found(mirror: bool) -> np.ndarray:
+        return embed(embedder, both_ways, np.array([1, 11]), batch=1, mirror=mirror, amp=False, quiet=True)
+
+    np.testing.assert_allclose(*found(mirror=True), atol=1e-4)
+    plain = found(mirror=False)
+    assert np.abs(plain[0] - plain[1]).max() > 1e-3  # the control
+    mean = plain.sum(axis=0)
+    np.testing.assert_allclose(found(mirror=True)[0], mean / np.linalg.norm(mean), atol=1e-4)
+
+
+def test_bfloat16_agrees_to_a_hundredth(embedder: Embedder) -> None:
+    exact, rough = _embed(embedder, [0, 1, 2, 3]), _embed(embedder, [0, 1, 2, 3], amp=True)
+    assert rough.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rough, axis=1), 1, atol=1e-5)
+    assert (exact * rough).sum(axis=1).min() > 0.99
+    assert not np.array_equal(exact, rough)
+
+
+def test_embedding_leaves_the_weights_alone_and_the_model_in_evaluation_mode(embedder: Embedder) -> None:
+    embedder.train()
+    before = {name: tensor.clone() for name, tensor in embedder.state_dict().items()}
+    _embed(embedder, [0, 1])
+    assert not embedder.training
+    assert all(torch.equal(before[name].cpu(), tensor.cpu()) for name, tensor in embedder.state_dict().items())
+
+
+def test_no_rows_no_vectors(embedder: Embedder) -> None:
+    assert _embed(embedder, []).shape == (0, 8)
+
+
+def test_best_device_is_the_gpu_where_there_is_one() -> None:
+    assert best_device() == DEVICE

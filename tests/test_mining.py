@@ -1,0 +1,141 @@
+"""Pseudo-labels: the bar by hand and by property, and what must never be mined."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finprint.mining import confidence_bar, mine
+from finprint.tables import LABELS, TEST, TRAIN, VALIDATION
+from finprint.vectors import Catalogue, Vectors, catalogue
+
+
+def test_confidence_bar_hand_worked() -> None:
+    scores = np.array([0.5, 0.9, 0.7, 0.8, 0.6])
+    right = np.array([True, True, False, True, True])
+    # By score: right, right, wrong, right, right: precision 1, 1, 2/3, 3/4, 4/5.
+    assert confidence_bar(scores, right, 1.0) == (0.8, 1.0, 2 / 5)
+    assert confidence_bar(scores, right, 0.9) == (0.8, 1.0, 2 / 5)
+    assert confidence_bar(scores, right, 0.8) == (0.5, 0.8, 1.0)  # the bar may pass a dip
+    assert confidence_bar(scores, right, 0.7) == (0.5, 0.8, 1.0)
+
+
+def test_scores_that_tie_stand_or_fall_together() -> None:
+    assert confidence_bar(np.array([0.9, 0.9]), np.array([True, False]), 0.6) == (2.0, 0.0, 0.0)
+    assert confidence_bar(np.array([0.9, 0.9]), np.array([True, False]), 0.5) == (0.9, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("scores", [[], [0.9, 0.8]])
+def test_where_no_bar_serves_it_is_out_of_reach(scores: list[float]) -> None:
+    assert confidence_bar(np.array(scores), np.zeros(len(scores), bool), 0.01) == (2.0, 0.0, 0.0)
+
+
+@given(
+    queries=st.lists(st.tuples(st.integers(-10, 10), st.booleans()), max_size=30),
+    precision=st.sampled_from([0.3, 0.5, 2 / 3, 0.75, 0.9, 1.0]),
+)
+def test_the_bar_reaches_the_precision_and_no_lower_one_does(
+    queries: Sequence[tuple[int, bool]], precision: float
+) -> None:
+    scores = np.array([score / 10 for score, _ in queries], np.float32)
+    right = np.array([r for _, r in queries], bool)
+    bar, reached, recall = confidence_bar(scores, right, precision)
+    serving = [b for b in np.unique(scores) if right[scores >= b].mean() >= precision]
+    if not serving:
+        assert (bar, reached, recall) == (2.0, 0.0, 0.0)
+        return
+    assert bar == min(serving)
+    assert reached == pytest.approx(right[scores >= bar].mean())
+    assert reached >= precision
+    assert recall == pytest.approx((scores >= bar).mean())
+
+
+def _known(rows: list[tuple[str, str | None, str, int, float]]) -> Catalogue:
+    """Photos (image, identity, split, group, angle): vectors on a circle, so that cosines are of angles in degrees."""
+    photos = pd.DataFrame([row[:4] for row in rows], columns=["image", "identity", "split", "group"])
+    photos = photos.astype({"image": "string", "identity": "string", "split": "string"})
+    angles = np.radians([row[4] for row in rows])
+    array = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    return catalogue(photos, Vectors(photos["image"], array, ""))
+
+
+TRAINED = [("t1", "al", TRAIN, 1, 0.0), ("t2", "bo", TRAIN, 2, 90.0), ("t3", "cy", TRAIN, 3, 180.0)]
+CHECKED = [
+    ("v1", "al", VALIDATION, 4, 5.0),  # right, cos 5
+    ("v2", "bo", VALIDATION, 5, 80.0),  # right, cos 10
+    ("v3", "zoe", VALIDATION, 6, 200.0),  # an animal held out as new, called cy at cos 20
+]
+
+
+def test_mine_hand_worked() -> None:
+    tests = [("q1", None, TEST, 7, 3.0), ("q2", None, TEST, 8, 98.0), ("q3", None, TEST, 9, 165.0)]
+    mined = mine(_known(TRAINED + CHECKED + tests), precision=1.0)
+    assert mined.bar == pytest.approx(np.cos(np.radians(10)), abs=1e-6)  # v3 is wrong, being new
+    assert mined.precision == 1
+    assert mined.recall == pytest.approx(2 / 3)
+    labels = LABELS.validate(mined.labels)
+    assert labels["image"].tolist() == ["q1", "q2"]
+    assert labels["identity"].tolist() == ["al", "bo"]
+    np.testing.assert_allclose(labels["score"], np.cos(np.radians([3, 8])), atol=1e-6)
+    assert mined.numbers() == {
+        "bar": mined.bar,
+        "precision_validation": 1.0,
+        "recall_validation": pytest.approx(2 / 3),
+        "pseudo_labels": 2,
+        "individuals": 2,
+    }
+
+
+def test_a_lower_precision_takes_more() -> None:
+    tests = [("q1", None, TEST, 7, 3.0), ("q3", None, TEST, 9, 165.0)]
+    assert mine(_known(TRAINED + CHECKED + tests), 0.6).labels["identity"].tolist() == ["al", "cy"]
+    assert mine(_known(TRAINED + CHECKED + tests), 1.0).labels["identity"].tolist() == ["al"]
+
+
+def test_a_photo_that_shares_a_group_with_a_validation_photo_is_not_taken() -> None:
+    tests = [("q1", None, TEST, 4, 3.0), ("q2", None, TEST, 1, 3.0)]  # the group of v1, the group of t1
+    assert mine(_known(TRAINED + CHECKED + tests), 1.0).labels["image"].tolist() == ["q2"]
+
+
+def test_no_name_of_an_individual_held_out() -> None:
+    tests = [("q1", None, TEST, 7, 200.0)]  # exactly zoe's validation photo
+    mined = mine(_known(TRAINED + CHECKED + tests), 0.5)
+    assert mined.labels["identity"].tolist() == ["cy"]
+
+
+@given(seed=st.integers(0, 2**32 - 1), precision=st.sampled_from([0.3, 0.6, 0.95]))
+def test_only_test_photos_get_only_trained_names_and_never_beside_validation(seed: int, precision: float) -> None:
+    rng = np.random.default_rng(seed)
+    rows: list[tuple[str, str | None, str, int, float]] = []
+    for n in range(40):
+        split = [TRAIN, VALIDATION, TEST][int(rng.integers(3))]
+        name = None if split == TEST else f"i{rng.integers(6)}"
+        rows.append((f"p{n}", name, split, int(rng.integers(30)), float(rng.uniform(0, 360))))
+    known = _known(rows)
+    mined = mine(known, precision)
+    photos = known.photos.set_index("image")
+    taken = photos.loc[mined.labels["image"]]
+    assert (taken["split"] == TEST).all()
+    assert not set(taken["group"]) & set(photos.loc[photos["split"] == VALIDATION, "group"])
+    assert set(mined.labels["identity"]) <= set(photos.loc[photos["split"] == TRAIN, "identity"])
+    assert (mined.labels["score"] >= mined.bar).all()
+    assert mined.precision >= precision or mined.bar == 2.0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([*TRAINED, CHECKED[2], ("q1", None, TEST, 7, 3.0)], id="none reaches the precision"),
+        pytest.param([*TRAINED, ("q1", None, TEST, 7, 3.0)], id="no validation photos"),
+        pytest.param([*CHECKED, ("q1", None, TEST, 7, 3.0)], id="no training photos"),
+        pytest.param(TRAINED + CHECKED, id="no test photos"),
+    ],
+)
+def test_nothing_to_mine_is_an_empty_table(rows: list[tuple[str, str | None, str, int, float]]) -> None:
+    mined = mine(_known(rows), 0.95)
+    assert len(LABELS.validate(mined.labels)) == 0
+    assert mined.numbers()["pseudo_labels"] == 0
+    assert all(np.isfinite(value) for value in mined.numbers().values())

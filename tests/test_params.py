@@ -1,0 +1,204 @@
+"""params.yaml: every knob typed, every mistake named."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+
+from finprint.errors import UserError
+from finprint.params import Params, load_params
+
+OURS = Path(__file__).parents[1] / "params.yaml"
+
+
+def _edited(folder: Path, edits: dict[str, Any], gone: str = "") -> Path:
+    """A copy of the project's params.yaml with keys (dotted) set, and one taken away."""
+    reader = YAML(typ="safe", pure=True)
+    tree = reader.load(OURS.read_text(encoding="utf-8"))
+    for key, value in [*edits.items(), (gone, None)]:
+        *sections, last = key.split(".")
+        at = tree
+        for section in sections:
+            at = at[section]
+        if key and key == gone:
+            del at[last]
+        elif key:
+            at[last] = value
+    path = folder / "params.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        reader.dump(tree, file)
+    return path
+
+
+def _with_lr(folder: Path, written: str) -> Path:
+    path = folder / "params.yaml"
+    text, count = re.subn(r"(?m)^lr:.*$", f"lr: {written}", OURS.read_text(encoding="utf-8"))
+    assert count == 1
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _complaint(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}")
+    return message.removeprefix(f"{path}").removeprefix(": ")
+
+
+def test_the_project_s_own_params_are_well_formed() -> None:
+    params = load_params(OURS)
+    assert params.model_dump() == YAML(typ="safe", pure=True).load(OURS.read_text(encoding="utf-8"))
+
+
+def test_no_knob_hides_in_the_code() -> None:
+    """Whatever can be set stands in params.yaml: no field has a default."""
+    todo: list[type[BaseModel]] = [Params]
+    seen = 0
+    while todo:
+        for name, field in todo.pop().model_fields.items():
+            seen += 1
+            assert field.is_required(), name
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                todo.append(field.annotation)
+    assert seen > 50
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("1e-05", 1e-5), ("1e-5", 1e-5), ("1E-3", 1e-3), ("3", 3.0), ("0.002", 0.002), ("1e3", 1e3)]
+)
+def test_numbers_as_dvc_writes_them(tmp_path: Path, written: str, value: float) -> None:
+    assert load_params(_with_lr(tmp_path, written)).lr == value
+
+
+def test_the_usual_loader_would_read_text() -> None:
+    """Why a YAML 1.2 loader: should this fail one day, the plain one will do."""
+    assert yaml.safe_load("lr: 1e-05") == {"lr": "1e-05"}
+
+
+@given(value=st.floats(min_value=1e-300, max_value=1e300))
+def test_any_positive_number_survives_its_text(tmp_path_factory: pytest.TempPathFactory, value: float) -> None:
+    assert load_params(_with_lr(tmp_path_factory.mktemp("lr"), repr(value))).lr == value
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("abc", "lr: input should be a valid number, not 'abc'"),
+        ("'0.01'", "lr: input should be a valid number, not '0.01'"),
+        ("0", "lr: input should be greater than 0, not 0"),
+        ("-0.1", "lr: input should be greater than 0, not -0.1"),
+        ("true", "lr: input should be a valid number, not True"),
+        (".nan", "lr: input should be a finite number, not nan"),
+        (".inf", "lr: input should be a finite number, not inf"),
+        ("", "lr: input should be a valid number"),
+    ],
+)
+def test_a_learning_rate_that_is_none(tmp_path: Path, written: str, complaint: str) -> None:
+    assert _complaint(_with_lr(tmp_path, written)) == complaint
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [
+        ("sed", "unknown key sed (did you mean seed?)"),
+        ("prepare.new_shares", "unknown key prepare.new_shares (did you mean new_share?)"),
+        ("prepare.sample.individual", "unknown key prepare.sample.individual (did you mean individuals?)"),
+        ("train.margin.powr", "unknown key train.margin.powr (did you mean power?)"),
+        ("evaluate.zzz", "unknown key evaluate.zzz (known: sheets)"),
+    ],
+)
+def test_an_unknown_key_is_named(tmp_path: Path, key: str, complaint: str) -> None:
+    assert _complaint(_edited(tmp_path, {key: 1})) == complaint
+
+
+@pytest.mark.parametrize("key", ["seed", "search", "train.augment.blur", "prepare.species_typos"])
+def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    assert _complaint(_edited(tmp_path, {}, gone=key)) == f"{key} is missing"
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    path = _edited(tmp_path, {"lr": "fast", "crop.quality": 101, "croop": 1})
+    assert _complaint(path) == (
+        f"lr: input should be a valid number, not 'fast'; {path}: crop.quality: input should be less than or equal to "
+        f"100, not 101; {path}: unknown key croop (did you mean crop?)"
+    )
+
+
+@pytest.mark.parametrize("fold", [6, 9])
+def test_a_fold_beyond_the_folds(tmp_path: Path, fold: int) -> None:
+    path = _edited(tmp_path, {"prepare.fold": fold, "prepare.folds": 6})
+    assert _complaint(path) == f"prepare: fold is {fold}, but with folds: 6 the last one is 5"
+    assert load_params(_edited(tmp_path, {"prepare.fold": 5, "prepare.folds": 6})).prepare.fold == 5
+
+
+@pytest.mark.parametrize(
+    ("edits", "complaint"),
+    [
+        ({"prepare.fold": -1}, "prepare.fold: input should be greater than or equal to 0, not -1"),
+        ({"prepare.source": "disk"}, "prepare.source: input should be 'sample' or 'happywhale', not 'disk'"),
+        (
+            {"prepare.sample.photos": 20, "prepare.sample.individuals": 11},
+            "prepare.sample: photos must be at least twice individuals",
+        ),
+        ({"detector.image_size": 100}, "detector.image_size: input should be a multiple of 32, not 100"),
+        ({"detector.enabled": "yes"}, "detector.enabled: input should be a valid boolean, not 'yes'"),
+        ({"detector.holdout": 1.0}, "detector.holdout: input should be less than 1, not 1.0"),
+        ({"crop.parts": []}, "crop.parts: list should have at least 1 item after validation, not 0"),
+        ({"crop.parts": [7]}, "crop.parts.0: input should be a valid string, not 7"),
+        ({"train.epochs": 2.5}, "train.epochs: input should be a valid integer, not 2.5"),
+        ({"seed": -1}, "seed: input should be greater than or equal to 0, not -1"),
+        ({"train.fusion": 3}, "train.fusion: input should be 'gem' or 'dolg', not 3"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_key(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:
+    assert _complaint(_edited(tmp_path, edits)) == complaint
+
+
+def test_a_section_that_is_no_section(tmp_path: Path) -> None:
+    assert _complaint(_edited(tmp_path, {"crop": 3})).startswith("crop: input should be a valid dictionary")
+
+
+@pytest.mark.parametrize(("written", "value"), [("fit", "fit"), (0.4, 0.4), (-1, -1.0)])
+def test_the_threshold_is_fitted_or_given(tmp_path: Path, written: Any, value: Any) -> None:
+    assert load_params(_edited(tmp_path, {"search.new_threshold": written})).search.new_threshold == value
+
+
+def test_the_threshold_is_nothing_else(tmp_path: Path) -> None:
+    assert "search.new_threshold" in _complaint(_edited(tmp_path, {"search.new_threshold": "fitted"}))
+
+
+def test_params_do_not_change_under_way() -> None:
+    params = load_params(OURS)
+    with pytest.raises(ValidationError, match="frozen"):
+        params.train.epochs = 3
+
+
+def test_no_file(tmp_path: Path) -> None:
+    assert _complaint(tmp_path / "params.yaml") == " is missing: run from the project's root"
+
+
+@pytest.mark.parametrize("text", ["lr: [1, 2\nseed: 3\n", "lr: 1\nlr: 2\n", "\tlr: 1\n"])
+def test_a_file_that_is_not_yaml(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    assert _complaint(path).startswith(" is not YAML: ")
+
+
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes("lr: 1  # 5°\n".encode("latin-1"))
+    assert _complaint(path).startswith(" is not YAML: ")
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("")
+    assert _complaint(path).startswith("the whole file: input should be a valid dictionary")

@@ -1,0 +1,176 @@
+"""A round: what it learns from, the network it starts with, what it reaches."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from finprint.checkpoint import Checkpoint
+from finprint.errors import UserError
+from finprint.images import encode_jpeg
+from finprint.model import load_model, save_model
+from finprint.params import Augment, Margin, Train
+from finprint.rounds import lessons, new_network, train_round, validator
+from finprint.shards import INDEX, Crops, write_shard
+from finprint.tables import CROPS, TEST, TRAIN, VALIDATION, write_table
+from finprint.training import Recipe
+
+NO_AUGMENT = Augment(**dict.fromkeys(Augment.model_fields, 0.0))
+SETTINGS = Train(
+    backbone="tf_efficientnet_lite0",
+    weights="none",
+    fusion="gem",
+    embedding=8,
+    image_size=32,
+    epochs=1,
+    batch=4,
+    head_lr=10.0,
+    weight_decay=0.01,
+    warmup=0.2,
+    ema=0.5,
+    amp=False,
+    margin=Margin(centres=2, logit_scale=20.0, scale=0.271, power=-0.364, floor=0.05),
+    augment=NO_AUGMENT,
+)
+RECIPE = Recipe(SETTINGS, 1, 1e-3, 0)
+ROWS = [
+    ("a1.jpg", "al", TRAIN),
+    ("a2.jpg", "al", TRAIN),
+    ("a3.jpg", "al", TRAIN),
+    ("b1.jpg", "bo", TRAIN),
+    ("n1.jpg", None, TRAIN),
+    ("a4.jpg", "al", VALIDATION),
+    ("z1.jpg", "zoe", VALIDATION),
+    ("q1.jpg", None, TEST),
+    ("q2.jpg", None, TEST),
+]
+PHOTOS = pd.DataFrame(ROWS, columns=["image", "identity", "split"]).astype("string")
+
+
+@pytest.fixture(autouse=True)
+def _global_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    strict = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(strict)
+
+
+def _crops(folder: Path, images: list[str]) -> Crops:
+    """One shard of crops; a photo's colour follows from its first letter."""
+    folder.mkdir()
+    members = []
+    for n, image in enumerate(images):
+        rng = np.random.default_rng([ord(image[0]), 0])
+        colour = rng.integers(30, 220, 3) + np.random.default_rng(n).integers(0, 30, (32, 40, 1))
+        members.append((f"{n:06d}.jpg", encode_jpeg(colour.clip(0, 255).astype(np.uint8), 92)))
+    places = write_shard(folder / "0.tar", members)
+    table = pd.DataFrame({"image": images, "part": "whole", "confidence": 0.0, "shard": "0.tar"})
+    table = table.assign(x_min=0.0, y_min=0.0, x_max=40.0, y_max=32.0)
+    table["offset"], table["length"] = [place[0] for place in places], [place[1] for place in places]
+    write_table(folder / INDEX, table, CROPS)
+    return Crops(folder)
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Crops:
+    return _crops(tmp_path / "crops", sorted(PHOTOS["image"], reverse=True))
+
+
+def _pseudo(names: dict[str, str]) -> pd.DataFrame:
+    table = pd.DataFrame({"image": list(names), "identity": list(names.values())}, dtype="string")
+    return table.assign(score=0.9)
+
+
+def test_lessons_are_the_training_photos_with_a_name(crops: Crops) -> None:
+    found = lessons(PHOTOS, crops, None)
+    assert found.classes == ["al", "bo"]
+    assert found.labels.tolist() == [0, 0, 0, 1]
+    assert found.labels.dtype == np.int64
+    assert crops.index["image"].iloc[found.rows].tolist() == ["a1.jpg", "a2.jpg", "a3.jpg", "b1.jpg"]
+
+
+def test_pseudo_labels_come_after_and_none_change_nothing(crops: Crops) -> None:
+    found = lessons(PHOTOS, crops, _pseudo({"q2.jpg": "bo", "q1.jpg": "al"}))
+    assert crops.index["image"].iloc[found.rows].tolist()[-2:] == ["q2.jpg", "q1.jpg"]
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, 0]
+    assert found.classes == ["al", "bo"]
+    empty = lessons(PHOTOS, crops, _pseudo({}))
+    assert empty.labels.tolist() == [0, 0, 0, 1]
+    assert empty.classes == ["al", "bo"]
+
+
+def test_a_photo_without_a_crop_is_no_lesson(tmp_path: Path) -> None:
+    crops = _crops(tmp_path / "crops", ["a1.jpg", "b1.jpg", "q1.jpg"])
+    found = lessons(PHOTOS, crops, _pseudo({"q1.jpg": "bo", "q2.jpg": "al"}))
+    assert found.labels.tolist() == [0, 1, 1]
+
+
+def test_one_individual_is_nothing_to_learn_from(crops: Crops) -> None:
+    photos = PHOTOS[PHOTOS["identity"] != "bo"]
+    with pytest.raises(UserError) as caught:
+        lessons(photos, crops, None)
+    assert str(caught.value) == (
+        "3 training photos of 1 individuals are nothing to learn from: train.csv must name at least two individuals"
+    )
+
+
+def test_margins_follow_the_counts_of_photos(crops: Crops) -> None:
+    network = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    expected = [0.271 * 3**-0.364 + 0.05, 0.271 + 0.05]
+    assert network.head.margins.tolist() == pytest.approx(expected)
+    assert network.head.weight.shape == (2 * 2, 8)
+    assert network.head.logit_scale == 20.0
+
+
+def test_the_seed_decides_the_initial_weights(crops: Crops) -> None:
+    learn = lessons(PHOTOS, crops, None)
+    seeds = (0, 0, 1)
+    first, same, other = (new_network(learn, Recipe(SETTINGS, 1, 1e-3, seed), None).head.weight for seed in seeds)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_a_second_round_starts_from_the_firsts_weights_with_its_own_margins(tmp_path: Path, crops: Crops) -> None:
+    first = new_network(lessons(PHOTOS, crops, None), Recipe(SETTINGS, 1, 1e-3, 5), None)
+    save_model(tmp_path / "r1", first.embedder, first.head, ["al", "bo"])
+    learn = lessons(PHOTOS, crops, _pseudo({"q1.jpg": "bo"}))
+    second = new_network(learn, RECIPE, tmp_path / "r1")
+    for name, tensor in second.embedder.state_dict().items():
+        assert torch.equal(tensor, first.embedder.state_dict()[name]), name
+    assert torch.equal(second.head.weight, first.head.weight)
+    assert second.head.margins.tolist() == pytest.approx([0.271 * n**-0.364 + 0.05 for n in (3, 2)])
+
+
+def test_a_round_of_other_individuals_is_no_start(tmp_path: Path, crops: Crops) -> None:
+    first = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    save_model(tmp_path / "r1", first.embedder, first.head, ["al", "cy"])
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), RECIPE, tmp_path / "r1")
+    assert str(caught.value) == (f"{tmp_path}/r1 was trained on other individuals: set retrain.start to pretrained")
+
+
+def test_the_validator_scores_validation_alone(crops: Crops) -> None:
+    network = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    found = validator(PHOTOS, crops, 4)(network.embedder)
+    assert set(found) == {"map5", "top1", "top5", "auroc_new"}
+    assert all(0 <= value <= 1 for value in found.values())
+    without = validator(PHOTOS[PHOTOS["split"] != TEST], crops, 4)(network.embedder)
+    assert without == found
+    assert validator(PHOTOS[PHOTOS["split"] == TRAIN], crops, 4)(network.embedder) == {}
+    only_known = validator(PHOTOS[PHOTOS["identity"] != "zoe"], crops, 4)(network.embedder)
+    assert set(only_known) == {"map5", "top1", "top5"}
+
+
+def test_two_rounds_end_to_end(tmp_path: Path, crops: Crops) -> None:
+    network, classes, history = train_round(PHOTOS, crops, RECIPE, Checkpoint("train", {}, []))
+    assert classes == ["al", "bo"]
+    assert set(history[0]) == {"epoch", "loss", "lr", "map5", "top1", "top5", "auroc_new"}
+    save_model(tmp_path / "r1", network.embedder, network.head, classes)
+    again, classes, _ = train_round(
+        PHOTOS, crops, RECIPE, Checkpoint("retrain", {}, []), _pseudo({"q1.jpg": "bo"}), tmp_path / "r1"
+    )
+    assert classes == load_model(tmp_path / "r1")[2]
+    assert not torch.equal(again.head.weight, network.head.weight)

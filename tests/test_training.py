@@ -1,0 +1,260 @@
+"""The training loop: its schedule by hand, same seed same bytes, killed and resumed the same to the last bit."""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from finprint.checkpoint import Checkpoint
+from finprint.errors import UserError
+from finprint.margin import SubCentreArcFace
+from finprint.model import Embedder, ModelConfig
+from finprint.params import Augment, Margin, Train
+from finprint.training import Network, Recipe, Validate, epoch_batches, fit, parameter_groups, warmup_cosine
+
+AUGMENT = Augment(rotate=15, shift=0.1, zoom=0.15, shear=5, flip=0.5, colour=0.3, grey=0.1, blur=0.1, erase=0.1)
+MARGIN = Margin(centres=2, logit_scale=20.0, scale=0.271, power=-0.364, floor=0.05)
+TRAIN = Train(
+    backbone="tf_efficientnet_lite0",
+    weights="none",
+    fusion="gem",
+    embedding=8,
+    image_size=32,
+    epochs=3,
+    batch=4,
+    head_lr=10.0,
+    weight_decay=0.01,
+    warmup=0.2,
+    ema=0.9,
+    amp=True,
+    margin=MARGIN,
+    augment=AUGMENT,
+)
+LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
+
+
+class Killed(Exception):
+    """What ends a run in the middle."""
+
+
+@pytest.fixture(autouse=True)
+def _global_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    strict = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(strict)
+
+
+def _pixels(item: int) -> np.ndarray:
+    """An easy set: each individual has its own colour, each photo some noise."""
+    colour = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])[LABELS[item]]
+    noise = np.random.default_rng(item).normal(0, 25, (36, 40, 3))
+    return (colour + noise).clip(0, 255).astype(np.uint8)
+
+
+def _network(seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    embedder = Embedder(ModelConfig(TRAIN.backbone, TRAIN.fusion, TRAIN.embedding, TRAIN.image_size))
+    return Network(embedder, SubCentreArcFace(TRAIN.embedding, torch.full((3,), 0.2), 2, 20.0))
+
+
+def _recipe(seed: int = 0, lr: float = 1e-3, epochs: int = 3, **changes: Any) -> Recipe:
+    return Recipe(TRAIN.model_copy(update=changes), epochs, lr, seed)
+
+
+def _digest(network: Network) -> str:
+    sha = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        sha.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _nothing(_: Embedder) -> dict[str, float]:
+    return {}
+
+
+def _fit(
+    recipe: Recipe, validate: Validate = _nothing, key: str = "a", start: int = 0
+) -> tuple[Network, list[dict[str, float]]]:
+    return fit(_network(start), _pixels, LABELS, recipe, validate, Checkpoint("train", {"key": key}, []))
+
+
+def test_schedule_hand_worked() -> None:
+    # 10 steps, 2 of them climbing; then a cosine over the steps 2 to 9, from 1 to 0.01.
+    found = [warmup_cosine(step, 10, 0.2) for step in range(10)]
+    expected = [0.5, 1.0] + [0.01 + 0.99 * (1 + math.cos(math.pi * k / 7)) / 2 for k in range(8)]
+    assert found == pytest.approx(expected)
+    assert found[2] == 1.0
+    assert found[-1] == pytest.approx(0.01)
+    assert found[2:] == sorted(found[2:], reverse=True)
+
+
+def test_schedule_at_its_ends() -> None:
+    assert warmup_cosine(0, 8, 0.0) == 1.0
+    assert warmup_cosine(7, 8, 0.0, last=0.25) == pytest.approx(0.25)
+    assert warmup_cosine(0, 1, 0.5) == 1.0  # a single step
+    assert [warmup_cosine(step, 2, 0.9) for step in range(2)] == [0.5, 1.0]  # nothing but climbing
+
+
+def test_heads_learn_faster_and_norms_and_biases_do_not_decay() -> None:
+    network = _network()
+    groups = parameter_groups(network, _recipe(lr=0.002, head_lr=10.0))
+    group_of = {id(p): group for group in groups for p in group["params"]}  # type: ignore[attr-defined]
+    named = dict(network.named_parameters())
+    assert sum(len(group["params"]) for group in groups) == len(named) == len(group_of)  # type: ignore[arg-type]
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.03)
+    for name, parameter in named.items():
+        group = next(g for g in optimiser.param_groups if any(p is parameter for p in g["params"]))
+        backbone = name.startswith("embedder.backbone.")
+        assert group["lr"] == group["peak"] == pytest.approx(0.002 if backbone else 0.02), name
+        plain = name.endswith(".bias") or ".bn" in name or name in ("embedder.neck.0.weight", "embedder.neck.2.weight")
+        assert group["weight_decay"] == (0.0 if plain else 0.03), name
+    assert {name for name in named if not name.startswith("embedder.backbone.")} >= {"head.weight"}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, float]]]:
+    """An uninterrupted run: the digest of its weights, and its history."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("whole")))
+        network, history = _fit(_recipe(), _nothing)
+    return _digest(network), history
+
+
+def test_same_seed_same_bytes_and_another_seed_others(whole: tuple[str, list[dict[str, float]]]) -> None:
+    network, history = _fit(_recipe())
+    assert _digest(network) == whole[0]
+    assert history == whole[1]
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    # The same initial weights, other orders and views.
+    other, losses = _fit(_recipe(seed=1), key="another seed")
+    assert _digest(other) != whole[0]
+    assert losses != whole[1]
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_killed_and_resumed_ends_like_an_uninterrupted_run(
+    whole: tuple[str, list[dict[str, float]]], epoch: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[int] = []
+
+    def dies(_: Embedder) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == epoch:
+            raise Killed
+        return {}
+
+    with pytest.raises(Killed):
+        _fit(_recipe(), dies)
+    torch.manual_seed(99)  # what another process would start with
+    network, history = _fit(_recipe(), start=7 if epoch > 1 else 0)  # resumed, the initial weights do not count
+    assert _digest(network) == whole[0]
+    assert history == whole[1]
+    told = f"resuming after epoch {epoch - 1} of 3" in capsys.readouterr().out
+    assert told == (epoch > 1)
+
+
+def test_a_finished_run_that_is_started_again_only_loads(whole: tuple[str, list[dict[str, float]]]) -> None:
+    _fit(_recipe())
+
+    def never(_: Embedder) -> dict[str, float]:
+        raise AssertionError("no epoch is left")
+
+    network, history = _fit(_recipe(), never, start=3)
+    assert _digest(network) == whole[0]
+    assert history == whole[1]
+
+
+def test_a_checkpoint_of_another_key_is_not_resumed() -> None:
+    _fit(_recipe(epochs=1), key="one")
+    network, history = _fit(_recipe(epochs=1, seed=4), key="two")
+    again, _ = _fit(_recipe(epochs=1, seed=4), key="three")
+    assert len(history) == 1
+    assert _digest(network) == _digest(again)
+
+
+def test_the_loss_falls_and_individuals_are_told_apart() -> None:
+    plain = Augment(**dict.fromkeys(AUGMENT.model_dump(), 0.0))
+    recipe = _recipe(epochs=10, lr=1e-3, ema=0.5, batch=9, augment=plain)
+    network, history = _fit(recipe, lambda _: {"map5": 0.5})
+    losses = [row["loss"] for row in history]
+    assert losses[-1] < 0.2 * losses[0]
+    assert all(row["map5"] == 0.5 for row in history)
+    assert history[-1]["lr"] == pytest.approx(1e-5)  # a hundredth of the peak
+    ((views, labels),) = epoch_batches(_pixels, LABELS, recipe, 0, 9)
+    device = next(network.parameters()).device
+    with torch.inference_mode():  # with the batch's statistics: the running ones lag behind ten steps
+        cosines = network.train().head.cosines(network.embedder(views.float().to(device) / 255))
+    assert cosines.argmax(dim=1).tolist() == labels.tolist()
+
+
+def test_without_averaging_the_weights_are_the_trained_ones_and_with_it_others() -> None:
+    trained = _network()
+    checkpoint = Checkpoint("train", {"key": "ema"}, [])
+    averaged, _ = fit(trained, _pixels, LABELS, _recipe(epochs=2, ema=0.0), _nothing, checkpoint)
+    assert _digest(averaged) == _digest(trained)
+    moved = _network()
+    averaged, _ = fit(moved, _pixels, LABELS, _recipe(epochs=2, ema=0.9), _nothing, Checkpoint("train", {}, []))
+    assert _digest(moved) == _digest(trained)
+    assert _digest(averaged) != _digest(moved)
+
+
+def test_validate_sees_the_averaged_weights() -> None:
+    seen: list[torch.Tensor] = []
+
+    def validate(embedder: Embedder) -> dict[str, float]:
+        seen.append(embedder.neck[1].weight.detach().clone())
+        return {}
+
+    network, _ = _fit(_recipe(epochs=2), validate)
+    assert len(seen) == 2
+    assert torch.equal(seen[1], network.embedder.neck[1].weight)
+    assert not torch.equal(seen[0], seen[1])
+
+
+def test_fewer_photos_than_a_batch_are_one_batch() -> None:
+    network, history = _fit(_recipe(epochs=1, batch=64))
+    assert math.isfinite(history[0]["loss"])
+    assert network.embedder.neck[0].num_batches_tracked.item() == 1
+
+
+def test_a_diverging_loss_ends_the_run_with_advice() -> None:
+    with pytest.raises(UserError, match=r"^the loss is (nan|inf) in epoch \d+: lower lr \(now 1e\+30\)$"):
+        _fit(_recipe(lr=1e30, warmup=0.0))
+
+
+def _epoch(recipe: Recipe, epoch: int) -> tuple[bytes, list[int]]:
+    stream = list(epoch_batches(_pixels, LABELS, recipe, epoch, 4))
+    views = torch.cat([v for v, _ in stream])
+    return views.numpy().tobytes(), torch.cat([t for _, t in stream]).tolist()
+
+
+def test_views_do_not_depend_on_threads_and_differ_between_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for threads in (1, 2, 16):
+        monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
+        found[threads] = _epoch(_recipe(), 2)
+    assert found[1] == found[2] == found[16]
+    assert _epoch(_recipe(), 3)[0] != found[1][0]
+    assert _epoch(_recipe(seed=1), 2)[0] != found[1][0]
+
+
+def test_an_epoch_shows_each_photo_once_in_full_batches() -> None:
+    shown: list[int] = []
+
+    def pixels(item: int) -> np.ndarray:
+        shown.append(item)
+        return _pixels(item)
+
+    stream = list(epoch_batches(pixels, LABELS, _recipe(), 0, 4))
+    assert [views.shape for views, _ in stream] == [(4, 3, 32, 32)] * 2
+    assert len(shown) == len(set(shown)) == 8  # the ninth waits for the next epoch
+    plain = _recipe(augment=Augment(**dict.fromkeys(AUGMENT.model_dump(), 0.0)))
+    for views, labels in epoch_batches(_pixels, LABELS, plain, 0, 4):
+        assert views.float().mean(dim=(2, 3)).argmax(dim=1).tolist() == labels.tolist()  # a colour an individual
