@@ -188,7 +188,8 @@ def _recipe(params: Detector, seed: int, data: Path, scratch: Path) -> dict[str,
     leave a small set with a handful of steps. `optimizer=auto` would ignore lr0."""
     return {
         "data": str(data), "epochs": params.epochs, "imgsz": params.image_size, "batch": params.batch,
-        "nbs": params.batch, "optimizer": "AdamW", "lr0": params.lr, "lrf": 0.05, "cos_lr": True, "warmup_epochs": 1.0, "mosaic": params.mosaic,
+        "nbs": params.batch, "optimizer": "AdamW", "lr0": params.lr, "lrf": 0.05, "cos_lr": True, "warmup_epochs": 1.0,
+        "mosaic": params.mosaic,
         "close_mosaic": max(1, params.epochs // 4), "val": False, "cache": "ram", "amp": False, "plots": False,
         "workers": 0, "seed": seed, "deterministic": True, "device": str(best_device()), "verbose": False,
         "project": str(scratch.resolve()), "name": "run", "exist_ok": True, "pretrained": False,
