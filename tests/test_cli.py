@@ -76,7 +76,13 @@ def test_a_missing_option_is_named(tmp_path: Path, script: str) -> None:
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, script: str) -> None:
     command = [sys.executable, script, "--photos", "a", "--labels", "wait"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell would have it ignored
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
