@@ -58,7 +58,8 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
             return np.asarray(upright), full[::-1] if orientation in (5, 6, 7, 8) else full
     except FileNotFoundError:
         raise BadPhoto("not on disk") from None
-    except UnidentifiedImageError:
+    # ultralytics, once imported, makes PIL ask for its HEIF plugin where a file is no image.
+    except (UnidentifiedImageError, ModuleNotFoundError):
         reason = "empty file" if path.stat().st_size == 0 else "not an image"
         raise BadPhoto(reason) from None
     except BadPhoto:
