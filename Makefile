@@ -37,6 +37,6 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("finprint needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	python -m pip install --quiet uv==$(UV_VERSION)
-	uv pip install --quiet --no-deps --requirement requirements.lock
+	uv pip install --quiet --no-deps --compile-bytecode --requirement requirements.lock
 	uv pip install --quiet --no-deps --editable .
 	touch $@

@@ -8,11 +8,31 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from finprint.params import Augment, Margin, Train
+
 # The same examples on every run and no files left behind; the machine's speed is no property of the code.
 settings.register_profile("finprint", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("finprint")
 
 ORIENTATION = 0x0112  # of EXIF
+
+# A network that trains in a second, from random weights and without augmentation.
+SMALL_TRAIN = Train(
+    backbone="tf_efficientnet_lite0",
+    weights="none",
+    fusion="gem",
+    embedding=8,
+    image_size=32,
+    epochs=1,
+    batch=4,
+    head_lr=10.0,
+    weight_decay=0.01,
+    warmup=0.2,
+    ema=0.5,
+    amp=False,
+    margin=Margin(centres=2, logit_scale=20.0, scale=0.271, power=-0.364, floor=0.05),
+    augment=Augment(**dict.fromkeys(Augment.model_fields, 0.0)),
+)
 
 
 def scenery(seed: int, width: int = 96, height: int = 64) -> np.ndarray:

@@ -154,6 +154,26 @@ def test_a_search_param_runs_search_and_evaluate_only(clone: Clone) -> None:
     assert clone.lock() == before
 
 
+def test_lr_runs_training_and_what_follows(clone: Clone) -> None:
+    said = clone.run("dvc", "exp", "run", "-S", "lr=1e-5", "-n", "slow-learner")
+    assert ran(said) == ALL[3:]
+    assert "1e-05" in clone.run("dvc", "exp", "show", "--csv")
+    assert "round1.json" in clone.run("dvc", "metrics", "diff")
+    assert "metrics/round1_epochs.csv" in clone.run("dvc", "plots", "diff", "--json", "HEAD", "workspace")
+    clone.back()
+
+
+def test_forced_again_gives_the_same_bytes_and_another_seed_does_not(clone: Clone) -> None:
+    before = clone.lock()
+    clone.run("dvc", "repro", "--force", "--no-run-cache")
+    assert clone.lock() == before
+    clone.run("dvc", "exp", "run", "-q", "-S", "seed=8", "prepare")
+    after = clone.lock()
+    assert after["data/sample"] != before["data/sample"]
+    assert after["data/photos.parquet"] != before["data/photos.parquet"]
+    clone.back()
+
+
 def test_killed_in_mid_training_it_resumes_to_the_same_weights(clone: Clone) -> None:
     clone.set({"train.epochs": 6})
     process = clone.start("dvc", "repro", "train")

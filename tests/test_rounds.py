@@ -7,35 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import SMALL_TRAIN
 
 from finprint.checkpoint import Checkpoint
 from finprint.errors import UserError
 from finprint.images import encode_jpeg
 from finprint.model import load_model, save_model
-from finprint.params import Augment, Margin, Train
 from finprint.rounds import lessons, new_network, train_round, validator
 from finprint.shards import INDEX, Crops, write_shard
 from finprint.tables import CROPS, TEST, TRAIN, VALIDATION, write_table
 from finprint.training import Recipe
 
-NO_AUGMENT = Augment(**dict.fromkeys(Augment.model_fields, 0.0))
-SETTINGS = Train(
-    backbone="tf_efficientnet_lite0",
-    weights="none",
-    fusion="gem",
-    embedding=8,
-    image_size=32,
-    epochs=1,
-    batch=4,
-    head_lr=10.0,
-    weight_decay=0.01,
-    warmup=0.2,
-    ema=0.5,
-    amp=False,
-    margin=Margin(centres=2, logit_scale=20.0, scale=0.271, power=-0.364, floor=0.05),
-    augment=NO_AUGMENT,
-)
-RECIPE = Recipe(SETTINGS, 1, 1e-3, 0)
+RECIPE = Recipe(SMALL_TRAIN, 1, 1e-3, 0)
 ROWS = [
     ("a1.jpg", "al", TRAIN),
     ("a2.jpg", "al", TRAIN),
@@ -128,13 +111,13 @@ def test_margins_follow_the_counts_of_photos(crops: Crops) -> None:
 def test_the_seed_decides_the_initial_weights(crops: Crops) -> None:
     learn = lessons(PHOTOS, crops, None)
     seeds = (0, 0, 1)
-    first, same, other = (new_network(learn, Recipe(SETTINGS, 1, 1e-3, seed), None).head.weight for seed in seeds)
+    first, same, other = (new_network(learn, Recipe(SMALL_TRAIN, 1, 1e-3, seed), None).head.weight for seed in seeds)
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
 
 def test_a_second_round_starts_from_the_firsts_weights_with_its_own_margins(tmp_path: Path, crops: Crops) -> None:
-    first = new_network(lessons(PHOTOS, crops, None), Recipe(SETTINGS, 1, 1e-3, 5), None)
+    first = new_network(lessons(PHOTOS, crops, None), Recipe(SMALL_TRAIN, 1, 1e-3, 5), None)
     save_model(tmp_path / "r1", first.embedder, first.head, ["al", "bo"])
     learn = lessons(PHOTOS, crops, _pseudo({"q1.jpg": "bo"}))
     second = new_network(learn, RECIPE, tmp_path / "r1")

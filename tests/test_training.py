@@ -10,32 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import SMALL_TRAIN
 
 from finprint.checkpoint import Checkpoint
 from finprint.errors import UserError
 from finprint.margin import SubCentreArcFace
 from finprint.model import Embedder, ModelConfig
-from finprint.params import Augment, Margin, Train
+from finprint.params import Augment
 from finprint.training import Network, Recipe, Validate, epoch_batches, fit, parameter_groups, warmup_cosine
 
 AUGMENT = Augment(rotate=15, shift=0.1, zoom=0.15, shear=5, flip=0.5, colour=0.3, grey=0.1, blur=0.1, erase=0.1)
-MARGIN = Margin(centres=2, logit_scale=20.0, scale=0.271, power=-0.364, floor=0.05)
-TRAIN = Train(
-    backbone="tf_efficientnet_lite0",
-    weights="none",
-    fusion="gem",
-    embedding=8,
-    image_size=32,
-    epochs=3,
-    batch=4,
-    head_lr=10.0,
-    weight_decay=0.01,
-    warmup=0.2,
-    ema=0.9,
-    amp=True,
-    margin=MARGIN,
-    augment=AUGMENT,
-)
+TRAIN = SMALL_TRAIN.model_copy(update={"epochs": 3, "ema": 0.9, "amp": True, "augment": AUGMENT})
 LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
 
 
@@ -180,7 +165,7 @@ def test_a_checkpoint_of_another_key_is_not_resumed() -> None:
 
 
 def test_the_loss_falls_and_individuals_are_told_apart() -> None:
-    plain = Augment(**dict.fromkeys(AUGMENT.model_dump(), 0.0))
+    plain = SMALL_TRAIN.augment
     recipe = _recipe(epochs=10, lr=1e-3, ema=0.5, batch=9, augment=plain)
     network, history = _fit(recipe, lambda _: {"map5": 0.5})
     losses = [row["loss"] for row in history]
@@ -255,6 +240,6 @@ def test_an_epoch_shows_each_photo_once_in_full_batches() -> None:
     stream = list(epoch_batches(pixels, LABELS, _recipe(), 0, 4))
     assert [views.shape for views, _ in stream] == [(4, 3, 32, 32)] * 2
     assert len(shown) == len(set(shown)) == 8  # the ninth waits for the next epoch
-    plain = _recipe(augment=Augment(**dict.fromkeys(AUGMENT.model_dump(), 0.0)))
+    plain = _recipe(augment=SMALL_TRAIN.augment)
     for views, labels in epoch_batches(_pixels, LABELS, plain, 0, 4):
         assert views.float().mean(dim=(2, 3)).argmax(dim=1).tolist() == labels.tolist()  # a colour an individual

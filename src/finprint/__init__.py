@@ -2,6 +2,6 @@
 
 import os
 
-# Read once, when torch is first imported. By default idle threads spin: with anything else running
-# beside them, training then takes several times as long (measured in docs/log.md).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read once, when torch is first imported: for how long OpenMP's idle threads spin before they sleep. Not at all costs
+# a sixth of the training speed; the default, for long, costs most of it beside another process (docs/log.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")

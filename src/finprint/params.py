@@ -62,6 +62,7 @@ class Detector(Section):
     epochs: Count
     batch: Count
     lr: Positive
+    scale: Share
     mosaic: Share
     holdout: Annotated[float, Field(gt=0, lt=1)]
 
