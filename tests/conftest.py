@@ -1,10 +1,12 @@
 """What several test modules share: drawn photos, a survey folder to fill, and how hypothesis searches."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 from PIL import Image
 
@@ -80,3 +82,12 @@ class SurveyFolder:
 def folder(tmp_path: Path) -> SurveyFolder:
     """An empty survey folder."""
     return SurveyFolder(tmp_path / "survey")
+
+
+@pytest.fixture
+def training_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Checkpoints go to a temporary folder; torch's strictness, which training switches on, is put back."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    strict = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(strict)

@@ -1,6 +1,5 @@
 """A round: what it learns from, the network it starts with, what it reaches."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,8 @@ from finprint.shards import INDEX, Crops, write_shard
 from finprint.tables import CROPS, TEST, TRAIN, VALIDATION, write_table
 from finprint.training import Recipe
 
+pytestmark = pytest.mark.usefixtures("training_state")
+
 RECIPE = Recipe(SMALL_TRAIN, 1, 1e-3, 0)
 ROWS = [
     ("a1.jpg", "al", TRAIN),
@@ -31,14 +32,6 @@ ROWS = [
     ("q2.jpg", None, TEST),
 ]
 PHOTOS = pd.DataFrame(ROWS, columns=["image", "identity", "split"]).astype("string")
-
-
-@pytest.fixture(autouse=True)
-def _global_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    strict = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(strict)
 
 
 def _crops(folder: Path, images: list[str]) -> Crops:

@@ -3,8 +3,6 @@
 import hashlib
 import math
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,8 @@ from finprint.model import Embedder, ModelConfig
 from finprint.params import Augment
 from finprint.training import Network, Recipe, Validate, epoch_batches, fit, parameter_groups, warmup_cosine
 
+pytestmark = pytest.mark.usefixtures("training_state")
+
 AUGMENT = Augment(rotate=15, shift=0.1, zoom=0.15, shear=5, flip=0.5, colour=0.3, grey=0.1, blur=0.1, erase=0.1)
 TRAIN = SMALL_TRAIN.model_copy(update={"epochs": 3, "ema": 0.9, "amp": True, "augment": AUGMENT})
 LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
@@ -26,14 +26,6 @@ LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
 
 class Killed(Exception):
     """What ends a run in the middle."""
-
-
-@pytest.fixture(autouse=True)
-def _global_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    strict = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(strict)
 
 
 def _pixels(item: int) -> np.ndarray:
