@@ -38,6 +38,7 @@ from finprint.params import Detector, load_params
 OURS = load_params(Path(__file__).parents[1] / "params.yaml").detector
 HEADER = ["image", "part", "x_min", "y_min", "x_max", "y_max"]
 RED = (255, 0, 0)
+THREADS = torch.get_num_threads()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -217,6 +218,11 @@ def test_training_reports_what_it_measured(trained: tuple[Path, dict[str, Any]])
     assert set(found) == {"map50", "map50_95", "body", "fin", "train_photos", "held_out_photos"}
     for scores in (found, found["body"], found["fin"]):
         assert 0 <= scores["map50_95"] <= scores["map50"] <= 1
+
+
+@pytest.mark.usefixtures("trained")
+def test_training_leaves_no_core_idle() -> None:
+    assert torch.get_num_threads() == THREADS  # ultralytics on its own: one less
 
 
 def test_the_same_seed_gives_the_same_bytes_wherever_it_ran(trained: tuple[Path, dict[str, Any]]) -> None:
