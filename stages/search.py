@@ -7,13 +7,15 @@ from finprint.files import atomic, write_metrics
 from finprint.params import load_params
 from finprint.search import search, submission
 from finprint.tables import ANSWERS, PHOTOS, read_table, write_table
-from finprint.vectors import catalogue, read_vectors
+from finprint.vectors import blend, catalogue, read_vectors
 
 
-def main(photos: Place, queries: Place, vectors: Place, answers: Place, curve: Place, metrics: Place) -> None:
+def main(
+    photos: Place, queries: Place, round1: Place, round2: Place, answers: Place, curve: Place, metrics: Place
+) -> None:
     params = load_params().search
     table = read_table(photos, PHOTOS)
-    known = catalogue(table, read_vectors(vectors))
+    known = catalogue(table, blend(read_vectors(round1), read_vectors(round2), params.round1_share))
     found = search(known, params)
     if params.new_threshold == "fit" and not found.fitted:
         print(f"validation shows no new individual, or none but new: search.new_default {params.new_default} is used")

@@ -132,10 +132,10 @@ def test_headline_prints_the_figures(tmp_path: Path) -> None:
     rows = dict(line.split("  ", 1) for line in done.stdout.splitlines())
     assert {name: value.strip() for name, value in rows.items()} == {
         "detector mAP50": "0.900",
-        "MAP@5 round 1, validation": "0.500",
-        "MAP@5 round 1, test": "0.400",
-        "MAP@5 round 2, validation": "0.612",
-        "MAP@5 round 2, test": "no truth",
+        "MAP@5 after round 1, validation": "0.500",
+        "MAP@5 after round 1, test": "0.400",
+        "MAP@5 after round 2, validation": "0.612",
+        "MAP@5 after round 2, test": "no truth",
         "answers": "data/search/submission.csv",
         "report": "metrics/report.html",
     }

@@ -11,7 +11,7 @@ from finprint.search import search
 from finprint.tables import NEW, TEST, TRAIN, VALIDATION
 from finprint.vectors import Catalogue, Vectors, catalogue
 
-PARAMS = Search(neighbours=5, new_threshold="fit", new_default=0.5)
+PARAMS = Search(round1_share=0, neighbours=5, new_threshold="fit", new_default=0.5)
 TRUTH = pd.DataFrame({"image": ["q1", "q2", "lost"], "identity": ["i0", "stranger", "i0"]}, dtype="string")
 
 

@@ -174,7 +174,7 @@ def test_mistakes_come_first_up_to_half_of_the_sheets(
 
 def test_the_table_of_figures(tmp_path: Path, crops: Crops) -> None:
     text = _write(tmp_path / "r.html", crops)
-    assert "<th>round 1, validation</th><th>round 2, validation</th><th>round 2, test</th>" in text
+    assert "<th>after round 1, validation</th><th>after round 2, validation</th><th>after round 2, test</th>" in text
     assert "<tr><td>map5</td><td>0.250</td><td>0.500</td><td>0.750</td></tr>" in text
     assert "<tr><td>top1</td><td></td><td></td><td>0.667</td></tr>" in text
     assert "<tr><td>queries</td><td>1</td><td>1</td><td>3</td></tr>" in text

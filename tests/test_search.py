@@ -11,7 +11,7 @@ from finprint.search import Answers, search, submission
 from finprint.tables import ANSWERS, NEW, TEST, TRAIN, VALIDATION
 from finprint.vectors import Catalogue, Vectors, catalogue
 
-FIT = Search(neighbours=5, new_threshold="fit", new_default=0.5)
+FIT = Search(round1_share=0, neighbours=5, new_threshold="fit", new_default=0.5)
 Row = tuple[str, str | None, str, float]
 
 
@@ -112,7 +112,7 @@ def test_where_nothing_can_be_fitted_the_default_threshold_holds(checked: list[R
 
 
 def test_a_given_threshold_is_used_and_the_curve_still_drawn() -> None:
-    params = Search(neighbours=5, new_threshold=0.99, new_default=0.5)
+    params = Search(round1_share=0, neighbours=5, new_threshold=0.99, new_default=0.5)
     found = search(_known([*GALLERY, *CHECKED, ("q1", None, TEST, 10.0)]), params)
     assert not found.fitted
     assert found.threshold.value == 0.99

@@ -8,7 +8,7 @@ import pytest
 
 from finprint.errors import UserError
 from finprint.tables import NEW, TEST, TRAIN, VALIDATION
-from finprint.vectors import UNKNOWN, Catalogue, Vectors, catalogue, read_vectors, write_vectors
+from finprint.vectors import UNKNOWN, Catalogue, Vectors, blend, catalogue, read_vectors, write_vectors
 
 
 def _vectors(images: list[str], seed: int = 0) -> Vectors:
@@ -121,3 +121,19 @@ def test_truth_of_a_query_whose_individual_is_not_in_the_gallery_is_new() -> Non
     names = known.true_names(known.validation, known.train)
     assert names.to_dict() == {"v1.jpg": "al", "v2.jpg": NEW}
     assert known.true_names(np.array([4]), np.array([0, 4])).to_dict() == {"v2.jpg": "zoe"}
+
+
+def test_blended_cosines_are_the_weighted_mean() -> None:
+    images = ["a.jpg", "b.jpg", "c.jpg"]
+    first, second = _vectors(images, seed=1), _vectors(images, seed=2)
+    found = blend(first, second, 0.3)
+    assert (found.array.shape, found.array.dtype) == ((3, 8), np.float32)
+    wanted = 0.3 * first.array @ first.array.T + 0.7 * second.array @ second.array.T
+    np.testing.assert_allclose(found.array @ found.array.T, wanted, atol=1e-6)
+    assert blend(first, second, 0) is second
+    assert blend(first, second, 1) is first
+
+
+def test_vectors_of_other_photos_are_not_blended() -> None:
+    with pytest.raises(UserError, match=r"^the two rounds' vectors are of different photos: run `dvc repro` again$"):
+        blend(_vectors(["a.jpg", "b.jpg"]), _vectors(["b.jpg", "a.jpg"]), 0.5)

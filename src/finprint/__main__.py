@@ -27,7 +27,7 @@ def headline() -> None:
         raise UserError("metrics/evaluate.json is missing: `dvc repro` makes it")
     found, detector = read_json(folder / "evaluate.json"), read_json(folder / "detector.json")
     rows = [("detector mAP50", f"{detector['map50']:.3f}" if detector["enabled"] else "off")]
-    for name, scores in (("round 1", found["round1"]), ("round 2", found)):
+    for name, scores in (("after round 1", found["round1"]), ("after round 2", found)):
         for split in ("validation", "test"):
             value = f"{scores[split]['map5']:.3f}" if split in scores else "no truth"
             rows.append((f"MAP@5 {name}, {split}", value))

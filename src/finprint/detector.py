@@ -163,7 +163,7 @@ def ultralytics_yolo() -> Any:
     from ultralytics.utils import SETTINGS, torch_utils
 
     torch_utils.NUM_THREADS = torch.get_num_threads()  # on a CPU it would leave one core idle: of two, half the speed
-    torch.utils.deterministic.fill_uninitialized_memory = False  # no result depends on it, and it takes time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow and unused
 
     trackers = ("clearml", "comet", "dvc", "hub", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
     off = dict.fromkeys(("sync", *trackers), False)

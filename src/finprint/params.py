@@ -130,6 +130,7 @@ class Retrain(Section):
 
 
 class Search(Section):
+    round1_share: Share
     neighbours: Annotated[int, Field(ge=5)]
     new_threshold: Literal["fit"] | Annotated[float, Field(ge=-1, le=1)]
     new_default: Annotated[float, Field(ge=-1, le=1)]

@@ -129,8 +129,8 @@ def _sheet(query: str, answers: pd.DataFrame, truth: str | None, species: pd.Ser
 
 def _rows(metrics: dict[str, dict[str, Any]]) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """evaluate.json as a table, a column for each round and split."""
-    flat = {f"round 1, {split}": values for split, values in metrics.get("round1", {}).items()}
-    flat |= {f"round 2, {split}": metrics[split] for split in ("validation", "test") if split in metrics}
+    flat = {f"after round 1, {split}": values for split, values in metrics.get("round1", {}).items()}
+    flat |= {f"after round 2, {split}": metrics[split] for split in ("validation", "test") if split in metrics}
     names = list(dict.fromkeys(name for values in flat.values() for name in values))
     return list(flat), [(name, [_number(values.get(name)) for values in flat.values()]) for name in names]
 

@@ -76,7 +76,8 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
 
 def validator(photos: pd.DataFrame, crops: Crops, batch: int) -> Callable[[Embedder], dict[str, float]]:
     """A function that scores an embedder on validation: exact search, fitted threshold, no mirror images."""
-    params = Search(neighbours=100, new_threshold="fit", new_default=0.5)  # of its own: a search param must not retrain
+    # Params of its own: a search param must not retrain.
+    params = Search(round1_share=0, neighbours=100, new_threshold="fit", new_default=0.5)
     seen = photos[photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()]
     seen = seen[seen["image"].isin(crops.index["image"])].reset_index(drop=True)
     rows = crops.rows(seen["image"])

@@ -68,7 +68,7 @@ def fit(
     """
     device = best_device()
     torch.use_deterministic_algorithms(device.type == "cpu")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # no result depends on it, and it takes time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow and unused
     torch.manual_seed(recipe.seed)
     network.to(device).to(memory_format=torch.channels_last)
     amp = recipe.train.amp and device.type == "cuda"  # on CPUs bfloat16 trains depthwise layers slower

@@ -50,6 +50,27 @@ def read_vectors(folder: Path) -> Vectors:
     return Vectors(rows["image"], array, read_json(folder / "model.json")["model"])
 
 
+def blend(first: Vectors, second: Vectors, share: float) -> Vectors:
+    """Vectors whose cosines are the weighted mean of two models' cosines.
+
+    Args:
+        first: (N, D1), and `second`, (N, D2), of the same photos in the same order.
+        share: weight of the first one's cosines, 0 to 1.
+
+    Returns:
+        (N, D1 + D2) unit vectors, or one of the two where the other has no weight.
+
+    Raises:
+        UserError: the photos differ.
+    """
+    if not first.images.equals(second.images):
+        raise UserError("the two rounds' vectors are of different photos: run `dvc repro` again")
+    if share in (0, 1):
+        return first if share else second
+    array = np.hstack([np.sqrt(share) * first.array, np.sqrt(1 - share) * second.array])
+    return Vectors(first.images, array.astype(np.float32), f"{first.model} {second.model}")
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """Photos with vectors, arranged for search. Individuals have codes, their place in `names`.

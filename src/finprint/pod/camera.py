@@ -42,11 +42,11 @@ class Layer:
 
 
 def make_pose(individual: Individual, side: int, rng: np.random.Generator) -> Pose:
-    """A random attitude in which the animal fills 20 to 75 per cent of the photo's width."""
+    """A random attitude in which the animal fills 27 to 75 per cent of the photo's width."""
     species = individual.species
     width, height = SIZE
     yaw = float(np.clip(rng.normal(0.0, 0.42), -0.85, 0.85))
-    share = float(0.22 + 0.53 * rng.beta(2.4, 1.3))
+    share = float(0.27 + 0.48 * rng.beta(2.4, 1.3))
     tallest = 0.62 * height / (individual.fin_height + 0.5)
     scale = min(share * width / (species.length * np.cos(yaw)), tallest)
     half = 0.5 * species.length * np.cos(yaw) * scale
