@@ -1,6 +1,6 @@
 """How far untrained features go: MAP@5 of the frozen ImageNet backbone beside that of the trained rounds.
 
-Run after `dvc repro`: PYTHONPATH=src python bench/frozen.py
+Run after `dvc repro`, in the activated environment: python bench/frozen.py
 """
 
 from pathlib import Path

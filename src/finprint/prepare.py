@@ -76,9 +76,9 @@ def survey(source: Source, *, fold: int, folds: int, new_share: float, duplicate
     photos["group"] = group(len(photos), pairs)
 
     named = photos["identity"].notna().to_numpy()
-    validates = validation_photos(
-        photos["group"].to_numpy()[named], photos["identity"].to_numpy(str)[named], fold, folds, new_share, seed
-    )
+    # Missing names go first: with one among them, pandas' to_numpy(str) cuts every name to its first letter.
+    identities = photos.loc[named, "identity"].to_numpy(str)
+    validates = validation_photos(photos["group"].to_numpy()[named], identities, fold, folds, new_share, seed)
     # Photos without an identity teach the detector only, and go where their group goes.
     groups = set(photos["group"].to_numpy()[named][validates])
     photos.loc[(photos["split"] == TRAIN) & photos["group"].isin(groups), "split"] = VALIDATION
