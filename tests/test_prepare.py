@@ -241,6 +241,15 @@ def test_the_same_seed_the_same_split(folder: SurveyFolder) -> None:
     assert _split(first) != _split(other)
 
 
+def test_photos_without_a_name_change_no_other_s_split(folder: SurveyFolder) -> None:
+    _many(folder, animals=12)
+    alone = _survey(folder, new_share=0.3)
+    folder.photos("q.jpg", split="test")
+    beside = _survey(folder, new_share=0.3)
+    assert _split(beside) == _split(alone) | {"q.jpg": "test"}
+    assert summary(beside)["validation_new_share"] == summary(alone)["validation_new_share"] > 0.1
+
+
 def test_animals_met_once_stay_in_the_catalogue(folder: SurveyFolder) -> None:
     folder.train(*(f"{number}.jpg,orca,A{number}," for number in range(8)))
     for fold in range(3):
