@@ -3,7 +3,7 @@
 import numpy as np
 
 from finprint.cli import Place, run
-from finprint.embedding import embed
+from finprint.embedding import centres, embed
 from finprint.files import sha256_path, write_metrics
 from finprint.model import load_model
 from finprint.params import load_params
@@ -14,9 +14,11 @@ from finprint.vectors import Vectors, write_vectors
 def main(crops: Place, model: Place, vectors: Place, metrics: Place) -> None:
     params = load_params().embed
     stored = Crops(crops)
-    embedder, _, _ = load_model(model)
+    embedder, head, classes = load_model(model)
     array = embed(embedder, stored.pixels, np.arange(len(stored)), **params.model_dump())
-    write_vectors(vectors, Vectors(stored.index["image"], array, sha256_path(model)))
+    heads = centres(embedder, head, len(classes), params.mirror)
+    found = Vectors(stored.index["image"], array, sha256_path(model), np.array(classes, object), heads)
+    write_vectors(vectors, found)
     write_metrics(metrics, {"crops": len(array), "dimensions": array.shape[1]})
 
 

@@ -3,13 +3,23 @@
 import pandas as pd
 
 from finprint.cli import Place, run
-from finprint.evaluation import Judged, both, judge_round, test_truth, validation_truth
-from finprint.files import atomic, read_json, write_metrics
+from finprint.evaluation import (
+    both,
+    breakdown,
+    grouping_agreement,
+    judge_round,
+    judged_test,
+    judged_validation,
+    label_precision,
+)
+from finprint.files import atomic, read_json, write_csv, write_metrics
+from finprint.matches import doubtful, heat_maps
+from finprint.model import load_model
 from finprint.params import load_params
-from finprint.plots import answers_plot, epochs_plot
+from finprint.plots import answers_plot, calibration_plot, epochs_plot
 from finprint.report import Figures, write_report
 from finprint.shards import Crops
-from finprint.tables import ANSWERS, PHOTOS, TRUTH, read_table
+from finprint.tables import ANSWERS, LABELS, PHOTOS, PROPOSED, TEST, TRUTH, VALIDATION, read_table
 from finprint.vectors import catalogue, read_vectors
 
 
@@ -17,43 +27,56 @@ def main(
     photos: Place,
     truth: Place,
     crops: Place,
+    labels: Place,
+    model: Place,
     round1: Place,
-    round2: Place,
     answers: Place,
     curve: Place,
     search: Place,
     epochs1: Place,
     epochs2: Place,
     metrics: Place,
+    intervals: Place,
     cmc: Place,
+    reliability: Place,
     figures: Place,
     report: Place,
 ) -> None:
     params = load_params()
-    table, told = read_table(photos, PHOTOS), read_table(truth, TRUTH)
-    known = catalogue(table, read_vectors(round2))
-    found = read_table(answers / "answers.parquet", ANSWERS)
-    test = Judged(found, test_truth(known, told, found))
-    validation = Judged(read_table(answers / "validation.parquet", ANSWERS), validation_truth(known))
-    first = judge_round(catalogue(table, read_vectors(round1)), told, params.search)
-    numbers = both(validation, test) | {"round1": first}
-    write_metrics(metrics, numbers)
+    told = read_table(truth, TRUTH)
+    known = catalogue(read_table(photos, PHOTOS), read_vectors(round1))
+    validation = judged_validation(known, read_table(answers / "validation.parquet", ANSWERS))
+    test = judged_test(known, read_table(answers / "answers.parquet", ANSWERS), told)
+    numbers = both(validation, test) | {"round1": judge_round(known, told, params.search)}
+    proposed = read_table(answers / "new_individuals.csv", PROPOSED)
+    mined = label_precision(read_table(labels, LABELS), told)
+    write_metrics(metrics, numbers | mined | grouping_agreement(proposed, test))
 
-    curves = {name: judged.cmc() for name, judged in (("validation", validation), ("test", test)) if len(judged.truth)}
-    with atomic(cmc) as part:
-        pd.DataFrame({"rank": range(1, 6)} | curves).round(6).to_csv(part, index=False, lineterminator="\n")
+    parts = {VALIDATION: validation, TEST: test}
+    found = breakdown(parts, known, params.evaluate.bootstrap, params.seed)
+    write_csv(intervals, found)
+    curves = {name: judged.cmc() for name, judged in parts.items() if len(judged.truth)}
+    write_csv(cmc, pd.DataFrame({"rank": range(1, 6)} | curves).reindex(columns=["rank", *parts]))
+    calibrated = {name: judged.reliability() for name, judged in parts.items()}
+    write_csv(reliability, pd.concat(table.assign(split=name) for name, table in calibrated.items()))
     threshold = read_json(search)["threshold"]
     plots = {
         "training": epochs_plot({"round 1": pd.read_csv(epochs1), "round 2": pd.read_csv(epochs2)}),
         "answers": answers_plot(curves, pd.read_csv(curve), threshold),
+        "calibration": calibration_plot(calibrated),
     }
     with atomic(figures) as part:
         part.mkdir()
         for name, png in plots.items():
             (part / f"{name}.png").write_bytes(png)
-    shown = Figures(numbers, list(plots.items()), threshold)
+    embedder, _, _ = load_model(model)
+    stored = Crops(crops)
+    explained = heat_maps(embedder, stored, doubtful([test, validation], params.evaluate.explained))
+    shown = Figures(found, list(plots.items()), threshold)
     with atomic(report) as part:
-        write_report(part, shown, test, validation, table, Crops(crops), params.evaluate.sheets, params.seed)
+        write_report(
+            part, shown, test, validation, known.photos, stored, proposed.set_index("image")["proposed"], explained
+        )
 
 
 if __name__ == "__main__":

@@ -1,44 +1,45 @@
-"""search: five names for every query, with `new_individual` placed by a threshold from validation."""
+"""search: five names for every query, with `new_individual` placed by rules from validation."""
+
+from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import typer
 
 from finprint.cli import Place, run
-from finprint.files import atomic, write_metrics
+from finprint.files import atomic, write_csv, write_metrics
 from finprint.params import load_params
-from finprint.search import search, submission
-from finprint.tables import ANSWERS, PHOTOS, read_table, write_table
-from finprint.vectors import blend, catalogue, read_vectors
+from finprint.search import propose, search, submission, summary, write_gallery
+from finprint.tables import ANSWERS, PHOTOS, PROPOSED, read_table, write_table
+from finprint.vectors import catalogue, read_vectors
 
 
 def main(
-    photos: Place, queries: Place, round1: Place, round2: Place, answers: Place, curve: Place, metrics: Place
+    photos: Place,
+    queries: Place,
+    vectors: Annotated[list[Path], typer.Option(show_default=False)],
+    answers: Place,
+    curve: Place,
+    metrics: Place,
 ) -> None:
     params = load_params().search
     table = read_table(photos, PHOTOS)
-    known = catalogue(table, blend(read_vectors(round1), read_vectors(round2), params.round1_share))
+    known = catalogue(table, *(read_vectors(folder) for folder in vectors))
     found = search(known, params)
-    if params.new_threshold == "fit" and not found.fitted:
-        print(f"validation shows no new individual, or none but new: search.new_default {params.new_default} is used")
+    if not found.rules.fitted and params.new.target != "fixed":
+        print(f"validation shows no new individual, or none but new: search.new.default {params.new.default} is used")
+    proposed, numbers = propose(known, found)
     asked = pd.read_csv(queries, dtype="string")["image"].tolist()
     with atomic(answers) as part:
         part.mkdir()
         write_table(part / "answers.parquet", found.test, ANSWERS)
         write_table(part / "validation.parquet", found.validation, ANSWERS)
+        write_table(part / "new_individuals.csv", proposed, PROPOSED)
         submission(found.test, table, asked).to_csv(part / "submission.csv", index=False, lineterminator="\n")
-    with atomic(curve) as part:
-        thinned = pd.DataFrame(found.threshold.curve, columns=["threshold", "map5"]).round(6)
-        thinned.iloc[:: max(1, len(thinned) // 500)].to_csv(part, index=False, lineterminator="\n")
-    write_metrics(
-        metrics,
-        {
-            "threshold": found.threshold.value,
-            "fitted": int(found.fitted),
-            "gallery": int((known.photos["code"] >= 0).sum()),
-            "individuals": len(known.names),
-            "queries": len(asked),
-            "answered_by_default": len(asked) - found.test["query"].nunique(),
-        },
-    )
+        write_gallery(part, known, found.shares, params)
+    drawn = pd.DataFrame(found.rules.threshold.curve, columns=["threshold", "map5"])
+    write_csv(curve, drawn.iloc[:: max(1, len(drawn) // 500)])
+    write_metrics(metrics, summary(known, found, params, asked) | numbers)
 
 
 if __name__ == "__main__":

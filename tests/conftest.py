@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
 
+from finprint.evaluation import Judged
 from finprint.params import Augment, Margin, Train
 
 # The same examples on every run and no files left behind; the machine's speed is no property of the code.
@@ -18,6 +20,9 @@ settings.load_profile("finprint")
 
 ORIENTATION = 0x0112  # of EXIF
 
+NO_AUGMENT = Augment(
+    rotate=0, shift=0, zoom=0, shear=0, flip=0, mirror="same", mixup=0, colour=0, grey=0, blur=0, erase=0
+)
 # A network that trains in a second, from random weights and without augmentation.
 SMALL_TRAIN = Train(
     backbone="tf_efficientnet_lite0",
@@ -25,6 +30,7 @@ SMALL_TRAIN = Train(
     fusion="gem",
     embedding=8,
     image_size=32,
+    first_size=32,
     epochs=1,
     batch=4,
     head_lr=10.0,
@@ -33,7 +39,7 @@ SMALL_TRAIN = Train(
     ema=0.5,
     amp=False,
     margin=Margin(centres=2, logit_scale=20.0, scale=0.271, power=-0.364, floor=0.05),
-    augment=Augment(**dict.fromkeys(Augment.model_fields, 0.0)),
+    augment=NO_AUGMENT,
 )
 
 
@@ -51,6 +57,11 @@ def save_photo(path: Path, pixels: np.ndarray, orientation: int = 0, quality: in
         exif[ORIENTATION] = orientation
     Image.fromarray(pixels).save(path, quality=quality, exif=exif)
     return path
+
+
+def judged(answers: pd.DataFrame, truth: pd.Series) -> Judged:
+    """Answers beside their truth, where every name is an animal's own."""
+    return Judged(answers, truth, truth)
 
 
 class SurveyFolder:

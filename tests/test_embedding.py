@@ -1,11 +1,15 @@
 """Unit vectors of crops: in order, whatever the batch; blind to mirroring where asked."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from finprint.augment import plain_view
-from finprint.embedding import best_device, embed
+from finprint.embedding import centres, embed
+from finprint.margin import SubCentreArcFace
 from finprint.model import Embedder, ModelConfig
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -91,5 +95,41 @@ def test_no_rows_no_vectors(embedder: Embedder) -> None:
     assert _embed(embedder, []).shape == (0, 8)
 
 
-def test_best_device_is_the_gpu_where_there_is_one() -> None:
-    assert best_device() == DEVICE
+def test_where_a_mirror_image_is_another_individual_left_is_compared_with_left(embedder: Embedder) -> None:
+    apart = Embedder(replace(embedder.config, mirror="other"))
+    apart.load_state_dict(embedder.state_dict())
+    both = embed(apart, _crop, np.array([1, 2]), batch=2, mirror=True, amp=False, quiet=True)
+    assert both.shape == (2, 2 * embedder.config.embedding)
+    plain = _embed(embedder, [1, 2])
+    mirrored = embed(
+        embedder, lambda row: _crop(row)[:, ::-1].copy(), np.array([1, 2]), batch=2, mirror=False, amp=False, quiet=True
+    )
+    np.testing.assert_allclose(both @ both.T, (plain @ plain.T + mirrored @ mirrored.T) / 2, atol=1e-3)
+    alone = embed(apart, _crop, np.array([1, 2]), batch=2, mirror=False, amp=False, quiet=True)
+    np.testing.assert_array_equal(alone, plain)
+    assert embed(apart, _crop, np.zeros(0, int), batch=2, mirror=True, amp=False, quiet=True).shape == (
+        0,
+        both.shape[1],
+    )
+
+
+def test_centres_are_comparable_with_the_vectors(embedder: Embedder) -> None:
+    torch.manual_seed(0)
+    head = SubCentreArcFace(embedder.config.embedding, torch.zeros(3), 2, 20.0)
+    vectors = F.normalize(torch.randn(5, embedder.config.embedding))
+    found = centres(embedder, head.state_dict(), 3, mirror=True)
+    assert found.shape == (3, 2, embedder.config.embedding)
+    cosines = np.einsum("nd,csd->ncs", vectors.numpy(), found).max(axis=2)
+    np.testing.assert_allclose(cosines, head.cosines(vectors).detach().numpy(), atol=1e-6)
+
+    apart = Embedder(replace(embedder.config, mirror="other"))
+    head = SubCentreArcFace(embedder.config.embedding, torch.zeros(6), 2, 20.0)
+    mirrored = F.normalize(torch.randn(5, embedder.config.embedding))
+    expected = (head.cosines(vectors)[:, :3] + head.cosines(mirrored)[:, 3:]) / 2
+    both = F.normalize(torch.hstack([vectors, mirrored])).numpy()
+    found = centres(apart, head.state_dict(), 3, mirror=True)
+    assert found.shape == (3, 4, 2 * embedder.config.embedding)
+    cosines = np.einsum("nd,csd->ncs", both, found).max(axis=2)
+    np.testing.assert_allclose(cosines, expected.detach().numpy(), atol=1e-6)
+    alone = np.einsum("nd,csd->ncs", vectors.numpy(), centres(apart, head.state_dict(), 3, mirror=False)).max(axis=2)
+    np.testing.assert_allclose(alone, head.cosines(vectors)[:, :3].detach().numpy(), atol=1e-6)

@@ -25,12 +25,13 @@ TINY = {
     "crop.image_size": 48,
     "crop.shard_photos": 32,
     "train.image_size": 32,
+    "train.first_size": 32,
     "train.embedding": 32,
     "train.epochs": 2,
     "train.batch": 8,
     "retrain.epochs": 1,
     "mine.precision": 0.05,
-    "evaluate.sheets": 4,
+    "evaluate.explained": 4,
 }
 ALL = ["prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "search", "evaluate"]
 
@@ -143,12 +144,14 @@ def test_a_second_repro_runs_nothing(clone: Clone) -> None:
 
 def test_a_search_param_runs_search_and_evaluate_only(clone: Clone) -> None:
     before = clone.lock()
-    said = clone.run("dvc", "exp", "run", "-S", "search.new_threshold=1.0")
+    said = clone.run("dvc", "exp", "run", "-S", "search.new.target=fixed", "-S", "search.new.value=1")
     assert ran(said) == ["search", "evaluate"]
     changed = clone.run("dvc", "metrics", "diff")
     assert re.search(r"search\.json\s+threshold\s.*1\.0", changed)
     assert re.search(r"evaluate\.json\s+test\.new_rate", changed)
-    assert "threshold" in clone.run("dvc", "params", "diff")
+    assert "search.new.target" in clone.run("dvc", "params", "diff")
+    compared = clone.run("python", "-m", "finprint", "compare", "HEAD", ".")
+    assert re.search(r"\btest\s+map5\s+0\.\d+\s+0\.\d+\s+[+-]0\.\d+", compared)
     clone.back()
     assert ran(clone.run("dvc", "repro")) == []  # back again, restored from the cache
     assert clone.lock() == before

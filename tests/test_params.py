@@ -112,7 +112,7 @@ def test_a_learning_rate_that_is_none(tmp_path: Path, written: str, complaint: s
         ("prepare.new_shares", "unknown key prepare.new_shares (did you mean new_share?)"),
         ("prepare.sample.individual", "unknown key prepare.sample.individual (did you mean individuals?)"),
         ("train.margin.powr", "unknown key train.margin.powr (did you mean power?)"),
-        ("evaluate.zzz", "unknown key evaluate.zzz (known: sheets)"),
+        ("evaluate.zzz", "unknown key evaluate.zzz (known: bootstrap, explained)"),
     ],
 )
 def test_an_unknown_key_is_named(tmp_path: Path, key: str, complaint: str) -> None:
@@ -166,13 +166,27 @@ def test_a_section_that_is_no_section(tmp_path: Path) -> None:
     assert _complaint(_edited(tmp_path, {"crop": 3})).startswith("crop: input should be a valid dictionary")
 
 
-@pytest.mark.parametrize(("written", "value"), [("fit", "fit"), (0.4, 0.4), (-1, -1.0)])
-def test_the_threshold_is_fitted_or_given(tmp_path: Path, written: Any, value: Any) -> None:
-    assert load_params(_edited(tmp_path, {"search.new_threshold": written})).search.new_threshold == value
+@pytest.mark.parametrize("shares", ["equal", "fit", [0.3, 0.7], [1.0]])
+def test_shares_of_the_rounds(tmp_path: Path, shares: Any) -> None:
+    assert load_params(_edited(tmp_path, {"search.shares": shares})).search.shares == shares
 
 
-def test_the_threshold_is_nothing_else(tmp_path: Path) -> None:
-    assert "search.new_threshold" in _complaint(_edited(tmp_path, {"search.new_threshold": "fitted"}))
+@pytest.mark.parametrize(
+    ("edits", "complaint"),
+    [
+        ({"search.shares": [0.5, 0.7]}, "shares are [0.5, 0.7], which add up to 1.2 and not to 1"),
+        (
+            {"search.new.target": "new_share", "search.new.value": -0.1},
+            "value is -0.1, but as new_share it is a share, 0 to 1",
+        ),
+        (
+            {"search.new.target": "fixed", "search.new.per_species": True},
+            "per_species needs a target fitted on validation, and fixed is not",
+        ),
+    ],
+)
+def test_search_params_that_contradict_each_other(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:
+    assert _complaint(_edited(tmp_path, edits)).endswith(complaint)
 
 
 def test_params_do_not_change_under_way() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import SMALL_TRAIN
+from conftest import NO_AUGMENT, SMALL_TRAIN
 
 from finprint.checkpoint import Checkpoint
 from finprint.errors import UserError
@@ -99,6 +99,15 @@ def test_margins_follow_the_counts_of_photos(crops: Crops) -> None:
     assert network.head.margins.tolist() == pytest.approx(expected)
     assert network.head.weight.shape == (2 * 2, 8)
     assert network.head.logit_scale == 20.0
+
+
+def test_mirror_images_can_be_individuals_of_their_own(crops: Crops) -> None:
+    train = SMALL_TRAIN.model_copy(update={"augment": NO_AUGMENT.model_copy(update={"flip": 0.5, "mirror": "other"})})
+    network = new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 5), None)
+    once = [0.271 * 3**-0.364 + 0.05, 0.271 + 0.05]
+    assert network.head.margins.tolist() == pytest.approx(once * 2)
+    assert network.head.weight.shape == (2 * 2 * 2, 8)
+    assert network.embedder.config.mirror == "other"
 
 
 def test_the_seed_decides_the_initial_weights(crops: Crops) -> None:

@@ -22,7 +22,14 @@ CROP: dict[str, Any] = {
     "image": "a.jpg", "part": "fin", "x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1, "confidence": 0.5,
     "shard": "s.tar", "offset": 512, "length": 10,
 }  # fmt: skip
-ANSWER: dict[str, Any] = {"query": "q.jpg", "rank": 1, "identity": "A", "score": 0.5, "match": "a.jpg"}
+ANSWER: dict[str, Any] = {
+    "query": "q.jpg",
+    "rank": 1,
+    "identity": "A",
+    "score": 0.5,
+    "probability": 0.9,
+    "match": "a.jpg",
+}
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

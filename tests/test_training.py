@@ -8,18 +8,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_TRAIN
+from conftest import NO_AUGMENT, SMALL_TRAIN
 
 from finprint.checkpoint import Checkpoint
 from finprint.errors import UserError
 from finprint.margin import SubCentreArcFace
 from finprint.model import Embedder, ModelConfig
-from finprint.params import Augment
-from finprint.training import Network, Recipe, Validate, epoch_batches, fit, parameter_groups, warmup_cosine
+from finprint.training import (
+    Network,
+    Recipe,
+    Validate,
+    epoch_batches,
+    fit,
+    mixing_share,
+    parameter_groups,
+    size_at,
+    warmup_cosine,
+)
 
 pytestmark = pytest.mark.usefixtures("training_state")
 
-AUGMENT = Augment(rotate=15, shift=0.1, zoom=0.15, shear=5, flip=0.5, colour=0.3, grey=0.1, blur=0.1, erase=0.1)
+AUGMENT = NO_AUGMENT.model_copy(
+    update={"rotate": 15, "shift": 0.1, "zoom": 0.15, "shear": 5, "flip": 0.5, "colour": 0.3, "grey": 0.1, "blur": 0.1}
+)
 TRAIN = SMALL_TRAIN.model_copy(update={"epochs": 3, "ema": 0.9, "amp": True, "augment": AUGMENT})
 LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
 
@@ -235,3 +246,60 @@ def test_an_epoch_shows_each_photo_once_in_full_batches() -> None:
     plain = _recipe(augment=SMALL_TRAIN.augment)
     for views, labels in epoch_batches(_pixels, LABELS, plain, 0, 4):
         assert views.float().mean(dim=(2, 3)).argmax(dim=1).tolist() == labels.tolist()  # a colour an individual
+
+
+def _striped(item: int) -> np.ndarray:
+    """Black on the left, white on the right."""
+    return np.repeat(np.repeat([[0, 255]], 16, axis=1), 32, axis=0).astype(np.uint8)[..., None].repeat(3, axis=2)
+
+
+@pytest.mark.parametrize("mirror", ["same", "other"])
+def test_half_of_the_views_are_mirrored_and_may_be_other_individuals(mirror: str) -> None:
+    recipe = _recipe(augment=NO_AUGMENT.model_copy(update={"flip": 0.5, "mirror": mirror}))
+    turned, shifts = [], []
+    for epoch in range(20):
+        order = np.random.default_rng([recipe.seed, epoch]).permutation(9)[:8]
+        for (views, labels), items in zip(
+            epoch_batches(_striped, LABELS, recipe, epoch, 4), order.reshape(2, 4), strict=True
+        ):
+            turned += (views[:, 0, 16, 2] > 128).tolist()
+            shifts += (labels.numpy() - LABELS[items]).tolist()
+    assert 50 < sum(turned) < 110  # of 160
+    assert shifts == [3 * t if mirror == "other" else 0 for t in turned]
+
+
+def test_views_grow_to_the_full_size_by_three_quarters() -> None:
+    recipe = _recipe(epochs=8, first_size=64, image_size=128)
+    assert [size_at(epoch, recipe) for epoch in range(8)] == [64, 80, 80, 96, 112, 112, 128, 128]
+    assert {size_at(epoch, _recipe(epochs=8)) for epoch in range(8)} == {32}
+    assert [size_at(epoch, _recipe(epochs=1, first_size=64, image_size=128)) for epoch in range(1)] == [64]
+    views, _ = next(iter(epoch_batches(_pixels, LABELS, recipe, 1, 4)))
+    assert views.shape == (4, 3, 80, 80)
+
+
+def test_mixing_shares_are_the_larger_halves_of_a_beta() -> None:
+    assert mixing_share(_recipe(), 5) == 1
+    recipe = _recipe(augment=NO_AUGMENT.model_copy(update={"mixup": 0.4}))
+    shares = np.array([mixing_share(recipe, step) for step in range(2000)])
+    assert shares.min() >= 0.5
+    assert shares.max() <= 1
+    assert mixing_share(recipe, 3) == shares[3]
+    draws = np.random.default_rng(0).beta(0.4, 0.4, 100_000)
+    assert shares.mean() == pytest.approx(np.maximum(draws, 1 - draws).mean(), abs=0.02)
+
+
+def test_a_mixed_batch_is_asked_for_both_names() -> None:
+    network = _network().eval()
+    photos, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 0])
+    mixed = 0.7 * photos + 0.3 * photos.flip(0)
+    expected = 0.7 * network(mixed, labels) + 0.3 * network(mixed, labels.flip(0))
+    assert network(photos, labels, 0.7).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_mixing_trains_and_repeats_itself() -> None:
+    mixed = _recipe(epochs=2, augment=AUGMENT.model_copy(update={"mixup": 0.4}))
+    one, two, plain = (
+        _digest(fit(_network(), _pixels, LABELS, recipe, _nothing, Checkpoint("train", {"run": run}, []))[0])
+        for run, recipe in enumerate((mixed, mixed, _recipe(epochs=2)))
+    )
+    assert one == two != plain

@@ -8,13 +8,14 @@ import pytest
 
 from finprint.errors import UserError
 from finprint.tables import NEW, TEST, TRAIN, VALIDATION
-from finprint.vectors import UNKNOWN, Catalogue, Vectors, blend, catalogue, read_vectors, write_vectors
+from finprint.vectors import UNKNOWN, Catalogue, Vectors, catalogue, read_vectors, write_vectors
 
 
 def _vectors(images: list[str], seed: int = 0) -> Vectors:
     array = np.random.default_rng(seed).normal(size=(len(images), 4)).astype(np.float32)
     array /= np.linalg.norm(array, axis=1, keepdims=True)
-    return Vectors(pd.Series(images, dtype="string"), array, "f00d")
+    centres = np.ones((2, 1, 4), np.float32) / 2
+    return Vectors(pd.Series(images, dtype="string"), array, "f00d", np.array(["al", "bo"], object), centres)
 
 
 def _photos() -> pd.DataFrame:
@@ -42,6 +43,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert found.array.dtype == np.float32
     np.testing.assert_array_equal(found.array, vectors.array)
     assert found.model == "f00d"
+    assert found.classes.tolist() == ["al", "bo"]
+    np.testing.assert_array_equal(found.centres, vectors.centres)
 
 
 def test_no_vectors_at_all_are_read_as_well(tmp_path: Path) -> None:
@@ -54,7 +57,7 @@ def test_same_vectors_same_bytes_and_an_earlier_folder_is_replaced(tmp_path: Pat
         write_vectors(tmp_path / name, _vectors(["b.jpg"], seed=9))
         write_vectors(tmp_path / name, _vectors(["b.jpg", "a.jpg"]))
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["model.json", "rows.parquet", "vectors.npy"]
+    assert files == ["centres.npy", "model.json", "rows.parquet", "vectors.npy"]
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     assert len(read_vectors(tmp_path / "one").images) == 2
@@ -72,6 +75,17 @@ def test_rows_and_vectors_that_disagree_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_vectors(tmp_path)
     assert str(caught.value) == f"{tmp_path}: 3 vectors, but 2 rows: run `dvc repro` again"
+
+
+def test_centres_of_another_model_are_refused(tmp_path: Path) -> None:
+    write_vectors(tmp_path, _vectors(["a.jpg", "b.jpg"]))
+    np.save(tmp_path / "centres.npy", np.zeros((2, 1, 512), np.float32))
+    with pytest.raises(UserError) as caught:
+        read_vectors(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: vectors of 4 dimensions, but centres of 512: they come from different models; "
+        "run `dvc repro` again"
+    )
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 0.0, 2.0])
@@ -102,7 +116,7 @@ def test_vectors_are_joined_by_name_and_photos_without_one_are_left_out() -> Non
     known = catalogue(_photos(), vectors)
     assert known.photos["image"].tolist() == ["t1.jpg", "v1.jpg", "q2.jpg"]
     assert known.photos.index.tolist() == [0, 1, 2]
-    np.testing.assert_array_equal(known.array, vectors.array[[2, 3, 0]])
+    np.testing.assert_array_equal(known.blend(), vectors.array[[2, 3, 0]])
     assert known.names.tolist() == ["al", "bo"]
 
 
@@ -123,17 +137,17 @@ def test_truth_of_a_query_whose_individual_is_not_in_the_gallery_is_new() -> Non
     assert known.true_names(np.array([4]), np.array([0, 4])).to_dict() == {"v2.jpg": "zoe"}
 
 
-def test_blended_cosines_are_the_weighted_mean() -> None:
-    images = ["a.jpg", "b.jpg", "c.jpg"]
-    first, second = _vectors(images, seed=1), _vectors(images, seed=2)
-    found = blend(first, second, 0.3)
-    assert (found.array.shape, found.array.dtype) == ((3, 8), np.float32)
-    wanted = 0.3 * first.array @ first.array.T + 0.7 * second.array @ second.array.T
-    np.testing.assert_allclose(found.array @ found.array.T, wanted, atol=1e-6)
-    assert blend(first, second, 0) is second
-    assert blend(first, second, 1) is first
+def test_blended_cosines_are_the_weighted_mean_of_the_members() -> None:
+    images = _photos()["image"].tolist()
+    known = catalogue(_photos(), _vectors(images, seed=1), _vectors(images, seed=2))
+    first, second = known.members[0].array, known.members[1].array
+    found = known.blend([0.3, 0.7])
+    assert (found.shape, found.dtype) == ((7, 8), np.float32)
+    np.testing.assert_allclose(found @ found.T, 0.3 * first @ first.T + 0.7 * second @ second.T, atol=1e-6)
+    np.testing.assert_allclose(known.blend() @ known.blend().T, (first @ first.T + second @ second.T) / 2, atol=1e-6)
+    np.testing.assert_array_equal(known.blend([0.0, 1.0]), second)
 
 
 def test_vectors_of_other_photos_are_not_blended() -> None:
-    with pytest.raises(UserError, match=r"^the two rounds' vectors are of different photos: run `dvc repro` again$"):
-        blend(_vectors(["a.jpg", "b.jpg"]), _vectors(["b.jpg", "a.jpg"]), 0.5)
+    with pytest.raises(UserError, match=r"^the rounds' vectors are of different photos: run `dvc repro` again$"):
+        catalogue(_photos(), _vectors(["t1.jpg", "v1.jpg"]), _vectors(["v1.jpg", "t1.jpg"]))

@@ -1,6 +1,7 @@
 """`python -m finprint`: small helpers around the pipeline, which itself is run by `dvc repro`."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -35,6 +36,36 @@ def headline() -> None:
     rows.append(("report", str(folder / "report.html")))
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name:<{width}}  {value}" for name, value in rows))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="a commit, branch, experiment, or the folder of a checkout")],
+    b: Annotated[str, typer.Argument(help="the same; . is this folder as it is")] = ".",
+) -> None:
+    """Is B better than A, or is it chance? A paired test over the photos that both answered."""
+    from finprint import compare as comparison  # DVC takes a second to import
+
+    found = comparison.compare(comparison.read_experiment(a), comparison.read_experiment(b), load_params().seed)
+    if not len(found):
+        raise UserError(f"{a} and {b} answered no photo in common whose truth is known")
+    print(f"A: {a}    B: {b}    differences are B - A, with 95 % intervals; p: chance of as much if they were equal")
+    shown = found.assign(interval=[f"{low:+.3f} to {high:+.3f}" for low, high in found[["low", "high"]].to_numpy()])
+    columns = ["split", "measure", "a", "b", "difference", "interval", "p", "queries"]
+    formats = {"a": "{:.3f}", "b": "{:.3f}", "difference": "{:+.3f}", "p": "{:.4f}"}
+    print(shown[columns].to_string(index=False, formatters={name: form.format for name, form in formats.items()}))
+
+
+@app.command()
+def explain(
+    query: Annotated[str, typer.Argument(help="file name of a photo that was searched for")],
+    match: Annotated[str | None, typer.Option(help="photo to compare it with; else its best answer's")] = None,
+    output: Annotated[Path | None, typer.Option(help="PNG to write; else metrics/explained/QUERY.png")] = None,
+) -> None:
+    """Show what made a photo and its match alike: writes both with their heat maps, prints the path."""
+    from finprint.matches import explain_match  # torch takes seconds, which the other commands need not wait
+
+    print(explain_match(Path("data"), Path("models/round2"), Path("metrics/explained"), query, match, output))
 
 
 if __name__ == "__main__":

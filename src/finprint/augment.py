@@ -14,7 +14,9 @@ def plain_view(pixels: np.ndarray, side: int) -> np.ndarray:
     return resize(pixels, side, side)
 
 
-def random_view(pixels: np.ndarray, side: int, augment: Augment, rng: np.random.Generator) -> np.ndarray:
+def random_view(
+    pixels: np.ndarray, side: int, augment: Augment, rng: np.random.Generator, mirror: bool = False
+) -> np.ndarray:
     """A random view of a crop: rotation, shift, zoom, shear and mirror in a single resampling, then tone.
 
     Args:
@@ -22,6 +24,7 @@ def random_view(pixels: np.ndarray, side: int, augment: Augment, rng: np.random.
         side: px of the result.
         augment: the strengths.
         rng: its state alone decides the view.
+        mirror: of the mirror image?
 
     Returns:
         `(side, side, 3)` uint8.
@@ -30,7 +33,7 @@ def random_view(pixels: np.ndarray, side: int, augment: Augment, rng: np.random.
         pixels = plain_view(pixels, side)  # the affine samples bilinearly: shrink first, by area
     view = cv2.warpAffine(
         pixels,
-        _affine(pixels.shape[1], pixels.shape[0], side, augment, rng),
+        _affine(pixels.shape[1], pixels.shape[0], side, augment, rng, mirror),
         (side, side),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT_101,
@@ -38,15 +41,14 @@ def random_view(pixels: np.ndarray, side: int, augment: Augment, rng: np.random.
     return _tone(view, augment, rng)
 
 
-def _affine(width: int, height: int, side: int, augment: Augment, rng: np.random.Generator) -> np.ndarray:
+def _affine(width: int, height: int, side: int, augment: Augment, rng: np.random.Generator, mirror: bool) -> np.ndarray:
     """The matrix `(2, 3)` from the result's pixels to the crop's, composed about the centre of a unit square."""
     angle = math.radians(rng.uniform(-1, 1) * augment.rotate)
     shear = math.tan(math.radians(rng.uniform(-1, 1) * augment.shear))
     zoom = 1 + rng.uniform(-1, 1) * augment.zoom
     shift = rng.uniform(-1, 1, 2) * augment.shift
-    mirror = -1 if rng.random() < augment.flip else 1
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    linear = turn @ np.array([[1, shear], [0, 1]]) @ np.diag([mirror, 1]) / zoom
+    linear = turn @ np.array([[1, shear], [0, 1]]) @ np.diag([-1 if mirror else 1, 1]) / zoom
     grow = np.diag([width, height])
     # Pixel centres lie at half-integers of the unit square.
     offset = grow @ (linear @ (np.full(2, 0.5 / side) - 0.5) + 0.5 + shift) - 0.5

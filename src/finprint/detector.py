@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 import yaml
 
-from finprint.embedding import best_device
+from finprint.device import best_device, repeatable
 from finprint.errors import UserError
 from finprint.files import atomic, read_json, remove, write_json
 from finprint.images import decode, encode_jpeg, resize
@@ -163,7 +163,7 @@ def ultralytics_yolo() -> Any:
     from ultralytics.utils import SETTINGS, torch_utils
 
     torch_utils.NUM_THREADS = torch.get_num_threads()  # on a CPU it would leave one core idle: of two, half the speed
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow and unused
+    repeatable()
 
     trackers = ("clearml", "comet", "dvc", "hub", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
     off = dict.fromkeys(("sync", *trackers), False)

@@ -9,13 +9,9 @@ from torch import nn
 from tqdm import tqdm
 
 from finprint.augment import plain_view
+from finprint.device import best_device
 from finprint.loading import batches, in_order, to_device
 from finprint.model import Embedder
-
-
-def best_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @torch.inference_mode()
@@ -36,7 +32,9 @@ def embed(
         pixels: gives the crop of a row, `(H, W, 3)` uint8.
         rows: (N,) row numbers.
         batch: crops a step.
-        mirror: average the vectors of the crop and of its mirror image.
+        mirror: embed the mirror image as well. Where the model takes it for the same individual, the mean
+            of the two vectors is taken; where for another, one stands behind the other, so that a cosine
+            compares left with left and right with right.
         amp: bfloat16 autocast; vectors then agree with float32's to about 0.01.
         quiet: show no progress.
 
@@ -45,17 +43,41 @@ def embed(
     """
     device = best_device()
     embedder = embedder.to(device).to(memory_format=torch.channels_last).eval()
-    side = embedder.config.image_size
+    side, apart = embedder.config.image_size, embedder.config.mirror == "other"
     vectors = []
     stream = batches(lambda item: plain_view(pixels(int(rows[item])), side), in_order(len(rows), batch))
     with tqdm(total=len(rows), desc="embedding", unit="crop", disable=quiet or None) as progress:
         for views in stream:
             found = _unit(embedder, to_device(views, device), amp)
             if mirror:
-                found = F.normalize(found + _unit(embedder, to_device(views.flip(-1), device), amp))
+                mirrored = _unit(embedder, to_device(views.flip(-1), device), amp)
+                found = F.normalize(torch.hstack([found, mirrored]) if apart else found + mirrored)
             vectors.append(found.cpu().numpy())
             progress.update(len(views))
-    return np.concatenate(vectors) if vectors else np.zeros((0, embedder.config.embedding), np.float32)
+    return (
+        np.concatenate(vectors)
+        if vectors
+        else np.zeros((0, embedder.config.embedding * (1 + (mirror and apart))), np.float32)
+    )
+
+
+def centres(embedder: Embedder, head: dict[str, torch.Tensor], classes: int, mirror: bool) -> np.ndarray:
+    """(C, S, D) float32 unit vectors: each class's sub-centres in the margin head, comparable with `embed`'s vectors.
+
+    Args:
+        head: state dict of the margin head.
+        classes: C.
+        mirror: as given to `embed`.
+    """
+    weight = F.normalize(head["weight"].float())
+    if embedder.config.mirror == "same":
+        return weight.view(classes, -1, weight.shape[1]).numpy()
+    plain, mirrored = weight.view(2, classes, -1, weight.shape[1])  # (C, K, D) each
+    if not mirror:
+        return plain.numpy()
+    count = plain.shape[1]  # every sub-centre beside every one of the mirror images
+    pairs = torch.cat([plain.repeat_interleave(count, dim=1), mirrored.repeat(1, count, 1)], dim=2)
+    return F.normalize(pairs, dim=2).numpy()
 
 
 def _unit(embedder: nn.Module, photos: torch.Tensor, amp: bool) -> torch.Tensor:

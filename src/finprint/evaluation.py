@@ -1,58 +1,139 @@
-"""What the whole run is worth: metrics of both rounds, on validation and, where its truth is known, on test."""
+"""What the answers are worth: metrics with intervals, overall, by species and by what the gallery holds."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from finprint.metrics import cmc, hit_places, judge, names_by_query
+from finprint.grouping import agreement
+from finprint.metrics import Outcomes, cmc, figures, intervals, outcomes, reliability
 from finprint.params import Search
 from finprint.search import search
-from finprint.tables import NEW, TRAIN, VALIDATION
+from finprint.tables import NEW, TEST, TRAIN, VALIDATION
 from finprint.vectors import Catalogue
+
+# Bands of how many gallery photos the right individual has: from, name.
+BANDS = ((0, "none (new)"), (1, "1"), (2, "2-3"), (4, "4-9"), (10, "10 and more"))
+COLUMNS = ["split", "by", "group", "metric", "value", "low", "high", "queries"]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Answers (table `ANSWERS`) beside the right names by image; an empty truth is an unknown one."""
+    """Answers beside the truth, which is empty where it is not known.
+
+    Attributes:
+        answers: table `ANSWERS`.
+        truth: right answers by image: a name of the gallery, or `new_individual`.
+        animals: the animals' own names by image; a new animal without a name has its photo's.
+    """
 
     answers: pd.DataFrame
     truth: pd.Series
+    animals: pd.Series
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """What became of each query of `truth`."""
+        return outcomes(self.answers, self.truth, self.animals)
 
     def metrics(self) -> dict[str, float]:
-        """`metrics.scores_of` these answers; empty without truth."""
-        return judge(self.answers, self.truth) if len(self.truth) else {}
+        """The number of queries and `metrics.figures` of them; empty without truth."""
+        return {"queries": len(self.truth)} | figures(self.outcomes) if len(self.truth) else {}
 
     def cmc(self) -> np.ndarray:
         """(5,) share of queries answered rightly by rank 1 to 5; empty without truth."""
-        if not len(self.truth):
-            return np.zeros(0)
-        return cmc(hit_places(names_by_query(self.answers, self.truth.index), self.truth.to_numpy(str)))
+        return cmc(self.outcomes.place) if len(self.truth) else np.zeros(0)
 
-
-def validation_truth(known: Catalogue) -> pd.Series:
-    """The right answers to the validation photos."""
-    return known.true_names(known.validation, known.train)
-
-
-def test_truth(known: Catalogue, truth: pd.DataFrame, answers: pd.DataFrame) -> pd.Series:
-    """The right answers to the test photos that were searched, from the table `TRUTH`."""
-    told = truth.set_index("image")["identity"]
-    told = told[told.index.isin(answers["query"])]
-    in_gallery = set(known.photos["identity"].iloc[known.where(TRAIN, VALIDATION)])
-    return told.where(told.isin(in_gallery), NEW).astype(object)
+    def reliability(self) -> pd.DataFrame:
+        """`metrics.reliability` of the first answers; empty without truth or probabilities."""
+        found = self.outcomes
+        told = np.isfinite(found.confidence)
+        return reliability(found.confidence[told], found.place[told] == 0)
 
 
 def judge_round(known: Catalogue, truth: pd.DataFrame, params: Search) -> dict[str, dict[str, float]]:
-    """The metrics of a round from its vectors, searched as the search stage does."""
+    """The metrics of one round alone, from its vectors, searched as the search stage does."""
     found = search(known, params)
-    return both(
-        Judged(found.validation, validation_truth(known)), Judged(found.test, test_truth(known, truth, found.test))
-    )
+    return both(judged_validation(known, found.validation), judged_test(known, found.test, truth))
 
 
 def both(validation: Judged, test: Judged) -> dict[str, dict[str, float]]:
     """{"validation": metrics, "test": metrics}, without those that no truth is known for."""
-    return {
-        name: judged.metrics() for name, judged in (("validation", validation), ("test", test)) if len(judged.truth)
-    }
+    return {name: judged.metrics() for name, judged in ((VALIDATION, validation), (TEST, test)) if len(judged.truth)}
+
+
+def judged_validation(known: Catalogue, answers: pd.DataFrame) -> Judged:
+    """Answers to the validation photos, searched among the training photos."""
+    identity = known.photos.set_index("image")["identity"].iloc[known.validation]
+    return Judged(answers, known.true_names(known.validation, known.train), identity)
+
+
+def judged_test(known: Catalogue, answers: pd.DataFrame, truth: pd.DataFrame) -> Judged:
+    """Answers to the test photos, searched among all labelled photos; `truth` is the table `TRUTH`."""
+    told = truth.set_index("image")["identity"]
+    told = told[told.index.isin(answers["query"])].astype(object)
+    in_gallery = set(known.photos["identity"].iloc[known.where(TRAIN, VALIDATION)])
+    return Judged(
+        answers,
+        told.where(told.isin(in_gallery), NEW),
+        told.where(told != NEW, pd.Series(told.index, told.index)),
+    )
+
+
+def breakdown(parts: dict[str, Judged], known: Catalogue, draws: int, seed: int) -> pd.DataFrame:
+    """Metrics with 95 % intervals, overall, by species, and by the gallery's photos of the right individual.
+
+    Args:
+        parts: by name of the split, "validation" and "test"; one without truth gives no rows.
+        known: photos, whose table tells species and, for each split's gallery, the counts.
+        draws: bootstrap samples.
+        seed: of the draws.
+
+    Returns:
+        Table of `COLUMNS`.
+    """
+    rows = []
+    for split, judged in parts.items():
+        if not len(judged.truth):
+            continue
+        for by, group, mask in _groups(split, judged.truth, known):
+            found = judged.outcomes[mask]
+            spread = intervals(found, draws, seed)
+            for metric, value in figures(found).items():
+                low, high = spread.get(metric, (np.nan, np.nan))  # which no sample showed
+                rows.append((split, by, group, metric, value, low, high, len(found)))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _groups(split: str, truth: pd.Series, known: Catalogue) -> list[tuple[str, str, np.ndarray]]:
+    """(by, name, (Q,) mask) of the groups of queries that a breakdown shows."""
+    gallery = known.train if split == VALIDATION else known.where(TRAIN, VALIDATION)
+    photos = known.photos["identity"].iloc[gallery].value_counts()
+    held = photos.reindex(truth).fillna(0).to_numpy()
+    edges = np.array([start for start, _ in BANDS])
+    bands = np.array([name for _, name in BANDS])[np.searchsorted(edges, held, side="right") - 1]
+    species = known.photos.set_index("image")["species"].reindex(truth.index).fillna("").to_numpy(str)
+    groups = [("all", "all", np.ones(len(held), bool))]
+    groups += [("species", name.replace("_", " "), species == name) for name in np.unique(species) if name]
+    return groups + [("gallery photos", name, bands == name) for _, name in BANDS if (bands == name).any()]
+
+
+def label_precision(labels: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """{"pseudo_labels": how many of the table `LABELS` the table `TRUTH` tells about, and the share that is right};
+    empty where it tells about none."""
+    told = labels.merge(truth, on="image", suffixes=("", "_true"))
+    if not len(told):
+        return {}
+    right = (told["identity"] == told["identity_true"]).mean()
+    return {"pseudo_labels": {"told": len(told), "precision": float(right)}}
+
+
+def grouping_agreement(proposed: pd.DataFrame, judged: Judged) -> dict[str, dict[str, float]]:
+    """{"unknowns": how well proposed new individuals agree with the true ones}, among the photos that really
+    show new animals; empty where there are none."""
+    really = proposed[proposed["image"].isin(judged.truth.index[judged.truth == NEW])]
+    if len(really) < 2:
+        return {}
+    animals = judged.animals.loc[really["image"]].to_numpy(str)
+    return {"unknowns": agreement(animals, really["proposed"].to_numpy(str))}

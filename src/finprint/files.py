@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 
 @contextmanager
@@ -72,6 +73,12 @@ def _finite(value: Any, key: str) -> Any:
     if isinstance(value, (float, np.floating)) and math.isfinite(value):
         return round(float(value), 6)
     raise ValueError(f"metric {key} is {value!r}: metrics are finite numbers")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write figures as a CSV for `dvc plots`, rounded to six places, atomically."""
+    with atomic(path) as part:
+        table.round(6).to_csv(part, index=False, lineterminator="\n")
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from finprint.ranking import rank
+from finprint.ranking import Gallery, rank
 from finprint.tables import TEST
 from finprint.vectors import Catalogue
 
@@ -36,7 +36,7 @@ class Mined:
         }
 
 
-def mine(known: Catalogue, precision: float, neighbours: int = 100) -> Mined:
+def mine(known: Catalogue, precision: float) -> Mined:
     """Name test photos by their nearest training photo, where validation says that this is right often enough.
 
     Searched in the training photos alone: a name of an individual held out for validation would leak
@@ -49,12 +49,13 @@ def mine(known: Catalogue, precision: float, neighbours: int = 100) -> Mined:
     """
     train, validation, test = known.train, known.validation, known.where(TEST)
     codes = known.photos["code"].to_numpy()
-    gallery = known.array[train]
-    checked = rank(known.array[validation], gallery, codes[train], 1, neighbours)
+    array = known.blend()
+    gallery = Gallery(array[train], codes[train])
+    checked = rank(array[validation], gallery, places=1)
     truth, _ = known.truth(validation, train)
     bar, reached, recall = confidence_bar(checked.best, checked.identities[:, 0] == truth, precision)
 
-    named = rank(known.array[test], gallery, codes[train], 1, neighbours)
+    named = rank(array[test], gallery, places=1)
     groups = known.photos["group"]
     safe = ~groups.iloc[test].isin(groups.iloc[validation]).to_numpy()
     taken = safe & (named.best >= bar)

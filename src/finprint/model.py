@@ -19,12 +19,14 @@ WEIGHTS, CONFIG, CLASSES = "weights.safetensors", "config.json", "classes.json"
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What it takes to build an `Embedder`; `image_size` is the side of its square input in px."""
+    """What it takes to build an `Embedder`; `image_size` is the side of its square input in px, `mirror` what it
+    has learnt of a mirror image: that it shows the `same` individual, or an `other` one."""
 
     backbone: str
     fusion: str
     embedding: int
     image_size: int
+    mirror: str = "same"
 
 
 class Embedder(nn.Module):
@@ -54,12 +56,20 @@ class Embedder(nn.Module):
         self.register_buffer("std", torch.tensor(normal["std"]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
-        maps = self.backbone((photos - self.mean) / self.std)
+        return self.vectors(*self.maps(photos))
+
+    def maps(self, photos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The feature maps of the backbone's last two stages, (N, C3, H, W) and (N, C4, H/2, W/2)."""
+        found = self.backbone((photos - self.mean) / self.std)
         # Some transformers put the channels last.
         stage3, stage4 = (
             m if m.shape[1] == c else m.permute(0, 3, 1, 2)
-            for m, c in zip(maps, self.backbone.feature_info.channels(), strict=True)
+            for m, c in zip(found, self.backbone.feature_info.channels(), strict=True)
         )
+        return stage3, stage4
+
+    def vectors(self, stage3: torch.Tensor, stage4: torch.Tensor) -> torch.Tensor:
+        """Vectors (N, D) from the feature maps."""
         return self.neck(self.fusion(stage3, stage4).float())
 
 

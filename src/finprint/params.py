@@ -90,6 +90,8 @@ class Augment(Section):
     zoom: Annotated[float, Field(ge=0, lt=1)]
     shear: Annotated[float, Field(ge=0, lt=60)]
     flip: Share
+    mirror: Literal["same", "other"]
+    mixup: Annotated[float, Field(ge=0)]
     colour: Annotated[float, Field(ge=0, lt=1)]
     grey: Share
     blur: Share
@@ -102,6 +104,7 @@ class Train(Section):
     fusion: Literal["gem", "dolg"]
     embedding: Count
     image_size: Annotated[int, Field(ge=32)]
+    first_size: Annotated[int, Field(ge=32)]
     epochs: Count
     batch: Annotated[int, Field(ge=2)]
     head_lr: Positive
@@ -129,15 +132,44 @@ class Retrain(Section):
     lr_scale: Positive
 
 
+class NewThreshold(Section):
+    target: Literal["map5", "new_share", "known_called_new", "new_precision", "fixed"]
+    value: Annotated[float, Field(ge=-1, le=1)]
+    expected_new: Literal["validation"] | Annotated[float, Field(gt=0, lt=1)]
+    per_species: bool
+    shrinkage: Positive
+    default: Annotated[float, Field(ge=-1, le=1)]
+
+    @model_validator(mode="after")
+    def _fits_its_target(self) -> "NewThreshold":
+        if self.target not in ("map5", "fixed") and not 0 <= self.value <= 1:
+            raise ValueError(f"value is {self.value}, but as {self.target} it is a share, 0 to 1")
+        if self.target in ("new_share", "fixed") and self.per_species:
+            raise ValueError(f"per_species needs a target fitted on validation, and {self.target} is not")
+        return self
+
+
 class Search(Section):
-    round1_share: Share
+    shares: Literal["equal", "fit"] | list[Share]
+    blend: Literal["fit", "nearest"]
+    nearest: Count
     neighbours: Annotated[int, Field(ge=5)]
-    new_threshold: Literal["fit"] | Annotated[float, Field(ge=-1, le=1)]
-    new_default: Annotated[float, Field(ge=-1, le=1)]
+    shortlist: Annotated[int, Field(ge=5)]
+    index: Literal["flat", "ivf", "hnsw"]
+    expand: Annotated[int, Field(ge=0)]
+    species: Literal["ignore", "same", "prior"]
+    new: NewThreshold
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> "Search":
+        if isinstance(self.shares, list) and abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"shares are {self.shares}, which add up to {sum(self.shares):g} and not to 1")
+        return self
 
 
 class Evaluate(Section):
-    sheets: Annotated[int, Field(ge=0)]
+    bootstrap: Count
+    explained: Annotated[int, Field(ge=0)]
 
 
 class Params(Section):

@@ -33,7 +33,7 @@ def answers_plot(curves: dict[str, np.ndarray], threshold: pd.DataFrame, chosen:
     Args:
         curves: by name, (5,) shares answered rightly by rank 1 to 5.
         threshold: table (threshold, map5).
-        chosen: cosine.
+        chosen: score.
     """
     figure, (left, right) = _figure(2)
     for colour, (name, shares) in zip(COLOURS, curves.items(), strict=False):
@@ -45,9 +45,28 @@ def answers_plot(curves: dict[str, np.ndarray], threshold: pd.DataFrame, chosen:
         right.plot(threshold["threshold"], threshold["map5"], color=COLOURS[0])
     right.axvline(chosen, color=COLOURS[1], linestyle="--", label=f"chosen: {chosen:.3f}")
     right.set(
-        xlabel="threshold for new individuals (cosine)", ylabel="MAP@5 on validation", ylim=(0, 1.02), xlim=(-0.2, 1)
+        xlabel="threshold for new individuals (score)", ylabel="MAP@5 on validation", ylim=(0, 1.02), xlim=(-0.2, 1)
     )
     right.legend(frameon=False, loc="lower left")
+    return _png(figure)
+
+
+def calibration_plot(splits: dict[str, pd.DataFrame]) -> bytes:
+    """Reliability: the share of first answers that were right by the probability they were given, and how many.
+
+    Args:
+        splits: by name, a table (confidence, right, queries) of bins.
+    """
+    figure, (left, right) = _figure(2)
+    left.plot([0, 1], [0, 1], color=GRID, linewidth=1)
+    for place, (colour, (name, table)) in enumerate(zip(COLOURS, splits.items(), strict=False)):
+        left.plot(table["confidence"], table["right"], color=colour, marker="o", markersize=4, label=name)
+        share = table["queries"] / max(1, table["queries"].sum())
+        right.bar(table["confidence"] + 0.012 * (2 * place - 1), share, width=0.022, color=colour, label=name)
+    left.set(xlabel="probability of the first answer", ylabel="share that was right", xlim=(0, 1), ylim=(0, 1.02))
+    right.set(xlabel="probability of the first answer", ylabel="share of the queries", xlim=(0, 1))
+    if splits:
+        right.legend(frameon=False, loc="upper left")
     return _png(figure)
 
 

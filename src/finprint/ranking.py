@@ -1,12 +1,15 @@
-"""From vectors to the individuals likeliest to be shown: exact nearest photos, best photo of each individual."""
+"""From vectors to the individuals likeliest to be shown: nearest photos, gathered by individual."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
 
 import faiss
 import numpy as np
 
 ANSWERS = 5  # a query is answered by so many names
 NOBODY = -1  # fills the places of a ranking where the gallery has no more individuals
+BLOCK = 4096  # queries looked up at a time, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -15,88 +18,216 @@ class Ranking:
 
     Attributes:
         identities: (Q, K) int64 codes, distinct in a row; NOBODY where there is none.
-        scores: (Q, K) float32 cosines of each individual's nearest photo; -inf where there is none.
+        scores: (Q, K) float32, falling; at first the cosines of each individual's nearest photo; -inf where
+            there is none.
         photos: (Q, K) int64 gallery rows of these photos; NOBODY where there is none.
+        means: (Q, K) float32 mean cosines of each individual's nearest few photos.
     """
 
     identities: np.ndarray
     scores: np.ndarray
     photos: np.ndarray
+    means: np.ndarray
 
     @property
     def best(self) -> np.ndarray:
         """(Q,) the first place's scores."""
         return self.scores[:, 0]
 
+    def __len__(self) -> int:
+        return len(self.identities)
+
+    def __getitem__(self, queries: np.ndarray | slice) -> "Ranking":
+        return Ranking(**{field.name: getattr(self, field.name)[queries] for field in fields(self)})
+
+    @staticmethod
+    def empty(queries: int, places: int) -> "Ranking":
+        """A ranking of nobody."""
+        return Ranking(
+            np.full((queries, places), NOBODY),
+            np.full((queries, places), -np.inf, np.float32),
+            np.full((queries, places), NOBODY),
+            np.full((queries, places), -np.inf, np.float32),
+        )
+
+
+class Gallery:
+    """Gallery photos in a faiss index, with the individuals on them.
+
+    Args:
+        vectors: (G, D) float32 unit vectors.
+        codes: (G,) int64, the individual on each photo, at least 0.
+        kind: `flat`, exact; `ivf` or `hnsw`, approximate, for galleries of hundreds of thousands.
+    """
+
+    def __init__(self, vectors: np.ndarray, codes: np.ndarray, kind: str = "flat") -> None:
+        self.vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        self.codes = codes
+        self.photos_of = np.bincount(codes, minlength=1)  # (C,)
+        self.individuals = int((self.photos_of > 0).sum())
+        self.exact = kind == "flat"
+        self.index = _on_gpu(build_index(self.vectors, kind))
+
+    @cached_property
+    def exact_twin(self) -> "Gallery":
+        """The same photos in an exact index."""
+        return self if self.exact else Gallery(self.vectors, self.codes)
+
+    def nearest(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Cosines and gallery rows, each (Q, `count`), of the nearest photos, best first, ties by row; an
+        approximate index that finds fewer fills up with -inf and NOBODY."""
+        scores, photos = self.index.search(np.ascontiguousarray(queries, dtype=np.float32), count)
+        scores[photos < 0] = -np.inf
+        tied = np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1))
+        order = np.lexsort((photos[tied], self.codes[photos[tied]], -scores[tied]), axis=1)
+        photos[tied] = np.take_along_axis(photos[tied], order, 1)  # the scores are in order as they are
+        return scores, photos
+
 
 def rank(
-    queries: np.ndarray, gallery: np.ndarray, codes: np.ndarray, places: int = ANSWERS, neighbours: int = 100
+    queries: np.ndarray, gallery: Gallery, places: int = ANSWERS, neighbours: int = 100, nearest: int = 1
 ) -> Ranking:
     """Rank the gallery's individuals for each query by their best photo's cosine.
 
-    The result is exact whatever `neighbours` is: where so many photos show fewer than `places`
-    individuals, or a tie reaches beyond them, more are looked up. Equal scores are ordered by the
-    individual's code, an individual's by the gallery row.
+    With an exact index the result is exact whatever `neighbours` is: where so many photos show fewer
+    than `places` individuals, or a tie reaches beyond them, more are looked up. Equal scores are ordered
+    by the individual's code, an individual's by the gallery row. Of the means, photos that are not among
+    the neighbours count with the last neighbour's cosine, which they cannot exceed.
 
     Args:
         queries: (Q, D) float32 unit vectors.
-        gallery: (G, D) float32 unit vectors.
-        codes: (G,) int64, the individual on each gallery photo, at least 0.
         places: K.
         neighbours: gallery photos looked up a query at first.
+        nearest: so many photos of an individual make its mean.
     """
-    index = faiss.IndexFlatIP(gallery.shape[1])
-    index.add(np.ascontiguousarray(gallery, dtype=np.float32))
-    count = len(queries)
-    ranking = Ranking(
-        np.full((count, places), NOBODY),
-        np.full((count, places), -np.inf, np.float32),
-        np.full((count, places), NOBODY),
-    )
-    if not len(gallery):
+    ranking = Ranking.empty(len(queries), places)
+    if not len(gallery.codes):
         return ranking
-    wanted = min(places, len(np.unique(codes)))
-    todo = np.arange(count)
-    while len(todo):
-        neighbours = min(neighbours, len(gallery))
-        scores, photos = index.search(np.ascontiguousarray(queries[todo], dtype=np.float32), neighbours)
-        for field, values in zip(
-            ("identities", "scores", "photos"), _distinct(scores, photos, codes, places), strict=True
-        ):
-            getattr(ranking, field)[todo] = values
-        if neighbours == len(gallery):
-            break
-        # A place that is empty (-inf), or ties with the last neighbour, may belong to a photo not looked up.
-        todo = todo[ranking.scores[todo, wanted - 1] <= scores[:, -1]]
-        neighbours *= 4
+    for start in range(0, len(queries), BLOCK):
+        block = slice(start, start + BLOCK)
+        _fill(ranking[block], queries[block], gallery, neighbours, nearest)
     return ranking
 
 
-def _distinct(
-    scores: np.ndarray, photos: np.ndarray, codes: np.ndarray, places: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _fill(ranking: Ranking, queries: np.ndarray, gallery: Gallery, neighbours: int, nearest: int) -> None:
+    """Rank some queries into `ranking`, in place."""
+    places = ranking.identities.shape[1]
+    wanted = min(places, gallery.individuals)
+    todo = np.arange(len(queries))
+    source = gallery
+    while len(todo):
+        count = min(neighbours, len(gallery.codes))
+        scores, photos = source.nearest(queries[todo], count)
+        found = _distinct(scores, photos, gallery, places, nearest)
+        for field in fields(Ranking):
+            getattr(ranking, field.name)[todo] = getattr(found, field.name)
+        if source.exact and count == len(gallery.codes):
+            break
+        # A place that is empty (-inf), or ties with the last neighbour, may belong to a photo not looked up.
+        last = scores[:, -1] if source.exact else -np.inf
+        todo = todo[found.scores[:, wanted - 1] <= last]
+        if not source.exact and len(todo):
+            source = gallery.exact_twin  # an approximate index does not know where to go on
+        else:
+            neighbours *= 4
+
+
+def _distinct(scores: np.ndarray, photos: np.ndarray, gallery: Gallery, places: int, nearest: int) -> Ranking:
     """The first `places` distinct individuals of each row of neighbours, without a loop over rows.
 
     Args:
-        scores: (Q, N) cosines, and `photos`, (Q, N) gallery rows, of the neighbours.
-        codes: (G,) individuals.
-
-    Returns:
-        Individuals, scores and photos, each (Q, places).
+        scores: (Q, N) cosines, falling, and `photos`, (Q, N) gallery rows, of the neighbours.
     """
-    order = np.lexsort((photos, codes[photos], -scores), axis=1)
-    scores, photos = np.take_along_axis(scores, order, 1), np.take_along_axis(photos, order, 1)
-    shown = codes[photos]  # (Q, N)
+    shown = np.where(photos >= 0, gallery.codes[photos], NOBODY)  # (Q, N)
+    floor = np.maximum(scores[:, -1], -1)
     rows = np.arange(len(scores))
-    free = np.ones(shown.shape, bool)
-    best = (
-        np.full((len(rows), places), NOBODY), np.full((len(rows), places), -np.inf, np.float32),
-        np.full((len(rows), places), NOBODY),
-    )  # fmt: skip
+    free = photos >= 0
+    found = Ranking.empty(len(scores), places)
     for place in range(places):
         first = free.argmax(axis=1)
         left = free[rows, first]
-        for out, values in zip(best, (shown, scores, photos), strict=True):
-            out[left, place] = values[rows, first][left]
-        free &= shown != shown[rows, first][:, None]
-    return best
+        if not left.any():
+            break
+        individual = shown[rows, first]
+        same = shown == individual[:, None]
+        free &= ~same
+        means = scores[rows, first]
+        if nearest > 1:
+            seen = np.minimum(same.sum(axis=1), nearest)
+            counted = np.minimum(gallery.photos_of[individual], nearest)
+            same &= np.cumsum(same, axis=1, dtype=np.int16) <= nearest
+            total = np.where(same, scores, 0).sum(axis=1)
+            means = (total + np.where(counted > seen, (counted - seen) * floor, 0)) / counted
+        for out, values in zip(
+            (found.identities, found.scores, found.photos, found.means),
+            (individual, scores[rows, first], photos[rows, first], means),
+            strict=True,
+        ):
+            out[left, place] = values[left]
+    return found
+
+
+def softmax(ranking: Ranking, temperature: float) -> np.ndarray:
+    """(Q, K) shares of the ranked individuals by their scores; 0 where nobody stands."""
+    present = ranking.identities != NOBODY
+    scores = np.where(present, ranking.scores, -1e9).astype(float)
+    powers = np.where(present, np.exp((scores - scores.max(axis=1, keepdims=True)) / temperature), 0)
+    return powers / np.maximum(powers.sum(axis=1, keepdims=True), 1e-12)
+
+
+def expanded(vectors: np.ndarray, neighbours: int) -> np.ndarray:
+    """Database-side augmentation: each gallery vector drawn towards its nearest ones (Arandjelovic and
+    Zisserman, CVPR 2012; weights cosine ** 3 as Radenovic et al., TPAMI 2019).
+
+    Args:
+        vectors: (G, D) float32 unit vectors.
+        neighbours: so many nearest ones are added; 0: the vectors as they are.
+
+    Returns:
+        (G, D) float32 unit vectors.
+    """
+    if not neighbours or len(vectors) < 2:
+        return vectors
+    codes = np.zeros(len(vectors), int)
+    cosines, rows = Gallery(vectors, codes).nearest(vectors, min(neighbours + 1, len(vectors)))  # itself among them
+    summed = np.einsum("gn,gnd->gd", np.maximum(cosines, 0) ** 3, vectors[rows])
+    return (summed / np.linalg.norm(summed, axis=1, keepdims=True)).astype(np.float32)
+
+
+def recall(queries: np.ndarray, gallery: Gallery, neighbours: int) -> float:
+    """Share of the exact nearest photos that the gallery's index finds; 1 for an exact one."""
+    if gallery.exact or not len(queries):
+        return 1.0
+    count = min(neighbours, len(gallery.codes))
+    _, found = gallery.nearest(queries, count)
+    _, true = gallery.exact_twin.nearest(queries, count)
+    return float(np.mean([np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]))
+
+
+def build_index(vectors: np.ndarray, kind: str) -> faiss.Index:
+    """A faiss index of inner products; lists and links as faiss's guidelines advise."""
+    count, dimensions = vectors.shape
+    lists = min(4 * int(np.sqrt(count)), count // 39)  # faiss wants 39 training vectors a list
+    index: Any  # faiss's own types do not tell what a kind has
+    if kind == "ivf" and lists > 1:
+        index = faiss.index_factory(dimensions, f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
+        index.nprobe = max(1, lists // 16)
+        index.train(vectors)
+    elif kind == "hnsw":
+        index = faiss.index_factory(dimensions, "HNSW32", faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction, index.hnsw.efSearch = 80, 256
+    else:
+        index = faiss.index_factory(dimensions, "Flat", faiss.METRIC_INNER_PRODUCT)
+    threads = faiss.omp_get_max_threads()
+    if kind == "hnsw":
+        faiss.omp_set_num_threads(1)  # threads would link the graph in another order each time
+    index.add(vectors)
+    faiss.omp_set_num_threads(threads)
+    return index
+
+
+def _on_gpu(index: faiss.Index) -> faiss.Index:
+    """The index on the GPUs that faiss sees, if there are any and they can hold its kind."""
+    if getattr(faiss, "get_num_gpus", int)() == 0 or isinstance(index, faiss.IndexHNSW):
+        return index
+    return faiss.index_cpu_to_all_gpus(index)

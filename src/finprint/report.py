@@ -1,27 +1,43 @@
-"""The report: one page without a network, on which a person checks the answers by eye."""
+"""The report: one page without a network, on which a person checks every answer by eye.
+
+The queries stand in it as one JSON, their photos as blocks of base64 JPEGs that the browser keeps as text; report.js
+makes cards of them as one scrolls, so that thousands of queries open at once.
+"""
 
 import base64
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment
+from markupsafe import Markup
 
 from finprint.evaluation import Judged
 from finprint.images import encode_jpeg, resize
+from finprint.report_figures import BY, SPLITS, by_group, overall
 from finprint.shards import Crops
-from finprint.tables import NEW
+from finprint.tables import NEW, TEST, VALIDATION
 
-THUMBNAIL = 120  # px, height
+HEIGHT, WIDTH, QUALITY = 100, 220, 75  # px at most, of a thumbnail, and the quality of its JPEG
+BLOCK = 256  # thumbnails a block
+Explained = dict[tuple[str, str], tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What stands at the head of the report: metrics as of evaluate.json, plots as (title, PNG), the threshold."""
+    """What stands at the head of the report.
 
-    metrics: dict[str, dict[str, Any]]
+    Attributes:
+        breakdown: a table (split: test or validation, by: all, species or gallery photos, group, metric, value, low,
+            high: of the 95 % interval, missing where there is none, queries).
+        plots: (title, PNG).
+        threshold: the score below which an animal is new.
+    """
+
+    breakdown: pd.DataFrame
     plots: list[tuple[str, bytes]]
     threshold: float
 
@@ -33,8 +49,8 @@ def write_report(
     validation: Judged,
     photos: pd.DataFrame,
     crops: Crops,
-    sheets: int,
-    seed: int,
+    proposed: pd.Series | None,
+    explained: Explained,
 ) -> None:
     """Write the report.
 
@@ -45,95 +61,94 @@ def write_report(
         validation: answers to the photos with which the threshold was fitted.
         photos: table `PHOTOS`.
         crops: for the thumbnails.
-        sheets: at most so many queries of each kind.
-        seed: of the choice among them.
+        proposed: a new individual's id by image of query, for queries that were given one.
+        explained: by (query, match), JPEGs of both under their heat maps.
     """
-    species = photos.set_index("image")["species"]
-    album = _Album(crops)
-    parts = [
-        {"title": title, "text": text, "sheets": _sheets(judged, species, album, sheets, seed)}
-        for title, text, judged in (
-            ("Photos to identify", "From the catalogue of all labelled photos.", test),
-            ("Validation", "Labelled photos kept out of training, searched among the training photos.", validation),
-        )
-        if len(judged.answers)
-    ]
-    columns, rows = _rows(figures.metrics)
-    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
+    data, album = page_data({TEST: test, VALIDATION: validation}, photos, proposed, explained)
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+    )
+    blocks = [album[start : start + BLOCK] for start in range(0, len(album), BLOCK)]
+    page = template.generate(
+        queries=len(data["queries"]),
         threshold=figures.threshold,
-        columns=columns,
-        rows=rows,
+        overall=overall(figures.breakdown),
+        details=[found for by in BY for found in by_group(figures.breakdown, by)],
         plots=[(title, base64.b64encode(png).decode()) for title, png in figures.plots],
-        parts=parts,
-    )  # fmt: skip
-    path.write_text(page, encoding="utf-8")
+        data=Markup(script_json(data | {"block": BLOCK})),
+        blocks=("\n".join(_thumbnails(block, crops)) for block in blocks),
+        script=Markup(Path(__file__).with_suffix(".js").read_text(encoding="utf-8")),
+    )
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(page)
 
 
-class _Album:
-    """Thumbnails as base64 JPEG, each made once."""
+def page_data(
+    parts: dict[str, Judged], photos: pd.DataFrame, proposed: pd.Series | None, explained: Explained
+) -> tuple[dict[str, Any], list[str | bytes]]:
+    """The JSON that report.js reads, and the pictures it numbers: names of photos, then the heat maps' JPEGs.
 
-    def __init__(self, crops: Crops) -> None:
-        self._crops = crops
-        self._rows = pd.Series(np.arange(len(crops)), index=crops.index["image"])
-        self._made: dict[str, str] = {}
-
-    def __getitem__(self, image: str) -> str:
-        if image not in self._made:
-            pixels = self._crops.pixels(int(self._rows[image]))
-            scale = min(1.0, THUMBNAIL / len(pixels))
-            small = resize(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(len(pixels) * scale)))
-            self._made[image] = base64.b64encode(encode_jpeg(small, 80)).decode()
-        return self._made[image]
-
-
-def _sheets(judged: Judged, species: pd.Series, album: _Album, count: int, seed: int) -> list[dict[str, Any]]:
-    """The wrongly answered queries first, up to half of the sheets; then others, both in random order."""
-    rng = np.random.default_rng(seed)
-    groups = {str(query): rows for query, rows in judged.answers.sort_values(["query", "rank"]).groupby("query")}
-    queries = rng.permutation(sorted(groups)).tolist()
-    truth = judged.truth.to_dict()
-
-    def wrong(query: str) -> bool:
-        return query in truth and groups[query]["identity"].iloc[0] != truth[query]
-
-    mistakes = [query for query in queries if wrong(query)][: count // 2]
-    rest = [query for query in queries if not wrong(query)][: count - len(mistakes)]
-    return [_sheet(query, groups[query], truth.get(query), species, album) for query in mistakes + rest]
-
-
-def _sheet(query: str, answers: pd.DataFrame, truth: str | None, species: pd.Series, album: _Album) -> dict[str, Any]:
-    shown = []
-    for answer in answers.itertuples():
-        new = answer.identity == NEW
-        shown.append(
-            {
-                "identity": "new" if new else answer.identity,
-                "score": answer.score,
-                "match": "" if new else answer.match,
-                "picture": "" if new else album[str(answer.match)],
-                "verdict": "right" if answer.identity == truth else "query",
-            }
-        )
-    first = answers["identity"].iloc[0]
-    kind = species.get(query)
-    return {
-        "image": query,
-        "picture": album[query],
-        "species": "" if pd.isna(kind) else str(kind).replace("_", " "),
-        "truth": "" if truth is None else "new" if truth == NEW else truth,
-        "verdict": "" if truth is None else "right" if first == truth else "wrong",
-        "answers": shown,
+    Individuals and photos are numbers in the lists `individuals` and `photos`; an individual -1 is a new one, and an
+    answer is [individual, score, probability, photo], each of the last two null where missing.
+    """
+    individuals, images = _Numbers(), _Numbers()
+    ids = {} if proposed is None else proposed.dropna().to_dict()
+    queries: list[dict[str, Any]] = []
+    for split, judged in parts.items():
+        truth = judged.truth.to_dict()
+        rows: dict[str, list[Any]] = {}
+        for answer in judged.answers.sort_values(["query", "rank"]).to_dict("records"):
+            rows.setdefault(answer["query"], []).append(answer)
+        for name, answers in rows.items():
+            query = {"split": split, "photo": images[name], "proposed": ids.get(name)}
+            query["truth"] = individuals[truth[name]] if name in truth else None
+            query["answers"] = [
+                [
+                    individuals[answer["identity"]],
+                    round(answer["score"], 4),
+                    None if pd.isna(answer["probability"]) else round(answer["probability"], 4),
+                    None if pd.isna(answer["match"]) else images[answer["match"]],
+                ]
+                for answer in answers
+            ]
+            queries.append(query)
+    pairs = sorted(pair for pair in explained if all(image in images.places for image in pair))
+    names = list(images.places)
+    species = photos.set_index("image")["species"].reindex(names)
+    data = {
+        "splits": SPLITS,
+        "photos": names,
+        "species": [None if pd.isna(kind) else str(kind).replace("_", " ") for kind in species],
+        "individuals": list(individuals.places),
+        "queries": queries,
+        "heat": {f"{images[q]},{images[m]}": len(names) + 2 * n for n, (q, m) in enumerate(pairs)},
     }
+    return data, [*names, *(jpeg for pair in pairs for jpeg in explained[pair])]
 
 
-def _rows(metrics: dict[str, dict[str, Any]]) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """evaluate.json as a table, a column for each round and split."""
-    flat = {f"after round 1, {split}": values for split, values in metrics.get("round1", {}).items()}
-    flat |= {f"after round 2, {split}": metrics[split] for split in ("validation", "test") if split in metrics}
-    names = list(dict.fromkeys(name for values in flat.values() for name in values))
-    return list(flat), [(name, [_number(values.get(name)) for values in flat.values()]) for name in names]
+class _Numbers:
+    """Numbers for names, in the order in which they are first asked for; `NEW` is -1."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}
+
+    def __getitem__(self, name: str) -> int:
+        return -1 if name == NEW else self.places.setdefault(name, len(self.places))
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else str(value) if isinstance(value, int) else f"{value:.3f}"
+def script_json(value: Any) -> str:
+    """JSON that can stand in a <script>: without <, > and &, which JSON can write otherwise."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _thumbnails(pictures: Iterable[str | bytes], crops: Crops) -> Iterable[str]:
+    """Base64 of each picture, a photo's crop made small."""
+    rows = dict(zip(crops.index["image"], range(len(crops)), strict=True))
+    for picture in pictures:
+        if isinstance(picture, str):
+            pixels = crops.pixels(rows[picture])
+            scale = min(1.0, HEIGHT / pixels.shape[0], WIDTH / pixels.shape[1])
+            width, height = (max(1, round(side * scale)) for side in (pixels.shape[1], pixels.shape[0]))
+            picture = encode_jpeg(resize(pixels, width, height), QUALITY)
+        yield base64.b64encode(picture).decode()

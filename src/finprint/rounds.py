@@ -12,10 +12,10 @@ from finprint.checkpoint import Checkpoint
 from finprint.embedding import embed
 from finprint.errors import UserError
 from finprint.margin import SubCentreArcFace, dynamic_margins
-from finprint.metrics import judge
+from finprint.metrics import Outcomes, figures
 from finprint.model import Embedder, ModelConfig, load_model
-from finprint.params import Search
-from finprint.search import search
+from finprint.openset import Checked, best_answers
+from finprint.ranking import Gallery, rank
 from finprint.shards import Crops
 from finprint.tables import TRAIN, VALIDATION
 from finprint.training import Network, Recipe, fit
@@ -60,7 +60,9 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
     torch.manual_seed(recipe.seed)
     counts = torch.from_numpy(np.bincount(learn.labels))
     margins = dynamic_margins(counts, train.margin.scale, train.margin.power, train.margin.floor)
-    config = ModelConfig(train.backbone, train.fusion, train.embedding, train.image_size)
+    if train.augment.mirror == "other":  # the second half of the classes are the mirror images
+        margins = margins.repeat(2)
+    config = ModelConfig(train.backbone, train.fusion, train.embedding, train.image_size, train.augment.mirror)
     embedder = Embedder(config, train.weights if start is None else "none")
     network = Network(
         embedder, SubCentreArcFace(train.embedding, margins, train.margin.centres, train.margin.logit_scale)
@@ -75,19 +77,22 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
 
 
 def validator(photos: pd.DataFrame, crops: Crops, batch: int) -> Callable[[Embedder], dict[str, float]]:
-    """A function that scores an embedder on validation: exact search, fitted threshold, no mirror images."""
-    # Params of its own: a search param must not retrain.
-    params = Search(round1_share=0, neighbours=100, new_threshold="fit", new_default=0.5)
+    """A function that scores an embedder on validation: nearest photo, best threshold, no mirror images."""
     seen = photos[photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()]
     seen = seen[seen["image"].isin(crops.index["image"])].reset_index(drop=True)
     rows = crops.rows(seen["image"])
 
     def validate(embedder: Embedder) -> dict[str, float]:
         array = embed(embedder, crops.pixels, rows, batch=batch, mirror=False, amp=True, quiet=True)
-        known = catalogue(seen, Vectors(seen["image"], array, ""))
-        if not len(known.validation):
+        known = catalogue(seen, Vectors(seen["image"], array))
+        train, queries = known.train, known.validation
+        if not len(queries):
             return {}
-        found = judge(search(known, params).validation, known.true_names(known.validation, known.train))
+        codes = known.photos["code"].to_numpy()
+        truth, new = known.truth(queries, train)
+        ranking = rank(array[queries], Gallery(array[train], codes[train]))
+        place, says_new = best_answers(Checked(ranking, truth, new, np.ones(len(new))))
+        found = figures(Outcomes(place, new, says_new, ranking.best, np.full(len(new), np.nan), codes[queries]))
         return {name: found[name] for name in ("map5", "top1", "top5", "auroc_new") if name in found}
 
     return validate

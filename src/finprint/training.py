@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from finprint.augment import random_view
 from finprint.checkpoint import Checkpoint
-from finprint.embedding import best_device
+from finprint.device import best_device, repeatable
 from finprint.errors import UserError
 from finprint.loading import batches, to_device
 from finprint.margin import SubCentreArcFace
@@ -42,8 +42,13 @@ class Network(nn.Module):
         self.embedder = embedder
         self.head = head
 
-    def forward(self, photos: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return self.head(self.embedder(photos), labels)
+    def forward(self, photos: torch.Tensor, labels: torch.Tensor, share: float = 1.0) -> torch.Tensor:
+        """The loss of a batch; with a `share` below 1 the first photo is mixed with the last, and so on,
+        and both names are to be told (mixup: Zhang et al., ICLR 2018)."""
+        if share == 1:
+            return self.head(self.embedder(photos), labels)
+        vectors = self.embedder(share * photos + (1 - share) * photos.flip(0))
+        return share * self.head(vectors, labels) + (1 - share) * self.head(vectors, labels.flip(0))
 
 
 def fit(
@@ -67,8 +72,7 @@ def fit(
         `validate` said.
     """
     device = best_device()
-    torch.use_deterministic_algorithms(device.type == "cpu")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # slow and unused
+    repeatable()
     torch.manual_seed(recipe.seed)
     network.to(device).to(memory_format=torch.channels_last)
     amp = recipe.train.amp and device.type == "cuda"  # on CPUs bfloat16 trains depthwise layers slower
@@ -97,7 +101,7 @@ def fit(
                 for group in optimiser.param_groups:
                     group["lr"] = group["peak"] * share
                 with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-                    loss = network(to_device(views, device), targets.to(device))
+                    loss = network(to_device(views, device), targets.to(device), mixing_share(recipe, step))
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
@@ -128,15 +132,40 @@ def fit(
 def epoch_batches(
     pixels: Pixels, labels: np.ndarray, recipe: Recipe, epoch: int, batch: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Full batches of an epoch: views (B, 3, side, side) uint8 and labels (B,)."""
-    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(labels))
+    """Full batches of an epoch: views (B, 3, side, side) uint8 and labels (B,).
+
+    Where a mirror image is another individual, its label is higher by the number of classes.
+    """
+    augment = recipe.train.augment
+    rng = np.random.default_rng([recipe.seed, epoch])
+    order = rng.permutation(len(labels))
+    mirrored = rng.random(len(labels)) < augment.flip
+    if augment.mirror == "other":
+        labels = labels + mirrored * (labels.max() + 1)
     order = order[: len(order) // batch * batch].reshape(-1, batch)
+    side = size_at(epoch, recipe)
 
     def view(item: int) -> np.ndarray:
         rng = np.random.default_rng([recipe.seed, epoch, item])
-        return random_view(pixels(item), recipe.train.image_size, recipe.train.augment, rng)
+        return random_view(pixels(item), side, augment, rng, bool(mirrored[item]))
 
     return zip(batches(view, order), (torch.from_numpy(labels[items]) for items in order), strict=True)
+
+
+def size_at(epoch: int, recipe: Recipe) -> int:
+    """Side of the views in an epoch, px: grows by equal steps to `image_size`, which the last quarter has
+    (progressive resizing: Howard, fast.ai 2018), in multiples of 16."""
+    first, last = recipe.train.first_size, recipe.train.image_size
+    done = min(1.0, epoch / max(1, round(0.75 * recipe.epochs)))
+    return last if done == 1 else min(last, round((first + done * (last - first)) / 16) * 16)
+
+
+def mixing_share(recipe: Recipe, step: int) -> float:
+    """Share of the first photo of each mixed pair at a step, at least a half; 1 without mixup."""
+    if not recipe.train.augment.mixup:
+        return 1.0
+    share = np.random.default_rng([recipe.seed, step]).beta(recipe.train.augment.mixup, recipe.train.augment.mixup)
+    return float(max(share, 1 - share))
 
 
 def warmup_cosine(step: int, steps: int, warmup: float, last: float = 0.01) -> float:

@@ -1,6 +1,7 @@
 """A folder of vectors with the photos they belong to, and how photos become gallery and queries."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,21 @@ UNKNOWN = -2  # code of an individual who is not in the gallery
 
 @dataclass(frozen=True)
 class Vectors:
-    """Unit vectors of photos, (N, D) float32, and the model that they come from (a hash of its weights)."""
+    """Unit vectors of photos, and the model that they come from.
+
+    Attributes:
+        images: (N,) names of the photos.
+        array: (N, D) float32 unit vectors.
+        model: hash of the model's files.
+        classes: (C,) the individuals that the model was trained to tell apart.
+        centres: (C, S, D) float32 unit vectors, each individual's sub-centres in the model's margin head.
+    """
 
     images: pd.Series
     array: np.ndarray
-    model: str
+    model: str = ""
+    classes: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
+    centres: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 0), np.float32))
 
 
 def write_vectors(folder: Path, vectors: Vectors) -> None:
@@ -27,8 +38,9 @@ def write_vectors(folder: Path, vectors: Vectors) -> None:
     with atomic(folder) as part:
         part.mkdir()
         write_array(part / "vectors.npy", vectors.array)
+        write_array(part / "centres.npy", vectors.centres)
         write_table(part / "rows.parquet", pd.DataFrame({"image": vectors.images}), ROWS)
-        write_json(part / "model.json", {"model": vectors.model})
+        write_json(part / "model.json", {"model": vectors.model, "classes": list(vectors.classes)})
 
 
 def read_vectors(folder: Path) -> Vectors:
@@ -47,28 +59,14 @@ def read_vectors(folder: Path) -> Vectors:
             f"{folder}: the vector of {rows['image'][int(wrong.argmax())]} is no unit vector ({wrong.sum()} are not): "
             "the training has diverged, lower lr"
         )
-    return Vectors(rows["image"], array, read_json(folder / "model.json")["model"])
-
-
-def blend(first: Vectors, second: Vectors, share: float) -> Vectors:
-    """Vectors whose cosines are the weighted mean of two models' cosines.
-
-    Args:
-        first: (N, D1), and `second`, (N, D2), of the same photos in the same order.
-        share: weight of the first one's cosines, 0 to 1.
-
-    Returns:
-        (N, D1 + D2) unit vectors, or one of the two where the other has no weight.
-
-    Raises:
-        UserError: the photos differ.
-    """
-    if not first.images.equals(second.images):
-        raise UserError("the two rounds' vectors are of different photos: run `dvc repro` again")
-    if share in (0, 1):
-        return first if share else second
-    array = np.hstack([np.sqrt(share) * first.array, np.sqrt(1 - share) * second.array])
-    return Vectors(first.images, array.astype(np.float32), f"{first.model} {second.model}")
+    model = read_json(folder / "model.json")
+    centres = np.load(folder / "centres.npy")
+    if centres.shape[2] != array.shape[1]:
+        raise UserError(
+            f"{folder}: vectors of {array.shape[1]} dimensions, but centres of {centres.shape[2]}: they come from "
+            "different models; run `dvc repro` again"
+        )
+    return Vectors(rows["image"], array, model["model"], np.array(model["classes"], dtype=object), centres)
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,24 @@ class Catalogue:
 
     Attributes:
         photos: table `PHOTOS` of the photos that have vectors, with a column `code` (-1: no identity).
-        array: (N, D) float32, a vector for each row of `photos`.
+        members: vectors by one model or several, each with a row for each of `photos`.
         names: (C,) the individuals, sorted.
     """
 
     photos: pd.DataFrame
-    array: np.ndarray
+    members: tuple[Vectors, ...]
     names: np.ndarray
+
+    def blend(self, shares: Sequence[float] = ()) -> np.ndarray:
+        """(N, sum of D) float32 unit vectors whose cosines are the weighted mean of the members' cosines.
+
+        Args:
+            shares: weights of the members, of sum 1; none: equal ones.
+        """
+        weights = shares or [1 / len(self.members)] * len(self.members)
+        if len(self.members) == 1:
+            return self.members[0].array
+        return np.hstack([np.float32(np.sqrt(w)) * m.array for w, m in zip(weights, self.members, strict=True) if w])
 
     def where(self, *splits: str) -> np.ndarray:
         """Rows of the photos of `splits`; of labelled splits, those that have an identity."""
@@ -113,11 +122,24 @@ class Catalogue:
         return self.where(VALIDATION)
 
 
-def catalogue(photos: pd.DataFrame, vectors: Vectors) -> Catalogue:
-    """Join the table of photos with vectors; photos without a vector were rejected and are left out."""
-    places = pd.Series(np.arange(len(vectors.images)), index=vectors.images)
+def catalogue(photos: pd.DataFrame, *members: Vectors) -> Catalogue:
+    """Join the table of photos with vectors; photos without a vector were rejected and are left out.
+
+    Args:
+        photos: table `PHOTOS`.
+        members: vectors of the same photos by one model or several.
+
+    Raises:
+        UserError: the members' photos differ.
+    """
+    images = members[0].images
+    if any(not images.equals(other.images) for other in members[1:]):
+        raise UserError("the rounds' vectors are of different photos: run `dvc repro` again")
+    places = pd.Series(np.arange(len(images)), index=images)
     present = photos[photos["image"].isin(places.index)].reset_index(drop=True)
     labelled = present["split"] != TEST
     names = np.unique(present.loc[labelled, "identity"].dropna().to_numpy(str))
     codes = pd.Categorical(present["identity"].where(labelled), categories=names).codes
-    return Catalogue(present.assign(code=codes.astype(np.int64)), vectors.array[places.loc[present["image"]]], names)
+    rows = places.loc[present["image"]].to_numpy()
+    arranged = tuple(replace(member, images=present["image"], array=member.array[rows]) for member in members)
+    return Catalogue(present.assign(code=codes.astype(np.int64)), arranged, names)
