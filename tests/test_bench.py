@@ -1,0 +1,46 @@
+"""Each bench runs at a tiny size and prints what it is there to tell."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def _printed(bench: str, *options: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, f"bench/{bench}.py", *options],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "src", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_search() -> None:
+    told = _printed("search", "--scale", "0.02")
+    assert "559 queries, 1021 photos of 312 individuals, 512 dimensions" in told
+    assert told.count("same names 1.000000; fewer than five by the loop: 0 queries") == 2
+    assert re.search(r"\(b\)/\(a\) \d", told)
+    assert re.search(r"peak memory, GB: vectors drawn \d+\.\d+, ranked \d+\.\d+", told)
+    assert len(re.findall(r"^(ivf|hnsw) .* [01]\.\d{3} +[01]\.\d{4}$", told, re.MULTILINE)) == 2
+
+
+def test_threshold() -> None:
+    told = _printed("threshold", "--draws", "2", "--fresh", "2000")
+    assert re.findall(r"^ +(\d+) +\d\.\d+ ", told, re.MULTILINE) == ["150", "250", "600", "2000"]
+
+
+def test_open_set(tmp_path: Path) -> None:
+    names = [f"animal{n // 4}" for n in range(1200)]
+    rows = [f"{n}.jpg,{'kiler_whale' if n % 8 < 4 else 'beluga'},{name}" for n, name in enumerate(names)]
+    (tmp_path / "train.csv").write_text("\n".join(["image,species,individual_id", *rows]) + "\n")
+    told = _printed("open_set", "--table", str(tmp_path), "--scale", "0.4", "--seeds", "2", "--variants")
+    assert "263 test photos" in told
+    assert re.search(r"^search \d+\.\d s, grouping \d+\.\d s, peak memory \d+\.\d\d GB$", told, re.MULTILINE)
+    lines = re.findall(r"^([a-z_.: ]+): map5 0\.\d+ \(0\.\d+\), regret -?\d", told, re.MULTILINE)
+    assert lines == ["params.yaml", "expected_new", "per_species", "both", "shares: fit"]
