@@ -10,7 +10,7 @@ from finprint.params import load_params
 from finprint.pod import draw_pod
 from finprint.prepare import summary, survey
 from finprint.sources import read_happywhale
-from finprint.tables import BOXES, PHOTOS, REJECTS, TRUTH, write_table
+from finprint.tables import BOXES, PHOTOS, REJECTS, TRUTH, VALIDATION, write_table
 
 
 def main(
@@ -38,6 +38,8 @@ def main(
     with atomic(queries) as part:
         pd.DataFrame({"image": found.queries}).to_csv(part, index=False, lineterminator="\n")
     write_metrics(metrics, summary(found))
+    if not (found.photos["split"] == VALIDATION).any():
+        print("no photo validates: thresholds and probabilities cannot be fitted, search.new.default is used")
     if len(found.rejects):
         print(f"{len(found.rejects)} rejects, each with its reason in {rejects}")
 

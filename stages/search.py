@@ -10,7 +10,7 @@ from finprint.cli import Place, run
 from finprint.files import atomic, write_csv, write_metrics
 from finprint.params import load_params
 from finprint.search import propose, search, submission, summary, write_gallery
-from finprint.tables import ANSWERS, PHOTOS, PROPOSED, read_table, write_table
+from finprint.tables import ANSWERS, NEW, PHOTOS, PROPOSED, read_table, write_table
 from finprint.vectors import catalogue, read_vectors
 
 
@@ -28,6 +28,8 @@ def main(
     found = search(known, params)
     if not found.rules.fitted and params.new.target != "fixed":
         print(f"validation shows no new individual, or none but new: search.new.default {params.new.default} is used")
+    if len(found.test) and not (found.test["identity"].eq(NEW) & found.test["rank"].eq(1)).any():
+        print(f"no photo is called new at this threshold ({found.rules.threshold.value:.3f}); see search.new")
     proposed, numbers = propose(known, found)
     asked = pd.read_csv(queries, dtype="string")["image"].tolist()
     with atomic(answers) as part:

@@ -117,13 +117,16 @@ def test_check_outside_of_a_project(tmp_path: Path) -> None:
 
 
 def test_headline_before_the_first_run(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").touch()
     done = _run(tmp_path, "-m", "finprint", "headline")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: metrics/evaluate.json is missing: `dvc repro` makes it\n"
 
 
 def test_headline_prints_the_figures(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").touch()
     (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "report.html").touch()
     scores = {"validation": {"map5": 0.61239}, "round1": {"validation": {"map5": 0.5}, "test": {"map5": 0.4}}}
     (tmp_path / "metrics" / "evaluate.json").write_text(json.dumps(scores))
     (tmp_path / "metrics" / "detector.json").write_text(json.dumps({"enabled": 1, "map50": 0.9}))
@@ -136,6 +139,6 @@ def test_headline_prints_the_figures(tmp_path: Path) -> None:
         "MAP@5 after round 1, test": "0.400",
         "MAP@5 after round 2, validation": "0.612",
         "MAP@5 after round 2, test": "no truth",
-        "answers": "data/search/submission.csv",
+        "answers": "data/search/submission.csv is missing: `dvc repro` makes it",
         "report": "metrics/report.html",
     }

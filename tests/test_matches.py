@@ -126,7 +126,7 @@ def test_under_a_new_individual_lies_the_best_match(run: Path, tmp_path: Path) -
     ("query", "match", "message"),
     [
         ("q1.jpeg", None, "there is no crop of q1.jpeg: did you mean q1.jpg?"),
-        ("zzz", None, "there is no crop of zzz"),
+        ("zzz", None, "there is no crop of zzz: data/queries.csv lists the photos to identify"),
         ("q1.jpg", "g3.jpg", "there is no crop of g3.jpg: did you mean g2.jpg?"),
         ("q2.jpg", None, "q2.jpg was answered with no photo: name one to compare it with, --match PHOTO"),
         ("lost.jpg", None, "lost.jpg was not searched for: name a photo to compare it with, --match PHOTO"),
@@ -147,6 +147,7 @@ def test_another_format_is_refused(run: Path, tmp_path: Path) -> None:
 def test_the_command(run: Path) -> None:
     command = [sys.executable, "-m", "finprint", "explain", "--match=g2.jpg", "q2.jpg", "--output", "made/here.png"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    (run / "params.yaml").touch()
     done = subprocess.run(command, cwd=run, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "made/here.png\n", "")
     assert (run / "made/here.png").stat().st_size > 1000

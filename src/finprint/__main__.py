@@ -13,6 +13,12 @@ from finprint.params import load_params
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
 
+@app.callback()
+def at_the_root() -> None:
+    if not Path("params.yaml").exists():
+        raise UserError("params.yaml is missing: run from the project's root")
+
+
 @app.command()
 def check() -> None:
     """Check params.yaml: unknown keys, wrong types, impossible values."""
@@ -32,8 +38,8 @@ def headline() -> None:
         for split in ("validation", "test"):
             value = f"{scores[split]['map5']:.3f}" if split in scores else "no truth"
             rows.append((f"MAP@5 {name}, {split}", value))
-    rows.append(("answers", "data/search/submission.csv"))
-    rows.append(("report", str(folder / "report.html")))
+    for name, path in (("answers", Path("data/search/submission.csv")), ("report", folder / "report.html")):
+        rows.append((name, str(path) if path.exists() else f"{path} is missing: `dvc repro` makes it"))
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name:<{width}}  {value}" for name, value in rows))
 

@@ -134,7 +134,8 @@ def _fetched(where: str, path: str, scratch: Path) -> Path:
     except (DvcException, SCMError) as error:
         raise UserError(f"{where} is no folder with a checkout, nor a commit, branch or experiment: {error}") from None
     except (FileNotFoundError, DataIndexDirError):
-        raise UserError(f"{path} of {where} is not in the cache here: run `dvc repro` there, or `dvc pull`") from None
+        what = "is not there" if Path(where).is_dir() else "is not in the cache here: check it out"
+        raise UserError(f"{path} of {where} {what}; `dvc repro` makes it, `dvc pull` fetches it") from None
     return copy
 
 

@@ -108,8 +108,9 @@ def explain_match(
 def _known(photo: str, crops: Crops) -> None:
     names = crops.index["image"].tolist()
     if photo not in names:
-        close = difflib.get_close_matches(photo, names, n=1)
-        raise UserError(f"there is no crop of {photo}" + (f": did you mean {close[0]}?" if close else ""))
+        close = difflib.get_close_matches(Path(photo).name, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else "data/queries.csv lists the photos to identify"
+        raise UserError(f"there is no crop of {photo}: {hint}")
 
 
 def _best_match(search: Path, query: str) -> str:

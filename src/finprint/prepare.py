@@ -64,7 +64,8 @@ def survey(source: Source, *, fold: int, folds: int, new_share: float, duplicate
     photos = photos[good].reset_index(drop=True)
     kept = [reading for reading in readings if not reading.reason]
     if not (photos["split"] == TRAIN).any():
-        why = f"; the first of {len(rejects)} rejects: {rejects[0][0]}: {rejects[0][2]}" if rejects else ""
+        told = [reject for reject in rejects if reject[1] != "photos"] or rejects  # of a table, if there are any
+        why = f"; the first of {len(rejects)} rejects: {told[0][0]}: {told[0][2]}" if rejects else ""
         raise UserError(f"no usable photo in the catalogue{why}")
     for field in ("sha256", "width", "height"):
         photos[field] = [getattr(reading, field) for reading in kept]
