@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -11,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from finprint.openset import Checked
 from finprint.ranking import NOBODY, Ranking, softmax
 
-FOLDS = 5
+FOLDS = 5  # of the validation queries, by animal
 METHODS = ("logistic", "isotonic")
 
 
@@ -80,7 +81,7 @@ def calibrate(checked: Checked, thresholds: np.ndarray, animals: np.ndarray) -> 
     """
     if not checked.both:
         return None
-    fold = np.random.default_rng(0).permutation(int(animals.max()) + 1)[animals] % FOLDS
+    fold = animal_folds(animals)
     distance = _distance(checked.ranking, thresholds)
     new, new_method, new_loss = _chosen(distance, checked.new, checked.weights, fold)
 
@@ -96,6 +97,12 @@ def calibrate(checked: Checked, thresholds: np.ndarray, animals: np.ndarray) -> 
     return Calibration(
         new, new_method, temperature, known, known_method, new_loss + known_share * known_loss * shares.shape[1]
     )
+
+
+def animal_folds(animals: np.ndarray) -> np.ndarray:
+    """(Q,) the number of a fold for each query, the same for all photos of one animal; of (Q,) codes."""
+    number = pd.factorize(animals)[0]
+    return np.random.default_rng(0).permutation(number.max() + 1)[number] % FOLDS
 
 
 def _distance(ranking: Ranking, thresholds: np.ndarray) -> np.ndarray:

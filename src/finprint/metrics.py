@@ -67,11 +67,11 @@ def names_by_query(answers: pd.DataFrame, queries: pd.Index) -> np.ndarray:
 
 
 def hit_places(answers: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The place, 0 to 4, of the true name among each query's answers; 5 where it is not there.
+    """The place, 0 to K - 1, of the true name among each query's answers; K where it is not there.
 
     Args:
-        answers: (Q, 5) names; places without an answer hold "".
-        truth: (Q,) names, `new_individual` for an animal that is not in the gallery.
+        answers: (Q, K) names or codes; places without an answer hold one that nobody has.
+        truth: (Q,) names or codes, that of `new_individual` for an animal that is not in the gallery.
     """
     hits = answers == truth[:, None]
     return np.where(hits.any(axis=1), hits.argmax(axis=1), answers.shape[1])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finprint.metrics import hit_places
 from finprint.ranking import ANSWERS, Ranking
 
 BAGS = 50  # bootstrap samples of a fitted threshold
@@ -51,8 +52,7 @@ class Checked:
     @property
     def place(self) -> np.ndarray:
         """(Q,) the place, 0 to K - 1, at which the true individual stands; K where it does not."""
-        hits = self.ranking.identities == self.truth[:, None]  # (Q, K)
-        return np.where(hits.any(axis=1), hits.argmax(axis=1), hits.shape[1])
+        return hit_places(self.ranking.identities, self.truth)
 
 
 def share_weights(new: np.ndarray, share: float | None) -> np.ndarray:
@@ -119,8 +119,7 @@ def best_answers(checked: Checked) -> tuple[np.ndarray, np.ndarray]:
     comes first, at the threshold of the best MAP@5."""
     value = np.full(len(checked.truth), best_map5(checked).value)
     codes = with_new(checked.ranking, value, NEW_CODE)[0]
-    hits = codes == np.where(checked.new, NEW_CODE, checked.truth)[:, None]
-    return np.where(hits.any(axis=1), hits.argmax(axis=1), ANSWERS), codes[:, 0] == NEW_CODE
+    return hit_places(codes, np.where(checked.new, NEW_CODE, checked.truth)), codes[:, 0] == NEW_CODE
 
 
 def called_new(best: np.ndarray, share: float, weights: np.ndarray) -> float:

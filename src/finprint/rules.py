@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from finprint.calibration import Calibration, calibrate
 from finprint.openset import TARGETS, Checked, Threshold, best_map5, called_new, species_thresholds
@@ -61,7 +60,7 @@ def fit_rules(checked: Checked, parts: np.ndarray, species: np.ndarray, animals:
             checked, species, params.new.target, params.new.value, threshold.value, params.new.shrinkage
         )
     rules = Rules(blend, threshold, fitted, by_species, None)
-    return replace(rules, calibration=calibrate(checked, rules.thresholds(species), pd.factorize(animals)[0]))
+    return replace(rules, calibration=calibrate(checked, rules.thresholds(species), animals))
 
 
 def _fit_threshold(checked: Checked, params: NewThreshold) -> tuple[Threshold, bool]:

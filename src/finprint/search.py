@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 import pandas as pd
 
+from finprint.calibration import animal_folds
 from finprint.grouping import fit_similarity, proposals
 from finprint.openset import Checked, share_weights, with_new
 from finprint.params import Search
@@ -21,7 +22,6 @@ from finprint.vectors import Catalogue
 
 PICKS = 6  # members picked for the ensemble, some several times
 RECALLED = 1000  # queries on which an approximate index is compared with the exact one
-FOLDS = 5  # of validation: each query is answered by rules fitted without its animal
 
 
 @dataclass(frozen=True)
@@ -251,8 +251,7 @@ def _cross_fitted(
     """
     if not checked.both:
         return answer(known, listed, rules)
-    number = pd.factorize(animals)[0]
-    fold = np.random.default_rng(0).permutation(number.max() + 1)[number] % FOLDS
+    fold = animal_folds(animals)
     tables = []
     for part in np.unique(fold):
         rows, rest = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
