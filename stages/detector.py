@@ -5,19 +5,17 @@ from finprint.cli import Place, run
 from finprint.detector import save_no_detector, train_detector
 from finprint.files import write_metrics
 from finprint.params import load_params
-from finprint.tables import BOXES, PHOTOS, read_table
+from finprint.tables import BOXES, read_table
 
 
-def main(photos: Place, boxes: Place, model: Place, metrics: Place) -> None:
+def main(boxes: Place, model: Place, metrics: Place) -> None:
     params = load_params()
     if not params.detector.enabled:
         save_no_detector(model)
         write_metrics(metrics, {"enabled": 0})
         return
-    checkpoint = Checkpoint("detector", {"seed": params.seed} | params.detector.model_dump(), [photos, boxes])
-    found = train_detector(
-        read_table(photos, PHOTOS), read_table(boxes, BOXES), params.detector, params.seed, checkpoint.folder, model
-    )
+    checkpoint = Checkpoint("detector", {"seed": params.seed} | params.detector.model_dump(), [boxes])
+    found = train_detector(read_table(boxes, BOXES), params.detector, params.seed, checkpoint.folder, model)
     write_metrics(metrics, {"enabled": 1} | found)
     checkpoint.clear()
 

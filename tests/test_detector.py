@@ -34,9 +34,10 @@ from finprint.errors import UserError
 from finprint.files import read_json
 from finprint.images import decode
 from finprint.params import Detector, load_params
+from finprint.tables import BOXES
 
 OURS = load_params(Path(__file__).parents[1] / "params.yaml").detector
-HEADER = ["image", "part", "x_min", "y_min", "x_max", "y_max"]
+HEADER = ["path", "part", "x_min", "y_min", "x_max", "y_max"]
 RED = (255, 0, 0)
 THREADS = torch.get_num_threads()
 
@@ -49,19 +50,19 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def _photos(folder: Path, count: int, width: int = 96, height: int = 64) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Red animals on many-coloured seas: every photo has a body, every second one a fin."""
-    photos, boxes = [], []
+def _boxes(folder: Path, count: int, width: int = 96, height: int = 64) -> pd.DataFrame:
+    """Red animals on many-coloured seas, two photos a group: every photo has a body, every second one a fin."""
+    boxes = []
     for number in range(count):
         left, top = 4 + number % 8, 8 + number % 5
         pixels = scenery(number, width, height).copy()
         pixels[top : top + 30, left : left + 50] = RED
         path = save_photo(folder / f"{number}.jpg", pixels)
-        photos.append({"image": path.name, "path": str(path), "width": width, "height": height, "group": number // 2})
-        boxes.append([path.name, "body", left, top, left + 50, top + 30])
+        facts = [path.name, str(path), width, height, f"{number // 2}"]
+        boxes.append([*facts, "body", left, top, left + 50, top + 30, 1.0])
         if number % 2:
-            boxes.append([path.name, "fin", left, top, left + 20, top + 10])
-    return pd.DataFrame(photos), pd.DataFrame(boxes, columns=HEADER)
+            boxes.append([*facts, "fin", left, top, left + 20, top + 10, 1.0])
+    return pd.DataFrame(boxes, columns=list(BOXES.columns))
 
 
 def _params(**changes: Any) -> Detector:
@@ -94,12 +95,9 @@ def test_another_seed_holds_out_others() -> None:
 @pytest.mark.parametrize(("count", "groups", "complaint"), [(1, 1, "1 photos"), (0, 0, "0 photos"), (6, 1, "6 photos")])
 def test_too_few_photos_to_train_and_measure(tmp_path: Path, count: int, groups: int, complaint: str) -> None:
     """None, one, or one single encounter."""
-    photos, boxes = _photos(tmp_path, max(count, 1))
-    photos["group"] = 0
+    boxes = _boxes(tmp_path, max(count, 1)).assign(group="one")
     with pytest.raises(UserError) as caught:
-        train_detector(
-            photos, boxes[boxes["image"].isin(photos["image"][:count])], _params(), 1, tmp_path / "s", tmp_path / "m"
-        )
+        train_detector(boxes[:0] if count == 0 else boxes, _params(), 1, tmp_path / "s", tmp_path / "m")
     assert str(caught.value) == (
         f"{complaint} with boxes are too few to train a detector and to measure it: "
         "add boxes, or set detector.enabled to false"
@@ -113,9 +111,10 @@ def test_too_few_photos_to_train_and_measure(tmp_path: Path, count: int, groups:
 def test_labels_by_hand(tmp_path: Path) -> None:
     """Class, then centre and extents as shares of the photo's sides: ultralytics' format."""
     save_photo(tmp_path / "a.jpg", scenery(1, 200, 100))
-    photos = pd.DataFrame([{"image": "a.jpg", "path": str(tmp_path / "a.jpg"), "width": 200, "height": 100}])
+    path = str(tmp_path / "a.jpg")
+    photos = pd.DataFrame([{"path": path, "width": 200, "height": 100}])
     boxes = pd.DataFrame(
-        [["a.jpg", "fin", 20, 10, 60, 40], ["a.jpg", "body", 0, 0, 200, 100], ["b.jpg", "fin", 1, 2, 3, 4]],
+        [[path, "fin", 20, 10, 60, 40], [path, "body", 0, 0, 200, 100], ["b.jpg", "fin", 1, 2, 3, 4]],
         columns=HEADER,
     )
     (tmp_path / "data" / "labels" / "train").mkdir(parents=True)
@@ -134,9 +133,10 @@ def test_labels_of_a_photo_on_its_side_are_upright(tmp_path: Path) -> None:
     upright = np.full((160, 80, 3), 90, np.uint8)
     upright[120:150, 10:50] = RED
     save_photo(tmp_path / "a.jpg", np.ascontiguousarray(np.rot90(upright)), orientation=6)
-    photos = pd.DataFrame([{"image": "a.jpg", "path": str(tmp_path / "a.jpg"), "width": 80, "height": 160}])
+    path = str(tmp_path / "a.jpg")
+    photos = pd.DataFrame([{"path": path, "width": 80, "height": 160}])
     _write_photos(
-        tmp_path, "val", photos, pd.DataFrame([["a.jpg", "body", 10, 120, 50, 150]], columns=HEADER), ["body"], 64
+        tmp_path, "val", photos, pd.DataFrame([[path, "body", 10, 120, 50, 150]], columns=HEADER), ["body"], 64
     )
     pixels, (width, height) = decode(tmp_path / "images" / "val" / "000000.jpg")
     numbers = (tmp_path / "labels" / "val" / "000000.txt").read_text().split()
@@ -184,9 +184,9 @@ def test_ultralytics_is_kept_from_the_network_and_from_our_dvc_yaml() -> None:
     ],
 )
 def test_weights_that_cannot_be_read(tmp_path: Path, weights: str, complaint: str) -> None:
-    photos, boxes = _photos(tmp_path / "in", 6)
+    boxes = _boxes(tmp_path / "in", 6)
     with pytest.raises(UserError) as caught:
-        train_detector(photos, boxes, _params(weights=weights), 1, tmp_path / "s", tmp_path / "m")
+        train_detector(boxes, _params(weights=weights), 1, tmp_path / "s", tmp_path / "m")
     assert str(caught.value).startswith(complaint)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "m").exists()
@@ -199,7 +199,7 @@ def test_weights_that_cannot_be_read(tmp_path: Path, weights: str, complaint: st
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A folder with two trainings of one seed, their inputs and scratch in folders of other names; what they found."""
     root = tmp_path_factory.mktemp("detector")
-    photos, boxes = _photos(root / "in", 12)
+    boxes = _boxes(root / "in", 12)
     theirs = Path(str(importlib.util.find_spec("ultralytics").origin)).parent  # type: ignore[union-attr]  # not imported yet
     found = []
     for name in ("a", "elsewhere"):
@@ -207,7 +207,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
         architecture.parent.mkdir()
         shutil.copy(theirs / "cfg" / "models" / "v5" / "yolov5.yaml", architecture)
         params = _params(weights=str(architecture))
-        found.append(train_detector(photos, boxes, params, 3, root / f"scratch_{name}", root / name))
+        found.append(train_detector(boxes, params, 3, root / f"scratch_{name}", root / name))
     assert found[0] == found[1]
     return root, found[0]
 

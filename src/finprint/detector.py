@@ -30,13 +30,10 @@ class Found:
     confidence: float
 
 
-def train_detector(
-    photos: pd.DataFrame, boxes: pd.DataFrame, params: Detector, seed: int, scratch: Path, folder: Path
-) -> dict[str, Any]:
+def train_detector(boxes: pd.DataFrame, params: Detector, seed: int, scratch: Path, folder: Path) -> dict[str, Any]:
     """Train YOLOv5 on the boxed photos and measure it on the share of them held out.
 
     Args:
-        photos: table `PHOTOS`.
         boxes: table `BOXES`.
         params: the section `detector`.
         seed: of the held-out share, the initial weights and the augmentations.
@@ -49,7 +46,7 @@ def train_detector(
     Raises:
         UserError: there are too few boxed photos, or the weights cannot be read.
     """
-    boxed = photos[photos["image"].isin(boxes["image"])]
+    boxed = boxes.drop_duplicates("path")  # a row a photo
     held_out = _hold_out(boxed, params.holdout, seed)
     if held_out.all() or not held_out.any():
         raise UserError(
@@ -219,11 +216,11 @@ def _write_photos(
     for kind in ("images", "labels"):
         remove(root / kind / split)
         (root / kind / split).mkdir(parents=True)
-    by_photo = boxes.groupby("image")
+    by_photo = boxes.groupby("path")
     for number, photo in enumerate(photos.itertuples()):
         pixels, _ = decode(Path(str(photo.path)), shorter_side=image_size)
         (root / "images" / split / f"{number:06}.jpg").write_bytes(encode_jpeg(shrink(pixels, image_size), 95))
-        mine = by_photo.get_group(photo.image)
+        mine = by_photo.get_group(photo.path)
         corners = mine[BOX].to_numpy() / [photo.width, photo.height, photo.width, photo.height]
         centres, extents = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
         lines = [

@@ -150,15 +150,15 @@ def _chains(values: pd.Series) -> list[tuple[int, int]]:
 
 def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:
     """Boxes as numbers, clipped to their photos; what makes no sense is rejected."""
-    sizes = photos.set_index("image")[["width", "height"]]
+    facts = photos.set_index("image")[["path", "width", "height", "group"]]
     good = []
     for image, part, *sides in boxes[["image", "part", *SIDES]].itertuples(index=False):
         written = ", ".join("?" if pd.isna(side) else side for side in sides)
         corners = pd.to_numeric(pd.Series(sides), errors="coerce").to_numpy(float)
-        if image not in sizes.index:
+        if image not in facts.index:
             reject(image, "box of a photo that is missing or rejected")
             continue
-        width, height = sizes.loc[image]
+        width, height = facts.loc[image, ["width", "height"]]
         x_min, x_max = np.clip(corners[[0, 2]], 0, width)
         y_min, y_max = np.clip(corners[[1, 3]], 0, height)
         if pd.isna(part):
@@ -173,5 +173,7 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
             overhang = max(corners[2] - width, corners[3] - height, -corners[0], -corners[1])
             if overhang > 2:
                 reject(image, f"box ({written}) reaches outside the photo of {width} x {height} px: clipped")
-            good.append((image, part, x_min, y_min, x_max, y_max))
-    return pd.DataFrame(good, columns=["image", "part", *SIDES])
+            good.append((image, part, x_min, y_min, x_max, y_max, 1.0))
+    table = pd.DataFrame(good, columns=["image", "part", *SIDES, "confidence"]).join(facts, on="image")
+    table["group"] = table.groupby("group")["image"].transform("first")
+    return table

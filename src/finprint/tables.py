@@ -38,11 +38,16 @@ PHOTOS = pa.DataFrameSchema(
     strict=True,
     name="photos",
 )
-BOXES = pa.DataFrameSchema(
+BOXES = pa.DataFrameSchema(  # with all that the detector needs: photos without boxes must not make it train again
     {
         "image": _text(),
+        "path": _text(),
+        "width": pa.Column("int32", pa.Check.gt(0), coerce=True),  # px, of the photo
+        "height": pa.Column("int32", pa.Check.gt(0), coerce=True),
+        "group": _text(),  # the first boxed photo of its group
         "part": _text(),
         **{side: pa.Column("float64", coerce=True) for side in ("x_min", "y_min", "x_max", "y_max")},  # px
+        "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 1 where drawn by hand
     },
     strict=True,
     name="boxes",
