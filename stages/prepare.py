@@ -5,16 +5,25 @@ from pathlib import Path
 import pandas as pd
 
 from finprint.cli import Place, run
+from finprint.data_page import write_data_page
 from finprint.files import atomic, write_metrics
 from finprint.params import load_params
 from finprint.pod import draw_pod
 from finprint.prepare import summary, survey
-from finprint.sources import read_happywhale
-from finprint.tables import BOXES, PHOTOS, REJECTS, TRUTH, VALIDATION, write_table
+from finprint.sources import read_source
+from finprint.tables import BOXES, FINDINGS, PHOTOS, REJECTS, TRUTH, VALIDATION, write_table
 
 
 def main(
-    sample: Place, photos: Place, boxes: Place, truth: Place, queries: Place, rejects: Place, metrics: Place
+    sample: Place,
+    photos: Place,
+    boxes: Place,
+    truth: Place,
+    queries: Place,
+    rejects: Place,
+    findings: Place,
+    metrics: Place,
+    page: Place,
 ) -> None:
     params = load_params()
     mine = params.prepare
@@ -22,26 +31,25 @@ def main(
         part.mkdir()
         if mine.source == "sample":
             draw_pod(part, **mine.sample.model_dump(), seed=params.seed)
-    source = read_happywhale(sample if mine.source == "sample" else Path(mine.folder), mine.species_typos)
-    found = survey(
-        source,
-        fold=mine.fold,
-        folds=mine.folds,
-        new_share=mine.new_share,
-        duplicate_bits=mine.duplicate_bits,
-        seed=params.seed,
-    )
+    source, decided = read_source(mine, sample if mine.source == "sample" else Path(mine.folder))
+    found = survey(source, mine, params.seed)
     write_table(photos, found.photos, PHOTOS)
     write_table(boxes, found.boxes, BOXES)
     write_table(truth, found.truth, TRUTH)
     write_table(rejects, found.rejects, REJECTS)
+    write_table(findings, found.findings, FINDINGS)
     with atomic(queries) as part:
         pd.DataFrame({"image": found.queries}).to_csv(part, index=False, lineterminator="\n")
-    write_metrics(metrics, summary(found))
+    write_metrics(metrics, summary(found) | {"decisions": decided, "boxes_of": source.counts})
+    with atomic(page) as part:
+        named = pd.concat([source.labelled, source.queries])
+        write_data_page(part, found, dict(zip(named["image"], named["path"], strict=True)), source.counts)
     if not (found.photos["split"] == VALIDATION).any():
         print("no photo validates: thresholds and probabilities cannot be fitted, search.new.default is used")
     if len(found.rejects):
         print(f"{len(found.rejects)} rejects, each with its reason in {rejects}")
+    if len(found.findings):
+        print(f"{len(found.findings)} things to look at: {page}")
 
 
 if __name__ == "__main__":

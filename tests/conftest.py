@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from hypothesis import settings
 from PIL import Image
 
 from finprint.evaluation import Judged
-from finprint.params import Augment, Margin, Train
+from finprint.params import Augment, Margin, Prepare, Train, load_params
 
 # The same examples on every run and no files left behind; the machine's speed is no property of the code.
 settings.register_profile("finprint", deadline=None, derandomize=True, database=None, max_examples=60)
@@ -57,6 +58,12 @@ def save_photo(path: Path, pixels: np.ndarray, orientation: int = 0, quality: in
         exif[ORIENTATION] = orientation
     Image.fromarray(pixels).save(path, quality=quality, exif=exif)
     return path
+
+
+def prepare_params(**changes: Any) -> Prepare:
+    """The section `prepare` of the project's own params.yaml, of the Kaggle layout, with some changes."""
+    ours = load_params(Path(__file__).parents[1] / "params.yaml").prepare
+    return Prepare.model_validate(ours.model_dump() | {"source": "happywhale", "species_typos": {}} | changes)
 
 
 def judged(answers: pd.DataFrame, truth: pd.Series) -> Judged:

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from datetime import datetime
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from finprint.images import BadPhoto, decode, decode_jpeg, difference_hash, encode_jpeg, resize
+from finprint.images import BadPhoto, date_taken, decode, decode_jpeg, difference_hash, encode_jpeg, resize, thumbnail
 
 
 def _difference(left: np.ndarray, right: np.ndarray) -> float:
@@ -236,3 +237,42 @@ def test_the_hash_knows_a_copy_from_another_photo() -> None:
             assert (np.unpackbits(difference_hash(copy.astype(np.uint8))) != bits).sum() <= 6
     apart = [(a != b).sum() for place, a in enumerate(hashes) for b in hashes[:place]]
     assert min(apart) > 50
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "bmp", "heic"])
+def test_formats(tmp_path: Path, suffix: str) -> None:
+    pixels, full = decode(save_photo(tmp_path / f"a.{suffix}", scenery(1, 96, 64), orientation=6))
+    turned = suffix not in ("bmp", "heic")  # the one has no EXIF, the other is saved as it is to be seen
+    assert full == ((64, 96) if turned else (96, 64))
+    wanted = np.rot90(scenery(1, 96, 64), -1) if turned else scenery(1, 96, 64)
+    assert np.array_equal(pixels, wanted) or _decibels(pixels, wanted) > 30
+
+
+def test_sixteen_bits(tmp_path: Path) -> None:
+    """Colour comes down to 8 bits; grey, of which cameras use an unknown part, is refused by name."""
+    colour = scenery(1).astype(np.uint16)[..., ::-1] * 257
+    for name in ("a.png", "a.tif"):
+        cv2.imwrite(str(tmp_path / name), colour)
+        cv2.imwrite(str(tmp_path / f"grey_{name}"), colour[..., 0])
+        assert _reason(tmp_path / f"grey_{name}") == "more than 8 bits a pixel of grey: save it with 8"
+        assert np.array_equal(decode(tmp_path / name)[0], scenery(1))
+
+
+def test_when_it_was_taken(tmp_path: Path) -> None:
+    def written(tag: int, date: str) -> Path:
+        exif = Image.Exif()
+        (exif.get_ifd(0x8769) if tag == 0x9003 else exif)[tag] = date
+        Image.fromarray(scenery(1)).save(tmp_path / "a.jpg", exif=exif)
+        return tmp_path / "a.jpg"
+
+    assert date_taken(written(0x9003, "2021:07:03 10:00:01")) == datetime(2021, 7, 3, 10, 0, 1)
+    assert date_taken(written(0x0132, "2021:07:03 10:00:01")) == datetime(2021, 7, 3, 10, 0, 1)
+    for nonsense in ("0000:00:00 00:00:00", "2021:07:03", "", "soon"):
+        assert date_taken(written(0x9003, nonsense)) is None
+    assert date_taken(save_photo(tmp_path / "b.png", scenery(1))) is None
+    assert date_taken(tmp_path / "gone.jpg") is None
+
+
+@pytest.mark.parametrize(("size", "small"), [((300, 100), (90, 30)), ((100, 300), (20, 60)), ((80, 50), (80, 50))])
+def test_thumbnails_fit(size: tuple[int, int], small: tuple[int, int]) -> None:
+    assert decode_jpeg(thumbnail(scenery(1, *size), 90, 60)).shape[:2] == small[::-1]

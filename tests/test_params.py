@@ -143,7 +143,10 @@ def test_a_fold_beyond_the_folds(tmp_path: Path, fold: int) -> None:
     ("edits", "complaint"),
     [
         ({"prepare.fold": -1}, "prepare.fold: input should be greater than or equal to 0, not -1"),
-        ({"prepare.source": "disk"}, "prepare.source: input should be 'sample' or 'happywhale', not 'disk'"),
+        (
+            {"prepare.source": "disk"},
+            "prepare.source: input should be 'sample', 'happywhale', 'folder' or 'csv', not 'disk'",
+        ),
         (
             {"prepare.sample.photos": 20, "prepare.sample.individuals": 11},
             "prepare.sample: photos must be at least twice individuals",

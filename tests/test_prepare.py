@@ -7,20 +7,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SurveyFolder, save_photo, scenery
+from conftest import SurveyFolder, prepare_params, save_photo, scenery
+from PIL import Image
 
 from finprint.errors import UserError
 from finprint.prepare import Survey, summary, survey
-from finprint.sources import read_happywhale
-from finprint.tables import BOXES, PHOTOS, REJECTS, TRUTH, read_table, write_table
+from finprint.sources import read_source
+from finprint.tables import BOXES, FINDINGS, PHOTOS, REJECTS, TRUTH, read_table, write_table
 
 ORPHAN = "box of a photo that is missing or rejected"
 
 
-def _survey(folder: SurveyFolder, **changes: Any) -> Survey:
-    how: dict[str, Any] = {"fold": 0, "folds": 3, "new_share": 0.0, "duplicate_bits": 6, "seed": 1}
-    found = survey(read_happywhale(folder.root, {}), **(how | changes))
-    schemas = {"photos": PHOTOS, "boxes": BOXES, "truth": TRUTH, "rejects": REJECTS}
+def _survey(folder: SurveyFolder, seed: int = 1, **changes: Any) -> Survey:
+    params = prepare_params(**({"folds": 3, "new_share": 0.0} | changes))
+    source, _ = read_source(params, folder.root)
+    found = survey(source, params, seed)
+    schemas = {"photos": PHOTOS, "boxes": BOXES, "truth": TRUTH, "rejects": REJECTS, "findings": FINDINGS}
     for name, schema in schemas.items():  # whatever the input, the tables fit their schemas
         write_table(folder.root / "out" / f"{name}.parquet", getattr(found, name), schema)
     shutil.rmtree(folder.root / "out")
@@ -177,13 +179,14 @@ def test_encounters_copies_and_near_copies_are_one_group(folder: SurveyFolder) -
     folder.train(
         *(f"{name}.jpg,orca,A,{met}" for name, met in zip("abcdefg", ["e1", "e2", "", "e1", "", "e2", ""], strict=True))
     )
-    shutil.copy(train / "c.jpg", train / "e.jpg")  # the same bytes; no encounter is no common encounter
+    (folder.root / "test_images").mkdir()
+    shutil.copy(train / "c.jpg", folder.root / "test_images" / "q.jpg")  # the same bytes; no common encounter
     save_photo(train / "g.jpg", scenery(2, 192, 128), quality=60)  # b, saved again
     group = _group(_survey(folder))
     members = [{name[0] for name in group if group[name] == number} for number in sorted(set(group.values()))]
-    assert members == [{"a", "d"}, {"b", "f", "g"}, {"c", "e"}]
+    assert members == [{"a", "d"}, {"b", "f", "g"}, {"c", "q"}, {"e"}]
     alone = _group(_survey(folder, duplicate_bits=-1))
-    assert alone["c.jpg"] == alone["e.jpg"]  # the same file is the same photo however the hash is set
+    assert alone["c.jpg"] == alone["q.jpg"]  # the same file is the same photo however the hash is set
     assert alone["b.jpg"] != alone["g.jpg"]
 
 
@@ -297,6 +300,8 @@ def test_the_summary_by_hand(folder: SurveyFolder) -> None:
     assert summary(_survey(folder)) == {
         "photos": 5, "train": 4, "validation": 0, "validation_new_share": 0.0, "test": 1, "individuals": 2,
         "singletons": 1, "species": 2, "encounters_and_duplicate_groups": 1, "boxes": 1, "rejects": 1,
+        "copy": 0, "photo_to_identify_is_in_the_catalogue": 0, "copy_under_two_names": 0, "alike_under_two_names": 0,
+        "individuals_written_alike": 0, "species_written_alike": 0, "odd_size": 0,
     }  # fmt: skip
 
 
@@ -309,3 +314,69 @@ def test_tables_come_back_as_they_were_written(folder: SurveyFolder) -> None:
         back = read_table(path, PHOTOS)
         assert back["identity"].tolist() == ["00123", "875923901e14"]
         assert np.array_equal(back["group"], found.photos["group"])
+
+
+def test_copies_are_used_once_and_contradictions_not_at_all(folder: SurveyFolder) -> None:
+    animals = ["A", "A", "B", "C", "", "D"]
+    folder.train(*(f"{name}.jpg,orca,{animal}," for name, animal in zip("abcdef", animals, strict=True)))
+    train = folder.root / "train_images"
+    for copy, of in (("b", "a"), ("d", "c"), ("e", "f")):
+        shutil.copy(train / f"{of}.jpg", train / f"{copy}.jpg")
+    folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", "b.jpg,fin,1,1,9,9", "f.jpg,fin,1,1,9,9")
+    found = _survey(folder)
+    assert found.photos["image"].tolist() == ["a.jpg", "f.jpg"]
+    assert _rejects(found) == [
+        ("b.jpg", "labelled", "the same photo as a.jpg, which is used"),
+        ("c.jpg", "labelled", "the same photo as d.jpg, labelled as B and C: say in decisions.csv which to drop"),
+        ("d.jpg", "labelled", "the same photo as c.jpg, labelled as B and C: say in decisions.csv which to drop"),
+        ("e.jpg", "labelled", "the same photo as f.jpg, which is used"),
+        ("b.jpg", "boxes", ORPHAN),
+    ]
+    folder.table("decisions.csv", "action,id,to", "drop,d.jpg,")
+    assert _survey(folder).photos["image"].tolist() == ["a.jpg", "c.jpg", "f.jpg"]
+
+
+def test_dates_make_encounters(folder: SurveyFolder) -> None:
+    """By the table, else by the camera; an encounter that is told stays, and joins nothing."""
+    dates = {"a": "2021-07-03 10:00", "b": "2021-07-03 10:50", "c": "2021-07-03 11:51", "d": "", "e": "soon", "f": ""}
+    folder.photos(*(f"{name}.jpg" for name in dates))
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2021:07:03 12:30:00"
+    Image.fromarray(scenery(50)).save(folder.root / "train_images" / "d.jpg", exif=exif)
+    met = {"b": "told"}
+    rows = (f"{name}.jpg,orca,A,{met.get(name, '')},{date}" for name, date in dates.items())
+    folder.table("train.csv", "image,species,individual_id,encounter,date", *rows)
+    found = _survey(folder)
+    assert found.photos.set_index("image")["encounter"].fillna("?").to_dict() == {
+        "a.jpg": "2021-07-03 10:00", "b.jpg": "told", "c.jpg": "2021-07-03 11:51", "d.jpg": "2021-07-03 11:51",
+        "e.jpg": "?", "f.jpg": "?",
+    }  # fmt: skip
+    assert _rejects(found) == [("e.jpg", "photos", "'soon' is no date")]
+    assert found.photos["group"].nunique() == 5
+    wide = _survey(folder, encounter_gap=111)  # 111 minutes lie between a and c
+    assert wide.photos.set_index("image")["encounter"]["d.jpg"] == "2021-07-03 10:00"
+    assert _survey(folder, encounter_gap=0).photos["encounter"].notna().sum() == 1
+
+
+def test_boxes_as_shares_of_the_photo(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,")
+    (folder.root / "labels").mkdir()
+    (folder.root / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.25\n0 0.5 0.5 9 9\n")
+    found = _survey(folder, boxes=["labels:fin"])
+    assert found.boxes[["x_min", "y_min", "x_max", "y_max"]].to_numpy().tolist() == [[24, 24, 72, 40], [0, 0, 96, 64]]
+    assert _rejects(found) == [
+        ("a.jpg", "boxes", "box (0 0.5 0.5 9 9) reaches outside the photo of 96 x 64 px: clipped")
+    ]
+
+
+def test_photos_without_boxes_leave_the_detector_s_table_as_it_was(folder: SurveyFolder) -> None:
+    """What the detector learns from does not change, or DVC would train it again."""
+    rows = [f"b{number}.jpg,orca,A,m{number // 2}" for number in range(4)]
+    folder.train(*rows)
+    boxes = [f"b{number}.jpg,fin,1,1,9,9" for number in range(4)]
+    folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", *boxes)
+    before = _survey(folder).boxes
+    folder.train("a.jpg,orca,A,m1", "aa.jpg,orca,B,", *rows)
+    folder.photos("q.jpg", split="test")
+    pd.testing.assert_frame_equal(_survey(folder).boxes[list(BOXES.columns)], before[list(BOXES.columns)])
+    assert before["group"].tolist() == ["b0.jpg", "b0.jpg", "b2.jpg", "b2.jpg"]

@@ -27,6 +27,16 @@ def check() -> None:
 
 
 @app.command()
+def boxes(tables: Annotated[list[Path], typer.Argument(help="CSV, COCO .json or a folder of YOLO's .txt")]) -> None:
+    """Count what tables of boxes hold, before prepare.boxes names them."""
+    from finprint.sources.boxes import count, read_table_of_boxes  # pandas takes a second to import
+
+    for table in tables:
+        _, counts = count(read_table_of_boxes(table, "any"), 0)
+        print(f"{table.name}: " + ", ".join(f"{number} {name}" for name, number in counts.items() if name != "unsure"))
+
+
+@app.command()
 def headline() -> None:
     """Print the figures of the last run: detector, MAP@5 of both rounds, where the report lies."""
     folder = Path("metrics")

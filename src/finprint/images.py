@@ -1,11 +1,15 @@
 """Reading photographs: every failure becomes a `BadPhoto` with a reason a person understands."""
 
+from datetime import datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
+pillow_heif.register_heif_opener()  # telephones' photos
+SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif"}
 MAX_PIXELS = 400_000_000  # stitched panoramas are real; a bomb of more than 400 MP is not
 Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit
 # What undoes each EXIF orientation. ImageOps.exif_transpose does the same, but it writes the EXIF anew, which
@@ -50,7 +54,8 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
             if shorter_side:
                 scale = max(1, min(image.size) // shorter_side)
                 image.draft("RGB", (image.width // scale, image.height // scale))
-            orientation = image.getexif().get(0x0112)
+            image.load()
+            orientation = image.getexif().get(0x0112)  # loading turns a TIFF upright, and forgets this
             # By RGBA, or a palette's transparency would be lost with a warning.
             upright = (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
             if orientation in UPRIGHT:
@@ -66,6 +71,17 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
         raise
     except Exception as error:  # damaged files make Pillow's parsers raise whatever comes: struct.error, TypeError
         raise BadPhoto(f"cannot be decoded: {error}") from None
+
+
+def date_taken(path: Path) -> datetime | None:
+    """When a photo was taken, by its EXIF and the camera's own clock; None where that is unknown or unreadable."""
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif()
+        written = exif.get_ifd(0x8769).get(0x9003) or exif.get(0x0132)  # DateTimeOriginal, DateTime
+        return datetime.strptime(str(written).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+    except Exception:  # damaged ones make Pillow's parsers raise whatever comes; what counts is that there is no date
+        return None
 
 
 def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -85,6 +101,13 @@ def decode_jpeg(content: bytes) -> np.ndarray:
     """Decode JPEG bytes that finprint wrote into `(H, W, 3)` RGB uint8."""
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def thumbnail(pixels: np.ndarray, width: int, height: int, quality: int = 75) -> bytes:
+    """A JPEG of `(H, W, 3)` RGB uint8 pixels that fits into width x height px; never enlarged."""
+    scale = min(1.0, height / pixels.shape[0], width / pixels.shape[1])
+    small = resize(pixels, *(max(1, round(side * scale)) for side in (pixels.shape[1], pixels.shape[0])))
+    return encode_jpeg(small, quality)
 
 
 def difference_hash(pixels: np.ndarray) -> np.ndarray:

@@ -70,6 +70,25 @@ def calibration_plot(splits: dict[str, pd.DataFrame]) -> bytes:
     return _png(figure)
 
 
+def tail_plot(photos: np.ndarray) -> bytes:
+    """The long tail: photos of each individual, most first, and how many individuals have so many photos.
+
+    Args:
+        photos: (C,) photos of each individual.
+    """
+    figure, (left, right) = _figure(2)
+    ordered = np.sort(photos)[::-1]
+    left.fill_between(np.arange(1, len(ordered) + 1), ordered, step="mid", color=COLOURS[0], alpha=0.8, linewidth=0)
+    left.set(
+        xlabel="individual, most photographed first", ylabel="photos", ylim=(0, None), xlim=(0.5, len(ordered) + 0.5)
+    )
+    most = min(int(ordered[0]), 20)
+    counts = np.bincount(np.minimum(ordered, most), minlength=most + 1)[1:]
+    right.bar(np.arange(1, most + 1), counts, color=COLOURS[0])
+    right.set(xlabel=f"photos ({most}: {most} or more)" if ordered[0] > most else "photos", ylabel="individuals")
+    return _png(figure)
+
+
 def _figure(panels: int) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(4.6 * panels, 3.2), dpi=110, layout="constrained")
     axes = figure.subplots(1, panels)

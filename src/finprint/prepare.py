@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,23 @@ from tqdm import tqdm
 
 from finprint.errors import UserError
 from finprint.files import sha256_path
-from finprint.images import BadPhoto, decode, difference_hash
-from finprint.sources import SIDES, Source
+from finprint.hygiene import (
+    COPY,
+    COPY_TWO_NAMES,
+    KINDS,
+    Finding,
+    alike,
+    copies,
+    identities_alike,
+    odd_sizes,
+    species_alike,
+)
+from finprint.images import BadPhoto, date_taken, decode, difference_hash
+from finprint.params import Prepare
+from finprint.sources.boxes import SIDES
+from finprint.sources.source import Source
 from finprint.splits import group, near_duplicates, validation_photos
-from finprint.tables import TEST, TRAIN, VALIDATION
+from finprint.tables import FINDINGS, TEST, TRAIN, VALIDATION
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,7 @@ class Survey:
     boxes: pd.DataFrame
     truth: pd.DataFrame
     rejects: pd.DataFrame
+    findings: pd.DataFrame
     queries: list[str]  # every photo to identify, readable or not, in the order of the answers
 
 
@@ -39,15 +54,21 @@ class Reading:
     width: int = 0
     height: int = 0
     bits: bytes = b""
+    taken: datetime | None = None
 
 
-def survey(source: Source, *, fold: int, folds: int, new_share: float, duplicate_bits: int, seed: int) -> Survey:
+def survey(source: Source, params: Prepare, seed: int) -> Survey:
     """Check a source against its files, group what belongs together, and split it.
+
+    Args:
+        source: as its owner wrote it down.
+        params: the section `prepare`.
+        seed: of the splits.
 
     Raises:
         UserError: no photo can be used.
     """
-    rejects: list[tuple[str, str, str]] = [(name, "photos", "on disk, but in no table") for name in source.strays]
+    rejects: list[tuple[str, str, str]] = [(name, "photos", why) for name, why in source.strays]
 
     def reject(table: str) -> Callable[[str, str], None]:
         return lambda image, reason: rejects.append((image, table, reason))
@@ -69,17 +90,29 @@ def survey(source: Source, *, fold: int, folds: int, new_share: float, duplicate
         raise UserError(f"no usable photo in the catalogue{why}")
     for field in ("sha256", "width", "height"):
         photos[field] = [getattr(reading, field) for reading in kept]
+    photos["bits"], photos["taken"] = [reading.bits for reading in kept], [reading.taken for reading in kept]
 
-    hashes = np.frombuffer(b"".join(reading.bits for reading in kept), np.uint8).reshape(len(kept), -1)
-    pairs = itertools.chain(
-        near_duplicates(hashes, duplicate_bits), *(_chains(photos[c]) for c in ("sha256", "encounter"))
-    )
+    found = list(copies(photos))
+    photos = _drop_copies(photos, found, reject("labelled"))
+    photos["encounter"] = _encounters(photos, params.encounter_gap, reject("photos"))
+    hashes = np.frombuffer(b"".join(photos["bits"]), np.uint8).reshape(len(photos), -1)
+    near = near_duplicates(hashes, params.duplicate_bits)
+    pairs = itertools.chain(near, *(_chains(photos[c]) for c in ("sha256", "encounter")))
     photos["group"] = group(len(photos), pairs)
+    for looked in (
+        alike(photos, near),
+        identities_alike(source.labelled["identity"].dropna()),
+        species_alike(source.labelled["species"].dropna()),
+        odd_sizes(photos),
+    ):
+        found += looked
 
     named = photos["identity"].notna().to_numpy()
     # Missing names go first: with one among them, pandas' to_numpy(str) cuts every name to its first letter.
     identities = photos.loc[named, "identity"].to_numpy(str)
-    validates = validation_photos(photos["group"].to_numpy()[named], identities, fold, folds, new_share, seed)
+    validates = validation_photos(
+        photos["group"].to_numpy()[named], identities, params.fold, params.folds, params.new_share, seed
+    )
     # Photos without an identity teach the detector only, and go where their group goes.
     groups = set(photos["group"].to_numpy()[named][validates])
     photos.loc[(photos["split"] == TRAIN) & photos["group"].isin(groups), "split"] = VALIDATION
@@ -91,12 +124,13 @@ def survey(source: Source, *, fold: int, folds: int, new_share: float, duplicate
         boxes=boxes,
         truth=truth[truth["image"].isin(source.queries["image"])],
         rejects=pd.DataFrame(rejects, columns=["image", "table", "reason"], dtype="string"),
+        findings=pd.DataFrame(found, columns=list(FINDINGS.columns)),
         queries=source.queries["image"].drop_duplicates().tolist(),
     )
 
 
 def summary(found: Survey) -> dict[str, float]:
-    """The counts of metrics/prepare.json."""
+    """The counts of metrics/data.json."""
     photos = found.photos
     known = set(photos.loc[photos["split"] == TRAIN, "identity"].dropna())
     validation = photos[photos["split"] == VALIDATION]
@@ -113,6 +147,7 @@ def summary(found: Survey) -> dict[str, float]:
         "encounters_and_duplicate_groups": int((photos["group"].value_counts() > 1).sum()),
         "boxes": len(found.boxes),
         "rejects": len(found.rejects),
+        **{kind.replace(" ", "_"): int((found.findings["kind"] == kind).sum()) for kind in KINDS},
     }
 
 
@@ -137,7 +172,8 @@ def _read_all(paths: list[Path]) -> list[Reading]:
 def _read(path: Path) -> Reading:
     try:
         pixels, (width, height) = decode(path, shorter_side=64)  # a small scale, but every byte is read
-        return Reading("", sha256_path(path), width, height, difference_hash(pixels).tobytes())
+        bits = difference_hash(pixels).tobytes()
+        return Reading("", sha256_path(path), width, height, bits, date_taken(path))
     except BadPhoto as bad:
         return Reading(str(bad))
 
@@ -148,32 +184,67 @@ def _chains(values: pd.Series) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for same in rows for i, j in itertools.pairwise(same)]
 
 
+def _drop_copies(photos: pd.DataFrame, found: list[Finding], reject: Callable[[str, str], None]) -> pd.DataFrame:
+    """The photos without copies: of one individual's the first stays; of two individuals' none, for who is right?"""
+    dropped: set[str] = set()
+    for kind, image, first, names in found:
+        if kind == COPY:
+            dropped.add(image)
+            reject(image, f"the same photo as {first}, which is used")
+        elif kind == COPY_TWO_NAMES:
+            for one, other in ((str(first), image), (image, str(first))):
+                if one not in dropped:
+                    dropped.add(one)
+                    reject(one, f"the same photo as {other}, labelled as {names}: say in decisions.csv which to drop")
+    paths = photos.loc[photos["image"].isin(dropped), "path"]
+    return photos[~photos["path"].isin(paths)].reset_index(drop=True)
+
+
+def _encounters(photos: pd.DataFrame, gap: float, reject: Callable[[str, str], None]) -> pd.Series:
+    """The encounters, those missing made of dates: photos that follow one another within `gap` minutes are of one.
+
+    A date is the table's, else the camera's; an encounter made so is called by its first photo's.
+    """
+    written = pd.to_datetime(photos["date"], errors="coerce", format="mixed", utc=True).dt.tz_localize(None)
+    for image, date in photos.loc[photos["date"].notna() & written.isna(), ["image", "date"]].itertuples(index=False):
+        reject(image, f"{date!r} is no date")
+    taken = written.fillna(pd.to_datetime(photos["taken"]))
+    dated = taken[photos["encounter"].isna() & taken.notna()].sort_values(kind="stable")
+    if not gap or not len(dated):
+        return photos["encounter"]
+    number = (dated.diff() > pd.Timedelta(minutes=gap)).cumsum()
+    first = dated.groupby(number).transform("first").dt.strftime("%Y-%m-%d %H:%M")
+    return photos["encounter"].fillna(first.astype("string"))
+
+
 def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:
-    """Boxes as numbers, clipped to their photos; what makes no sense is rejected."""
+    """Boxes in pixels, clipped to their photos; what makes no sense is rejected."""
     facts = photos.set_index("image")[["path", "width", "height", "group"]]
-    good = []
-    for image, part, *sides in boxes[["image", "part", *SIDES]].itertuples(index=False):
-        written = ", ".join("?" if pd.isna(side) else side for side in sides)
-        corners = pd.to_numeric(pd.Series(sides), errors="coerce").to_numpy(float)
-        if image not in facts.index:
-            reject(image, "box of a photo that is missing or rejected")
-            continue
-        width, height = facts.loc[image, ["width", "height"]]
-        x_min, x_max = np.clip(corners[[0, 2]], 0, width)
-        y_min, y_max = np.clip(corners[[1, 3]], 0, height)
-        if pd.isna(part):
-            reject(image, f"box ({written}): its part is empty")
-        elif np.isnan(corners).any():
-            reject(image, f"box ({written}): not four numbers")
-        elif corners[0] >= corners[2] or corners[1] >= corners[3]:
-            reject(image, f"box ({written}): empty or corners swapped")
-        elif x_max - x_min < 1 or y_max - y_min < 1:
-            reject(image, f"box ({written}) lies outside the photo of {width} x {height} px")
-        else:
-            overhang = max(corners[2] - width, corners[3] - height, -corners[0], -corners[1])
-            if overhang > 2:
-                reject(image, f"box ({written}) reaches outside the photo of {width} x {height} px: clipped")
-            good.append((image, part, x_min, y_min, x_max, y_max, 1.0))
-    table = pd.DataFrame(good, columns=["image", "part", *SIDES, "confidence"]).join(facts, on="image")
+    table = boxes.join(facts, on="image").reset_index(drop=True)
+    size = table[["width", "height", "width", "height"]].to_numpy(float)
+    corners = table[SIDES].to_numpy(float) * np.where(table[["share"]].to_numpy(bool), size, 1)
+    clipped = np.clip(corners, 0, size)
+    extent = clipped[:, 2:] - clipped[:, :2]
+    overhang = np.maximum(corners[:, 2:] - size[:, 2:], -corners[:, :2]).max(axis=1)
+    photo = [f"the photo of {w:.0f} x {h:.0f} px" for w, h in size[:, :2]]
+    # The first that holds is told; a box that only reaches outside is kept.
+    wrong: list[tuple[np.ndarray, Callable[[int], str]]] = [
+        (table["path"].isna().to_numpy(), lambda row: "box of a photo that is missing or rejected"),
+        (table["part"].isna().to_numpy(), lambda row: "its part is empty"),
+        (np.isnan(corners).any(axis=1), lambda row: "not four numbers"),
+        (np.any(corners[:, :2] >= corners[:, 2:], axis=1), lambda row: "empty or corners swapped"),
+        ((extent < 1).any(axis=1), lambda row: f"lies outside {photo[row]}"),
+        (overhang > 2, lambda row: f"reaches outside {photo[row]}: clipped"),
+    ]
+    good = np.ones(len(table), bool)
+    for row in np.flatnonzero(np.any([where for where, _ in wrong], axis=0)).tolist():
+        number = next(number for number, (where, _) in enumerate(wrong) if where[row])
+        reason = wrong[number][1](row)
+        good[row] = number == len(wrong) - 1
+        between = "" if number >= 4 else ":"
+        written = table["written"][row]
+        reject(table["image"][row], reason if number == 0 else f"box ({written}){between} {reason}")
+    table[SIDES] = clipped
+    table = table[good].reset_index(drop=True)
     table["group"] = table.groupby("group")["image"].transform("first")
     return table

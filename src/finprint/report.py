@@ -16,12 +16,12 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from finprint.evaluation import Judged
-from finprint.images import encode_jpeg, resize
+from finprint.images import thumbnail
 from finprint.report_figures import BY, SPLITS, by_group, overall
 from finprint.shards import Crops
 from finprint.tables import NEW, TEST, VALIDATION
 
-HEIGHT, WIDTH, QUALITY = 100, 220, 75  # px at most, of a thumbnail, and the quality of its JPEG
+HEIGHT, WIDTH = 100, 220  # px at most, of a thumbnail
 BLOCK = 256  # thumbnails a block
 Explained = dict[tuple[str, str], tuple[bytes, bytes]]
 
@@ -147,8 +147,5 @@ def _thumbnails(pictures: Iterable[str | bytes], crops: Crops) -> Iterable[str]:
     rows = dict(zip(crops.index["image"], range(len(crops)), strict=True))
     for picture in pictures:
         if isinstance(picture, str):
-            pixels = crops.pixels(rows[picture])
-            scale = min(1.0, HEIGHT / pixels.shape[0], WIDTH / pixels.shape[1])
-            width, height = (max(1, round(side * scale)) for side in (pixels.shape[1], pixels.shape[0]))
-            picture = encode_jpeg(resize(pixels, width, height), QUALITY)
+            picture = thumbnail(crops.pixels(rows[picture]), WIDTH, HEIGHT)
         yield base64.b64encode(picture).decode()

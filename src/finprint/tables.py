@@ -100,6 +100,11 @@ GALLERY = pa.DataFrameSchema(
 TRUTH = pa.DataFrameSchema(
     {"image": pa.Column("string", unique=True, coerce=True), "identity": _text()}, strict=True, name="truth"
 )
+FINDINGS = pa.DataFrameSchema(
+    {"kind": _text(), "name": _text(), "other": _text(nullable=True), "detail": _text(nullable=True)},
+    strict=True,
+    name="findings",
+)
 REJECTS = pa.DataFrameSchema({"image": _text(), "table": _text(), "reason": _text()}, strict=True, name="rejects")
 
 

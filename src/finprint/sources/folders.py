@@ -1,0 +1,60 @@
+"""A folder with a sub-folder for each individual."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from finprint.errors import UserError
+from finprint.sources.boxes import read_boxes
+from finprint.sources.source import Source, photos, walk
+
+
+def read_folders(folder: Path, queries: str, boxes: Sequence[str] = (), least: float = 0.0) -> Source:
+    """Read a folder of photos, each in the sub-folder of its individual: `NAME/photo` or `SPECIES/NAME/photo`.
+
+    A photo's id is its path from the folder, since cameras call photos alike. Spaces in an individual's name become
+    underscores.
+
+    Args:
+        folder: the folder.
+        queries: name of the sub-folder with the photos to identify.
+        boxes: tables of boxes in the folder, see `read_boxes`; they name photos by their ids.
+        least: confidence below which their boxes are left out.
+
+    Raises:
+        UserError: there is no folder, or no sub-folder of an individual.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder: prepare.folder must name one with a sub-folder for each individual")
+    names, others = walk(folder)
+    asked = [name for name in names if name.startswith(f"{queries}/")]
+    filed = [name for name in names if not name.startswith(f"{queries}/")]
+    tables = {"boxes.csv", "decisions.csv", *(table.partition(":")[0] for table in boxes)}
+    strays = [(name, why) for name, why in others if name.split("/")[0] not in tables]
+    rows = []
+    for name in filed:
+        *above, identity, _ = ["", *name.split("/")]
+        if identity and len(above) <= 2:
+            species = above[1] if len(above) == 2 else None
+            rows.append((name, species, "_".join(identity.split())))
+        else:
+            why = "lies deeper than SPECIES/INDIVIDUAL/photo" if above[1:] else "lies in no individual's folder"
+            strays.append((name, why))
+    if not rows:
+        raise UserError(f"{folder} has no photo in a sub-folder: each individual has one with its photos")
+    found, counts = read_boxes(folder, boxes, least, names)
+    return Source(
+        labelled=photos(pd.DataFrame(rows, columns=["image", "species", "identity"]), folder),
+        queries=query_photos(folder, queries, asked),
+        boxes=found,
+        truth=pd.DataFrame(columns=["image", "identity"], dtype="string"),
+        strays=strays,
+        counts=counts,
+    )
+
+
+def query_photos(folder: Path, queries: str, names: list[str] | None = None) -> pd.DataFrame:
+    """The table of the photos in the sub-folder `queries`; their ids leave its name out."""
+    found = [name.removeprefix(f"{queries}/") for name in names or []]
+    return photos(pd.DataFrame({"image": found}, dtype="string"), folder / queries)

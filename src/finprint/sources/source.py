@@ -1,0 +1,94 @@
+"""A survey as its owner wrote it down, and what the readers of every kind of source share."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from finprint.errors import UserError
+from finprint.images import SUFFIXES
+
+FACTS = ["species", "identity", "encounter", "date"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A survey, unchecked against the disk.
+
+    Attributes:
+        labelled: table (image, path, species, identity, encounter, date) of the photos of the catalogue; what is
+            unknown is missing. Where one photo shows several named animals, it has a row for each, and the image
+            of the second is NAME#2.
+        queries: the same columns for the photos to identify, in the order of the answers; no identities.
+        boxes: table of `sources.boxes.COLUMNS`.
+        truth: table (image, identity) of the queries, where the source knows it.
+        strays: (name, why) of files on disk that are no photo of the survey.
+        counts: of each table of boxes, what its rows were.
+    """
+
+    labelled: pd.DataFrame
+    queries: pd.DataFrame
+    boxes: pd.DataFrame
+    truth: pd.DataFrame
+    strays: list[tuple[str, str]]
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def read_csv(path: Path, required: list[str], optional: bool = False) -> pd.DataFrame:
+    """Read a CSV of strings; only an empty cell is missing. An optional file that is not there is empty.
+
+    Raises:
+        UserError: the file is missing, no CSV, lacks a column, or a cell of its first required column is empty.
+    """
+    if optional and not path.exists():
+        return pd.DataFrame(columns=required, dtype="string")
+    try:
+        table = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""], skipinitialspace=True)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no CSV table: {' '.join(str(error).split())}") from None
+    require(table, required, path)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for an index
+        raise UserError(f"{path} is no CSV table: its rows have more cells than its header")
+    if required:
+        refuse_blanks(table, required[0], path)
+    return table
+
+
+def refuse_blanks(table: pd.DataFrame, column: str, path: Path) -> None:
+    """Raise a UserError with the first line of `table` where `column` is empty."""
+    blank = table.index[table[column].isna()]
+    if len(blank):
+        raise UserError(f"{path} line {blank[0] + 2}: {column} is empty")
+
+
+def require(table: pd.DataFrame, columns: list[str], path: Path) -> None:
+    """Raise a UserError that names the columns which `table` lacks."""
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise UserError(f"{path} has no column {', '.join(missing)} (it has: {', '.join(table.columns)})")
+
+
+def photos(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """The columns of a `Source` table from any table with a column image, its file's name in `folder`."""
+    found = table.rename(columns={"individual_id": "identity"}).reindex(columns=["image", *FACTS]).astype("string")
+    found.insert(1, "path", pd.array([(folder / image).as_posix() for image in found["image"]], dtype="string"))
+    return found
+
+
+def without_identity(table: pd.DataFrame) -> pd.DataFrame:
+    """A `Source` table of photos whose individuals nobody may know."""
+    return table.assign(identity=pd.array([pd.NA] * len(table), dtype="string"))
+
+
+def walk(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Photos below a folder by their suffix, as sorted relative names, and (name, why) of other files.
+
+    Files and folders whose name begins with a dot are passed over.
+    """
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else ()
+    shown = sorted(path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts))
+    good = [name for name in shown if Path(name).suffix.lower() in SUFFIXES]
+    why = "no photo by its name: {} files are not read"
+    return good, [(name, why.format(Path(name).suffix or "such")) for name in shown if name not in set(good)]

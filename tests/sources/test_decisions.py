@@ -1,0 +1,61 @@
+"""What the owner decided: dropped, relabelled, merged; what nobody knows is an error."""
+
+import pytest
+from conftest import SurveyFolder, prepare_params
+
+from finprint.errors import UserError
+from finprint.sources import read_source
+from finprint.sources.source import Source
+
+
+def _decided(folder: SurveyFolder, *lines: str) -> tuple[Source, dict[str, int]]:
+    folder.train("a.jpg,orca,A,", "b.jpg,orca,B,", "c.jpg,orca,Old Tom,", "d.jpg,orca,B,", "e.jpg,orca,,")
+    folder.photos("q.jpg", "r.jpg", split="test")
+    folder.table("test_truth.csv", "image,individual_id", "q.jpg,B", "r.jpg,Z")
+    folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", "a.jpg,fin,1,2,3,4", "b.jpg,fin,1,2,3,4")
+    folder.table("decisions.csv", "action,id,to,why", *lines)
+    return read_source(prepare_params(), folder.root)
+
+
+def test_each_action(folder: SurveyFolder) -> None:
+    found, counts = _decided(
+        folder, "merge,Old Tom,Old_Tom,spaces", "drop,a.jpg,,blurred", "relabel,b.jpg,Old_Tom,", "relabel,d.jpg,,who?",
+        "drop,r.jpg,,", "relabel,e.jpg,B,",
+    )  # fmt: skip
+    assert counts == {"drop": 2, "merge": 1, "relabel": 3}
+    assert found.labelled[["image", "identity"]].fillna("?").to_numpy().tolist() == [
+        ["b.jpg", "Old_Tom"],
+        ["c.jpg", "Old_Tom"],
+        ["d.jpg", "?"],
+        ["e.jpg", "B"],
+    ]
+    assert found.queries["image"].tolist() == ["q.jpg"]
+    assert found.boxes["image"].tolist() == ["b.jpg"]
+
+
+def test_the_truth_is_merged_and_relabelled_as_well(folder: SurveyFolder) -> None:
+    found, _ = _decided(folder, "merge,Old Tom,Tom,", "merge,B,A,", "relabel,r.jpg,A,")
+    assert found.truth.to_numpy().tolist() == [["q.jpg", "A"], ["r.jpg", "A"]]
+    assert found.labelled["identity"].fillna("?").tolist() == ["A", "A", "Tom", "A", "?"]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("delete,a.jpg,,", "action 'delete' is none of drop, merge, relabel"),
+        ("drop,a.jpeg,,", "no photo is called 'a.jpeg'; did you mean 'a.jpg'?"),
+        ("relabel,zzzzzzz,A,", "no photo is called 'zzzzzzz'"),
+        ("relabel,a.jpg,Old_Tom,", "no individual is called 'Old_Tom'; did you mean 'Old Tom'?"),
+        ("merge,Old_Tom,A,", "no individual is called 'Old_Tom'; did you mean 'Old Tom'?"),
+        ("merge,A,,", "merge needs the individual in column to"),
+    ],
+)
+def test_what_nobody_knows(folder: SurveyFolder, line: str, complaint: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _decided(folder, "drop,b.jpg,,", line)
+    assert str(caught.value) == f"{folder.root}/decisions.csv line 3: {complaint}"
+
+
+def test_no_decisions(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,")
+    assert read_source(prepare_params(), folder.root)[1] == {"drop": 0, "merge": 0, "relabel": 0}
