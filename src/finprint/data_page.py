@@ -80,7 +80,7 @@ def _sections(found: Survey, paths: Mapping[str, str]) -> list[Section]:
         cards = [_card(paths, *row) for row in rows[["name", "other", "detail"]].head(SHOWN).to_numpy(object)]
         sections.append(Section(kind.capitalize(), text, len(rows), cards, "data/findings.csv"))
     rejects = found.rejects[["image", "reason"]].head(SHOWN).to_numpy(object)
-    wrong = [Card(reason, _photos(paths, image)) for image, reason in rejects]
+    wrong = [_card(paths, image, None, reason) for image, reason in rejects]
     text = "Photos and rows that are not used as they stand, each with its reason."
     sections.insert(0, Section("Rejects", text, len(found.rejects), wrong, "data/rejects.csv"))
     return [section for section in sections if section.count]
@@ -88,8 +88,8 @@ def _sections(found: Survey, paths: Mapping[str, str]) -> list[Section]:
 
 def _card(paths: Mapping[str, str], name: str, other: str | None, detail: str | None) -> Card:
     photos = _photos(paths, name, other)
-    text = "" if photos else f"{name} and {other}"
-    return Card("; ".join(part for part in (text, "" if pd.isna(detail) else str(detail)) if part), photos)
+    text = "" if photos else " and ".join(one for one in (name, other) if one)
+    return Card(": ".join(part for part in (text, "" if pd.isna(detail) else str(detail)) if part), photos)
 
 
 def _photos(paths: Mapping[str, str], *names: str | None) -> list[tuple[str, str]]:
