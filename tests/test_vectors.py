@@ -151,3 +151,14 @@ def test_blended_cosines_are_the_weighted_mean_of_the_members() -> None:
 def test_vectors_of_other_photos_are_not_blended() -> None:
     with pytest.raises(UserError, match=r"^the rounds' vectors are of different photos: run `dvc repro` again$"):
         catalogue(_photos(), _vectors(["t1.jpg", "v1.jpg"]), _vectors(["v1.jpg", "t1.jpg"]))
+
+
+def test_further_animals_of_photos_to_identify() -> None:
+    """NAME#2 is searched for like NAME; what is no photo to identify has one animal."""
+    images = [*_photos()["image"], "q1.jpg#2", "q1.jpg#3", "t1.jpg#2", "gone.jpg#2"]
+    known = catalogue(_photos(), _vectors(images))
+    assert known.photos["image"].tolist() == [*_photos()["image"], "q1.jpg#2", "q1.jpg#3"]
+    assert known.photos["image"].iloc[known.where(TEST)].tolist() == ["q1.jpg", "q2.jpg", "q1.jpg#2", "q1.jpg#3"]
+    rows = [images.index(image) for image in known.photos["image"]]
+    np.testing.assert_array_equal(known.members[0].array, _vectors(images).array[rows])
+    assert known.names.tolist() == ["al", "bo", "zoe"]

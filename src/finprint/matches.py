@@ -92,12 +92,12 @@ def explain_match(
             _known(photo, crops)
     chosen = match or _best_match(data / "search", query)
     embedder, _, _ = load_model(model)
-    path = output or folder / f"{Path(query).name}.png"
+    path = output or folder / f"{query.replace('/', '_')}.png"
     if path.suffix != ".png":
         raise UserError(f"{path}: the picture is a PNG, name it so")
     rows = crops.rows(pd.Series([query, chosen], dtype="string"))
     names = read_table(data / "photos.parquet", PHOTOS).set_index("image")["identity"]
-    titles = [f"{photo}\n{names[photo]}" if pd.notna(names[photo]) else photo for photo in (query, chosen)]
+    titles = [f"{photo}\n{names[photo]}" if pd.notna(names.get(photo)) else photo for photo in (query, chosen)]
     with atomic(path) as part:
         _picture(embedder, [crops.pixels(int(row)) for row in rows], titles).savefig(
             part, format="png", metadata={"Software": None}

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 INK, GRID = "#1d3557", "#d8dee6"
 COLOURS = ("#1d6fb8", "#e07a1f")
@@ -85,7 +86,7 @@ def tail_plot(photos: np.ndarray) -> bytes:
     most = min(int(ordered[0]), 20)
     counts = np.bincount(np.minimum(ordered, most), minlength=most + 1)[1:]
     right.bar(np.arange(1, most + 1), counts, color=COLOURS[0])
-    right.xaxis.get_major_locator().set_params(integer=True)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set(xlabel=f"photos ({most}: {most} or more)" if ordered[0] > most else "photos", ylabel="individuals")
     return _png(figure)
 

@@ -136,6 +136,7 @@ def catalogue(photos: pd.DataFrame, *members: Vectors) -> Catalogue:
     if any(not images.equals(other.images) for other in members[1:]):
         raise UserError("the rounds' vectors are of different photos: run `dvc repro` again")
     places = pd.Series(np.arange(len(images)), index=images)
+    photos = with_further_animals(photos, images)
     present = photos[photos["image"].isin(places.index)].reset_index(drop=True)
     labelled = present["split"] != TEST
     names = np.unique(present.loc[labelled, "identity"].dropna().to_numpy(str))
@@ -143,3 +144,18 @@ def catalogue(photos: pd.DataFrame, *members: Vectors) -> Catalogue:
     rows = places.loc[present["image"]].to_numpy()
     arranged = tuple(replace(member, images=present["image"], array=member.array[rows]) for member in members)
     return Catalogue(present.assign(code=codes.astype(np.int64)), arranged, names)
+
+
+def with_further_animals(photos: pd.DataFrame, images: pd.Series) -> pd.DataFrame:
+    """The photos, and behind them a row for each further animal (NAME#2, NAME#3) that was cropped from one to identify.
+
+    Args:
+        photos: table `PHOTOS`.
+        images: ids of crops.
+    """
+    further = images[images.str.contains(r"#\d+$") & ~images.isin(photos["image"])]
+    if not len(further):
+        return photos
+    of = further.str.replace(r"#\d+$", "", regex=True)
+    rows = pd.DataFrame({"image": of, "further": further}).merge(photos[photos["split"] == TEST], on="image")
+    return pd.concat([photos, rows.drop(columns="image").rename(columns={"further": "image"})], ignore_index=True)

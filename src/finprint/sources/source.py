@@ -73,7 +73,8 @@ def require(table: pd.DataFrame, columns: list[str], path: Path) -> None:
 def photos(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """The columns of a `Source` table from any table with a column image, its file's name in `folder`."""
     found = table.rename(columns={"individual_id": "identity"}).reindex(columns=["image", *FACTS]).astype("string")
-    found.insert(1, "path", pd.array([(folder / image).as_posix() for image in found["image"]], dtype="string"))
+    paths = [(folder / image).as_posix() for image in found["image"]]
+    found.insert(1, "path", pd.Series(paths, found.index, dtype="string"))
     return found
 
 
