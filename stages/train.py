@@ -7,7 +7,7 @@ from finprint.cli import Place, run
 from finprint.files import atomic, write_metrics
 from finprint.model import save_model
 from finprint.params import load_params
-from finprint.rounds import train_round
+from finprint.rounds import fingerprint, train_round
 from finprint.shards import Crops
 from finprint.tables import LABELS, PHOTOS, read_table
 from finprint.training import Recipe
@@ -24,15 +24,17 @@ def main(
 ) -> None:
     params = load_params()
     recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)
-    inputs, settings = [photos, crops], {"seed": params.seed, "lr": params.lr, **params.train.model_dump()}
+    table, stored = read_table(photos, PHOTOS), Crops(crops)
+    settings = {"seed": params.seed, "lr": params.lr, **params.train.model_dump(), "photos": fingerprint(table, stored)}
+    inputs = []
     if labels is not None and start is not None:
         again = params.retrain
         recipe = Recipe(params.train, again.epochs, params.lr * again.lr_scale, params.seed)
-        inputs, settings = [*inputs, labels, start], settings | {"retrain": again.model_dump()}
+        inputs, settings = [crops, labels, start], settings | {"retrain": again.model_dump()}
     checkpoint = Checkpoint("train" if labels is None else "retrain", settings, inputs)
     network, classes, history = train_round(
-        read_table(photos, PHOTOS),
-        Crops(crops),
+        table,
+        stored,
         recipe,
         checkpoint,
         pseudo_labels=None if labels is None else read_table(labels, LABELS),
@@ -42,7 +44,7 @@ def main(
     with atomic(epochs) as part:
         pd.DataFrame(history).to_csv(part, index=False, lineterminator="\n")
     write_metrics(metrics, {name: value for name, value in history[-1].items() if name not in ("epoch", "lr")})
-    checkpoint.clear()
+    checkpoint.finish()
 
 
 if __name__ == "__main__":

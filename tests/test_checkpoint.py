@@ -107,3 +107,18 @@ def test_other_threads_other_folder() -> None:
     finally:
         torch.set_num_threads(threads)
     assert Checkpoint("train", PARAMS, []).folder == before
+
+
+def test_the_last_finished_run_is_kept_and_those_under_way(inputs: list[Path]) -> None:
+    runs = {name: Checkpoint("train", {"run": name}, inputs) for name in ("old", "under way", "new")}
+    for run in runs.values():
+        run.save({"history": []})
+    runs["old"].finish()
+    runs["new"].finish()
+    assert {name: run.load() is not None for name, run in runs.items()} == {
+        "old": False,
+        "under way": True,
+        "new": True,
+    }
+    runs["new"].finish()  # once more: nothing changes
+    assert runs["new"].load() is not None

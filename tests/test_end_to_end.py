@@ -170,6 +170,7 @@ def test_lr_runs_training_and_what_follows(clone: Clone) -> None:
 
 def test_forced_again_gives_the_same_bytes_and_another_seed_does_not(clone: Clone) -> None:
     before = clone.lock()
+    shutil.rmtree(clone.folder / ".cache")  # or what was learned already would not be learned again
     clone.run("dvc", "repro", "--force", "--no-run-cache")
     assert clone.lock() == before
     clone.run("dvc", "exp", "run", "-q", "-S", "seed=8", "prepare")
@@ -194,8 +195,12 @@ def test_killed_in_mid_training_it_resumes_to_the_same_weights(clone: Clone) -> 
     said = clone.run("dvc", "repro", "train")
     assert "resuming after epoch" in said
     resumed = clone.lock()["models/round1"]
-    assert not list(clone.folder.glob(".cache/checkpoints/train/*")), "a finished run leaves no checkpoint"
-    assert "resuming" not in clone.run("dvc", "repro", "--force", "--single-item", "--no-run-cache", "train")
+    assert len(list(clone.folder.glob(".cache/checkpoints/train/*"))) == 1, "of finished runs the last one's state"
+    again = ("dvc", "repro", "--force", "--single-item", "--no-run-cache", "train")
+    assert "learned by this recipe already" in clone.run(*again)
+    assert clone.lock()["models/round1"] == resumed
+    shutil.rmtree(clone.folder / ".cache")
+    assert "epoch 6/6" in clone.run(*again)
     assert clone.lock()["models/round1"] == resumed
     clone.back()
 

@@ -12,7 +12,7 @@ from finprint.checkpoint import Checkpoint
 from finprint.errors import UserError
 from finprint.images import encode_jpeg
 from finprint.model import load_model, save_model
-from finprint.rounds import lessons, new_network, train_round, validator
+from finprint.rounds import fingerprint, lessons, new_network, train_round, validator
 from finprint.shards import INDEX, Crops, write_shard
 from finprint.tables import CROPS, TEST, TRAIN, VALIDATION, write_table
 from finprint.training import Recipe
@@ -159,3 +159,17 @@ def test_two_rounds_end_to_end(tmp_path: Path, crops: Crops) -> None:
     )
     assert classes == load_model(tmp_path / "r1")[2]
     assert not torch.equal(again.head.weight, network.head.weight)
+
+
+def test_what_round_one_learns_from_has_a_fingerprint(tmp_path: Path, crops: Crops) -> None:
+    """Photos to identify do not enter it; names, splits and pixels do."""
+    before = fingerprint(PHOTOS, crops)
+    more = pd.concat([PHOTOS, PHOTOS.tail(1).assign(image="q9.jpg", identity=pd.NA, split=TEST)])
+    assert fingerprint(more, crops) == before
+    assert fingerprint(PHOTOS[PHOTOS["split"] != TEST], crops) == before
+    for column, value in (("identity", "cy"), ("split", VALIDATION)):
+        changed = PHOTOS.copy()
+        changed.loc[changed.index[0], column] = value
+        assert fingerprint(changed, crops) != before
+    assert fingerprint(PHOTOS, _crops(tmp_path / "same", sorted(PHOTOS["image"], reverse=True))) == before
+    assert fingerprint(PHOTOS, _crops(tmp_path / "other", sorted(PHOTOS["image"]))) != before  # of other colours

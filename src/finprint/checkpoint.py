@@ -10,6 +10,8 @@ import torch
 import finprint
 from finprint.files import atomic, remove, sha256_json, sha256_path
 
+FINISHED = "finished"  # an empty file beside the state of a run that has ended
+
 
 class Checkpoint:
     """A place for one run's state, `.cache/checkpoints/<stage>/<key>/` under the project's root.
@@ -43,6 +45,13 @@ class Checkpoint:
             return None
         state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
         return state
+
+    def finish(self) -> None:
+        """The run has ended: keep its last state for a run of the same key, and forget what ended before it."""
+        for other in self.folder.parent.iterdir():
+            if other != self.folder and (other / FINISHED).exists():
+                remove(other)
+        (self.folder / FINISHED).touch()
 
     def clear(self) -> None:
         """Forget: the run has ended."""

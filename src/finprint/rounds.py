@@ -11,6 +11,7 @@ import torch
 from finprint.checkpoint import Checkpoint
 from finprint.embedding import embed
 from finprint.errors import UserError
+from finprint.files import sha256_bytes, sha256_json
 from finprint.margin import SubCentreArcFace, dynamic_margins
 from finprint.metrics import Outcomes, figures
 from finprint.model import Embedder, ModelConfig, load_model
@@ -48,6 +49,17 @@ def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | No
             "train.csv must name at least two individuals"
         )
     return Lessons(crops.rows(labelled["image"]), labels.astype(np.int64), classes.tolist())
+
+
+def fingerprint(photos: pd.DataFrame, crops: Crops) -> str:
+    """A hash of all that round 1 learns from and is scored on, and of nothing else.
+
+    New photos to identify, which change the inputs' files, do not change it: the same is not learned twice.
+    """
+    labelled = photos[photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()]
+    labelled = labelled[labelled["image"].isin(crops.index["image"])]
+    contents = [sha256_bytes(crops.jpeg(row)) for row in crops.rows(labelled["image"])]
+    return sha256_json([labelled[["image", "identity", "split"]].to_numpy().tolist(), contents])
 
 
 def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:

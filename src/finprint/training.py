@@ -81,12 +81,15 @@ def fit(
     history: list[dict[str, float]] = []
 
     if state := checkpoint.load():
-        network.load_state_dict(state["network"])
         average.module.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
         history = state["history"]
-        print(f"resuming after epoch {len(history)} of {recipe.epochs}", flush=True)
+        if len(history) < recipe.epochs:
+            network.load_state_dict(state["network"])
+            optimiser.load_state_dict(state["optimiser"])
+            torch.set_rng_state(state["random"])
+            print(f"resuming after epoch {len(history)} of {recipe.epochs}", flush=True)
+        else:
+            print("these photos were learned by this recipe already: taken from .cache/checkpoints", flush=True)
 
     batch = min(recipe.train.batch, len(labels))
     steps = len(labels) // batch  # of an epoch; the photos left over wait for the next one's order
@@ -117,15 +120,14 @@ def fit(
         history.append(row)
         scores = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in ("epoch", "lr"))
         print(f"epoch {epoch + 1}/{recipe.epochs}: {scores}, {speed:.0f} photos/s", flush=True)
-        checkpoint.save(
-            {
+        state = {"average": average.module.state_dict(), "history": history}
+        if len(history) < recipe.epochs:
+            state |= {
                 "network": network.state_dict(),
-                "average": average.module.state_dict(),
                 "optimiser": optimiser.state_dict(),
                 "random": torch.get_rng_state(),
-                "history": history,
             }
-        )
+        checkpoint.save(state)
     return average.module, history
 
 
