@@ -13,7 +13,7 @@ from hypothesis import settings
 from PIL import Image
 
 from finprint.evaluation import Judged
-from finprint.params import Augment, Margin, Prepare, Train, load_params
+from finprint.params import Augment, Finetune, Margin, Prepare, Schedule, SpeciesHead, Train, load_params
 
 # The same examples on every run and no files left behind; the machine's speed is no property of the code.
 settings.register_profile("finprint", deadline=None, derandomize=True, database=None, max_examples=60)
@@ -22,7 +22,20 @@ settings.load_profile("finprint")
 ORIENTATION = 0x0112  # of EXIF
 
 NO_AUGMENT = Augment(
-    rotate=0, shift=0, zoom=0, shear=0, flip=0, mirror="same", mixup=0, colour=0, grey=0, blur=0, erase=0
+    rotate=0,
+    shift=0,
+    zoom=0,
+    shear=0,
+    flip=0,
+    mirror="same",
+    mixup=0,
+    mixed="photos",
+    colour=0,
+    grey=0,
+    blur=0,
+    noise=0,
+    erase=0,
+    grow=0,
 )
 # A network that trains in a second, from random weights and without augmentation.
 SMALL_TRAIN = Train(
@@ -36,10 +49,15 @@ SMALL_TRAIN = Train(
     batch=4,
     head_lr=10.0,
     weight_decay=0.01,
-    warmup=0.2,
+    schedule=Schedule(kind="cosine", warmup=0.2, drops=[0.5], cycles=2),
+    start="",
+    cyclic=False,
+    swa=0.0,
+    species=SpeciesHead(share=0.0, logit_scale=33.1, scale=0.226, power=-0.72),
+    finetune=Finetune(trainable=1.0, unfreeze=[], layer_decay=1.0, hold_norms=False),
     ema=0.5,
     amp=False,
-    margin=Margin(centres=2, logit_scale=20.0, scale=0.271, power=-0.364, floor=0.05),
+    margin=Margin(centres=2, logit_scale=20.0, scale=0.271, power=-0.364, floor=0.05, ramp=0.0),
     augment=NO_AUGMENT,
 )
 

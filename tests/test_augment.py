@@ -12,7 +12,7 @@ from conftest import NO_AUGMENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finprint.augment import plain_view, random_view
+from finprint.augment import plain_view, random_view, weaker
 from finprint.params import Augment
 
 
@@ -156,3 +156,18 @@ def test_any_crop_gives_a_square(height: int, width: int, side: int, seed: int) 
     view = _view(_photo(height, width), side, ALL, seed)
     assert view.shape == (side, side, 3)
     assert view.dtype == np.uint8
+
+
+def test_weaker_augmentation() -> None:
+    strong = NO_AUGMENT.model_copy(update={"rotate": 20.0, "blur": 0.4, "flip": 0.5, "mixup": 0.3, "grow": 0.5})
+    half = weaker(strong, 0.5)
+    assert (half.rotate, half.blur) == (10.0, 0.2)
+    assert (half.flip, half.mixup, half.grow, half.mirror) == (0.5, 0.3, 0.5, "same")
+
+
+def test_noise_is_added_where_it_is_drawn() -> None:
+    grey = np.full((40, 40, 3), 128, np.uint8)
+    noisy = random_view(grey, 32, NO_AUGMENT.model_copy(update={"noise": 1.0}), np.random.default_rng(0))
+    assert 1 < noisy.astype(float).std() < 13
+    assert abs(noisy.mean() - 128) < 1.5
+    assert (random_view(grey, 32, NO_AUGMENT, np.random.default_rng(0)) == 128).all()

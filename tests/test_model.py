@@ -118,3 +118,14 @@ def test_a_folder_that_lacks_a_file_is_named(tmp_path: Path, gone: str) -> None:
     with pytest.raises(UserError) as caught:
         load_model(tmp_path / "m")
     assert str(caught.value) == f"{tmp_path}/m is no model: {gone} is missing; `dvc repro` makes it"
+
+
+def test_cyclic_pooling_does_not_see_quarter_turns() -> None:
+    """The four turns of a photo have one vector; without it they have four."""
+    torch.manual_seed(0)
+    photos = torch.rand(2, 3, 64, 64)
+    for cyclic in (True, False):
+        embedder = Embedder(ModelConfig("tf_efficientnet_lite0", "gem", 8, 64, cyclic=cyclic)).eval()
+        with torch.inference_mode():
+            plain, turned = embedder(photos), embedder(photos.rot90(1, (2, 3)))
+        assert torch.allclose(plain, turned, atol=1e-4) == cyclic

@@ -31,7 +31,7 @@ ROWS = [
     ("q1.jpg", None, TEST),
     ("q2.jpg", None, TEST),
 ]
-PHOTOS = pd.DataFrame(ROWS, columns=["image", "identity", "split"]).astype("string")
+PHOTOS = pd.DataFrame(ROWS, columns=["image", "identity", "split"]).assign(species="orca").astype("string")
 
 
 def _crops(folder: Path, images: list[str]) -> Crops:
@@ -173,3 +173,32 @@ def test_what_round_one_learns_from_has_a_fingerprint(tmp_path: Path, crops: Cro
         assert fingerprint(changed, crops) != before
     assert fingerprint(PHOTOS, _crops(tmp_path / "same", sorted(PHOTOS["image"], reverse=True))) == before
     assert fingerprint(PHOTOS, _crops(tmp_path / "other", sorted(PHOTOS["image"]))) != before  # of other colours
+
+
+def test_the_species_of_each_individual_and_a_head_for_more_than_one(crops: Crops) -> None:
+    photos = PHOTOS.assign(species=PHOTOS["identity"].map({"al": "orca", "bo": "beluga"}))
+    learn = lessons(photos, crops, None)
+    assert learn.species.tolist() == [1, 0]
+    assert lessons(PHOTOS, crops, None).species.tolist() == [0, 0]
+    train = SMALL_TRAIN.model_copy(update={"species": SMALL_TRAIN.species.model_copy(update={"share": 0.5})})
+    head = new_network(learn, Recipe(train, 1, 1e-3, 0), None).species
+    assert head is not None
+    assert head.head.margins.tolist() == pytest.approx([0.226 + 0.05, 0.226 * 3**-0.72 + 0.05])
+    assert head.of.tolist() == [1, 0]
+    assert new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None).species is None
+    assert new_network(learn, RECIPE, None).species is None
+
+
+def test_another_run_s_weights_are_a_start(tmp_path: Path, crops: Crops) -> None:
+    earlier = new_network(lessons(PHOTOS, crops, None), Recipe(SMALL_TRAIN, 1, 1e-3, 5), None)
+    save_model(tmp_path / "old", earlier.embedder, earlier.head, ["cy", "di"])  # of other individuals
+    train = SMALL_TRAIN.model_copy(update={"start": str(tmp_path / "old"), "image_size": 64})
+    network = new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None)
+    for name, tensor in network.embedder.state_dict().items():
+        assert torch.equal(tensor, earlier.embedder.state_dict()[name]), name
+    other = train.model_copy(update={"embedding": 16})
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), Recipe(other, 1, 1e-3, 0), None)
+    assert str(caught.value) == (
+        f"train.start: {tmp_path}/old is of another backbone, fusion or embedding than train has"
+    )

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,15 @@ from finprint.model import Embedder, ModelConfig
 from finprint.training import (
     Network,
     Recipe,
+    SpeciesLoss,
     Validate,
     epoch_batches,
+    even_share,
     fit,
+    grown,
     mixing_share,
     parameter_groups,
     size_at,
-    warmup_cosine,
 )
 
 pytestmark = pytest.mark.usefixtures("training_state")
@@ -71,23 +74,6 @@ def _fit(
     recipe: Recipe, validate: Validate = _nothing, key: str = "a", start: int = 0
 ) -> tuple[Network, list[dict[str, float]]]:
     return fit(_network(start), _pixels, LABELS, recipe, validate, Checkpoint("train", {"key": key}, []))
-
-
-def test_schedule_hand_worked() -> None:
-    # 10 steps, 2 of them climbing; then a cosine over the steps 2 to 9, from 1 to 0.01.
-    found = [warmup_cosine(step, 10, 0.2) for step in range(10)]
-    expected = [0.5, 1.0] + [0.01 + 0.99 * (1 + math.cos(math.pi * k / 7)) / 2 for k in range(8)]
-    assert found == pytest.approx(expected)
-    assert found[2] == 1.0
-    assert found[-1] == pytest.approx(0.01)
-    assert found[2:] == sorted(found[2:], reverse=True)
-
-
-def test_schedule_at_its_ends() -> None:
-    assert warmup_cosine(0, 8, 0.0) == 1.0
-    assert warmup_cosine(7, 8, 0.0, last=0.25) == pytest.approx(0.25)
-    assert warmup_cosine(0, 1, 0.5) == 1.0  # a single step
-    assert [warmup_cosine(step, 2, 0.9) for step in range(2)] == [0.5, 1.0]  # nothing but climbing
 
 
 def test_heads_learn_faster_and_norms_and_biases_do_not_decay() -> None:
@@ -214,7 +200,7 @@ def test_fewer_photos_than_a_batch_are_one_batch() -> None:
 
 def test_a_diverging_loss_ends_the_run_with_advice() -> None:
     with pytest.raises(UserError, match=r"^the loss is (nan|inf) in epoch \d+: lower lr \(now 1e\+30\)$"):
-        _fit(_recipe(lr=1e30, warmup=0.0))
+        _fit(_recipe(lr=1e30, schedule=TRAIN.schedule.model_copy(update={"warmup": 0.0})))
 
 
 def _epoch(recipe: Recipe, epoch: int) -> tuple[bytes, list[int]]:
@@ -303,3 +289,75 @@ def test_mixing_trains_and_repeats_itself() -> None:
         for run, recipe in enumerate((mixed, mixed, _recipe(epochs=2)))
     )
     assert one == two != plain
+
+
+def test_the_species_head_weighs_in_by_its_share() -> None:
+    torch.manual_seed(0)
+    network = _network()
+    head = SubCentreArcFace(TRAIN.embedding, torch.full((2,), 0.1), 1, 30.0)
+    both = Network(network.embedder, network.head, SpeciesLoss(head, torch.tensor([0, 1, 1]), 0.25))
+    vectors, labels = torch.randn(6, TRAIN.embedding), torch.tensor([0, 1, 2, 2, 1, 0])
+    species = head(vectors, torch.tensor([0, 1, 1, 1, 1, 0]))
+    assert both.loss(vectors, labels).item() == pytest.approx(
+        (0.75 * network.head(vectors, labels) + 0.25 * species).item()
+    )
+    assert network.loss(vectors, labels).item() == network.head(vectors, labels).item()
+
+
+def test_vectors_can_be_mixed_instead_of_photos() -> None:
+    network = _network().eval()
+    network.mixed = "vectors"
+    photos, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 0])
+    vectors = network.embedder(photos)
+    mixed = 0.7 * vectors + 0.3 * vectors.flip(0)
+    expected = 0.7 * network.head(mixed, labels) + 0.3 * network.head(mixed, labels.flip(0))
+    assert network(photos, labels, 0.7).item() == pytest.approx(expected.item(), rel=1e-5)
+    network.mixed = "photos"
+    assert network(photos, labels, 0.7).item() != pytest.approx(expected.item(), rel=1e-3)
+
+
+def test_an_even_average_is_the_mean_of_the_last_steps() -> None:
+    values, average = np.random.default_rng(0).random(20), 0.0
+    for step, value in enumerate(values):
+        decay = even_share(step, 20, 0.3)
+        average = decay * average + (1 - decay) * value
+    assert average == pytest.approx(values[-6:].mean())
+    assert [even_share(step, 5, 0.0) for step in range(5)] == [0, 0, 0, 0, 0]  # the last one alone
+
+
+@pytest.mark.parametrize(
+    ("done", "over", "start", "share"),
+    [(0, 0.0, 0.2, 1.0), (0, 0.5, 0.2, 0.2), (25, 0.5, 0.2, 0.6), (50, 0.5, 0.2, 1.0), (90, 0.5, 0.2, 1.0)],
+)
+def test_growing_by_hand(done: int, over: float, start: float, share: float) -> None:
+    assert grown(done, 100, over, start) == pytest.approx(share)
+
+
+def test_what_is_switched_on_trains_and_resumes_to_the_same_bytes() -> None:
+    """All techniques that touch the loop at once, killed and resumed."""
+    finetune = TRAIN.finetune.model_copy(
+        update={"unfreeze": [1, 2], "layer_decay": 0.7, "trainable": 0.6, "hold_norms": True}
+    )
+    recipe = _recipe(
+        finetune=finetune, swa=0.5, margin=TRAIN.margin.model_copy(update={"ramp": 0.5}),
+        schedule=TRAIN.schedule.model_copy(update={"kind": "one_cycle"}),
+        augment=AUGMENT.model_copy(update={"grow": 1.0, "noise": 1.0, "mixup": 0.4, "mixed": "vectors"}),
+    )  # fmt: skip
+    first = dict(_network().embedder.backbone.named_parameters())
+    network, history = _fit(recipe, key="whole")
+    for name, parameter in network.embedder.backbone.named_parameters():
+        moved = not torch.equal(parameter.cpu(), first[name])
+        assert moved == (re.match(r"blocks\.[23456]", name) is not None), name  # three fifths of eight stages
+    calls: list[int] = []
+
+    def dies(_: Embedder) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 2:
+            raise Killed
+        return {}
+
+    with pytest.raises(Killed):
+        _fit(recipe, dies, key="killed")
+    resumed, again = _fit(recipe, key="killed")
+    assert _digest(resumed) == _digest(network)
+    assert again == history

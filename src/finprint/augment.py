@@ -9,6 +9,15 @@ from finprint.images import resize
 from finprint.params import Augment
 
 
+def weaker(augment: Augment, share: float) -> Augment:
+    """The same augmentation with its strengths and probabilities a share of what they were.
+
+    What says which animal a view shows (mirror images) or how photos are mixed stays.
+    """
+    kept = {"flip", "mirror", "mixup", "mixed", "grow"}
+    return augment.model_copy(update={k: v * share for k, v in augment.model_dump().items() if k not in kept})
+
+
 def plain_view(pixels: np.ndarray, side: int) -> np.ndarray:
     """A crop `(H, W, 3)` uint8 as the square `(side, side, 3)` that the network sees."""
     return resize(pixels, side, side)
@@ -59,6 +68,7 @@ def _tone(view: np.ndarray, augment: Augment, rng: np.random.Generator) -> np.nd
     brightness, contrast, saturation = 1 + rng.uniform(-1, 1, 3) * augment.colour
     grey, blur, erase = rng.random(3) < (augment.grey, augment.blur, augment.erase)
     sigma, place, extent = rng.uniform(0.5, 1.5), rng.random(2), rng.uniform(0.1, 0.3, 2)
+    noise = rng.random() < augment.noise
 
     levels = (np.arange(256) - 128) * (brightness * contrast) + 128 * brightness
     view = cv2.LUT(view, np.clip(levels, 0, 255).astype(np.uint8))
@@ -68,6 +78,9 @@ def _tone(view: np.ndarray, augment: Augment, rng: np.random.Generator) -> np.nd
         view = cv2.addWeighted(view, share, plain, 1 - share, 0)
     if blur:
         view = cv2.GaussianBlur(view, (0, 0), sigma)
+    if noise:
+        grain = rng.normal(0, rng.uniform(2, 12), view.shape).astype(np.float32)
+        view = np.clip(view + grain, 0, 255).astype(np.uint8)
     if erase:
         side = len(view)
         (y, x), (h, w) = (place * (1 - extent) * side).astype(int), (extent * side).astype(int)

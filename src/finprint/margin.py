@@ -41,6 +41,7 @@ class SubCentreArcFace(nn.Module):
         super().__init__()
         self.centres = centres
         self.logit_scale = logit_scale
+        self.strength = 1.0  # share of the margins that counts now
         self.weight = nn.Parameter(torch.empty(len(margins) * centres, embedding))  # (C K, D)
         nn.init.xavier_uniform_(self.weight)
         self.register_buffer("margins", margins)
@@ -63,7 +64,7 @@ class SubCentreArcFace(nn.Module):
         """
         cosines = self.cosines(vectors)
         rows = torch.arange(len(labels), device=labels.device)
-        target = add_margin(cosines[rows, labels], self.margins[labels])
+        target = add_margin(cosines[rows, labels], self.strength * self.margins[labels])
         logits = cosines.index_put((rows, labels), target)
         return F.cross_entropy(self.logit_scale * logits, labels)
 

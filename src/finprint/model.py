@@ -20,13 +20,15 @@ WEIGHTS, CONFIG, CLASSES = "weights.safetensors", "config.json", "classes.json"
 @dataclass(frozen=True)
 class ModelConfig:
     """What it takes to build an `Embedder`; `image_size` is the side of its square input in px, `mirror` what it
-    has learnt of a mirror image: that it shows the `same` individual, or an `other` one."""
+    has learnt of a mirror image: that it shows the `same` individual, or an `other` one; `cyclic`: it pools the four
+    quarter turns of a photo."""
 
     backbone: str
     fusion: str
     embedding: int
     image_size: int
     mirror: str = "same"
+    cyclic: bool = False
 
 
 class Embedder(nn.Module):
@@ -56,7 +58,11 @@ class Embedder(nn.Module):
         self.register_buffer("std", torch.tensor(normal["std"]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
-        return self.vectors(*self.maps(photos))
+        if not self.config.cyclic:
+            return self.vectors(*self.maps(photos))
+        turned = torch.cat([photos.rot90(quarter, (2, 3)) for quarter in range(4)])
+        fused = self.fusion(*self.maps(turned)).float()  # (4 N, F)
+        return self.neck(fused.view(4, len(photos), -1).mean(dim=0))
 
     def maps(self, photos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The feature maps of the backbone's last two stages, (N, C3, H, W) and (N, C4, H/2, W/2)."""

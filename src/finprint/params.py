@@ -108,6 +108,7 @@ class Margin(Section):
     scale: Annotated[float, Field(ge=0)]
     power: Annotated[float, Field(le=0)]
     floor: Annotated[float, Field(ge=0, lt=1.5)]
+    ramp: Share
 
 
 class Augment(Section):
@@ -118,10 +119,40 @@ class Augment(Section):
     flip: Share
     mirror: Literal["same", "other"]
     mixup: Annotated[float, Field(ge=0)]
+    mixed: Literal["photos", "vectors"]
     colour: Annotated[float, Field(ge=0, lt=1)]
     grey: Share
     blur: Share
+    noise: Share
     erase: Share
+    grow: Share
+
+
+class Schedule(Section):
+    kind: Literal["cosine", "one_cycle", "step", "restarts"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    drops: list[Share]
+    cycles: Annotated[int, Field(ge=1, le=10)]
+
+
+class Finetune(Section):
+    trainable: Share
+    unfreeze: list[Annotated[int, Field(ge=0)]]
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    hold_norms: bool
+
+    @model_validator(mode="after")
+    def _from_the_head_backwards(self) -> "Finetune":
+        if self.unfreeze != sorted(self.unfreeze):
+            raise ValueError(f"unfreeze is {self.unfreeze}: the epochs go up, from the last stage to the first")
+        return self
+
+
+class SpeciesHead(Section):
+    share: Annotated[float, Field(ge=0, lt=1)]
+    logit_scale: Positive
+    scale: Annotated[float, Field(ge=0)]
+    power: Annotated[float, Field(le=0)]
 
 
 class Train(Section):
@@ -135,10 +166,15 @@ class Train(Section):
     batch: Annotated[int, Field(ge=2)]
     head_lr: Positive
     weight_decay: Annotated[float, Field(ge=0)]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
+    schedule: Schedule
+    finetune: Finetune
+    start: str
+    cyclic: bool
     ema: Annotated[float, Field(ge=0, lt=1)]
+    swa: Share
     amp: bool
     margin: Margin
+    species: SpeciesHead
     augment: Augment
 
 

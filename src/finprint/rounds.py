@@ -1,7 +1,7 @@
 """One round of training: the photos and names it learns from, the network it starts with, what it reaches."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,19 @@ from finprint.openset import Checked, best_answers
 from finprint.ranking import Gallery, rank
 from finprint.shards import Crops
 from finprint.tables import TRAIN, VALIDATION
-from finprint.training import Network, Recipe, fit
+from finprint.training import Network, Recipe, SpeciesLoss, fit
 from finprint.vectors import Vectors, catalogue
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a round learns from: (N,) rows of crops, (N,) class numbers, and the names of the classes."""
+    """What a round learns from: (N,) rows of crops, (N,) class numbers, the names of the C classes, and (C,) numbers of
+    the species that each class is of."""
 
     rows: np.ndarray
     labels: np.ndarray
     classes: list[str]
+    species: np.ndarray
 
 
 def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | None) -> Lessons:
@@ -48,7 +50,9 @@ def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | No
             f"{len(labelled)} training photos of {len(classes)} individuals are nothing to learn from: "
             "train.csv must name at least two individuals"
         )
-    return Lessons(crops.rows(labelled["image"]), labels.astype(np.int64), classes.tolist())
+    told = photos.dropna(subset="species").drop_duplicates("identity").set_index("identity")["species"]
+    species, _ = pd.factorize(told.reindex(classes), sort=True, use_na_sentinel=False)
+    return Lessons(crops.rows(labelled["image"]), labels.astype(np.int64), classes.tolist(), species.astype(np.int64))
 
 
 def fingerprint(photos: pd.DataFrame, crops: Crops) -> str:
@@ -70,22 +74,39 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
     """
     train = recipe.train
     torch.manual_seed(recipe.seed)
+    twice = 2 if train.augment.mirror == "other" else 1  # the second half of the classes are the mirror images
     counts = torch.from_numpy(np.bincount(learn.labels))
-    margins = dynamic_margins(counts, train.margin.scale, train.margin.power, train.margin.floor)
-    if train.augment.mirror == "other":  # the second half of the classes are the mirror images
-        margins = margins.repeat(2)
-    config = ModelConfig(train.backbone, train.fusion, train.embedding, train.image_size, train.augment.mirror)
-    embedder = Embedder(config, train.weights if start is None else "none")
-    network = Network(
-        embedder, SubCentreArcFace(train.embedding, margins, train.margin.centres, train.margin.logit_scale)
+    margins = dynamic_margins(counts, train.margin.scale, train.margin.power, train.margin.floor).repeat(twice)
+    config = ModelConfig(
+        train.backbone, train.fusion, train.embedding, train.image_size, train.augment.mirror, train.cyclic
     )
+    before = start or (Path(train.start) if train.start else None)
+    embedder = Embedder(config, train.weights if before is None else "none")
+    head = SubCentreArcFace(train.embedding, margins, train.margin.centres, train.margin.logit_scale)
+    network = Network(embedder, head, species_loss(learn, recipe, twice), train.augment.mixed)
+    if start is None and before is not None:
+        earlier, _, _ = load_model(before)
+        if replace(earlier.config, image_size=config.image_size, mirror=config.mirror) != config:
+            raise UserError(f"train.start: {before} is of another backbone, fusion or embedding than train has")
+        network.embedder.load_state_dict(earlier.state_dict())
     if start is not None:
-        earlier, head, classes = load_model(start)
+        earlier, weights, classes = load_model(start)
         if classes != learn.classes:
             raise UserError(f"{start} was trained on other individuals: set retrain.start to pretrained")
         network.embedder.load_state_dict(earlier.state_dict())
-        network.head.load_state_dict(head | {"margins": margins})  # the counts have changed
+        network.head.load_state_dict(weights | {"margins": margins})  # the counts have changed
     return network
+
+
+def species_loss(learn: Lessons, recipe: Recipe, twice: int) -> SpeciesLoss | None:
+    """The head that tells species, if it is wanted and there is more than one."""
+    params, known = recipe.train.species, learn.species.max() + 1
+    if not params.share or known < 2:
+        return None
+    counts = torch.from_numpy(np.bincount(learn.species[learn.labels], minlength=known).clip(min=1))
+    margins = dynamic_margins(counts, params.scale, params.power, recipe.train.margin.floor)
+    head = SubCentreArcFace(recipe.train.embedding, margins, 1, params.logit_scale)
+    return SpeciesLoss(head, torch.from_numpy(learn.species).repeat(twice), params.share)
 
 
 def validator(photos: pd.DataFrame, crops: Crops, batch: int) -> Callable[[Embedder], dict[str, float]]:

@@ -11,14 +11,16 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 from tqdm import tqdm
 
-from finprint.augment import random_view
+from finprint.augment import random_view, weaker
 from finprint.checkpoint import Checkpoint
 from finprint.device import best_device, repeatable
 from finprint.errors import UserError
+from finprint.finetuning import hold_norms, learning_rates, set_learning
 from finprint.loading import batches, to_device
 from finprint.margin import SubCentreArcFace
 from finprint.model import Embedder
 from finprint.params import Train
+from finprint.schedules import learning_rate
 
 Pixels = Callable[[int], np.ndarray]  # number of a training photo -> crop (H, W, 3) uint8
 Validate = Callable[[Embedder], dict[str, float]]
@@ -35,20 +37,61 @@ class Recipe:
 
 
 class Network(nn.Module):
-    """Embedder and margin head as one module: photos and labels to the loss."""
+    """Embedder and heads as one module: photos and labels to the loss.
 
-    def __init__(self, embedder: Embedder, head: SubCentreArcFace) -> None:
+    Args:
+        embedder: photos to vectors.
+        head: tells individuals.
+        species: tells species, beside it.
+        mixed: what mixup mixes, photos or vectors.
+    """
+
+    def __init__(
+        self, embedder: Embedder, head: SubCentreArcFace, species: "SpeciesLoss | None" = None, mixed: str = "photos"
+    ) -> None:
         super().__init__()
         self.embedder = embedder
         self.head = head
+        self.species = species
+        self.mixed = mixed
 
     def forward(self, photos: torch.Tensor, labels: torch.Tensor, share: float = 1.0) -> torch.Tensor:
-        """The loss of a batch; with a `share` below 1 the first photo is mixed with the last, and so on,
-        and both names are to be told (mixup: Zhang et al., ICLR 2018)."""
+        """The loss of a batch; with a `share` below 1 the first photo is mixed with the last, and so on, and both
+        names are to be told (mixup: Zhang et al., ICLR 2018; of vectors: Verma et al., Manifold mixup, ICML 2019)."""
         if share == 1:
-            return self.head(self.embedder(photos), labels)
-        vectors = self.embedder(share * photos + (1 - share) * photos.flip(0))
-        return share * self.head(vectors, labels) + (1 - share) * self.head(vectors, labels.flip(0))
+            return self.loss(self.embedder(photos), labels)
+        if self.mixed == "photos":
+            vectors = self.embedder(share * photos + (1 - share) * photos.flip(0))
+        else:
+            vectors = self.embedder(photos)
+            vectors = share * vectors + (1 - share) * vectors.flip(0)
+        return share * self.loss(vectors, labels) + (1 - share) * self.loss(vectors, labels.flip(0))
+
+    def loss(self, vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss of vectors (N, D) and labels (N,), both heads together."""
+        loss = self.head(vectors, labels)
+        return loss if self.species is None else self.species(loss, vectors, labels)
+
+
+class SpeciesLoss(nn.Module):
+    """A head that tells species, weighed against that of individuals.
+
+    Args:
+        head: tells species.
+        of: (C,) species of each individual.
+        share: of the species head in the loss.
+    """
+
+    of: torch.Tensor
+
+    def __init__(self, head: SubCentreArcFace, of: torch.Tensor, share: float) -> None:
+        super().__init__()
+        self.head = head
+        self.share = share
+        self.register_buffer("of", of)
+
+    def forward(self, loss: torch.Tensor, vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return (1 - self.share) * loss + self.share * self.head(vectors, self.of[labels])
 
 
 def fit(
@@ -76,7 +119,8 @@ def fit(
     torch.manual_seed(recipe.seed)
     network.to(device).to(memory_format=torch.channels_last)
     amp = recipe.train.amp and device.type == "cuda"  # on CPUs bfloat16 trains depthwise layers slower
-    average = ModelEmaV3(network, decay=recipe.train.ema, use_warmup=True)  # decay 0 copies the weights
+    swa = recipe.train.swa > 0
+    average = ModelEmaV3(network, decay=recipe.train.ema, use_warmup=not swa)  # decay 0 copies the weights
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
     history: list[dict[str, float]] = []
 
@@ -95,19 +139,25 @@ def fit(
     steps = len(labels) // batch  # of an epoch; the photos left over wait for the next one's order
     for epoch in range(len(history), recipe.epochs):
         network.train()
+        set_learning(network.embedder.backbone, recipe.train.finetune, epoch)
+        if recipe.train.finetune.hold_norms:
+            hold_norms(network.embedder.backbone)
         losses = []
         started = time.monotonic()
         stream = epoch_batches(pixels, labels, recipe, epoch, batch)
         with tqdm(total=steps, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="batch", disable=None) as progress:
             for step, (views, targets) in enumerate(stream, start=epoch * steps):
-                share = warmup_cosine(step, recipe.epochs * steps, recipe.train.warmup)
+                share = learning_rate(step, recipe.epochs * steps, recipe.train.schedule)
                 for group in optimiser.param_groups:
                     group["lr"] = group["peak"] * share
+                network.head.strength = grown(step, recipe.epochs * steps, recipe.train.margin.ramp, 0.2)
                 with torch.autocast(device.type, torch.bfloat16, enabled=amp):
                     loss = network(to_device(views, device), targets.to(device), mixing_share(recipe, step))
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
+                if swa:
+                    average.decay = even_share(step, recipe.epochs * steps, recipe.train.swa)
                 average.update(network, step)
                 losses.append(loss.detach())
                 progress.set_postfix(loss=f"{losses[-1]:.3f}", lr=f"{recipe.lr * share:.1e}", refresh=False)
@@ -146,10 +196,11 @@ def epoch_batches(
         labels = labels + mirrored * (labels.max() + 1)
     order = order[: len(order) // batch * batch].reshape(-1, batch)
     side = size_at(epoch, recipe)
+    strengths = weaker(augment, grown(epoch, recipe.epochs, augment.grow, 0.25))
 
     def view(item: int) -> np.ndarray:
         rng = np.random.default_rng([recipe.seed, epoch, item])
-        return random_view(pixels(item), side, augment, rng, bool(mirrored[item]))
+        return random_view(pixels(item), side, strengths, rng, bool(mirrored[item]))
 
     return zip(batches(view, order), (torch.from_numpy(labels[items]) for items in order), strict=True)
 
@@ -170,20 +221,25 @@ def mixing_share(recipe: Recipe, step: int) -> float:
     return float(max(share, 1 - share))
 
 
-def warmup_cosine(step: int, steps: int, warmup: float, last: float = 0.01) -> float:
-    """The learning rate at a step, as a share of its peak: a linear climb, then a cosine down to `last`."""
-    climb = round(steps * warmup)
-    if step < climb:
-        return (step + 1) / climb
-    done = (step - climb) / max(1, steps - climb - 1)
-    return last + (1 - last) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+def even_share(step: int, steps: int, share: float) -> float:
+    """The decay that makes a moving average the plain mean of the weights after each of the last steps, of which
+    there are `share` of all (stochastic weight averaging: Izmailov et al., UAI 2018)."""
+    after = step - (steps - max(1, round(share * steps)))
+    return max(0, after) / (max(0, after) + 1)
+
+
+def grown(done: int, whole: int, over: float, start: float) -> float:
+    """What grows evenly from `start` to 1 over the share `over` of a whole, after `done` parts of it."""
+    return min(1.0, start + (1 - start) * done / (over * whole)) if over else 1.0
 
 
 def parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, object]]:
-    """Optimiser groups: the backbone at lr, the rest at `head_lr` times it; no decay of biases and norms."""
+    """Optimiser groups: the backbone at lr, less towards its stem where layers decay, the rest at `head_lr` times it;
+    no weight decay of biases and norms."""
+    backbone = learning_rates(network.embedder.backbone, recipe.train.finetune.layer_decay)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        ratio = 1.0 if name.startswith("embedder.backbone.") else recipe.train.head_lr
+        ratio = backbone.get(name.removeprefix("embedder.backbone."), recipe.train.head_lr)
         groups.setdefault((ratio, parameter.ndim > 1), []).append(parameter)
     return [
         {"params": members, "peak": recipe.lr * ratio, "lr": recipe.lr * ratio}
