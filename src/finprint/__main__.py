@@ -73,6 +73,30 @@ def compare(
 
 
 @app.command()
+def lr_find(
+    steps: Annotated[int, typer.Option(min=20, help="training steps, at most")] = 200,
+    output: Annotated[Path, typer.Option(help="PNG to write")] = Path("metrics/lr_find.png"),
+) -> None:
+    """Suggest an lr for round 1: the loss while the learning rate climbs. Run `dvc repro crop` first."""
+    from finprint.files import atomic  # torch takes seconds, which the other commands need not wait
+    from finprint.lr_finder import find_rate
+    from finprint.plots import rate_plot
+    from finprint.rounds import lessons, new_network
+    from finprint.shards import Crops
+    from finprint.tables import PHOTOS, read_table
+    from finprint.training import Recipe
+
+    params, crops = load_params(), Crops(Path("data/crops"))
+    recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)
+    learn = lessons(read_table(Path("data/photos.parquet"), PHOTOS), crops, None)
+    network = new_network(learn, recipe, None)
+    curve = find_rate(network, lambda item: crops.pixels(learn.rows[item]), learn.labels, recipe, steps)
+    with atomic(output) as part:
+        part.write_bytes(rate_plot(curve.rates, curve.losses, curve.suggestion, params.lr))
+    print(f"the loss falls fastest at lr {curve.suggestion:.1e} (params.yaml has {params.lr:.1e}); the curve: {output}")
+
+
+@app.command()
 def explain(
     query: Annotated[str, typer.Argument(help="file name of a photo that was searched for")],
     match: Annotated[str | None, typer.Option(help="photo to compare it with; else its best answer's")] = None,

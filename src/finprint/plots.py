@@ -91,9 +91,27 @@ def tail_plot(photos: np.ndarray) -> bytes:
     return _png(figure)
 
 
+def rate_plot(rates: np.ndarray, losses: np.ndarray, suggested: float, now: float) -> bytes:
+    """The loss by learning rate, with the rate suggested and the one in use.
+
+    Args:
+        rates: (S,) learning rates, climbing.
+        losses: (S,) smoothed losses.
+        suggested: where the loss falls fastest.
+        now: as params.yaml has it.
+    """
+    figure, (axis,) = _figure(1)
+    axis.plot(rates, losses, color=COLOURS[0])
+    axis.axvline(suggested, color=COLOURS[1], linestyle="--", label=f"falls fastest: {suggested:.1e}")
+    axis.axvline(now, color=INK, linestyle=":", label=f"lr: {now:.1e}")
+    axis.set(xscale="log", xlabel="learning rate of the backbone", ylabel="training loss, smoothed")
+    axis.legend(frameon=False)
+    return _png(figure)
+
+
 def _figure(panels: int) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(4.6 * panels, 3.2), dpi=110, layout="constrained")
-    axes = figure.subplots(1, panels)
+    axes = np.atleast_1d(figure.subplots(1, panels))
     for axis in axes:
         axis.grid(color=GRID, linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)

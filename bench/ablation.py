@@ -1,0 +1,155 @@
+"""What each technique of the training adds: MAP@5 on validation with it and without, same budget, several seeds.
+
+FOLDER is in the layout of `prepare.source=happywhale`, its photos cropped already (right whales: heads). A share of the
+individuals is trained on; the splits stay, the training's seed changes. Finished runs are kept in --out: a bench
+that was interrupted, or is given more seeds, goes on. In the activated environment:
+python bench/ablation.py data/raw/right_whale [--only mixup --only dolg] [--set train.epochs=24]
+"""
+
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from ruamel.yaml import YAML
+
+from finprint.checkpoint import Checkpoint
+from finprint.cropping import crop_photos
+from finprint.files import sha256_json, write_csv
+from finprint.params import Params, load_params
+from finprint.prepare import survey
+from finprint.rounds import train_round
+from finprint.shards import Crops
+from finprint.sources import read_source
+from finprint.training import Recipe
+
+# The budget: small views and few epochs, so that a run takes a minute or two on 2 cores.
+BASE = {
+    "prepare.source": "happywhale", "train.image_size": 96, "train.first_size": 96, "train.epochs": 12,
+    "crop.image_size": 128,
+}  # fmt: skip
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "mirror: other": {"train.augment.mirror": "other"},
+    "no mirror images": {"train.augment.flip": 0.0},
+    "mixup 0.2": {"train.augment.mixup": 0.2},
+    "mixup 0.2 of vectors": {"train.augment.mixup": 0.2, "train.augment.mixed": "vectors"},
+    "views grow from 64 px": {"train.first_size": 64},
+    "augmentation grows": {"train.augment.grow": 0.5},
+    "noise 0.2": {"train.augment.noise": 0.2},
+    "cyclic pooling": {"train.cyclic": True},
+    "DOLG": {"train.fusion": "dolg"},
+    "embedding 256": {"train.embedding": 256},
+    "embedding 1024": {"train.embedding": 1024},
+    "one centre": {"train.margin.centres": 1},
+    "equal margins 0.3": {"train.margin.scale": 0.0, "train.margin.floor": 0.3},
+    "margin ramp 0.5": {"train.margin.ramp": 0.5},
+    "layer decay 0.8": {"train.finetune.layer_decay": 0.8},
+    "unfreezing by stages": {"train.finetune.unfreeze": [1, 2, 3]},
+    "half the backbone": {"train.finetune.trainable": 0.5},
+    "norms held": {"train.finetune.hold_norms": True},
+    "head lr x 30": {"train.head_lr": 30.0},
+    "one cycle": {"train.schedule.kind": "one_cycle"},
+    "step decay": {"train.schedule.kind": "step"},
+    "warm restarts": {"train.schedule.kind": "restarts"},
+    "even average, last 30 %": {"train.swa": 0.3},
+    "no average": {"train.ema": 0.0},
+}
+
+
+def main(
+    folder: Path,
+    seeds: Annotated[int, typer.Option(help="trainings of each variant")] = 3,
+    share: Annotated[float, typer.Option(help="of the individuals")] = 1 / 3,
+    only: Annotated[list[str] | None, typer.Option(help="variants; else all")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml, for every run")] = None,
+    out: Annotated[Path, typer.Option(help="CSV of the finished runs")] = Path("build/ablation.csv"),
+) -> None:
+    given = dict(pair.split("=", 1) for pair in set_ or [])
+    base = changed(load_params(), BASE | {key: YAML(typ="safe").load(value) for key, value in given.items()})
+    photos = chosen(folder, base, share)
+    told = photos["split"].value_counts()
+    print(
+        f"{told['train']} photos of {photos['identity'].nunique()} individuals, {told['validation']} validate",
+        flush=True,
+    )
+    with TemporaryDirectory() as scratch:
+        crop_photos(photos, None, base.crop, Path(scratch) / "crops")
+        crops = Crops(Path(scratch) / "crops")
+        done = pd.read_csv(out) if out.exists() else pd.DataFrame()
+        for seed in range(seeds):
+            for name in ["as it is", *(one for one in only or VARIANTS if one != "as it is")]:
+                params = changed(base, VARIANTS[name])
+                key = sha256_json([params.model_dump(), seed, share])[:16]
+                if len(done) and key in set(done["key"]):
+                    continue
+                row = {"key": key, "variant": name, "seed": seed} | run(photos, crops, params, seed)
+                done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
+                write_csv(out, done)
+                print(
+                    f"{name}, seed {seed}: MAP@5 {row['map5']:.3f}, {row['cpu_s']:.0f} s of processor time", flush=True
+                )
+    print(table(done, base, share))
+
+
+def changed(params: Params, changes: dict[str, Any]) -> Params:
+    """Params with some values changed, each named by its dotted key."""
+    raw = params.model_dump()
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        section = raw
+        for part in path:
+            section = section[part]
+        section[last] = value
+    return Params.model_validate(raw)
+
+
+def chosen(folder: Path, params: Params, share: float) -> pd.DataFrame:
+    """The labelled photos of a share of the individuals, split as `prepare` splits them."""
+    source, _ = read_source(params.prepare, folder)
+    photos = survey(source, params.prepare, params.seed).photos
+    photos = photos[photos["identity"].notna()]
+    names = np.unique(photos["identity"].to_numpy(str))
+    kept = np.random.default_rng(params.seed).permutation(names)[: round(share * len(names))]
+    return photos[photos["identity"].isin(kept)].reset_index(drop=True)
+
+
+def run(photos: pd.DataFrame, crops: Crops, params: Params, seed: int) -> dict[str, float]:
+    """Train once; the figures after the last epoch: nearest photo, best threshold, plain views."""
+    recipe = Recipe(params.train, params.train.epochs, params.lr, seed)
+    checkpoint = Checkpoint("ablation", {"seed": seed, "params": params.model_dump()}, [])
+    started = time.process_time()
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # the loop's own lines would bury the bench's
+        _, _, history = train_round(photos, crops, recipe, checkpoint)
+    checkpoint.clear()
+    return {**history[-1], "cpu_s": time.process_time() - started}
+
+
+def table(done: pd.DataFrame, base: Params, share: float) -> str:
+    """Each variant beside the recipe as it is, by the same seeds: a table in Markdown."""
+    keys = {
+        sha256_json([changed(base, VARIANTS[name]).model_dump(), seed, share])[:16]
+        for name in VARIANTS
+        for seed in done["seed"].unique().tolist()
+    }
+    mine = done[done["key"].isin(keys)].set_index(["variant", "seed"])
+    plain = mine.loc["as it is"]
+    lines = ["| variant | MAP@5 | difference | by seed | AUROC of new | time |", "|---|---|---|---|---|---|"]
+    for name in mine.index.get_level_values(0).unique():
+        rows = mine.loc[name]
+        gain = (rows["map5"] - plain["map5"]).dropna()
+        each = " ".join(f"{value:+.3f}" for value in gain) if name != "as it is" else f"± {rows['map5'].std():.3f}"
+        lines.append(
+            f"| {name} | {rows['map5'].mean():.3f} | {gain.mean():+.3f} | {each} | {rows['auroc_new'].mean():.3f} "
+            f"| {rows['cpu_s'].mean() / plain['cpu_s'].mean():.2f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,73 @@
+"""The learning rate range test: the loss while the learning rate climbs, and the rate at which it falls fastest."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from finprint.device import best_device, repeatable
+from finprint.loading import to_device
+from finprint.training import Network, Pixels, Recipe, epoch_batches, parameter_groups
+
+LOW, HIGH = 1e-6, 1.0  # learning rates of the backbone, first and last
+SMOOTH = 0.9  # decay of the loss's moving average
+DIVERGED = 2.0  # times the least loss: the test ends
+
+
+@dataclass(frozen=True)
+class Curve:
+    """(S,) learning rates of the backbone, (S,) smoothed losses, and the rate to begin with."""
+
+    rates: np.ndarray
+    losses: np.ndarray
+
+    @property
+    def suggestion(self) -> float:
+        """Where the loss falls fastest over the logarithm of the rate, up to its least value."""
+        least = max(2, int(self.losses.argmin()) + 1)
+        slope = np.gradient(self.losses[:least], np.log(self.rates[:least]))
+        return float(self.rates[int(slope.argmin())])
+
+
+def find_rate(network: Network, pixels: Pixels, labels: np.ndarray, recipe: Recipe, steps: int) -> Curve:
+    """Train for some steps while the learning rate climbs evenly in its logarithm (Smith, Cyclical learning rates,
+    WACV 2017). The network is spoilt by it.
+
+    Args:
+        network: to train, in place.
+        pixels: the training photos.
+        labels: (N,) int64 class of each.
+        recipe: how, but for its learning rate and its epochs.
+        steps: at most; the test ends where the loss diverges.
+    """
+    device = best_device()
+    repeatable()
+    network.to(device).to(memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
+    rates, losses, mean = np.geomspace(LOW, HIGH, steps), [], 0.0
+    stream = tqdm(_endless(pixels, labels, recipe, steps), "lr-find", steps, disable=None)
+    for step, (views, targets) in enumerate(stream):
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] / recipe.lr * rates[step]
+        loss = network(to_device(views, device), targets.to(device))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        mean = SMOOTH * mean + (1 - SMOOTH) * loss.item()
+        losses.append(mean / (1 - SMOOTH ** (step + 1)))
+        if not np.isfinite(losses[-1]) or losses[-1] > DIVERGED * min(losses):
+            break
+    good = np.isfinite(losses)
+    return Curve(rates[: len(losses)][good], np.array(losses)[good])
+
+
+def _endless(
+    pixels: Pixels, labels: np.ndarray, recipe: Recipe, steps: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """So many batches, of as many epochs as it takes."""
+    batch = min(recipe.train.batch, len(labels))
+    epochs = (epoch_batches(pixels, labels, recipe, epoch, batch) for epoch in itertools.count())
+    return itertools.islice(itertools.chain.from_iterable(epochs), steps)
