@@ -3,6 +3,7 @@
 import pandas as pd
 
 from finprint.cli import Place, run
+from finprint.confusing import confusing, contact_sheet
 from finprint.evaluation import (
     both,
     breakdown,
@@ -39,6 +40,7 @@ def main(
     intervals: Place,
     cmc: Place,
     reliability: Place,
+    doubts: Place,
     figures: Place,
     report: Place,
 ) -> None:
@@ -65,14 +67,18 @@ def main(
         "answers": answers_plot(curves, pd.read_csv(curve), threshold),
         "calibration": calibration_plot(calibrated),
     }
+    stored = Crops(crops)
+    listed = confusing(validation)
+    write_csv(doubts, listed)
+    if len(listed):
+        plots["confusing"] = contact_sheet(listed, stored)
     with atomic(figures) as part:
         part.mkdir()
         for name, png in plots.items():
             (part / f"{name}.png").write_bytes(png)
     embedder, _, _ = load_model(model)
-    stored = Crops(crops)
     explained = heat_maps(embedder, stored, doubtful([test, validation], params.evaluate.explained))
-    shown = Figures(found, list(plots.items()), threshold)
+    shown = Figures(found, [(name, png) for name, png in plots.items() if name != "confusing"], threshold)
     with atomic(report) as part:
         write_report(
             part, shown, test, validation, known.photos, stored, proposed.set_index("image")["proposed"], explained

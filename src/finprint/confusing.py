@@ -1,0 +1,61 @@
+"""Labelled photos that the model, which has not learned from them, contradicts or cannot decide: to be looked at."""
+
+import io
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from finprint.evaluation import Judged
+from finprint.plots import INK
+from finprint.shards import Crops
+
+SURE = 0.9  # probability from which on another answer contradicts the label
+TORN = (0.5, 0.6)  # probabilities of the first answer at which the model cannot decide
+SHOWN = 24  # photos on the contact sheet
+COLUMNS = ["image", "identity", "answered", "probability", "match", "why"]
+
+
+def confusing(validation: Judged) -> pd.DataFrame:
+    """Validation photos to be looked at again, the surest contradictions first.
+
+    They are out of fold: neither the model nor the rules of their answers have seen their animals' labels. With another
+    `prepare.fold` other photos validate.
+
+    Returns:
+        A table of `COLUMNS`: the photo, whom its label names, whom the model names with what probability and by which
+        photo, and why it stands here: contradicted or undecided.
+    """
+    answers = validation.answers
+    first = answers[(answers["rank"] == 1) & answers["query"].isin(validation.truth.index)].copy()
+    first["right"] = first["identity"] == first["query"].map(validation.truth)
+    sure = ~first["right"] & (first["probability"] > SURE)
+    torn = first["probability"].between(*TORN)
+    first["why"] = np.where(sure, "contradicted", "undecided")
+    first["labelled"] = first["query"].map(validation.animals)
+    listed = first[sure | torn].sort_values(["why", "probability", "query"], ascending=[True, False, True])
+    listed = listed.rename(columns={"identity": "answered"}).rename(columns={"query": "image", "labelled": "identity"})
+    return listed[COLUMNS].reset_index(drop=True)
+
+
+def contact_sheet(listed: pd.DataFrame, crops: Crops) -> bytes:
+    """A PNG of the first photos listed, each beside the photo that its answer comes from."""
+    shown = listed.head(SHOWN).to_dict("records")
+    rows = max(1, -(-len(shown) // 4))
+    figure = Figure(figsize=(12, 2.1 * rows), dpi=110, layout="constrained")
+    axes = np.atleast_2d(figure.subplots(rows, 8))
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for place, row in enumerate(shown):
+        left, right = axes[place // 4, 2 * (place % 4) : 2 * (place % 4) + 2]
+        heads = (
+            f"{row['image']}\nlabelled {row['identity']}",
+            f"{row['why']}: {row['probability']:.2f}\n{row['answered']}",
+        )
+        for axis, image, head in zip((left, right), (row["image"], row["match"]), heads, strict=True):
+            axis.set_title(head, fontsize=6, color=INK, parse_math=False)  # a name may hold dollars
+            if not pd.isna(image):
+                axis.imshow(crops.pixels(int(crops.rows(pd.Series([image]))[0])), interpolation="bilinear")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

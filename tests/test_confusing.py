@@ -1,0 +1,52 @@
+"""Photos to be looked at again: contradicted or undecided, by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from conftest import judged
+from test_rounds import _crops
+
+from finprint.confusing import COLUMNS, confusing, contact_sheet
+from finprint.images import decode
+from finprint.tables import NEW
+
+
+def _answers(*rows: tuple[str, str, float]) -> pd.DataFrame:
+    """First answers (query, identity, probability), and a second one to each that must not count."""
+    first = [
+        (query, 1, identity, 0.5, chance, None if identity == NEW else "a1.jpg") for query, identity, chance in rows
+    ]
+    second = [(query, 2, "zed", 0.4, 0.55, "a1.jpg") for query, _, _ in rows]
+    return pd.DataFrame(first + second, columns=["query", "rank", "identity", "score", "probability", "match"])
+
+
+def test_by_hand(tmp_path: Path) -> None:
+    rows = [
+        ("wrong.jpg", "bo", 0.97),
+        ("new.jpg", NEW, 0.95),  # called new, but known
+        ("right.jpg", "al", 0.99),
+        ("torn.jpg", "al", 0.55),
+        ("doubt.jpg", "bo", 0.7),
+        ("surer.jpg", "bo", 0.99),
+        ("unknown.jpg", NEW, 0.96),  # rightly so
+        ("nan.jpg", "bo", np.nan),  # no calibration could be fitted
+    ]
+    truth = pd.Series({row[0]: "al" for row in rows} | {"unknown.jpg": NEW})
+    listed = confusing(judged(_answers(*rows), truth))
+    assert listed[["image", "identity", "answered", "why"]].to_numpy().tolist() == [
+        ["surer.jpg", "al", "bo", "contradicted"],
+        ["wrong.jpg", "al", "bo", "contradicted"],
+        ["new.jpg", "al", NEW, "contradicted"],
+        ["torn.jpg", "al", "al", "undecided"],
+    ]
+    crops = _crops(tmp_path / "crops", ["a1.jpg", *listed["image"]])
+    (tmp_path / "sheet.png").write_bytes(contact_sheet(listed, crops))
+    sheet, _ = decode(tmp_path / "sheet.png")
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100  # photos, and not white alone
+    assert contact_sheet(listed, crops) == contact_sheet(listed, crops)
+
+
+def test_nothing_to_look_at() -> None:
+    assert confusing(judged(_answers(("a.jpg", "al", 0.8)), pd.Series({"a.jpg": "al"}))).columns.tolist() == COLUMNS
+    assert not len(confusing(judged(_answers(), pd.Series(dtype=object))))
