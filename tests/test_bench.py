@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from conftest import SurveyFolder
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -44,3 +46,24 @@ def test_open_set(tmp_path: Path) -> None:
     assert re.search(r"^search \d+\.\d s, grouping \d+\.\d s, peak memory \d+\.\d\d GB$", told, re.MULTILINE)
     lines = re.findall(r"^([a-z_.: ]+): map5 0\.\d+ \(0\.\d+\), regret -?\d", told, re.MULTILINE)
     assert lines == ["params.yaml", "expected_new", "per_species", "both", "shares: fit"]
+
+
+def test_throughput() -> None:
+    small = ("--set", "train.image_size=32", "--set", "train.first_size=32", "--set", "train.batch=8")
+    told = _printed("throughput", "--photos", "64", "--repeats", "1", *small)
+    for title in ("training", "embedding, float32", "embedding, bfloat16"):
+        assert re.search(rf"^{title}, photos/s \(of bare\): bare \d+ \(1.00\), finprint \d+ ", told, re.MULTILINE), told
+
+
+def test_ablation(tmp_path: Path) -> None:
+    """A bench that was interrupted goes on: what is done is not done again."""
+    folder = SurveyFolder(tmp_path / "survey")
+    folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
+    small = ("train.image_size=32", "train.first_size=32", "train.epochs=1", "train.weights=none", "crop.image_size=32")
+    options = [part for pair in small for part in ("--set", pair)] + ["--share", "1", "--out", str(tmp_path / "a.csv")]
+    told = _printed("ablation", str(folder.root), "--seeds", "1", "--only", "one cycle", *options)
+    assert len(re.findall(r"^(as it is|one cycle), seed 0: MAP@5 0\.\d+, ", told, re.MULTILINE)) == 2
+    more = _printed("ablation", str(folder.root), "--seeds", "2", "--only", "one cycle", *options)
+    assert len(re.findall(r"^(as it is|one cycle), seed 1: MAP@5 0\.\d+, ", more, re.MULTILINE)) == 2
+    assert "seed 0:" not in more
+    assert re.search(r"^\| one cycle \| 0\.\d{3} \| [+-]0\.\d{3} \|", more, re.MULTILINE)

@@ -1,0 +1,204 @@
+"""Speed of training and embedding beside the bare network, and beside wildlife-tools' extractor where it is installed.
+
+Each figure is the median over interleaved repeats of photos a second, on drawn crops of the stored size. wildlife-tools
+is measured if it can be imported (its package and what it asks for, in a folder on PYTHONPATH).
+In the activated environment: python bench/throughput.py [--set train.backbone=resnet18 --set train.weights=none]
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+import typer
+from ablation import changed
+from ruamel.yaml import YAML
+
+from finprint.augment import plain_view
+from finprint.checkpoint import Checkpoint
+from finprint.device import best_device
+from finprint.embedding import embed
+from finprint.images import decode_jpeg, encode_jpeg
+from finprint.loading import to_device
+from finprint.model import Embedder
+from finprint.params import Params, load_params
+from finprint.rounds import Lessons, new_network
+from finprint.training import Network, Recipe, fit, parameter_groups
+
+INDIVIDUALS = 64
+
+
+def main(
+    photos: Annotated[int, typer.Option(help="drawn crops")] = 1024,
+    repeats: int = 3,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml")] = None,
+) -> None:
+    given = dict(pair.split("=", 1) for pair in set_ or [])
+    params = changed(load_params(), {key: YAML(typ="safe").load(value) for key, value in given.items()})
+    jpegs = draw(photos, params.crop.image_size, params.crop.quality)
+    labels = np.arange(photos) % INDIVIDUALS
+    learn = Lessons(np.arange(photos), labels, [str(n) for n in range(INDIVIDUALS)], np.zeros(INDIVIDUALS, int))
+    train, device = params.train, best_device()
+    print(
+        f"{photos} crops, {train.backbone}, {train.image_size} px, {torch.get_num_threads()} threads, {device}",
+        flush=True,
+    )
+
+    def network() -> Network:
+        return new_network(learn, Recipe(train, 1, params.lr, 0), None)
+
+    report(
+        "training",
+        {
+            "bare": lambda: bare_training(network(), params, labels),
+            "finprint": lambda: training(network(), params, jpegs, labels),
+        },
+        repeats,
+    )
+    embedder = network().embedder
+    for amp in sorted({False, params.embed.amp}):
+        report(
+            f"embedding, {'bfloat16' if amp else 'float32'}",
+            {
+                "bare": lambda amp=amp: bare_embedding(embedder, params, photos, amp),
+                "finprint": lambda amp=amp: embedding(embedder, params, jpegs, amp)[0],
+            }
+            | ({} if amp else theirs(embedder, params, jpegs)),
+            repeats,
+        )
+
+
+def report(title: str, ways: dict[str, Callable[[], float]], repeats: int) -> None:
+    """Print the median speed of each way, and as a share of the first one's; the ways take turns."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            found[name].append(way())
+    first = np.median(found["bare"])
+    told = (f"{name} {np.median(speeds):.0f} ({np.median(speeds) / first:.2f})" for name, speeds in found.items())
+    print(f"{title}, photos/s (of bare): " + ", ".join(told), flush=True)
+
+
+def draw(count: int, side: int, quality: int) -> list[bytes]:
+    """JPEGs with the detail of photos: smooth colours and grain."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(count):
+        cells = rng.uniform(0, 255, (9, 9, 3)).astype(np.float32)
+        smooth = cv2.resize(cells, (side * 3 // 2, side), interpolation=cv2.INTER_CUBIC)
+        grain = rng.normal(0, 8, smooth.shape)
+        found.append(encode_jpeg((smooth + grain).clip(0, 255).astype(np.uint8), quality))
+    return found
+
+
+def bare_training(network: Network, params: Params, labels: np.ndarray) -> float:
+    """Forward, backward and step on a batch that lies ready."""
+    device, batch, side = best_device(), params.train.batch, params.train.image_size
+    network.to(device).to(memory_format=torch.channels_last).train()
+    recipe = Recipe(params.train, 1, params.lr, 0)
+    optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=params.train.weight_decay)
+    photos = torch.rand(batch, 3, side, side, device=device).to(memory_format=torch.channels_last)
+    targets = torch.from_numpy(labels[:batch]).to(device)
+    amp = params.train.amp and device.type == "cuda"
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+            loss = network(photos, targets)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+    return speed(step, len(labels) // batch, batch)
+
+
+def training(network: Network, params: Params, jpegs: list[bytes], labels: np.ndarray) -> float:
+    """One epoch of the training loop: decoding, augmentation, averaged weights, checkpoint and all."""
+    checkpoint = Checkpoint("throughput", {"time": time.time()}, [])
+    batch, started = params.train.batch, time.perf_counter()
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        recipe = Recipe(params.train, 1, params.lr, 0)
+        fit(network, lambda item: decode_jpeg(jpegs[item]), labels, recipe, lambda _: {}, checkpoint)
+    taken = time.perf_counter() - started
+    checkpoint.clear()
+    return len(labels) // batch * batch / taken
+
+
+@torch.inference_mode()
+def bare_embedding(embedder: Embedder, params: Params, photos: int, amp: bool) -> float:
+    """The forward pass on a batch that lies ready."""
+    device, batch, side = best_device(), params.embed.batch, params.train.image_size
+    embedder.to(device).to(memory_format=torch.channels_last).eval()
+    views = torch.rand(batch, 3, side, side, device=device).to(memory_format=torch.channels_last)
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+            embedder(views)
+
+    return speed(step, photos // batch, batch)
+
+
+def embedding(embedder: Embedder, params: Params, jpegs: list[bytes], amp: bool) -> tuple[float, np.ndarray]:
+    """`embed`, without mirror images; and its vectors."""
+    started = time.perf_counter()
+    vectors = embed(
+        embedder, lambda row: decode_jpeg(jpegs[row]), np.arange(len(jpegs)), batch=params.embed.batch, mirror=False,
+        amp=amp, quiet=True,
+    )  # fmt: skip
+    return len(jpegs) / (time.perf_counter() - started), vectors
+
+
+def theirs(embedder: Embedder, params: Params, jpegs: list[bytes]) -> dict[str, Callable[[], float]]:
+    """wildlife-tools' DeepFeatures with the same network, views and batches, by its loader's processes."""
+    try:
+        from wildlife_tools.data import WildlifeDataset
+        from wildlife_tools.features.deep import DeepFeatures
+    except ImportError as missing:
+        print(f"wildlife-tools is not measured: {missing}")
+        return {}
+    ours = embedding(embedder, params, jpegs, amp=False)[1]
+
+    def view(image: Any) -> torch.Tensor:
+        pixels = torch.from_numpy(plain_view(np.asarray(image), params.train.image_size))
+        return to_device(pixels, torch.device("cpu")).permute(2, 0, 1)
+
+    def extract(workers: int) -> float:
+        with TemporaryDirectory() as folder, redirect_stderr(StringIO()):
+            for number, jpeg in enumerate(jpegs):
+                (Path(folder) / f"{number}.jpg").write_bytes(jpeg)
+            table = pd.DataFrame({"path": [f"{n}.jpg" for n in range(len(jpegs))], "identity": "a"})
+            dataset = WildlifeDataset(table, root=folder, transform=view)
+            # Theirs leaves the memory layout alone: the one that torch gives a new network.
+            model = embedder.to(memory_format=torch.contiguous_format)
+            started = time.perf_counter()
+            found = DeepFeatures(model, params.embed.batch, workers, str(best_device()))(dataset)
+            taken = time.perf_counter() - started
+        apart = np.abs(F.normalize(torch.from_numpy(found)).numpy() - ours).max()
+        assert apart < 1e-4, f"wildlife-tools' embeddings are {apart} away"
+        return len(jpegs) / taken
+
+    return {f"wildlife-tools, {workers} workers": lambda workers=workers: extract(workers) for workers in (0, 1, 2)}
+
+
+def speed(step: Callable[[], None], steps: int, batch: int) -> float:
+    """Photos a second over some steps, after one to warm up."""
+    step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(steps):
+        step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return steps * batch / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    typer.run(main)
