@@ -59,7 +59,13 @@ def test_ablation(tmp_path: Path) -> None:
     """A bench that was interrupted goes on: what is done is not done again."""
     folder = SurveyFolder(tmp_path / "survey")
     folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
-    small = ("train.image_size=32", "train.first_size=32", "train.epochs=1", "train.weights=none", "crop.image_size=32")
+    small = (
+        "train.image_size=32",
+        "train.first_size=32",
+        "train.epochs=1",
+        "train.weights=none",
+        "prepare.new_share=0.4",
+    )
     options = [part for pair in small for part in ("--set", pair)] + ["--share", "1", "--out", str(tmp_path / "a.csv")]
     told = _printed("ablation", str(folder.root), "--seeds", "1", "--only", "one cycle", *options)
     assert len(re.findall(r"^(as it is|one cycle), seed 0: MAP@5 0\.\d+, ", told, re.MULTILINE)) == 2
