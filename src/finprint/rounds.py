@@ -12,6 +12,7 @@ from finprint.checkpoint import Checkpoint
 from finprint.embedding import embed
 from finprint.errors import UserError
 from finprint.files import sha256_bytes, sha256_json
+from finprint.live import curves
 from finprint.margin import SubCentreArcFace, dynamic_margins
 from finprint.metrics import Outcomes, figures
 from finprint.model import Embedder, ModelConfig, load_model
@@ -154,12 +155,14 @@ def train_round(
     """
     learn = lessons(photos, crops, pseudo_labels)
     print(f"{len(learn.rows)} photos of {len(learn.classes)} individuals", flush=True)
-    network, history = fit(
-        new_network(learn, recipe, start),
-        lambda item: crops.pixels(learn.rows[item]),
-        learn.labels,
-        recipe,
-        validator(photos, crops, 2 * recipe.train.batch),
-        checkpoint,
-    )
+    with curves(checkpoint) as watch:
+        network, history = fit(
+            new_network(learn, recipe, start),
+            lambda item: crops.pixels(learn.rows[item]),
+            learn.labels,
+            recipe,
+            validator(photos, crops, 2 * recipe.train.batch),
+            checkpoint,
+            watch,
+        )
     return network, learn.classes, history

@@ -16,6 +16,7 @@ from finprint.checkpoint import Checkpoint
 from finprint.device import best_device, repeatable
 from finprint.errors import UserError
 from finprint.finetuning import hold_norms, learning_rates, set_learning
+from finprint.live import Watch, nobody
 from finprint.loading import batches, to_device
 from finprint.margin import SubCentreArcFace
 from finprint.model import Embedder
@@ -23,6 +24,7 @@ from finprint.params import Train
 from finprint.schedules import learning_rate
 
 Pixels = Callable[[int], np.ndarray]  # number of a training photo -> crop (H, W, 3) uint8
+WATCHED = 10  # steps from one look at the loss to the next
 Validate = Callable[[Embedder], dict[str, float]]
 
 
@@ -95,7 +97,13 @@ class SpeciesLoss(nn.Module):
 
 
 def fit(
-    network: Network, pixels: Pixels, labels: np.ndarray, recipe: Recipe, validate: Validate, checkpoint: Checkpoint
+    network: Network,
+    pixels: Pixels,
+    labels: np.ndarray,
+    recipe: Recipe,
+    validate: Validate,
+    checkpoint: Checkpoint,
+    watch: Watch = nobody,
 ) -> tuple[Network, list[dict[str, float]]]:
     """Train a network, or go on where a killed run left off, with the same result.
 
@@ -109,6 +117,7 @@ def fit(
         recipe: how.
         validate: scores an embedder; called after each epoch with the averaged weights.
         checkpoint: where the state is kept after each epoch.
+        watch: told loss and learning rate now and then, and after each epoch what `validate` said and the speed.
 
     Returns:
         The network with averaged weights (EMA), and a row for each epoch: epoch, loss, lr, and what
@@ -160,13 +169,19 @@ def fit(
                     average.decay = even_share(step, recipe.epochs * steps, recipe.train.swa)
                 average.update(network, step)
                 losses.append(loss.detach())
+                if step % WATCHED == 0:
+                    watch(step, {"loss": losses[-1].item(), "lr": recipe.lr * share})
                 progress.set_postfix(loss=f"{losses[-1]:.3f}", lr=f"{recipe.lr * share:.1e}", refresh=False)
                 progress.update()
         speed = steps * batch / (time.monotonic() - started)
         row = {"epoch": epoch + 1, "loss": float(torch.stack(losses).mean()), "lr": recipe.lr * share}
         if not math.isfinite(row["loss"]):
             raise UserError(f"the loss is {row['loss']} in epoch {epoch + 1}: lower lr (now {recipe.lr})")
-        row |= validate(average.module.embedder)
+        scored = validate(average.module.embedder)
+        watch(
+            (epoch + 1) * steps, {f"validation/{name}": value for name, value in scored.items()} | {"photos/s": speed}
+        )
+        row |= scored
         history.append(row)
         scores = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in ("epoch", "lr"))
         print(f"epoch {epoch + 1}/{recipe.epochs}: {scores}, {speed:.0f} photos/s", flush=True)
