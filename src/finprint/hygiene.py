@@ -33,7 +33,8 @@ def copies(photos: pd.DataFrame) -> Iterator[Finding]:
     Args:
         photos: table (image, path, sha256, identity, split). Rows of one path are animals of one photo, no copies.
     """
-    for _, same in photos.drop_duplicates("path").groupby("sha256", sort=False):
+    files = photos.drop_duplicates("path")
+    for _, same in files[files["sha256"].duplicated(keep=False)].groupby("sha256", sort=False):
         filed = same[same["split"] != TEST]
         asked = same.loc[same["split"] == TEST, "image"]
         yield from ((QUERY_COPY, image, first, None) for image in asked for first in filed["image"].iloc[:1])
