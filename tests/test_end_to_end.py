@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
@@ -178,6 +179,46 @@ def test_forced_again_gives_the_same_bytes_and_another_seed_does_not(clone: Clon
     assert after["data/sample"] != before["data/sample"]
     assert after["data/photos.parquet"] != before["data/photos.parquet"]
     clone.back()
+
+
+def _as_folders(sample: Path, folder: Path) -> None:
+    """The sample as a researcher's folder: SPECIES/NAME/photo, queries/photo, and boxes by these names."""
+    labels = pd.read_csv(sample / "train.csv", dtype="string")
+    ids = dict(zip(labels["image"], labels["species"] + "/" + labels["individual_id"] + "/" + labels["image"], strict=True))
+    for image, name in ids.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample / "train_images" / image, folder / name)
+    shutil.copytree(sample / "test_images", folder / "queries")
+    boxes = pd.read_csv(sample / "boxes.csv", dtype="string")
+    boxes.assign(image=boxes["image"].replace(ids)).to_csv(folder / "boxes.csv", index=False)
+
+
+def test_a_folder_of_folders_and_then_some_more_photos(clone: Clone) -> None:
+    """Of photos to identify that are added, each is cropped once, and nothing is learned again that is known."""
+    survey = clone.folder / "data/raw/survey"
+    _as_folders(clone.folder / "data/sample", survey)
+    clone.set({"prepare.source": "folder", "prepare.folder": "data/raw/survey"})
+    assert ran(clone.run("dvc", "repro")) == ALL
+    answered = pd.read_csv(clone.folder / "data/search/submission.csv")
+    assert answered["image"].tolist() == sorted(path.name for path in (survey / "queries").iterdir())
+    matched = pd.read_parquet(clone.folder / "data/search/answers.parquet")["match"].dropna()
+    assert (survey / matched.iloc[0]).is_file()
+    assert (clone.folder / "metrics/data.html").stat().st_size > 5000
+
+    for number, photo in enumerate(sorted((survey / "queries").iterdir())[:3]):
+        Image.open(photo).rotate(90).resize((300, 400)).save(survey / "queries" / f"more{number}.jpg")
+    said = clone.run("dvc", "repro", "mine")
+    assert ran(said) == ["prepare", "crop", "train", "embed", "mine"]
+    assert "60 of 63 photos were cropped before, 3 to crop" in said
+    assert "these photos were learned by this recipe already" in said
+    clone.run("dvc", "repro")
+    assert len(pd.read_csv(clone.folder / "data/search/submission.csv")) == 15
+
+    (survey / "decisions.csv").write_text("action,id,to\ndrop,queries/more0.jpg,\n")
+    said = clone.run("dvc", "repro", "prepare", code=255)
+    assert "decisions.csv line 2: no photo is called 'queries/more0.jpg'; did you mean 'more0.jpg'?" in said
+    clone.back()
+    shutil.rmtree(survey)
 
 
 def test_killed_in_mid_training_it_resumes_to_the_same_weights(clone: Clone) -> None:
