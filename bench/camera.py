@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from finprint.files import sha256_path
+from finprint.files import sha256_bytes, sha256_path
 from finprint.images import decode
 from finprint.pod.draw import draw_pod
 from finprint.tables import BOXES, PHOTOS, TEST
@@ -18,7 +18,7 @@ from finprint.tables import BOXES, PHOTOS, TEST
 QUALITY = 90  # of the JPEGs
 NOISE = 4.0  # grey levels of 255, standard deviation of the sensor's noise
 TEXTURE = 5.0  # grey levels, standard deviation of each octave of texture
-SHARES = (0.05, 1.0)  # least and greatest share of the photo's width that the animal takes; their logarithm is uniform
+SHARES = (0.1, 1.0)  # least and greatest share of the photo's width that the animal takes; their logarithm is uniform
 SIDES = ["x_min", "y_min", "x_max", "y_max"]
 
 
@@ -41,13 +41,31 @@ def take_photos(folder: Path, count: int, width: int, height: int, seed: int = 0
         path = folder / image
         Image.fromarray(noisy).save(path, quality=QUALITY)
         fact = {"image": image, "path": str(path), "width": width, "height": height}
-        photos.append(fact | {"sha256": sha256_path(path), "group": number, "split": TEST})
+        photos.append(fact | {"sha256": sha256_path(path), "group": number})
         boxes.append(fact | {"group": image, "part": "body", "confidence": 1.0} | dict(zip(SIDES, box, strict=True)))
-    blank = dict.fromkeys(("species", "identity", "encounter"))
-    return (
-        PHOTOS.validate(pd.DataFrame(photos).assign(**blank)[list(PHOTOS.columns)]),
-        BOXES.validate(pd.DataFrame(boxes)[list(BOXES.columns)]),
-    )
+    return _photos_table(photos), BOXES.validate(pd.DataFrame(boxes)[list(BOXES.columns)])
+
+
+def take_small_photos(folder: Path, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`count` photos of 320 x 240 px under names of their own, 100 different ones; their table, and no boxes."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    photos = []
+    for number in range(count):
+        path = folder / f"{number:06}.jpg"
+        if number < 100:
+            cells = rng.integers(0, 256, (9, 9, 3)).astype(np.uint8)
+            Image.fromarray(cv2.resize(cells, (320, 240), interpolation=cv2.INTER_CUBIC)).save(path, quality=QUALITY)
+        else:
+            path.hardlink_to(folder / f"{number % 100:06}.jpg")
+        fact = {"image": path.name, "path": str(path), "width": 320, "height": 240, "group": number}
+        photos.append(fact | {"sha256": sha256_bytes(path.name.encode())})
+    return _photos_table(photos), BOXES.validate(pd.DataFrame(columns=list(BOXES.columns)))
+
+
+def _photos_table(photos: list[dict[str, object]]) -> pd.DataFrame:
+    unknown = dict.fromkeys(("species", "identity", "encounter"))
+    return PHOTOS.validate(pd.DataFrame(photos).assign(split=TEST, **unknown)[list(PHOTOS.columns)])
 
 
 def _place(

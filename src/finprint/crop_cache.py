@@ -101,15 +101,16 @@ class CropCache:
             if other.is_dir() and other != self.folder:
                 remove(other)
         live = [key for key in dict.fromkeys(keys) if key in self._places]
-        if len(self._chunks) <= 2 * math.ceil(len(live) / CHUNK) + 8 and len(self._places) <= 2 * len(live):
-            return
-        old = self._chunks.copy()
-        for start in range(0, len(live), CHUNK):
-            self.add({key: self.get(key) for key in live[start : start + CHUNK]})
-        for chunk in old:
-            remove(chunk.table)
-            remove(chunk.table.with_suffix(".tar"))
-        self._chunks = self._chunks[len(old) :]
+        if len(self._chunks) > 2 * math.ceil(len(live) / CHUNK) + 8 or len(self._places) > 2 * len(live):
+            old = len(self._chunks)
+            for start in range(0, len(live), CHUNK):
+                self.add({key: self.get(key) for key in live[start : start + CHUNK]})
+            self._chunks = self._chunks[old:]
+            self._places = {key: self._places[key] for key in live}
+        known = {chunk.table.stem for chunk in self._chunks}
+        for path in self.folder.glob("*"):
+            if path.stem not in known:
+                remove(path)
 
     def _take(self, table: Path) -> None:
         """Know the crops of a chunk; one that a crash of the machine damaged is passed over."""

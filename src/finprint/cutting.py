@@ -12,10 +12,10 @@ from finprint.params import Crop
 from finprint.slices import Window, merge, side_share, windows
 from finprint.tables import WHOLE
 
-# The scales of a JPEG's decode, 1/8 to 1/2, and how many times the stored size a crop must have there. At 1/8 and 1/4
-# the decoder averages blocks of pixels, which, averaged again to nearly the same size, come out soft: at 1.0 down to
-# 38 dB from the crop of a full decode, at 1.5 from 44 dB on. 1/2 is sharper: 44 dB at 1.0 (docs/benchmarks.md).
-SPARE = {8: 1.5, 4: 1.5, 2: 1.0}
+STEPS = (8, 4, 2)  # a JPEG can be decoded at 1/8, 1/4 and 1/2 of its size
+# How many times the stored size a crop must have where it is cut. From a reduced decode, shrunk again to nearly the
+# same size, crops come out soft: at 1.0 to 1.3 down to 38 dB from the crop of a full decode, from 1.5 on above 42 dB.
+SPARE = 1.5
 # A photo that the detector looks at is decoded so that its shorter side has so many times the stored size: most
 # animals are then cut from this decode, and nearly all of a decode's time is spent at any scale.
 LOOK = 3
@@ -54,17 +54,17 @@ def look_step(size: tuple[int, int], input_size: int, params: Crop) -> int:
     if not input_size:
         return cut_step(min(size), params.image_size)
     room = [max(size) * side_share(params.slices) / input_size, min(size) / (LOOK * params.image_size)]
-    return next((step for step in SPARE if step <= min(room)), 1)
+    return next((step for step in STEPS if step <= min(room)), 1)
 
 
 def cut_step(side: float, stored: int) -> int:
     """The greatest step of decoding at which a crop of the shorter `side`, px of the full photo, loses nothing."""
-    return next((step for step, spare in SPARE.items() if side >= step * spare * stored), 1)
+    return next((step for step in STEPS if side >= step * SPARE * stored), 1)
 
 
 def boxes_step(boxes: list[Found], size: tuple[int, int], params: Crop) -> int:
     """The greatest step of decoding at which no crop of `boxes`, px of the full photo, loses anything."""
-    return min(cut_step(_shorter(_window(one, 1, size, params)), params.image_size) for one in boxes)
+    return min(cut_step(_shorter(place(one, 1, size, params)), params.image_size) for one in boxes)
 
 
 def views(photo: Photo, input_size: int, params: Crop) -> tuple[list[np.ndarray], list[Window]]:
@@ -101,7 +101,13 @@ def cut(photo: Photo, chosen: list[Found], params: Crop) -> list[Cut]:
     step = boxes_step(chosen, photo.full, params)
     if step < photo.step:
         photo = read(photo.path, step)
-    return [Cut(one.part, one.box, one.confidence, _cut(photo, one, params)) for one in chosen]
+    jpegs = [encode_jpeg(stored_pixels(photo, one, params), params.quality) for one in chosen]
+    return [Cut(one.part, one.box, one.confidence, jpeg) for one, jpeg in zip(chosen, jpegs, strict=True)]
+
+
+def place(box: Found, step: int, size: tuple[int, int], params: Crop) -> Window:
+    """Where to cut a box out of a photo of `size` that was decoded at 1/`step`."""
+    return with_margin(box.box / step, params.margin if box.part != WHOLE else 0, *size)
 
 
 def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> Window:
@@ -114,18 +120,14 @@ def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> Wind
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def _cut(photo: Photo, box: Found, params: Crop) -> bytes:
+def stored_pixels(photo: Photo, box: Found, params: Crop) -> np.ndarray:
+    """What is stored of a box, in pixels of the full photo: cut out with its margin and shrunk, (H, W, 3)."""
     height, width = photo.pixels.shape[:2]
-    window = _window(box, photo.step, (width, height), params)
+    window = place(box, photo.step, (width, height), params)
     left, top, right, bottom = window
     scale = min(1.0, params.image_size / _shorter(window))
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-    return encode_jpeg(resize(photo.pixels[top:bottom, left:right], *size), params.quality)
-
-
-def _window(box: Found, step: int, size: tuple[int, int], params: Crop) -> Window:
-    """Where to cut a box out of a photo of `size` that was decoded at 1/`step`."""
-    return with_margin(box.box / step, params.margin if box.part != WHOLE else 0, *size)
+    return resize(photo.pixels[top:bottom, left:right], *size)
 
 
 def _shorter(window: Window) -> int:
