@@ -44,3 +44,20 @@ def test_open_set(tmp_path: Path) -> None:
     assert re.search(r"^search \d+\.\d s, grouping \d+\.\d s, peak memory \d+\.\d\d GB$", told, re.MULTILINE)
     lines = re.findall(r"^([a-z_.: ]+): map5 0\.\d+ \(0\.\d+\), regret -?\d", told, re.MULTILINE)
     assert lines == ["params.yaml", "expected_new", "per_species", "both", "shares: fit"]
+
+
+def test_crop() -> None:
+    told = _printed("crop", "--count", "6", "--width", "1200", "--height", "900", "--repeats", "1")
+    assert re.search(r"^6 photos of 1200 x 900 px, 0\.\d MB each, \d+ processes or threads$", told, re.MULTILINE)
+    assert len(re.findall(r" photos/s   over the better of \(a\), \(b\) \d+\.\d\d$", told, re.MULTILINE)) == 5
+    assert sum(int(count) for count in re.findall(r"^1/\d +(\d+) ", told, re.MULTILINE)) == 6
+    least = re.search(r"full decode's, pixels: least (\d+\.\d) dB", told)
+    assert least
+    assert float(least[1]) > 40
+
+
+def test_crop_memory() -> None:
+    told = _printed("crop", "--memory", "60", "--memory", "90")
+    counts = re.findall(r"^(\d+) photos: \d+\.\d s, peak memory \d+ MB before, \d+ MB after$", told, re.MULTILINE)
+    assert counts == ["60", "160", "90", "190"]
+    assert "60 of 160 photos were cropped before, 100 to crop" in told

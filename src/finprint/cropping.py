@@ -33,7 +33,7 @@ from finprint.tables import CROPS, REJECTS, TEST, WHOLE, write_table
 # The detector always gets so many pictures, the last ones black where there are fewer: the bits of its boxes depend
 # on how many there are, though not on what else they show.
 BATCH = 16
-AHEAD = 2  # batches of photos being decoded before the detector, and cut behind it
+AHEAD = 1  # batches of photos being decoded before the detector, and cut behind it: they are held in memory
 CODE = ("crop_cache", "cropping", "cutting", "detector", "images", "shards", "slices")  # the modules that make crops
 
 
@@ -57,11 +57,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Seen:
-    """A decoded photo, and what the detector has to look at, with its places in the photo: nothing for given boxes."""
+    """A decoded photo, what the detector has to look at, and where that lies in the photo."""
 
     photo: Photo
     views: list[np.ndarray]
     places: list[Window]
+
+
+Cuts = list[Cut] | BadPhoto  # of one photo
 
 
 def crop_key(params: Crop, detector: Path) -> str:
@@ -203,9 +206,7 @@ def _write(
     return table, len(rejects)
 
 
-def _crops(
-    jobs: list[Job], detector: TrainedDetector | None, params: Crop
-) -> Iterator[tuple[Job, list[Cut] | BadPhoto]]:
+def _crops(jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> Iterator[tuple[Job, Cuts]]:
     """The crops of each photo, in order, or what is wrong with it.
 
     Threads, not processes: decoding, scaling and encoding release the interpreter lock (docs/benchmarks.md).
@@ -214,8 +215,8 @@ def _crops(
     input_size = detector.image_size if detector else 0
     empty: list[Job] = []  # batches of none push the last photos out
     batches = [jobs[start : start + BATCH] for start in range(0, len(jobs), BATCH)] + [empty] * 2 * AHEAD
-    decoding: deque[tuple[list[Job], list[Future[Seen | BadPhoto]]]] = deque()
-    cutting: deque[tuple[list[Job], list[Future[list[Cut] | BadPhoto]]]] = deque()
+    decoding: deque[tuple[list[Job], list[Future[Seen | Cuts]]]] = deque()
+    cutting: deque[tuple[list[Job], list[Future[Cuts]]]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in batches:
             decoding.append((batch, [pool.submit(_look, job, input_size, params) for job in batch]))
@@ -230,20 +231,23 @@ def _crops(
                 yield from zip(ready, (future.result() for future in cuts), strict=True)
 
 
-def _look(job: Job, input_size: int, params: Crop) -> Seen | BadPhoto:
-    """Decode a photo as finely as its given boxes need it, or the detector."""
+def _look(job: Job, input_size: int, params: Crop) -> Seen | Cuts:
+    """Decode a photo for the detector; where it has nothing to say, cut at once: a fine decode takes much memory."""
     try:
         if job.given:
             step = boxes_step(_chosen(job, job.given, job.size, params), job.size, params)
-            return Seen(read(Path(job.path), step), [], [])
-        photo = read(Path(job.path), look_step(job.size, input_size, params))
-        return Seen(photo, *(views(photo, input_size, params) if input_size else ([], [])))
+        else:
+            step = look_step(job.size, input_size, params)
+        photo = read(Path(job.path), step)
+        if job.given or not input_size:
+            return cut(photo, _chosen(job, job.given, photo.full, params), params)
+        return Seen(photo, *views(photo, input_size, params))
     except BadPhoto as bad:
         return bad
 
 
-def _find(seen: list[Seen | BadPhoto], detector: TrainedDetector | None, confidence: float) -> list[list[Found]]:
-    """The detector's boxes in each photo, in pixels of the full photo; none where it has nothing to look at."""
+def _find(seen: list[Seen | Cuts], detector: TrainedDetector | None, confidence: float) -> list[list[Found]]:
+    """The detector's boxes in each photo that it has to look at, in pixels of the full photo; none in the others."""
     if detector is None:
         return [[] for _ in seen]
     pictures = [view for one in seen if isinstance(one, Seen) for view in one.views]
@@ -255,17 +259,17 @@ def _find(seen: list[Seen | BadPhoto], detector: TrainedDetector | None, confide
     answers = iter(found)
     return [
         in_full_photo(one.photo, one.views, one.places, [next(answers) for _ in one.views])
-        if isinstance(one, Seen) and one.views
+        if isinstance(one, Seen)
         else []
         for one in seen
     ]
 
 
-def _cut(job: Job, seen: Seen | BadPhoto, found: list[Found], params: Crop) -> list[Cut] | BadPhoto:
-    if isinstance(seen, BadPhoto):
+def _cut(job: Job, seen: Seen | Cuts, found: list[Found], params: Crop) -> Cuts:
+    if not isinstance(seen, Seen):
         return seen
     try:
-        return cut(seen.photo, _chosen(job, job.given or found, seen.photo.full, params), params)
+        return cut(seen.photo, _chosen(job, found, seen.photo.full, params), params)
     except BadPhoto as bad:
         return bad
 
