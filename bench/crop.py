@@ -46,7 +46,7 @@ from finprint.cutting import (
     views,
 )  # fmt: skip
 from finprint.detector import Found, TrainedDetector
-from finprint.images import decode_jpeg, encode_jpeg, resize
+from finprint.images import decode_jpeg, encode_jpeg
 from finprint.params import Crop, load_params
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +118,7 @@ def with_pillow(job: tuple[str, tuple[float, ...]]) -> int:
     image = Image.open(path).convert("RGB")
     image = image.crop(place(found(box), 1, image.size, PARAMS))
     scale = min(1, PARAMS.image_size / min(image.size))
-    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BOX)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
     image.save(stored := io.BytesIO(), "JPEG", quality=PARAMS.quality)
     return len(stored.getvalue())
 
@@ -186,7 +186,8 @@ def tell_nearness(boxed: list[tuple[str, tuple[float, ...]]]) -> None:
         photo = read(Path(path), step)
         mine = stored_pixels(photo, found(box), PARAMS)
         left, top, right, bottom = (step * edge for edge in place(found(box), step, photo.pixels.shape[1::-1], PARAMS))
-        theirs = resize(full.pixels[top:bottom, left:right], *mine.shape[1::-1])
+        whole = Image.fromarray(full.pixels[top:bottom, left:right])
+        theirs = np.asarray(whole.resize(mine.shape[1::-1], Image.Resampling.BILINEAR))
         raw.append(decibels(mine, theirs))
         stored.append(decibels(*(decode_jpeg(encode_jpeg(one, PARAMS.quality)) for one in (mine, theirs))))
     if raw:

@@ -4,18 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from finprint.crop_cache import Cut
 from finprint.detector import Found, shrink
-from finprint.images import decode_at, encode_jpeg, resize
+from finprint.images import decode_at, encode_jpeg
 from finprint.params import Crop
 from finprint.slices import Window, merge, side_share, windows
 from finprint.tables import WHOLE
 
-STEPS = (8, 4, 2)  # a JPEG can be decoded at 1/8, 1/4 and 1/2 of its size
-# How many times the stored size a crop must have where it is cut. From a reduced decode, shrunk again to nearly the
-# same size, crops come out soft: at 1.0 to 1.3 down to 38 dB from the crop of a full decode, from 1.5 on above 42 dB.
-SPARE = 1.5
+# The scales at which a JPEG can be decoded, 1/8 to 1/2, and how many times the stored size a crop must have there:
+# coarse decodes average blocks of pixels, which, shrunk again to nearly the same size, come out soft. So all crops of
+# the bench are within 43 dB of those from a full decode (docs/benchmarks.md).
+SPARE = {8: 1.5, 4: 1.5, 2: 1.0}
 # A photo that the detector looks at is decoded so that its shorter side has so many times the stored size: most
 # animals are then cut from this decode, and nearly all of a decode's time is spent at any scale.
 LOOK = 3
@@ -54,12 +55,12 @@ def look_step(size: tuple[int, int], input_size: int, params: Crop) -> int:
     if not input_size:
         return cut_step(min(size), params.image_size)
     room = [max(size) * side_share(params.slices) / input_size, min(size) / (LOOK * params.image_size)]
-    return next((step for step in STEPS if step <= min(room)), 1)
+    return next((step for step in SPARE if step <= min(room)), 1)
 
 
 def cut_step(side: float, stored: int) -> int:
     """The greatest step of decoding at which a crop of the shorter `side`, px of the full photo, loses nothing."""
-    return next((step for step in STEPS if side >= step * SPARE * stored), 1)
+    return next((step for step, spare in SPARE.items() if side >= step * spare * stored), 1)
 
 
 def boxes_step(boxes: list[Found], size: tuple[int, int], params: Crop) -> int:
@@ -127,7 +128,18 @@ def stored_pixels(photo: Photo, box: Found, params: Crop) -> np.ndarray:
     left, top, right, bottom = window
     scale = min(1.0, params.image_size / _shorter(window))
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-    return resize(photo.pixels[top:bottom, left:right], *size)
+    return _shrink(photo.pixels[top:bottom, left:right], *size)
+
+
+def _shrink(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Shrink with a triangle filter as wide as the factor asks for.
+
+    Area averaging would alias by factors little above 1: 5 dB farther from what a full decode gives.
+    """
+    if (width, height) == pixels.shape[1::-1]:
+        return pixels
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _shorter(window: Window) -> int:
