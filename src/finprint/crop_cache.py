@@ -18,7 +18,7 @@ import pandas as pd
 
 from finprint.detector import BOX
 from finprint.files import atomic, remove
-from finprint.shards import map_file, write_shard
+from finprint.shards import write_shard
 
 CHUNK = 512  # photos a chunk: what a killed run loses at most
 COLUMNS = ["key", "part", *BOX, "confidence", "offset", "length"]  # of a chunk's table, a row a crop
@@ -125,7 +125,7 @@ class CropCache:
 
 
 class _Chunk:
-    """A tar of crops, mapped, with its table.
+    """A tar of crops with its table. It is read and not mapped, or the process would grow by all that it reads.
 
     Raises:
         OSError, ValueError: it is damaged.
@@ -139,11 +139,12 @@ class _Chunk:
         self._boxes = rows[BOX].to_numpy(np.float64)
         self._sure = rows["confidence"].to_numpy(np.float64)
         self._ends = rows[["offset", "length"]].to_numpy(np.int64)
-        self._bytes = map_file(table.with_suffix(".tar"))
-        if len(rows) == 0 or self._ends.sum(axis=1).max() > len(self._bytes):
+        self._tar = table.with_suffix(".tar")
+        if len(rows) == 0 or self._ends.sum(axis=1).max() > self._tar.stat().st_size:
             raise ValueError(f"{table} and its tar do not fit")
 
     def cut(self, row: int) -> Cut:
         offset, length = self._ends[row].tolist()
-        jpeg = self._bytes[offset : offset + length]
-        return Cut(self._parts[row], self._boxes[row], float(self._sure[row]), jpeg)
+        with self._tar.open("rb") as file:
+            file.seek(offset)
+            return Cut(self._parts[row], self._boxes[row], float(self._sure[row]), file.read(length))

@@ -35,16 +35,6 @@ def write_shard(path: Path, members: list[tuple[str, bytes]]) -> list[tuple[int,
     return places
 
 
-def map_file(path: Path) -> mmap.mmap:
-    """A file's bytes, read as they are asked for.
-
-    Raises:
-        OSError, ValueError: it is missing or empty.
-    """
-    with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
 class Crops:
     """The crops of a folder that the crop stage wrote.
 
@@ -56,7 +46,8 @@ class Crops:
         self.index = read_table(folder / INDEX, CROPS)
         self._maps: dict[str, mmap.mmap] = {}
         for shard in self.index["shard"].unique():
-            self._maps[shard] = map_file(folder / shard)
+            with (folder / shard).open("rb") as file:
+                self._maps[shard] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._places = list(zip(self.index["shard"], self.index["offset"], self.index["length"], strict=True))
         self._rows = pd.Series(np.arange(len(self.index)), index=self.index["image"])
 
