@@ -6,6 +6,7 @@ that was interrupted, or is given more seeds, goes on. In the activated environm
 python bench/ablation.py data/raw/right_whale [--only mixup --only dolg] [--set train.epochs=24]
 """
 
+import os
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -19,13 +20,16 @@ import typer
 from ruamel.yaml import YAML
 
 from finprint.checkpoint import Checkpoint
-from finprint.cropping import crop_photos
+from finprint.crop_cache import CropCache
+from finprint.cropping import crop_key, crop_photos
+from finprint.detector import save_no_detector
 from finprint.files import sha256_json, write_csv
 from finprint.params import Params, load_params
 from finprint.prepare import survey
 from finprint.rounds import train_round
 from finprint.shards import Crops
 from finprint.sources import read_source
+from finprint.tables import BOXES
 from finprint.training import Recipe
 
 # The budget: small views and few epochs, so that a run takes a minute or two on 2 cores.
@@ -79,8 +83,8 @@ def main(
         flush=True,
     )
     with TemporaryDirectory() as scratch:
-        crop_photos(photos, None, base.crop, Path(scratch) / "crops")
-        crops = Crops(Path(scratch) / "crops")
+        os.environ["DVC_ROOT"] = scratch  # or the project's own cache would be tidied
+        crops = cropped(photos, base, Path(scratch))
         done = pd.read_csv(out) if out.exists() else pd.DataFrame()
         for seed in range(seeds):
             for name in ["as it is", *(one for one in only or VARIANTS if one != "as it is")]:
@@ -117,6 +121,15 @@ def chosen(folder: Path, params: Params, share: float) -> pd.DataFrame:
     names = np.unique(photos["identity"].to_numpy(str))
     kept = np.random.default_rng(params.seed).permutation(names)[: round(share * len(names))]
     return photos[photos["identity"].isin(kept)].reset_index(drop=True)
+
+
+def cropped(photos: pd.DataFrame, params: Params, folder: Path) -> Crops:
+    """Each photo as a whole, in the stored size."""
+    none = pd.DataFrame(columns=list(BOXES.columns))
+    save_no_detector(folder / "detector")
+    with CropCache(crop_key(params.crop, folder / "detector")) as cache:
+        crop_photos(photos, none, None, params.crop, cache, folder / "crops")
+    return Crops(folder / "crops")
 
 
 def run(photos: pd.DataFrame, crops: Crops, params: Params, seed: int) -> dict[str, float]:

@@ -1,17 +1,20 @@
 """crop: cut the animal out of every photo, into tar shards with an index."""
 
 from finprint.cli import Place, run
-from finprint.cropping import crop_photos
+from finprint.crop_cache import CropCache
+from finprint.cropping import crop_key, crop_photos
 from finprint.detector import TrainedDetector
 from finprint.files import write_metrics
 from finprint.params import load_params
-from finprint.tables import PHOTOS, read_table
+from finprint.tables import BOXES, PHOTOS, read_table
 
 
-def main(photos: Place, detector: Place, crops: Place, metrics: Place) -> None:
+def main(photos: Place, boxes: Place, detector: Place, crops: Place, metrics: Place) -> None:
     params = load_params()
     trained = TrainedDetector(detector) if TrainedDetector.enabled(detector) else None
-    write_metrics(metrics, crop_photos(read_table(photos, PHOTOS), trained, params.crop, crops))
+    tables = read_table(photos, PHOTOS), read_table(boxes, BOXES)
+    with CropCache(crop_key(params.crop, detector)) as cache:
+        write_metrics(metrics, crop_photos(*tables, trained, params.crop, cache, crops))
 
 
 if __name__ == "__main__":

@@ -73,3 +73,20 @@ def test_ablation(tmp_path: Path) -> None:
     assert len(re.findall(r"^(as it is|one cycle), seed 1: MAP@5 0\.\d+, ", more, re.MULTILINE)) == 2
     assert "seed 0:" not in more
     assert re.search(r"^\| one cycle \| 0\.\d{3} \| [+-]0\.\d{3} \|", more, re.MULTILINE)
+
+
+def test_crop() -> None:
+    told = _printed("crop", "--count", "6", "--width", "1200", "--height", "900", "--repeats", "1")
+    assert re.search(r"^6 photos of 1200 x 900 px, 0\.\d MB each, \d+ processes or threads$", told, re.MULTILINE)
+    assert len(re.findall(r" photos/s   over the better of \(a\), \(b\) \d+\.\d\d$", told, re.MULTILINE)) == 5
+    assert sum(int(count) for count in re.findall(r"^1/\d +(\d+) ", told, re.MULTILINE)) == 6
+    least = re.search(r"full decode's, pixels: least (\d+\.\d) dB", told)
+    assert least
+    assert float(least[1]) > 40
+
+
+def test_crop_memory() -> None:
+    told = _printed("crop", "--memory", "60", "--memory", "90")
+    counts = re.findall(r"^(\d+) photos: \d+\.\d s, peak memory \d+ MB before, \d+ MB after$", told, re.MULTILINE)
+    assert counts == ["60", "160", "90", "190"]
+    assert "60 of 160 photos were cropped before, 100 to crop" in told

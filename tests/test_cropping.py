@@ -2,26 +2,49 @@
 
 import filecmp
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from closure import modules
 from conftest import save_photo, scenery
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from finprint.cropping import choose, crop_photos, with_margin
+from finprint import cropping
+from finprint.crop_cache import CropCache
+from finprint.cropping import CODE, crop_key, crop_photos
+from finprint.cutting import boxes_step, choose, cut_step, look_step, place, read, stored_pixels, with_margin
 from finprint.detector import Found
-from finprint.images import decode, resize
+from finprint.errors import UserError
+from finprint.files import sha256_bytes
+from finprint.images import BadPhoto, decode, resize
 from finprint.params import Crop, load_params
 from finprint.shards import Crops
-from finprint.tables import REJECTS, read_table
+from finprint.tables import BOXES, PHOTOS, REJECTS, read_table
 
 OURS = load_params(Path(__file__).parents[1] / "params.yaml").crop
 BOX = ["x_min", "y_min", "x_max", "y_max"]
 RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+@pytest.fixture(autouse=True)
+def _root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Caches go to a temporary folder; OpenCV's threads, which cropping switches off, are put back."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "root"))
+    threads = cv2.getNumThreads()
+    yield
+    cv2.setNumThreads(threads)
 
 
 class ColourFinder:
@@ -67,12 +90,37 @@ def _sea(width: int, height: int, *patches: tuple[tuple[int, int, int], tuple[in
     return pixels
 
 
-def _table(*paths: Path) -> pd.DataFrame:
-    return pd.DataFrame({"image": [p.name for p in paths], "path": [str(p) for p in paths]}, columns=["image", "path"])
+def _table(*paths: Path, split: str = "train") -> pd.DataFrame:
+    """The table of photos, as `prepare` would have seen them; of a damaged one it would know nothing good."""
+    rows = []
+    for number, path in enumerate(paths):
+        try:
+            width, height = decode(path)[1]
+        except BadPhoto:
+            width, height = 100, 80
+        digest = sha256_bytes(path.read_bytes() if path.exists() else str(path).encode())
+        fact = {"image": path.name, "path": str(path), "sha256": digest, "width": width, "height": height}
+        rows.append(fact | {"species": None, "identity": None, "encounter": None, "group": number, "split": split})
+    return PHOTOS.validate(pd.DataFrame(rows, columns=list(PHOTOS.columns)))
+
+
+def _boxes(*rows: tuple[str, str, tuple[float, float, float, float], float]) -> pd.DataFrame:
+    """The table of boxes of rows (image, part, corners, confidence)."""
+    told = [(image, image, 9, 9, image, part, *corners, sure) for image, part, corners, sure in rows]
+    return BOXES.validate(pd.DataFrame(told, columns=list(BOXES.columns)))
+
+
+def _counted(
+    out: Path, photos: pd.DataFrame, told: pd.DataFrame | None = None, detector: Any = None, **changes: Any
+) -> dict[str, float]:
+    """Crop, with the cache of all crops that this test made with such params."""
+    key = sha256_bytes(repr([sorted((changes | {"shard_photos": 0}).items()), detector and detector.sure]).encode())
+    with CropCache(key) as cache:
+        return crop_photos(photos, _boxes() if told is None else told, detector, _params(**changes), cache, out)
 
 
 def _crop(out: Path, *paths: Path, detector: Any = None, **changes: Any) -> Crops:
-    crop_photos(_table(*paths), detector, _params(**changes), out)
+    _counted(out, _table(*paths), None, detector, **changes)
     return Crops(out)
 
 
@@ -105,11 +153,12 @@ def _found(part: str, sure: float, corner: float = 0.0) -> Found:
     ],
 )
 def test_choosing_by_hand(found: list[tuple[str, float, float]], part: str, corner: float) -> None:
-    chosen = choose([_found(*one) for one in found], _params(), 50, 40)
-    assert (chosen.part, chosen.box[0]) == (part, corner)
+    first, *others = choose([_found(*one) for one in found], _params(), (50, 40))
+    assert (first.part, first.box[0]) == (part, corner)
+    assert [other.confidence for other in others] == ([0.6, 0.4] if len(found) == 3 else [])
     if part == "whole":
-        assert chosen.box.tolist() == [0, 0, 50, 40]
-        assert chosen.confidence == 0
+        assert first.box.tolist() == [0, 0, 50, 40]
+        assert first.confidence == 0
 
 
 @pytest.mark.parametrize(
@@ -262,7 +311,7 @@ def test_a_photo_gone_bad_since_prepare_is_listed_and_the_rest_goes_on(tmp_path:
     paths[3].unlink()
     paths[17].write_bytes(b"")
     good = [path for number, path in enumerate(paths) if number not in (1, 3, 17)]
-    counts = crop_photos(_table(*paths), ColourFinder(64, body=0.1), _params(shard_photos=4), tmp_path / "out")  # type: ignore[arg-type]
+    counts = _counted(tmp_path / "out", _table(*paths), None, ColourFinder(64, body=0.1), shard_photos=4)
     assert (counts["photos"], counts["whole"], counts["rejects"]) == (20, 17, 3)
     crops = Crops(tmp_path / "out")
     assert crops.index["image"].tolist() == [path.name for path in good]
@@ -280,7 +329,7 @@ def test_no_photo_is_good(tmp_path: Path, count: int) -> None:
     paths = _photos(tmp_path / "in", count)
     for path in paths:
         path.write_bytes(b"")
-    counts = crop_photos(_table(*paths), None, _params(), tmp_path / "out")
+    counts = _counted(tmp_path / "out", _table(*paths))
     assert counts == {"photos": count, "body": 0, "fin": 0, "whole": 0, "rejects": count, "confidence": 0.0}
     assert len(Crops(tmp_path / "out")) == 0
     assert len(read_table(tmp_path / "out" / "rejects.csv", REJECTS)) == count
@@ -290,7 +339,7 @@ def test_counts_by_hand(tmp_path: Path) -> None:
     body, fin = (RED, (20, 30, 80, 70)), (BLUE, (20, 30, 80, 70))
     photos = [_sea(100, 100, body), _sea(100, 100, body), _sea(100, 100, fin), _sea(100, 100)]
     paths = [save_photo(tmp_path / "in" / f"{n}.jpg", pixels) for n, pixels in enumerate(photos)]
-    counts = crop_photos(_table(*paths), ColourFinder(128, body=0.9, fin=0.6), _params(), tmp_path / "out")  # type: ignore[arg-type]
+    counts = _counted(tmp_path / "out", _table(*paths), None, ColourFinder(128, body=0.9, fin=0.6))
     assert counts == {"photos": 4, "body": 2, "fin": 1, "whole": 1, "rejects": 0, "confidence": pytest.approx(0.8)}
 
 
@@ -307,9 +356,276 @@ def test_an_escaping_exception_leaves_nothing_half_written(tmp_path: Path) -> No
     paths = _photos(tmp_path / "in", 20)
     with pytest.raises(MemoryError):
         _crop(tmp_path / "work" / "out", *paths, detector=Blown(64))
-    assert list((tmp_path / "work").iterdir()) == []
+    assert not (tmp_path / "work").exists()
     _crop(tmp_path / "work" / "out", *paths[:2])
     with pytest.raises(MemoryError):
         _crop(tmp_path / "work" / "out", *paths, detector=Blown(64))
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["out"]
     assert len(Crops(tmp_path / "work" / "out")) == 2  # the old crops, whole
+
+
+# -- scales --
+
+
+@pytest.mark.parametrize(
+    ("side", "step"),
+    [(159, 1), (319, 1), (320, 2), (959, 2), (960, 4), (1919, 4), (1920, 8), (9000, 8)],
+)
+def test_the_scale_of_a_crop_by_hand(side: int, step: int) -> None:
+    assert cut_step(side, 160) == step
+
+
+@pytest.mark.parametrize(
+    ("size", "input_size", "slices", "step"),
+    [
+        ((480, 320), 224, 1, 1),
+        ((4000, 3000), 224, 1, 4),  # three times the stored 160 px leave 750
+        ((6000, 4000), 224, 1, 8),
+        ((4000, 3000), 640, 1, 4),
+        ((4000, 3000), 1280, 1, 2),
+        ((4000, 3000), 1280, 2, 1),  # a slice has 2222 px
+        ((6000, 4000), 640, 2, 4),
+        ((4000, 3000), 0, 1, 8),  # no detector: only the whole photo to store
+        ((2000, 1500), 0, 1, 4),
+    ],
+)
+def test_the_scale_of_a_look_by_hand(size: tuple[int, int], input_size: int, slices: int, step: int) -> None:
+    assert look_step(size, input_size, _params(image_size=160, slices=slices)) == step
+
+
+@pytest.mark.parametrize("box", [(0, 0, 1600, 1200), (300, 200, 1100, 700), (640, 410, 960, 640)])
+def test_a_crop_from_a_reduced_decode_is_that_of_a_full_one(tmp_path: Path, box: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(5)
+    grain = sum(cv2.resize(rng.normal(0, 6, (1200 // n, 1600 // n, 1)), (1600, 1200))[..., None] for n in (1, 2, 4, 8))
+    pixels = np.clip(scenery(4, 1600, 1200) + grain, 0, 255).astype(np.uint8)
+    path = save_photo(tmp_path / "a.jpg", pixels)
+    body, params = Found("body", np.array(box, float), 1.0), _params()
+    step = boxes_step([body], (1600, 1200), params)
+    assert step > 1
+    photo = read(path, step)
+    mine = stored_pixels(photo, body, params)
+    left, top, right, bottom = (step * edge for edge in place(body, step, photo.pixels.shape[1::-1], params))
+    full = Image.fromarray(decode(path)[0][top:bottom, left:right])
+    theirs = np.asarray(full.resize(mine.shape[1::-1], Image.Resampling.BILINEAR))
+    assert _decibels(mine, theirs) > 40
+
+
+# -- given boxes --
+
+
+def test_given_boxes_are_cut_and_the_detector_does_not_look(tmp_path: Path) -> None:
+    paths = [save_photo(tmp_path / f"{n}.jpg", _sea(200, 100, (RED, (20, 20, 90, 80)))) for n in range(4)]
+    boxes = _boxes(
+        ("0.jpg", "fin", (10, 10, 60, 60), 1.0), ("0.jpg", "body", (100.5, 5, 190, 95), 0.9),
+        ("1.jpg", "fin", (30, 30, 80, 90), 0.5),
+        ("2.jpg", "body", (30, 30, 80, 90), 0.2), ("2.jpg", "boat", (30, 30, 80, 90), 1.0),  # none that counts
+    )  # fmt: skip
+    detector = ColourFinder(200, body=0.7)
+    _counted(tmp_path / "out", _table(*paths), boxes, detector, boxes="given")
+    crops = Crops(tmp_path / "out")
+    assert [_row(crops, n)[0::2] for n in range(4)] == [("body", 0.9), ("fin", 0.5), ("body", 0.7), ("body", 0.7)]
+    assert [_row(crops, n)[1] for n in range(2)] == [[100.5, 5, 190, 95], [30, 30, 80, 90]]
+    assert len([size for size in detector.seen if size == (200, 100)]) == cropping.BATCH  # one batch: 2.jpg and 3.jpg
+    assert crops.pixels(1).shape[:2] == (96 - 24, 85 - 25)  # with its margin
+
+
+def test_without_a_detector_photos_without_boxes_are_whole(tmp_path: Path) -> None:
+    paths = _photos(tmp_path / "in", 3)
+    boxes = _boxes(("1.jpg", "body", (10, 10, 60, 60), 1.0))
+    counts = _counted(tmp_path / "out", _table(*paths), boxes, boxes="given")
+    assert counts == {"photos": 3, "body": 1, "fin": 0, "whole": 2, "rejects": 0, "confidence": 1.0}
+    assert Crops(tmp_path / "out").index["image"].tolist() == [path.name for path in paths]
+
+
+def test_boxes_are_read_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    boxes = _boxes(("0.jpg", "body", (10, 10, 60, 60), 1.0))
+    assert _counted(tmp_path / "out", _table(*_photos(tmp_path / "in", 1)), boxes)["whole"] == 1
+
+
+def _named_twice(tmp_path: Path) -> pd.DataFrame:
+    """Photos 0 and 1 show two named animals each, photo 2 one."""
+    photos = _table(*_photos(tmp_path / "in", 3))
+    return pd.concat([photos, photos.iloc[:2].assign(image=["0.jpg#2", "1.jpg#2"])], ignore_index=True)
+
+
+def test_several_named_animals_need_given_boxes(tmp_path: Path) -> None:
+    photos = _named_twice(tmp_path)
+    with pytest.raises(UserError) as caught:
+        _counted(tmp_path / "out", photos)
+    assert str(caught.value) == ("2 photos show several named animals, 0.jpg for one: set crop.boxes to given")
+    boxes = _boxes(*((image, "body", (9 * n, 5, 9 * n + 50, 60), 1.0) for n, image in enumerate(photos["image"])))
+    _counted(tmp_path / "out", photos, boxes, boxes="given", animals="each")
+    crops = Crops(tmp_path / "out")
+    assert crops.index["image"].tolist() == photos["image"].tolist()
+    assert crops.index["x_min"].tolist() == [0, 9, 18, 27, 36]
+    with pytest.raises(UserError) as caught:
+        _counted(tmp_path / "out", photos, boxes.iloc[:3], boxes="given")
+    assert str(caught.value) == "2 animals of photos that show several have no box of body, fin, 0.jpg#2 for one"
+
+
+# -- each animal --
+
+PAIR = [
+    ("a.jpg", "body", (10, 10, 60, 60), 0.6), ("a.jpg", "body", (100, 10, 190, 90), 0.8),
+    ("a.jpg", "body", (0, 0, 9, 9), 0.2), ("a.jpg", "fin", (50, 5, 90, 60), 0.9),
+]  # fmt: skip
+
+
+def test_every_animal_of_a_photo_to_identify_is_a_crop(tmp_path: Path) -> None:
+    path = save_photo(tmp_path / "a.jpg", _sea(200, 100))
+    for split, animals, names in (
+        ("test", "each", ["a.jpg", "a.jpg#2"]), ("test", "best", ["a.jpg"]), ("train", "each", ["a.jpg"]),
+    ):  # fmt: skip
+        _counted(tmp_path / "out", _table(path, split=split), _boxes(*PAIR), boxes="given", animals=animals)
+        crops = Crops(tmp_path / "out")
+        assert crops.index["image"].tolist() == names
+        assert crops.index["confidence"].tolist() == [0.8, 0.6][: len(names)]
+        assert crops.index["x_min"].tolist() == [100, 10][: len(names)]
+        assert [crops.pixels(row).shape[0] for row in range(len(crops))] == [64, 60][: len(names)]
+
+
+def test_a_photo_may_not_have_the_name_of_an_animal(tmp_path: Path) -> None:
+    paths = [save_photo(tmp_path / name, _sea(200, 100)) for name in ("a.jpg", "b.jpg")]
+    photos = _table(*paths, split="test").assign(image=["a.jpg", "a.jpg#2"])
+    with pytest.raises(UserError) as caught:
+        _counted(tmp_path / "out", photos, _boxes(*PAIR), boxes="given", animals="each")
+    assert str(caught.value) == "a.jpg#2 is a photo's name, and that of an animal by crop.animals: rename the photo"
+    assert not (tmp_path / "out").exists()
+
+
+# -- slices --
+
+
+class SharpFinder(ColourFinder):
+    """A detector that sees nothing smaller than 16 px."""
+
+    def _look(self, photo: np.ndarray) -> list[Found]:
+        return [one for one in super()._look(photo) if (one.box[2:] - one.box[:2]).min() >= 16]
+
+
+def test_slices_find_a_tiny_animal(tmp_path: Path) -> None:
+    path = save_photo(tmp_path / "a.jpg", _sea(1600, 1200, (RED, (1000, 300, 1100, 380))))
+    assert _row(_crop(tmp_path / "out", path, detector=SharpFinder(256)))[0] == "whole"
+    finder = SharpFinder(256)
+    part, box, _ = _row(_crop(tmp_path / "out", path, detector=finder, slices=3))
+    assert part == "body"
+    assert np.allclose(box, (1000, 300, 1100, 380), atol=5)
+    assert {size for size in finder.seen if max(size) == 256} >= {(256, 192)}
+    assert len(finder.seen) == cropping.BATCH  # the whole photo, nine slices, and six black ones
+
+
+# -- crops of earlier runs --
+
+
+def _told(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out.splitlines()[0]
+
+
+def _equal(one: Path, other: Path) -> bool:
+    names = sorted(path.name for path in one.iterdir())
+    assert names == sorted(path.name for path in other.iterdir())
+    return filecmp.cmpfiles(one, other, names, shallow=False) == (names, [], [])
+
+
+def test_added_photos_cost_only_their_own_crops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = _photos(tmp_path / "in", 30)
+    before = ColourFinder(64)
+    _counted(tmp_path / "out", _table(*paths[:13], *paths[16:]), None, before, shard_photos=6)
+    assert _told(capsys) == "0 of 27 photos were cropped before, 27 to crop"
+    again = ColourFinder(64)
+    _counted(tmp_path / "out", _table(*paths), None, again, shard_photos=7)
+    assert _told(capsys) == "27 of 30 photos were cropped before, 3 to crop"
+    assert (len(before.seen), len(again.seen)) == (2 * cropping.BATCH, cropping.BATCH)
+    os.environ["DVC_ROOT"] = str(tmp_path / "fresh")  # put back by the fixture
+    _counted(tmp_path / "afresh", _table(*paths), None, ColourFinder(64), shard_photos=7)
+    assert _told(capsys) == "0 of 30 photos were cropped before, 30 to crop"
+    assert _equal(tmp_path / "out", tmp_path / "afresh")
+
+
+def test_a_changed_photo_or_box_is_cropped_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The control of the test above: bytes do differ where something did."""
+    paths = _photos(tmp_path / "in", 5)
+    rows: list[Any] = [(path.name, "body", (10, 10, 60, 60), 1.0) for path in paths]
+    _counted(tmp_path / "one", _table(*paths), _boxes(*rows), boxes="given")
+    _told(capsys)
+    rows[2] = ("2.jpg", "body", (10, 10, 61, 60), 1.0)
+    _counted(tmp_path / "other", _table(*paths), _boxes(*rows), boxes="given")
+    assert _told(capsys) == "4 of 5 photos were cropped before, 1 to crop"
+    assert not _equal(tmp_path / "one", tmp_path / "other")
+    save_photo(paths[0], scenery(99, 100, 80))
+    _counted(tmp_path / "third", _table(*paths), _boxes(*rows), boxes="given")
+    assert _told(capsys) == "4 of 5 photos were cropped before, 1 to crop"
+    assert not _equal(tmp_path / "other", tmp_path / "third")
+
+
+def test_a_bad_photo_is_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = _photos(tmp_path / "in", 3)
+    photos, content = _table(*paths), paths[1].read_bytes()
+    paths[1].unlink()
+    assert _counted(tmp_path / "out", photos)["rejects"] == 1
+    paths[1].write_bytes(content)
+    _told(capsys)
+    assert _counted(tmp_path / "out", photos)["rejects"] == 0
+    assert _told(capsys) == "2 of 3 photos were cropped before, 1 to crop"
+
+
+def test_what_the_cache_depends_on(tmp_path: Path) -> None:
+    (tmp_path / "detector").mkdir()
+    (tmp_path / "detector" / "weights.pt").write_bytes(b"weights")
+    key = crop_key(_params(), tmp_path / "detector")
+    for change in ({"shard_photos": 3}, {"boxes": "given"}, {"animals": "each"}):
+        assert crop_key(_params(**change), tmp_path / "detector") == key
+    for change in ({"quality": 90}, {"margin": 0.2}, {"parts": ["fin"]}, {"slices": 2}, {"image_size": 65}):
+        assert crop_key(_params(**change), tmp_path / "detector") != key
+    (tmp_path / "detector" / "weights.pt").write_bytes(b"other weights")
+    assert crop_key(_params(), tmp_path / "detector") != key
+
+
+def test_the_cache_depends_on_all_code_that_makes_crops() -> None:
+    root = Path(__file__).parents[1]
+    imported = {Path(path).stem for path in modules(root / "stages" / "crop.py", root / "src")}
+    assert imported - set(CODE) == {"__init__", "cli", "device", "errors", "files", "params", "tables"}
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import pandas as pd
+from finprint import crop_cache, cropping
+from finprint.crop_cache import CropCache
+from finprint.params import Crop
+from finprint.tables import BOXES
+cropping.CHUNK = 32
+add = CropCache.add
+def slow(self, made):
+    add(self, made)
+    time.sleep(float(sys.argv[4]))
+CropCache.add = slow
+photos = pd.read_parquet(sys.argv[1])
+boxes = BOXES.validate(pd.DataFrame(columns=list(BOXES.columns)))
+with CropCache("killed") as cache:
+    cropping.crop_photos(photos, boxes, None, Crop.model_validate_json(sys.argv[2]), cache, Path(sys.argv[3]))
+"""
+
+
+def test_a_killed_run_goes_on_at_its_last_chunk(tmp_path: Path) -> None:
+    photos = _table(*_photos(tmp_path / "in", 100))
+    photos.to_parquet(tmp_path / "photos.parquet")
+
+    def run(out: str, wait: float) -> "subprocess.Popen[str]":
+        args = ["photos.parquet", _params(shard_photos=30).model_dump_json(), out, str(wait)]
+        command = [sys.executable, "-c", KILLED, *args]
+        env = os.environ | {"PYTHONPATH": str(Path(cropping.__file__).parents[1])}
+        return subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
+
+    victim = run("out", 60.0)
+    while not list((tmp_path / "root").glob(".cache/crops/killed/*.parquet")):
+        assert victim.poll() is None
+        time.sleep(0.05)
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    assert not (tmp_path / "out").exists()
+    told, _ = run("out", 0.0).communicate()
+    assert told == "32 of 100 photos were cropped before, 68 to crop\n"
+    _counted(tmp_path / "afresh", photos, shard_photos=30)
+    assert _equal(tmp_path / "out", tmp_path / "afresh")

@@ -297,6 +297,22 @@ def test_the_trained_detector_finds_in_its_own_words(trained: tuple[Path, dict[s
         assert np.allclose([one.box for one in alone], [one.box for one in found], atol=0.05)
 
 
+def test_in_batches_of_one_size_the_company_changes_no_bit(trained: tuple[Path, dict[str, Any]]) -> None:
+    """What cropping relies on, so that crops of an earlier run fit those of a later one."""
+    root, _ = trained
+    detector = TrainedDetector(root / "a")
+    photos = [shrink(scenery(seed, 96, 64), 64) for seed in range(8)]
+
+    def bits(found: list[Any]) -> list[Any]:
+        return [(one.part, one.box.tobytes(), one.confidence) for one in found]
+
+    together = [bits(found) for found in detector.find(photos, 0.0001)]
+    black = [np.zeros_like(photos[0])] * 7
+    assert all(together)
+    assert [bits(detector.find([photo, *black], 0.0001)[0]) for photo in photos] == together
+    assert [bits(found) for found in detector.find(photos[::-1], 0.0001)] == together[::-1]
+
+
 def test_red_is_red_for_the_detector(trained: tuple[Path, dict[str, Any]]) -> None:
     """The oracle: ultralytics itself, which takes a Pillow image as RGB."""
     from ultralytics import YOLO

@@ -184,7 +184,9 @@ def test_forced_again_gives_the_same_bytes_and_another_seed_does_not(clone: Clon
 def _as_folders(sample: Path, folder: Path) -> None:
     """The sample as a researcher's folder: SPECIES/NAME/photo, queries/photo, and boxes by these names."""
     labels = pd.read_csv(sample / "train.csv", dtype="string")
-    ids = dict(zip(labels["image"], labels["species"] + "/" + labels["individual_id"] + "/" + labels["image"], strict=True))
+    ids = dict(
+        zip(labels["image"], labels["species"] + "/" + labels["individual_id"] + "/" + labels["image"], strict=True)
+    )
     for image, name in ids.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(sample / "train_images" / image, folder / name)

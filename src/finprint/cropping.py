@@ -1,151 +1,279 @@
-"""From photos to crops: find the animal, choose a part, cut it out, store it."""
+"""From photos to crops: plan what each photo needs, make what is not yet made, write all of it."""
 
 import os
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
+import PIL
+import torch
+import torchvision
 from tqdm import tqdm
 
-from finprint.detector import BOX, Found, TrainedDetector, shrink
-from finprint.files import atomic
-from finprint.images import BadPhoto, decode, encode_jpeg, resize
+import finprint
+from finprint.crop_cache import CHUNK, CropCache, Cut
+from finprint.cutting import Photo, boxes_step, choose, cut, in_full_photo, look_step, read, views
+from finprint.detector import BOX, Found, TrainedDetector
+from finprint.device import best_device
+from finprint.errors import UserError
+from finprint.files import atomic, sha256_json, sha256_path
+from finprint.images import BadPhoto
 from finprint.params import Crop
 from finprint.shards import INDEX, write_shard
-from finprint.tables import CROPS, REJECTS, WHOLE, write_table
+from finprint.slices import Window
+from finprint.tables import CROPS, REJECTS, TEST, WHOLE, write_table
 
-DETECTION_BATCH = 16
+# The detector always gets so many pictures, the last ones black where there are fewer: the bits of its boxes depend
+# on how many there are, though not on what else they show.
+BATCH = 16
+AHEAD = 1  # batches of photos being decoded before the detector, and cut behind it: they are held in memory
+CODE = ("crop_cache", "cropping", "cutting", "detector", "images", "shards", "slices")  # the modules that make crops
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a photo's crops are made from.
+
+    Attributes:
+        key: hashes all of it but the path.
+        size: width and height of the full photo.
+        given: boxes told by the table, in pixels of the full photo; without any the detector looks.
+        each: crop every animal, not only the surest.
+    """
+
+    key: str
+    path: str
+    size: tuple[int, int]
+    given: list[Found]
+    each: bool
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A decoded photo, perhaps at a reduced scale."""
+class Seen:
+    """A decoded photo, what the detector has to look at, and where that lies in the photo."""
 
-    path: Path
-    pixels: np.ndarray  # (H, W, 3)
-    full: tuple[int, int]  # width and height of the full photo
-
-    @property
-    def step(self) -> int:
-        """Pixels of the full photo a pixel: 1, 2, 4 or 8. The last row and column may reach beyond its edge."""
-        return round(max(self.full) / max(self.pixels.shape[:2]))
+    photo: Photo
+    views: list[np.ndarray]
+    places: list[Window]
 
 
-def crop_photos(photos: pd.DataFrame, detector: TrainedDetector | None, params: Crop, folder: Path) -> dict[str, float]:
+Cuts = list[Cut] | BadPhoto  # of one photo
+
+
+def crop_key(params: Crop, detector: Path) -> str:
+    """A hash of all that crops depend on besides their photos and given boxes: params, detector, code, libraries."""
+    code = [sha256_path(Path(finprint.__file__).with_name(f"{name}.py")) for name in CODE]
+    libraries = [module.__version__ for module in (cv2, np, PIL, torch, torchvision)] + [version("ultralytics")]
+    machine = [str(best_device()), torch.get_num_threads()]
+    kept = params.model_dump(exclude={"shard_photos", "boxes", "animals"})  # the latter two: in the key of each photo
+    return sha256_json([kept, sha256_path(detector), code, libraries, machine])
+
+
+def crop_photos(
+    photos: pd.DataFrame,
+    boxes: pd.DataFrame,
+    detector: TrainedDetector | None,
+    params: Crop,
+    cache: CropCache,
+    folder: Path,
+) -> dict[str, float]:
     """Crop every photo and write the shards, their index and a table of rejects into `folder`, atomically.
 
     Args:
         photos: table `PHOTOS`.
+        boxes: table `BOXES`, read where `params.boxes` is `given`.
         detector: None: the whole photo is the crop.
         params: the section `crop`.
+        cache: of the crops made earlier with the same params and detector; the new ones are added.
         folder: to write.
 
     Returns:
         Counts: photos, crops of each part, rejects; and the mean confidence of the boxes.
+
+    Raises:
+        UserError: several animals of one photo cannot be told apart.
     """
-    rows: list[dict[str, object]] = []
-    rejects: list[tuple[str, str, str]] = []
-    images = photos["image"].tolist()
-    with atomic(folder) as part, tqdm(total=len(photos), desc="cropping", unit="photo", disable=None) as progress:
-        part.mkdir()
-        for number, start in enumerate(range(0, len(photos), params.shard_photos)):
-            span = slice(start, start + params.shard_photos)
-            shard = f"crops-{number:05}.tar"
-            members = []
-            paths = [Path(path) for path in photos["path"].iloc[span]]
-            for image, (found, content) in zip(images[span], _crops(paths, detector, params, progress), strict=True):
-                if isinstance(found, BadPhoto):
-                    rejects.append((image, "photos", str(found)))
-                    continue
-                rows.append({"image": image, "part": found.part, "confidence": found.confidence, "shard": shard})
-                rows[-1] |= dict(zip(BOX, found.box.tolist(), strict=True))
-                members.append((f"{len(rows) - 1:08}.jpg", content))
-            places = write_shard(part / shard, members)
-            for row, (offset, length) in zip(rows[len(rows) - len(members) :], places, strict=True):
-                row |= {"offset": offset, "length": length}
-        table = pd.DataFrame(rows, columns=list(CROPS.columns))
-        write_table(part / INDEX, table, CROPS)
-        write_table(part / "rejects.csv", pd.DataFrame(rejects, columns=list(REJECTS.columns)), REJECTS)
+    jobs = plan(photos, boxes, params)
+    missing = [job for job in jobs if job.key not in cache]
+    print(f"{len(jobs) - len(missing)} of {len(jobs)} photos were cropped before, {len(missing)} to crop", flush=True)
+    bad = _fill(cache, missing, detector, params)
+    table, rejects = _write(photos["image"].tolist(), jobs, cache, bad, params.shard_photos, folder)
+    cache.tidy([job.key for job in jobs])
     boxed = table[table["part"] != WHOLE]
     counts = {part: int((table["part"] == part).sum()) for part in dict.fromkeys([*params.parts, WHOLE])}
     return {
-        "photos": len(photos), **counts, "rejects": len(rejects),
+        "photos": len(photos), **counts, "rejects": rejects,
         "confidence": float(boxed["confidence"].mean()) if len(boxed) else 0.0,
     }  # fmt: skip
 
 
-def choose(found: list[Found], params: Crop, width: float, height: float) -> Found:
-    """The surest box of the most preferred part that was found at all; else the whole photo, confidence 0."""
-    for part in params.parts:
-        sure = [one for one in found if one.part == part and one.confidence >= params.confidence]
-        if sure:
-            return max(sure, key=lambda one: one.confidence)
-    return Found(WHOLE, np.array([0.0, 0.0, width, height]), 0.0)
+def plan(photos: pd.DataFrame, boxes: pd.DataFrame, params: Crop) -> list[Job]:
+    """What to make of each row of `PHOTOS`, in order.
+
+    Raises:
+        UserError: several animals of one photo cannot be told apart.
+    """
+    shared = photos["path"].duplicated(keep=False)
+    given: dict[str, list[Found]] = {}
+    if params.boxes == "given":
+        counts = boxes[boxes["part"].isin(params.parts) & (boxes["confidence"] >= params.confidence)]
+        for image, part, sure, *sides in counts[["image", "part", "confidence", *BOX]].itertuples(index=False):
+            given.setdefault(image, []).append(Found(part, np.array(sides, float), sure))
+        lost = photos.loc[shared & ~photos["image"].isin(given.keys()), "image"]
+        if len(lost):
+            raise UserError(
+                f"{len(lost)} animals of photos that show several have no box of {', '.join(params.parts)}, "
+                f"{lost.iloc[0]} for one"
+            )
+    elif shared.any():
+        several = photos[shared]
+        raise UserError(
+            f"{several['path'].nunique()} photos show several named animals, {several['image'].iloc[0]} for one: "
+            "set crop.boxes to given"
+        )
+    each = (photos["split"] == TEST) & ~shared & (params.animals == "each")
+    return [
+        _job(path, sha256, (width, height), given.get(image, []), every)
+        for image, path, sha256, width, height, every in zip(
+            *(photos[column] for column in ("image", "path", "sha256", "width", "height")), each, strict=True
+        )
+    ]
 
 
-def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> tuple[int, int, int, int]:
-    """A box grown by a share of its sides, clipped to the photo, in whole pixels and never empty."""
-    x_min, y_min, x_max, y_max = box
-    dx, dy = margin * (x_max - x_min), margin * (y_max - y_min)
-    left, top = max(0, int(np.floor(x_min - dx))), max(0, int(np.floor(y_min - dy)))
-    right, bottom = min(width, int(np.ceil(x_max + dx))), min(height, int(np.ceil(y_max + dy)))
-    left, top = min(left, width - 1), min(top, height - 1)
-    return left, top, max(right, left + 1), max(bottom, top + 1)
+def _job(path: str, sha256: str, size: tuple[int, int], given: list[Found], each: bool) -> Job:
+    told = [(one.part, one.box.tolist(), one.confidence) for one in given]
+    return Job(sha256_json([sha256, told, each])[:32], path, size, given, each)
 
 
-def _crops(
-    paths: list[Path], detector: TrainedDetector | None, params: Crop, progress: Any
-) -> Iterator[tuple[Found | BadPhoto, bytes]]:
-    """For each photo, in order: what was cropped (in pixels of the full photo), and the crop's JPEG."""
-    wanted = max(2 * params.image_size, detector.image_size) if detector else params.image_size
+def _fill(cache: CropCache, jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> dict[str, str]:
+    """Make crops and add them to the cache, chunk by chunk; returns why photos are bad, by their key."""
+    bad = {}
+    jobs = sorted(jobs, key=lambda job: bool(job.given))  # or batches for the detector would be filled up with black
+    with tqdm(total=len(jobs), desc="cropping", unit="photo", disable=None) as progress:
+        made: dict[str, list[Cut]] = {}
+        for number, (job, cuts) in enumerate(_crops(jobs, detector, params), start=1):
+            if isinstance(cuts, BadPhoto):
+                bad[job.key] = str(cuts)
+            else:
+                made[job.key] = cuts
+            if number % CHUNK == 0 or number == len(jobs):
+                cache.add(made)
+                made = {}
+            progress.update()
+    return bad
+
+
+def _write(
+    images: list[str], jobs: list[Job], cache: CropCache, bad: dict[str, str], shard_photos: int, folder: Path
+) -> tuple[pd.DataFrame, int]:
+    """Write shards, index and rejects; returns the index and the number of rejects."""
+    rows: list[tuple[Any, ...]] = []
+    rejects: list[tuple[str, str, str]] = []
+    with atomic(folder) as part:
+        part.mkdir()
+        for number, start in enumerate(range(0, len(jobs), shard_photos)):
+            shard = f"crops-{number:05}.tar"
+            named: list[tuple[str, Cut]] = []
+            for image, job in zip(
+                images[start : start + shard_photos], jobs[start : start + shard_photos], strict=True
+            ):
+                if job.key not in cache:
+                    rejects.append((image, "photos", bad[job.key]))
+                    continue
+                cuts = cache.get(job.key)
+                named += zip([image, *(f"{image}#{animal}" for animal in range(2, len(cuts) + 1))], cuts, strict=True)
+            members = [(f"{len(rows) + place:08}.jpg", one.jpeg) for place, (_, one) in enumerate(named)]
+            places = write_shard(part / shard, members)
+            rows += [
+                (image, one.part, *one.box.tolist(), one.confidence, shard, *place)
+                for (image, one), place in zip(named, places, strict=True)
+            ]
+        table = pd.DataFrame(rows, columns=list(CROPS.columns))
+        twice = table.loc[table["image"].duplicated(), "image"]
+        if len(twice):
+            raise UserError(
+                f"{twice.iloc[0]} is a photo's name, and that of an animal by crop.animals: rename the photo"
+            )
+        write_table(part / INDEX, table, CROPS)
+        write_table(part / "rejects.csv", pd.DataFrame(rejects, columns=list(REJECTS.columns)), REJECTS)
+    return table, len(rejects)
+
+
+def _crops(jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> Iterator[tuple[Job, Cuts]]:
+    """The crops of each photo, in order, or what is wrong with it.
+
+    Threads, not processes: decoding, scaling and encoding release the interpreter lock (docs/benchmarks.md).
+    """
+    cv2.setNumThreads(0)
+    input_size = detector.image_size if detector else 0
+    empty: list[Job] = []  # batches of none push the last photos out
+    batches = [jobs[start : start + BATCH] for start in range(0, len(jobs), BATCH)] + [empty] * 2 * AHEAD
+    decoding: deque[tuple[list[Job], list[Future[Seen | Cuts]]]] = deque()
+    cutting: deque[tuple[list[Job], list[Future[Cuts]]]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(paths), DETECTION_BATCH):
-            read = list(pool.map(lambda path: _read(path, wanted), paths[start : start + DETECTION_BATCH]))
-            good = [photo for photo in read if isinstance(photo, Photo)]
-            found = iter(_find(good, detector, params.confidence))
-            boxes = [[] if isinstance(photo, BadPhoto) else next(found) for photo in read]
-            yield from pool.map(lambda photo, mine: _cut(photo, mine, params), read, boxes)
-            progress.update(len(read))
+        for batch in batches:
+            decoding.append((batch, [pool.submit(_look, job, input_size, params) for job in batch]))
+            if len(decoding) > AHEAD:
+                ready, looked = decoding.popleft()
+                seen = [future.result() for future in looked]
+                found = _find(seen, detector, params.confidence)
+                args = zip(ready, seen, found, strict=True)
+                cutting.append((ready, [pool.submit(_cut, *one, params) for one in args]))
+            if len(cutting) > AHEAD:
+                ready, cuts = cutting.popleft()
+                yield from zip(ready, (future.result() for future in cuts), strict=True)
 
 
-def _read(path: Path, shorter_side: int) -> Photo | BadPhoto:
+def _look(job: Job, input_size: int, params: Crop) -> Seen | Cuts:
+    """Decode a photo for the detector; where it has nothing to say, cut at once: a fine decode takes much memory."""
     try:
-        return Photo(path, *decode(path, shorter_side))
+        if job.given:
+            step = boxes_step(_chosen(job, job.given, job.size, params), job.size, params)
+        else:
+            step = look_step(job.size, input_size, params)
+        photo = read(Path(job.path), step)
+        if job.given or not input_size:
+            return cut(photo, _chosen(job, job.given, photo.full, params), params)
+        return Seen(photo, *views(photo, input_size, params))
     except BadPhoto as bad:
         return bad
 
 
-def _find(photos: list[Photo], detector: TrainedDetector | None, confidence: float) -> list[list[Found]]:
-    """Boxes in pixels of each `Photo`."""
-    if detector is None or not photos:
-        return [[] for _ in photos]
-    small = [shrink(photo.pixels, detector.image_size) for photo in photos]
+def _find(seen: list[Seen | Cuts], detector: TrainedDetector | None, confidence: float) -> list[list[Found]]:
+    """The detector's boxes in each photo that it has to look at, in pixels of the full photo; none in the others."""
+    if detector is None:
+        return [[] for _ in seen]
+    pictures = [view for one in seen if isinstance(one, Seen) for view in one.views]
+    found: list[list[Found]] = []
+    for start in range(0, len(pictures), BATCH):
+        batch = pictures[start : start + BATCH]
+        black = [np.zeros_like(batch[0])] * (BATCH - len(batch))
+        found += detector.find(batch + black, confidence)[: len(batch)]
+    answers = iter(found)
     return [
-        [Found(one.part, one.box * (photo.pixels.shape[1] / view.shape[1]), one.confidence) for one in found]
-        for photo, view, found in zip(photos, small, detector.find(small, confidence), strict=True)
+        in_full_photo(one.photo, one.views, one.places, [next(answers) for _ in one.views])
+        if isinstance(one, Seen)
+        else []
+        for one in seen
     ]
 
 
-def _cut(photo: Photo | BadPhoto, found: list[Found], params: Crop) -> tuple[Found | BadPhoto, bytes]:
-    if isinstance(photo, BadPhoto):
-        return photo, b""
-    height, width = photo.pixels.shape[:2]
-    chosen = choose(found, params, width, height)
-    left, top, right, bottom = with_margin(chosen.box, params.margin if chosen.part != WHOLE else 0, width, height)
-    short = min(right - left, bottom - top)
-    if short < params.image_size and photo.step > 1:  # a small animal in a large photo: decode finer
-        finer = _read(photo.path, int(np.ceil(min(height, width) * params.image_size / short)))
-        if isinstance(finer, BadPhoto):
-            return finer, b""
-        if finer.step < photo.step:
-            ratio = photo.step / finer.step
-            return _cut(finer, [Found(one.part, one.box * ratio, one.confidence) for one in found], params)
-    pixels = photo.pixels[top:bottom, left:right]
-    scale = min(1.0, params.image_size / short)
-    stored = resize(pixels, max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    box = np.minimum(chosen.box * photo.step, [*photo.full, *photo.full])
-    return Found(chosen.part, box, chosen.confidence), encode_jpeg(stored, params.quality)
+def _cut(job: Job, seen: Seen | Cuts, found: list[Found], params: Crop) -> Cuts:
+    if not isinstance(seen, Seen):
+        return seen
+    try:
+        return cut(seen.photo, _chosen(job, found, seen.photo.full, params), params)
+    except BadPhoto as bad:
+        return bad
+
+
+def _chosen(job: Job, found: list[Found], size: tuple[int, int], params: Crop) -> list[Found]:
+    chosen = choose(found, params, size)
+    return chosen if job.each else chosen[:1]

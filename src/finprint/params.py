@@ -100,6 +100,9 @@ class Crop(Section):
     image_size: Annotated[int, Field(ge=16)]
     quality: Annotated[int, Field(ge=1, le=100)]
     shard_photos: Count
+    boxes: Literal["found", "given"]
+    animals: Literal["best", "each"]
+    slices: Annotated[int, Field(ge=1, le=8)]
 
 
 class Margin(Section):

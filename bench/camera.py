@@ -1,0 +1,94 @@
+"""Photos as large as a camera's, for the benches: animals of the drawn pod, small in the picture and filling it.
+
+Not a bench itself. What a large photo holds beyond the small drawing is texture of all scales and a sensor's noise.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from finprint.files import sha256_bytes, sha256_path
+from finprint.images import decode
+from finprint.pod.draw import draw_pod
+from finprint.tables import BOXES, PHOTOS, TEST
+
+QUALITY = 90  # of the JPEGs
+NOISE = 4.0  # grey levels of 255, standard deviation of the sensor's noise
+TEXTURE = 5.0  # grey levels, standard deviation of each octave of texture
+SHARES = (0.1, 1.0)  # least and greatest share of the photo's width that the animal takes; their logarithm is uniform
+SIDES = ["x_min", "y_min", "x_max", "y_max"]
+
+
+def take_photos(folder: Path, count: int, width: int, height: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write `count` JPEGs of width x height px and tell of them in the tables `PHOTOS` and `BOXES`."""
+    pod = folder / "pod"
+    draw_pod(pod, individuals=8, photos=40, test_photos=0, boxed_share=1.0, seed=seed)
+    drawn = pd.read_csv(pod / "boxes.csv")
+    drawn = drawn[drawn["part"] == "body"].reset_index(drop=True)
+    rng = np.random.default_rng(seed)
+    grain = _grain(width, height, rng)
+    photos, boxes = [], []
+    for number in range(count):
+        animal = drawn.iloc[number % len(drawn)]
+        small, _ = decode(pod / "train_images" / animal["image"])
+        share = float(np.exp(rng.uniform(*np.log(SHARES))))
+        pixels, box = _place(small, animal[SIDES].to_numpy(float), share, width, height, rng)
+        noisy = cv2.add(pixels, np.roll(grain, rng.integers(0, (height, width)), (0, 1)), dtype=cv2.CV_8U)
+        image = f"{number:06}.jpg"
+        path = folder / image
+        Image.fromarray(noisy).save(path, quality=QUALITY)
+        fact = {"image": image, "path": str(path), "width": width, "height": height}
+        photos.append(fact | {"sha256": sha256_path(path), "group": number})
+        boxes.append(fact | {"group": image, "part": "body", "confidence": 1.0} | dict(zip(SIDES, box, strict=True)))
+    return _photos_table(photos), BOXES.validate(pd.DataFrame(boxes)[list(BOXES.columns)])
+
+
+def take_small_photos(folder: Path, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`count` photos of 320 x 240 px under names of their own, 100 different ones; their table, and no boxes."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    photos = []
+    for number in range(count):
+        path = folder / f"{number:06}.jpg"
+        if number < 100:
+            cells = rng.integers(0, 256, (9, 9, 3)).astype(np.uint8)
+            Image.fromarray(cv2.resize(cells, (320, 240), interpolation=cv2.INTER_CUBIC)).save(path, quality=QUALITY)
+        else:
+            path.hardlink_to(folder / f"{number % 100:06}.jpg")
+        fact = {"image": path.name, "path": str(path), "width": 320, "height": 240, "group": number}
+        photos.append(fact | {"sha256": sha256_bytes(path.name.encode())})
+    return _photos_table(photos), BOXES.validate(pd.DataFrame(columns=list(BOXES.columns)))
+
+
+def _photos_table(photos: list[dict[str, object]]) -> pd.DataFrame:
+    unknown = dict.fromkeys(("species", "identity", "encounter"))
+    return PHOTOS.validate(pd.DataFrame(photos).assign(split=TEST, **unknown)[list(PHOTOS.columns)])
+
+
+def _place(
+    small: np.ndarray, box: np.ndarray, share: float, width: int, height: int, rng: np.random.Generator
+) -> tuple[np.ndarray, list[float]]:
+    """A drawn photo enlarged until its animal takes `share` of the width (or all of the height), and its box.
+
+    What the drawing does not reach is filled with its outermost pixels.
+    """
+    scale = min(share * width / (box[2] - box[0]), height / (box[3] - box[1]))
+    size = np.array([width, height]) / scale  # of the photo, in pixels of the drawing
+    room = size - (box[2:] - box[:2])
+    corner = box[:2] - rng.uniform(0, 1, 2) * room
+    move = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
+    pixels = cv2.warpAffine(small, move, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    placed = np.clip((box - np.tile(corner, 2)) * scale, 0, [width, height, width, height])
+    return pixels, placed.tolist()
+
+
+def _grain(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """(height, width, 3) int16: octaves of texture, the same in all colours, and noise of each pixel."""
+    grain = NOISE * rng.standard_normal((height, width, 3), dtype=np.float32)
+    for octave in (2, 4, 8, 16, 32, 64):
+        cells = rng.standard_normal((-(-height // octave), -(-width // octave)), dtype=np.float32)
+        grain += TEXTURE * cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
+    return np.rint(grain).astype(np.int16)
