@@ -231,12 +231,12 @@ def test_a_step_gives_the_pixels_of_decode(
         assert np.array_equal(pixels, wanted)
 
 
-@pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
-@pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("L", "png"), ("CMYK", "jpg"), ("CMYK", "tif"), ("RGB", "jpg"), ("RGB", "png"), ("RGB", "tif")],
+)
 def test_a_step_of_other_kinds(tmp_path: Path, mode: str, kind: str) -> None:
-    path = tmp_path / f"a.{'png' if mode == 'L' else kind}"
-    if (mode, path.suffix) == ("CMYK", ".png"):
-        pytest.skip("there is no such PNG")
+    path = tmp_path / f"a.{kind}"
     Image.fromarray(scenery(7, 158, 117)).convert(mode).save(path)
     whole = decode(path)[0]
     for step in (1, 2, 4, 8):
