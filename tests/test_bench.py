@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import SurveyFolder
+from conftest import SurveyFolder, save_photo, scenery
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,3 +90,23 @@ def test_crop_memory() -> None:
     counts = re.findall(r"^(\d+) photos: \d+\.\d s, peak memory \d+ MB before, \d+ MB after$", told, re.MULTILINE)
     assert counts == ["60", "160", "90", "190"]
     assert "60 of 160 photos were cropped before, 100 to crop" in told
+
+
+def test_fins(tmp_path: Path) -> None:
+    rows = ["image,part,x_min,y_min,x_max,y_max"]
+    for number in range(9):
+        pixels = scenery(number, 96, 64).copy()
+        pixels[10:40, 10:60] = (255, 0, 0)
+        save_photo(tmp_path / "train_images" / f"{number}.jpg", pixels)
+        rows.append(f"{number}.jpg,fin,10,10,60,40")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows) + "\n")
+    changes = [option for change in ("image_size=32", "epochs=1", "lr=1e-3") for option in ("-S", change)]
+    told = _printed("fins", str(tmp_path), "--folds", "3", "--first", "2", "--seed", "1", "--seed", "2", *changes)
+    assert "9 photos in 9 groups, 9 boxes" in told
+    lines = re.findall(
+        r"^seed (\d), fold (\d): mAP50 \d\.\d+, mAP50-95 \d\.\d+ \((\d+) .* (\d+) to", told, re.MULTILINE
+    )
+    assert lines == [(seed, fold, "6", "3") for seed in "12" for fold in "01"]
+    assert re.search(
+        r"^mean and standard deviation of 4 trainings: mAP50 0\.\d+ \(0\.\d+\), mAP50-95 0", told, re.MULTILINE
+    )

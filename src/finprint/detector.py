@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,16 @@ class Found:
     confidence: float
 
 
-def train_detector(boxes: pd.DataFrame, params: Detector, seed: int, scratch: Path, folder: Path) -> dict[str, Any]:
-    """Train YOLOv5 on the boxed photos and measure it on the share of them held out.
+def train_detector(
+    boxes: pd.DataFrame, held_out: Collection[str], params: Detector, seed: int, scratch: Path, folder: Path
+) -> dict[str, Any]:
+    """Train YOLOv5 on the boxed photos and measure it on those held out.
 
     Args:
         boxes: table `BOXES`.
+        held_out: the groups whose photos measure and do not train, as `hold_out` chooses them.
         params: the section `detector`.
-        seed: of the held-out share, the initial weights and the augmentations.
+        seed: of the initial weights and the augmentations.
         scratch: a folder for ultralytics' working tree; a run found there goes on where it stopped.
         folder: the model folder to write.
 
@@ -47,8 +51,8 @@ def train_detector(boxes: pd.DataFrame, params: Detector, seed: int, scratch: Pa
         UserError: there are too few boxed photos, or the weights cannot be read.
     """
     boxed = boxes.drop_duplicates("path")  # a row a photo
-    held_out = _hold_out(boxed, params.holdout, seed)
-    if held_out.all() or not held_out.any():
+    measures = boxed["group"].isin(held_out)
+    if measures.all() or not measures.any():
         raise UserError(
             f"{len(boxed)} photos with boxes are too few to train a detector and to measure it: "
             "add boxes, or set detector.enabled to false"
@@ -56,14 +60,14 @@ def train_detector(boxes: pd.DataFrame, params: Detector, seed: int, scratch: Pa
     parts = sorted(boxes["part"].unique())
     data = scratch / "data.yaml"
     if not data.exists():
-        for name, chosen in (("train", boxed[~held_out]), ("val", boxed[held_out])):
+        for name, chosen in (("train", boxed[~measures]), ("val", boxed[measures])):
             _write_photos(scratch / "photos", name, chosen, boxes, parts, params.image_size)
         tree = {"path": str((scratch / "photos").resolve()), "train": "images/train", "val": "images/val"}
         data.write_text(yaml.safe_dump(tree | {"names": dict(enumerate(parts))}))
 
     last = scratch / "run" / "weights" / "last.pt"
     yolo_class = ultralytics_yolo()
-    print(f"{(~held_out).sum()} photos to train the detector, {held_out.sum()} to measure it", flush=True)
+    print(f"{(~measures).sum()} photos to train the detector, {measures.sum()} to measure it", flush=True)
     yolo = yolo_class(last) if last.exists() else _load(params.weights)
     yolo.add_callback("on_train_epoch_end", _say)
     yolo.train(**{"resume": True} if last.exists() else _recipe(params, seed, data, scratch))
@@ -76,7 +80,20 @@ def train_detector(boxes: pd.DataFrame, params: Detector, seed: int, scratch: Pa
     for number, ap50, ap in zip(metrics.ap_class_index, metrics.ap50, metrics.ap, strict=True):
         found[parts[number]] = {"map50": ap50, "map50_95": ap}
     save_detector(folder, trained, params.image_size)
-    return found | {"train_photos": int((~held_out).sum()), "held_out_photos": int(held_out.sum())}
+    return found | {"train_photos": int((~measures).sum()), "held_out_photos": int(measures.sum())}
+
+
+def hold_out(boxes: pd.DataFrame, share: float, seed: int) -> set[str]:
+    """Choose the groups that measure the detector: about `share` of the boxed photos, never more."""
+    size = boxes.drop_duplicates("path")["group"].value_counts()
+    groups = sorted(size.index)
+    random.Random(seed).shuffle(groups)
+    wanted, chosen = round(share * size.sum()), set()
+    for group in groups:
+        if size[group] <= wanted:
+            chosen.add(group)
+            wanted -= size[group]
+    return chosen
 
 
 def save_detector(folder: Path, trained: Any, image_size: int) -> None:
@@ -185,28 +202,17 @@ def _say(trainer: Any) -> None:
 
 def _recipe(params: Detector, seed: int, data: Path, scratch: Path) -> dict[str, Any]:
     """ultralytics' arguments. The nominal batch equals the batch: gradients piled up to 64 photos would
-    leave a small set with a handful of steps. `optimizer=auto` would ignore lr0."""
+    leave a small set with a handful of steps. `optimizer=auto` would ignore lr0. With `pretrained` False it would
+    take the architecture of a .pt and forget its weights; with True it carries the classes over by their names."""
     return {
         "data": str(data), "epochs": params.epochs, "imgsz": params.image_size, "batch": params.batch,
         "nbs": params.batch, "optimizer": "AdamW", "lr0": params.lr, "lrf": 0.05, "cos_lr": True, "warmup_epochs": 1.0,
         "scale": params.scale, "mosaic": params.mosaic,
         "close_mosaic": max(1, params.epochs // 4), "val": False, "cache": "ram", "amp": False, "plots": False,
         "workers": 0, "seed": seed, "deterministic": True, "device": str(best_device()), "verbose": False,
-        "project": str(scratch.resolve()), "name": "run", "exist_ok": True, "pretrained": False,
+        "project": str(scratch.resolve()), "name": "run", "exist_ok": True,
+        "pretrained": params.weights.endswith(".pt"),
     }  # fmt: skip
-
-
-def _hold_out(boxed: pd.DataFrame, share: float, seed: int) -> np.ndarray:
-    """Which boxed photos measure the detector: whole groups, about `share` of the photos; (N,) bool."""
-    groups = sorted(boxed["group"].unique())
-    random.Random(seed).shuffle(groups)
-    size = boxed["group"].value_counts()
-    wanted, chosen = round(share * len(boxed)), set()
-    for group in groups:
-        if size[group] <= wanted:
-            chosen.add(group)
-            wanted -= size[group]
-    return boxed["group"].isin(chosen).to_numpy()
 
 
 def _write_photos(

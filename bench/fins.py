@@ -1,0 +1,88 @@
+"""How good the detector gets on real photos: mAP by cross-validation, whole groups of photos held out in turn.
+
+FOLDER is in the layout of `prepare.source=happywhale`; `train_images/` and `boxes.csv` suffice. The recipe is that of
+params.yaml with what `-S` changes. In the activated environment:
+python bench/fins.py FOLDER [--folds 5] [--first 2] [--seed 7 --seed 8] [-S image_size=416 -S epochs=100]
+"""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+from ruamel.yaml import YAML
+from sklearn.model_selection import GroupKFold
+
+from finprint.cli import run
+from finprint.detector import train_detector
+from finprint.errors import UserError
+from finprint.params import Detector, load_params
+from finprint.prepare import survey
+from finprint.sources import read_happywhale
+from finprint.tables import BOXES
+
+MEASURES = {"map50": "mAP50", "map50_95": "mAP50-95"}
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(show_default=False)],
+    folds: Annotated[int, typer.Option(min=2, help="so many shares of the photos, each held out once")] = 5,
+    first: Annotated[int, typer.Option(help="train for the first so many folds alone; 0: for all")] = 0,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="of folds and training; repeatable; else that of params")
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("-S", help="KEY=VALUE of section detector; repeatable")] = None,
+) -> None:
+    params = load_params()
+    recipe = changed(params.detector, set_ or [])
+    mine = params.prepare
+    boxes = BOXES.validate(
+        survey(
+            read_happywhale(folder, mine.species_typos),
+            fold=mine.fold,
+            folds=mine.folds,
+            new_share=mine.new_share,
+            duplicate_bits=mine.duplicate_bits,
+            seed=params.seed,
+        ).boxes
+    )
+    print(f"{boxes['path'].nunique()} photos in {boxes['group'].nunique()} groups, {len(boxes)} boxes", flush=True)
+    found = []
+    for each in seed or [params.seed]:
+        for number, held_out in enumerate(deal(boxes, folds, each)[: first or folds]):
+            start = time.process_time()
+            with tempfile.TemporaryDirectory() as scratch:
+                scores = train_detector(boxes, held_out, recipe, each, Path(scratch) / "run", Path(scratch) / "model")
+            spent = (time.process_time() - start) / 60
+            photos = f"{scores['train_photos']} photos to train, {scores['held_out_photos']} to measure"
+            told = ", ".join(f"{name} {scores[key]:.3f}" for key, name in MEASURES.items())
+            print(f"seed {each}, fold {number}: {told} ({photos}, {spent:.1f} minutes of processor time)", flush=True)
+            found.append([scores[key] for key in MEASURES])
+    means, spread = np.mean(found, axis=0), np.std(found, axis=0, ddof=1 if len(found) > 1 else 0)
+    told = ", ".join(f"{name} {m:.3f} ({s:.3f})" for name, m, s in zip(MEASURES.values(), means, spread, strict=True))
+    print(f"mean and standard deviation of {len(found)} trainings: {told}")
+
+
+def changed(recipe: Detector, changes: list[str]) -> Detector:
+    """The recipe with every `KEY=VALUE` of `changes`, values read as YAML."""
+    values = recipe.model_dump()
+    for change in changes:
+        key, _, value = change.partition("=")
+        if key not in values:
+            raise UserError(f"unknown key {key} (known: {', '.join(values)})")
+        values[key] = YAML(typ="safe", pure=True).load(value)
+    return Detector.model_validate(values)
+
+
+def deal(boxes: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:
+    """The groups of each fold; folds have about as many photos each."""
+    groups = boxes.drop_duplicates("path")["group"].to_numpy(str)
+    dealt = GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
+    return [set(groups[held_out]) for _, held_out in dealt]
+
+
+if __name__ == "__main__":
+    run(main)
