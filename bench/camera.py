@@ -13,28 +13,39 @@ from PIL import Image
 from finprint.files import sha256_bytes, sha256_path
 from finprint.images import decode
 from finprint.pod.draw import draw_pod
+from finprint.sources.boxes import SIDES, read_table_of_boxes
 from finprint.tables import BOXES, PHOTOS, TEST
 
 QUALITY = 90  # of the JPEGs
 NOISE = 4.0  # grey levels of 255, standard deviation of the sensor's noise
 TEXTURE = 5.0  # grey levels, standard deviation of each octave of texture
 SHARES = (0.1, 1.0)  # least and greatest share of the photo's width that the animal takes; their logarithm is uniform
-SIDES = ["x_min", "y_min", "x_max", "y_max"]
 
 
-def take_photos(folder: Path, count: int, width: int, height: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write `count` JPEGs of width x height px and tell of them in the tables `PHOTOS` and `BOXES`."""
+def take_photos(
+    folder: Path, count: int, width: int, height: int, table: Path | None = None, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write `count` JPEGs of width x height px and tell of them in the tables `PHOTOS` and `BOXES`.
+
+    The animal takes a share of the width between `SHARES`. With a `table` of boxes (image, bbox, width, height of the
+    photo: Happywhale's fullbody_test_charm.csv) it is as large as a box of it, drawn at random, would be in a photo of
+    so many pixels.
+    """
     pod = folder / "pod"
     draw_pod(pod, individuals=8, photos=40, test_photos=0, boxed_share=1.0, seed=seed)
     drawn = pd.read_csv(pod / "boxes.csv")
     drawn = drawn[drawn["part"] == "body"].reset_index(drop=True)
     rng = np.random.default_rng(seed)
     grain = _grain(width, height, rng)
+    shorter = None if table is None else rng.choice(shorter_sides(table, width * height), count)
     photos, boxes = [], []
     for number in range(count):
         animal = drawn.iloc[number % len(drawn)]
         small, _ = decode(pod / "train_images" / animal["image"])
         share = float(np.exp(rng.uniform(*np.log(SHARES))))
+        if shorter is not None:
+            extent = (animal["x_max"] - animal["x_min"], animal["y_max"] - animal["y_min"])
+            share = min(1.0, shorter[number] / min(extent) * extent[0] / width)
         pixels, box = _place(small, animal[SIDES].to_numpy(float), share, width, height, rng)
         noisy = cv2.add(pixels, np.roll(grain, rng.integers(0, (height, width)), (0, 1)), dtype=cv2.CV_8U)
         image = f"{number:06}.jpg"
@@ -44,6 +55,15 @@ def take_photos(folder: Path, count: int, width: int, height: int, seed: int = 0
         photos.append(fact | {"sha256": sha256_path(path), "group": number})
         boxes.append(fact | {"group": image, "part": "body", "confidence": 1.0} | dict(zip(SIDES, box, strict=True)))
     return _photos_table(photos), BOXES.validate(pd.DataFrame(boxes)[list(BOXES.columns)])
+
+
+def shorter_sides(table: Path, pixels: int) -> np.ndarray:
+    """The shorter sides of a table's boxes, in px, as if each photo had so many pixels."""
+    boxes = read_table_of_boxes(table, "body").dropna(subset=SIDES)
+    size = pd.read_csv(table).drop_duplicates("image").set_index("image")[["width", "height"]]
+    shorter = np.minimum(boxes["x_max"] - boxes["x_min"], boxes["y_max"] - boxes["y_min"])
+    area = boxes["image"].map(size["width"] * size["height"])
+    return (shorter * np.sqrt(pixels / area)).to_numpy(float)
 
 
 def take_small_photos(folder: Path, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -62,6 +62,7 @@ def main(
     repeats: int = 3,
     detector: Annotated[Path | None, typer.Option(help="Folder of a trained detector.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Where to keep the photos for another run.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Happywhale's fullbody_test_charm.csv: boxes as they are.")] = None,
     memory: Annotated[list[int] | None, typer.Option(help="Photos of the stage whose memory is told.")] = None,
 ) -> None:
     if memory and len(memory) > 1:  # each in a process of its own: a peak does not go down
@@ -73,7 +74,7 @@ def main(
         if memory:
             tell_memory(Path(scratch), memory[0])
             return
-        tables = kept_photos(folder or Path(scratch) / "photos", count, width, height)
+        tables = kept_photos(folder or Path(scratch) / "photos", count, width, height, table)
         jobs = Jobs(*tables, Path(scratch))
         print(f"{count} photos of {width} x {height} px, {jobs.megabytes:.1f} MB each, {CORES} processes or threads")
         # Spawned: a forked process would inherit the locks of OpenCV's and torch's threads.
@@ -258,11 +259,13 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def kept_photos(folder: Path, count: int, width: int, height: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def kept_photos(
+    folder: Path, count: int, width: int, height: int, table: Path | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The photos of an earlier run, or new ones."""
     if not (folder / "boxes.parquet").exists():
-        for name, table in zip(("photos", "boxes"), take_photos(folder, count, width, height), strict=True):
-            table.to_parquet(folder / f"{name}.parquet")
+        for name, made in zip(("photos", "boxes"), take_photos(folder, count, width, height, table), strict=True):
+            made.to_parquet(folder / f"{name}.parquet")
     return pd.read_parquet(folder / "photos.parquet").iloc[:count], pd.read_parquet(folder / "boxes.parquet").iloc[
         :count
     ]
