@@ -1,8 +1,8 @@
 """What each technique of the training adds: MAP@5 on validation with it and without, same budget, several seeds.
 
-FOLDER is in the layout of `prepare.source=happywhale`, its photos cropped already (right whales: heads). A share of the
-individuals is trained on; the splits stay, the training's seed changes. Finished runs are kept in --out: a bench
-that was interrupted, or is given more seeds, goes on. In the activated environment:
+FOLDER is in the layout of `prepare.source=happywhale`, its photos cropped already (right whales: heads). A share of
+the individuals is trained on; the splits stay, the training's seed changes. Finished runs are kept in --out, so that a
+bench that was interrupted, or is given more seeds, goes on; delete it when the code has changed. In the environment:
 python bench/ablation.py data/raw/right_whale [--only mixup --only dolg] [--set train.epochs=24]
 """
 
@@ -26,7 +26,7 @@ from finprint.detector import save_no_detector
 from finprint.files import sha256_json, write_csv
 from finprint.params import Params, load_params
 from finprint.prepare import survey
-from finprint.rounds import train_round
+from finprint.rounds import fingerprint, train_round
 from finprint.shards import Crops
 from finprint.sources import read_source
 from finprint.tables import BOXES
@@ -85,11 +85,12 @@ def main(
     with TemporaryDirectory() as scratch:
         os.environ["DVC_ROOT"] = scratch  # or the project's own cache would be tidied
         crops = cropped(photos, base, Path(scratch))
+        looked = fingerprint(photos, crops)
         done = pd.read_csv(out) if out.exists() else pd.DataFrame()
         for seed in range(seeds):
             for name in ["as it is", *(one for one in only or VARIANTS if one != "as it is")]:
                 params = changed(base, VARIANTS[name])
-                key = sha256_json([params.model_dump(), seed, share])[:16]
+                key = sha256_json([params.model_dump(), seed, looked])[:16]
                 if len(done) and key in set(done["key"]):
                     continue
                 row = {"key": key, "variant": name, "seed": seed} | run(photos, crops, params, seed)
@@ -98,7 +99,7 @@ def main(
                 print(
                     f"{name}, seed {seed}: MAP@5 {row['map5']:.3f}, {row['cpu_s']:.0f} s of processor time", flush=True
                 )
-    print(table(done, base, share))
+    print(table(done, base, looked))
 
 
 def changed(params: Params, changes: dict[str, Any]) -> Params:
@@ -143,10 +144,10 @@ def run(photos: pd.DataFrame, crops: Crops, params: Params, seed: int) -> dict[s
     return {**history[-1], "cpu_s": time.process_time() - started}
 
 
-def table(done: pd.DataFrame, base: Params, share: float) -> str:
+def table(done: pd.DataFrame, base: Params, looked: str) -> str:
     """Each variant beside the recipe as it is, by the same seeds: a table in Markdown."""
     keys = {
-        sha256_json([changed(base, VARIANTS[name]).model_dump(), seed, share])[:16]
+        sha256_json([changed(base, VARIANTS[name]).model_dump(), seed, looked])[:16]
         for name in VARIANTS
         for seed in done["seed"].unique().tolist()
     }

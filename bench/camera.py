@@ -51,8 +51,8 @@ def take_photos(
         image = f"{number:06}.jpg"
         path = folder / image
         Image.fromarray(noisy).save(path, quality=QUALITY)
-        fact = {"image": image, "path": str(path), "width": width, "height": height}
-        photos.append(fact | {"sha256": sha256_path(path), "group": number})
+        fact = {"image": image, "path": str(path), "width": width, "height": height, "sha256": sha256_path(path)}
+        photos.append(fact | {"group": number})
         boxes.append(fact | {"group": image, "part": "body", "confidence": 1.0} | dict(zip(SIDES, box, strict=True)))
     return _photos_table(photos), BOXES.validate(pd.DataFrame(boxes)[list(BOXES.columns)])
 

@@ -21,7 +21,7 @@ from finprint.detector import train_detector
 from finprint.errors import UserError
 from finprint.params import Detector, load_params
 from finprint.prepare import survey
-from finprint.sources import read_happywhale
+from finprint.sources import read_source
 from finprint.tables import BOXES
 
 MEASURES = {"map50": "mAP50", "map50_95": "mAP50-95"}
@@ -38,17 +38,9 @@ def main(
 ) -> None:
     params = load_params()
     recipe = changed(params.detector, set_ or [])
-    mine = params.prepare
-    boxes = BOXES.validate(
-        survey(
-            read_happywhale(folder, mine.species_typos),
-            fold=mine.fold,
-            folds=mine.folds,
-            new_share=mine.new_share,
-            duplicate_bits=mine.duplicate_bits,
-            seed=params.seed,
-        ).boxes
-    )
+    mine = params.prepare.model_copy(update={"source": "happywhale"})
+    source, _ = read_source(mine, folder)
+    boxes = BOXES.validate(survey(source, mine, params.seed).boxes[list(BOXES.columns)])
     print(f"{boxes['path'].nunique()} photos in {boxes['group'].nunique()} groups, {len(boxes)} boxes", flush=True)
     found = []
     for each in seed or [params.seed]:

@@ -1,5 +1,7 @@
 """train and retrain: learn to tell individuals apart; with pseudo-labels it is the second round."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from finprint.checkpoint import Checkpoint
@@ -26,11 +28,11 @@ def main(
     recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)
     table, stored = read_table(photos, PHOTOS), Crops(crops)
     settings = {"seed": params.seed, "lr": params.lr, **params.train.model_dump(), "photos": fingerprint(table, stored)}
-    inputs = []
+    inputs = [Path(name) for name in (params.train.weights, params.train.start) if name and Path(name).exists()]
     if labels is not None and start is not None:
         again = params.retrain
         recipe = Recipe(params.train, again.epochs, params.lr * again.lr_scale, params.seed)
-        inputs, settings = [crops, labels, start], settings | {"retrain": again.model_dump()}
+        inputs, settings = [*inputs, crops, labels, start], settings | {"retrain": again.model_dump()}
     checkpoint = Checkpoint("train" if labels is None else "retrain", settings, inputs)
     network, classes, history = train_round(
         table,

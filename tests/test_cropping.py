@@ -106,7 +106,7 @@ def _table(*paths: Path, split: str = "train") -> pd.DataFrame:
 
 def _boxes(*rows: tuple[str, str, tuple[float, float, float, float], float]) -> pd.DataFrame:
     """The table of boxes of rows (image, part, corners, confidence)."""
-    told = [(image, image, 9, 9, image, part, *corners, sure) for image, part, corners, sure in rows]
+    told = [(image, image, "0" * 64, 9, 9, image, part, *corners, sure) for image, part, corners, sure in rows]
     return BOXES.validate(pd.DataFrame(told, columns=list(BOXES.columns)))
 
 
@@ -458,9 +458,16 @@ def test_several_named_animals_need_given_boxes(tmp_path: Path) -> None:
     crops = Crops(tmp_path / "out")
     assert crops.index["image"].tolist() == photos["image"].tolist()
     assert crops.index["x_min"].tolist() == [0, 9, 18, 27, 36]
+    _counted(tmp_path / "out", photos, boxes.iloc[:3], boxes="given")
+    lost = read_table(tmp_path / "out" / "rejects.csv", REJECTS)
+    assert lost["image"].tolist() == [image for image in photos["image"].iloc[3:] if image in ("0.jpg#2", "1.jpg#2")]
+    assert set(lost["reason"]) == {"one of several animals in its photo, and without a box that counts"}
     with pytest.raises(UserError) as caught:
-        _counted(tmp_path / "out", photos, boxes.iloc[:3], boxes="given")
-    assert str(caught.value) == "2 animals of photos that show several have no box of body, fin, 0.jpg#2 for one"
+        _counted(tmp_path / "out", photos, boxes, boxes="given", parts=["tail"])
+    assert str(caught.value) == (
+        "4 animals stand in photos that show several, and none has a box of crop.parts (tail): "
+        "is the part of the boxes (prepare.csv.part, prepare.boxes) among them?"
+    )
 
 
 # -- each animal --

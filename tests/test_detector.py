@@ -31,7 +31,7 @@ from finprint.detector import (
     ultralytics_yolo,
 )
 from finprint.errors import UserError
-from finprint.files import read_json
+from finprint.files import read_json, sha256_path
 from finprint.images import decode
 from finprint.params import Detector, load_params
 from finprint.tables import BOXES
@@ -58,7 +58,7 @@ def _boxes(folder: Path, count: int, width: int = 96, height: int = 64) -> pd.Da
         pixels = scenery(number, width, height).copy()
         pixels[top : top + 30, left : left + 50] = RED
         path = save_photo(folder / f"{number}.jpg", pixels)
-        facts = [path.name, str(path), width, height, f"{number // 2}"]
+        facts = [path.name, str(path), sha256_path(path), width, height, f"{number // 2}"]
         boxes.append([*facts, "body", left, top, left + 50, top + 30, 1.0])
         if number % 2:
             boxes.append([*facts, "fin", left, top, left + 20, top + 10, 1.0])

@@ -225,6 +225,7 @@ def test_a_folder_of_folders_and_then_some_more_photos(clone: Clone) -> None:
 
 def test_killed_in_mid_training_it_resumes_to_the_same_weights(clone: Clone) -> None:
     clone.set({"train.epochs": 6})
+    shutil.rmtree(clone.folder / ".cache")  # where an earlier run's finished state lies
     process = clone.start("dvc", "repro", "train")
     deadline = time.monotonic() + 300
     while not list(clone.folder.glob(".cache/checkpoints/train/*/state.pt")):

@@ -348,13 +348,13 @@ def test_dates_make_encounters(folder: SurveyFolder) -> None:
     folder.table("train.csv", "image,species,individual_id,encounter,date", *rows)
     found = _survey(folder)
     assert found.photos.set_index("image")["encounter"].fillna("?").to_dict() == {
-        "a.jpg": "2021-07-03 10:00", "b.jpg": "told", "c.jpg": "2021-07-03 11:51", "d.jpg": "2021-07-03 11:51",
+        "a.jpg": "2021-07-03 10:00:00", "b.jpg": "told", "c.jpg": "2021-07-03 11:51:00", "d.jpg": "2021-07-03 11:51:00",
         "e.jpg": "?", "f.jpg": "?",
     }  # fmt: skip
     assert _rejects(found) == [("e.jpg", "photos", "'soon' is no date")]
     assert found.photos["group"].nunique() == 5
     wide = _survey(folder, encounter_gap=111)  # 111 minutes lie between a and c
-    assert wide.photos.set_index("image")["encounter"]["d.jpg"] == "2021-07-03 10:00"
+    assert wide.photos.set_index("image")["encounter"]["d.jpg"] == "2021-07-03 10:00:00"
     assert _survey(folder, encounter_gap=0).photos["encounter"].notna().sum() == 1
 
 
@@ -380,3 +380,43 @@ def test_photos_without_boxes_leave_the_detector_s_table_as_it_was(folder: Surve
     folder.photos("q.jpg", split="test")
     pd.testing.assert_frame_equal(_survey(folder).boxes[list(BOXES.columns)], before[list(BOXES.columns)])
     assert before["group"].tolist() == ["b0.jpg", "b0.jpg", "b2.jpg", "b2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2021-07-03 10:00:34", "2021-07-03 10:00:34"),
+        ("03.07.2021 10:00", "2021-03-07 10:00:00"),  # month first, as pandas has it
+        ("2021-07-03T10:00:00+10:00", "2021-07-03 10:00:00"),  # as a camera's clock: without its zone
+        ("2021-07-03T10:00:00.5Z", "2021-07-03 10:00:00"),
+        ("2021-07-03", "2021-07-03 00:00:00"),
+        ("20210703", "2021-07-03 00:00:00"),
+        ("10:30", None),  # of today, pandas would say
+        ("10:30:15", None),
+        ("2015", None),
+        ("July 2015", None),
+    ],
+)
+def test_dates_as_people_write_them(folder: SurveyFolder, written: str, read: str | None) -> None:
+    folder.photos("a.jpg")
+    folder.table("train.csv", "image,species,individual_id,date", f"a.jpg,orca,A,{written}")
+    found = _survey(folder)
+    assert found.photos["encounter"].fillna("?").tolist() == [read or "?"]
+    assert _rejects(found) == ([] if read else [("a.jpg", "photos", f"{written!r} is no date")])
+
+
+def test_a_confidence_that_is_no_share(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,")
+    header = "image,part,x_min,y_min,x_max,y_max,confidence"
+    folder.table("boxes.csv", header, "a.jpg,fin,1,1,9,9,97", "a.jpg,fin,1,1,9,9,0.97")
+    found = _survey(folder)
+    assert found.boxes["confidence"].tolist() == [0.97]
+    assert _rejects(found) == [("a.jpg", "boxes", "box (1, 1, 9, 9): its confidence 97 is not between 0 and 1")]
+
+
+def test_another_photo_of_the_same_name_changes_the_detector_s_table(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,")
+    folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", "a.jpg,fin,1,1,9,9")
+    before = _survey(folder).boxes
+    save_photo(folder.root / "train_images" / "a.jpg", scenery(77))
+    assert not before.equals(_survey(folder).boxes)

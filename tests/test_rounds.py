@@ -167,7 +167,7 @@ def test_what_round_one_learns_from_has_a_fingerprint(tmp_path: Path, crops: Cro
     more = pd.concat([PHOTOS, PHOTOS.tail(1).assign(image="q9.jpg", identity=pd.NA, split=TEST)])
     assert fingerprint(more, crops) == before
     assert fingerprint(PHOTOS[PHOTOS["split"] != TEST], crops) == before
-    for column, value in (("identity", "cy"), ("split", VALIDATION)):
+    for column, value in (("identity", "cy"), ("split", VALIDATION), ("species", "beluga")):
         changed = PHOTOS.copy()
         changed.loc[changed.index[0], column] = value
         assert fingerprint(changed, crops) != before
@@ -180,6 +180,8 @@ def test_the_species_of_each_individual_and_a_head_for_more_than_one(crops: Crop
     learn = lessons(photos, crops, None)
     assert learn.species.tolist() == [1, 0]
     assert lessons(PHOTOS, crops, None).species.tolist() == [0, 0]
+    unknown = lessons(PHOTOS.assign(species=PHOTOS["identity"].map({"al": "orca"})), crops, None)
+    assert unknown.species.tolist() == [0, -1]
     train = SMALL_TRAIN.model_copy(update={"species": SMALL_TRAIN.species.model_copy(update={"share": 0.5})})
     head = new_network(learn, Recipe(train, 1, 1e-3, 0), None).species
     assert head is not None
@@ -187,6 +189,7 @@ def test_the_species_of_each_individual_and_a_head_for_more_than_one(crops: Crop
     assert head.of.tolist() == [1, 0]
     assert new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None).species is None
     assert new_network(learn, RECIPE, None).species is None
+    assert new_network(unknown, Recipe(train, 1, 1e-3, 0), None).species is None  # one species, and one unknown
 
 
 def test_another_run_s_weights_are_a_start(tmp_path: Path, crops: Crops) -> None:
@@ -200,5 +203,37 @@ def test_another_run_s_weights_are_a_start(tmp_path: Path, crops: Crops) -> None
     with pytest.raises(UserError) as caught:
         new_network(lessons(PHOTOS, crops, None), Recipe(other, 1, 1e-3, 0), None)
     assert str(caught.value) == (
-        f"train.start: {tmp_path}/old is of another backbone, fusion or embedding than train has"
+        f"train.start: {tmp_path}/old does not fit: it is of another backbone, fusion, embedding or (ViT) image_size"
     )
+
+
+def test_a_start_that_is_no_model(tmp_path: Path, crops: Crops) -> None:
+    train = SMALL_TRAIN.model_copy(update={"start": str(tmp_path / "rond1")})
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None)
+    told = "is no model folder; a copy of models/round1 is (itself it is gone when train runs)"
+    assert str(caught.value) == f"train.start: {tmp_path}/rond1 {told}"
+
+
+def test_stages_that_are_not_known(crops: Crops) -> None:
+    finetune = SMALL_TRAIN.finetune.model_copy(update={"layer_decay": 0.9})
+    train = SMALL_TRAIN.model_copy(update={"backbone": "regnety_002", "finetune": finetune})
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None)
+    assert str(caught.value) == (
+        "train.finetune: the stages of regnety_002 are not known: leave trainable, unfreeze, layer_decay"
+    )
+
+
+def test_what_has_learned_before_is_not_frozen_again(tmp_path: Path, crops: Crops) -> None:
+    finetune = SMALL_TRAIN.finetune.model_copy(update={"unfreeze": [5]})
+    recipe = Recipe(SMALL_TRAIN.model_copy(update={"finetune": finetune}), 1, 1e-3, 0)
+    first, classes, _ = train_round(PHOTOS, crops, recipe, Checkpoint("train", {}, []))
+    save_model(tmp_path / "r1", first.embedder, first.head, classes)
+    second, _, _ = train_round(
+        PHOTOS, crops, recipe, Checkpoint("retrain", {}, []), _pseudo({"q1.jpg": "bo"}), tmp_path / "r1"
+    )
+    name = "backbone.conv_stem.weight"
+    before = new_network(lessons(PHOTOS, crops, None), recipe, None).embedder.state_dict()[name]
+    assert torch.equal(first.embedder.state_dict()[name].cpu(), before)  # frozen in round 1
+    assert not torch.equal(second.embedder.state_dict()[name].cpu(), before)

@@ -302,6 +302,11 @@ def test_the_species_head_weighs_in_by_its_share() -> None:
         (0.75 * network.head(vectors, labels) + 0.25 * species).item()
     )
     assert network.loss(vectors, labels).item() == network.head(vectors, labels).item()
+    some = Network(network.embedder, network.head, SpeciesLoss(head, torch.tensor([0, -1, 1]), 0.25))
+    told = head(vectors[[0, 2, 3, 5]], torch.tensor([0, 1, 1, 0]))
+    assert some.loss(vectors, labels).item() == pytest.approx(
+        (0.75 * network.head(vectors, labels) + 0.25 * told).item()
+    )
 
 
 def test_vectors_can_be_mixed_instead_of_photos() -> None:

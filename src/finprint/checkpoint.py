@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 
 import finprint
+from finprint.device import best_device
 from finprint.files import atomic, remove, sha256_json, sha256_path
 
 FINISHED = "finished"  # an empty file beside the state of a run that has ended
@@ -22,14 +24,15 @@ class Checkpoint:
     Args:
         stage: name of the stage.
         params: everything from params.yaml that the result depends on.
-        inputs: the files and folders that it depends on; their contents enter the key, and so does the
-            code of this package.
+        inputs: the files and folders that it depends on; their contents enter the key, and so do the code of this
+            package, the versions of torch and timm, the device and the number of threads.
     """
 
     def __init__(self, stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> None:
         code = Path(finprint.__file__).parent
         sources = [(p.relative_to(code).as_posix(), sha256_path(p)) for p in sorted(code.rglob("*.py"))]
-        key = sha256_json([params, [sha256_path(path) for path in inputs], sources, torch.get_num_threads()])
+        machine = [torch.__version__, timm.__version__, str(best_device()), torch.get_num_threads()]
+        key = sha256_json([params, [sha256_path(path) for path in inputs], sources, machine])
         root = Path(os.environ.get("DVC_ROOT", "."))
         self.folder = root / ".cache" / "checkpoints" / stage / key[:16]
         self._file = self.folder / "state.pt"

@@ -46,6 +46,7 @@ class Job:
         size: width and height of the full photo.
         given: boxes told by the table, in pixels of the full photo; without any the detector looks.
         each: crop every animal, not only the surest.
+        why: why it cannot be cropped; else empty.
     """
 
     key: str
@@ -53,6 +54,7 @@ class Job:
     size: tuple[int, int]
     given: list[Found]
     each: bool
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def crop_photos(
         UserError: several animals of one photo cannot be told apart.
     """
     jobs = plan(photos, boxes, params)
-    missing = [job for job in jobs if job.key not in cache]
+    missing = [job for job in jobs if job.key not in cache and not job.why]
     print(f"{len(jobs) - len(missing)} of {len(jobs)} photos were cropped before, {len(missing)} to crop", flush=True)
     bad = _fill(cache, missing, detector, params)
     table, rejects = _write(photos["image"].tolist(), jobs, cache, bad, params.shard_photos, folder)
@@ -126,11 +128,10 @@ def plan(photos: pd.DataFrame, boxes: pd.DataFrame, params: Crop) -> list[Job]:
         counts = boxes[boxes["part"].isin(params.parts) & (boxes["confidence"] >= params.confidence)]
         for image, part, sure, *sides in counts[["image", "part", "confidence", *BOX]].itertuples(index=False):
             given.setdefault(image, []).append(Found(part, np.array(sides, float), sure))
-        lost = photos.loc[shared & ~photos["image"].isin(given.keys()), "image"]
-        if len(lost):
+        if shared.any() and not photos.loc[shared, "image"].isin(given.keys()).any():
             raise UserError(
-                f"{len(lost)} animals of photos that show several have no box of {', '.join(params.parts)}, "
-                f"{lost.iloc[0]} for one"
+                f"{shared.sum()} animals stand in photos that show several, and none has a box of crop.parts "
+                f"({', '.join(params.parts)}): is the part of the boxes (prepare.csv.part, prepare.boxes) among them?"
             )
     elif shared.any():
         several = photos[shared]
@@ -140,16 +141,17 @@ def plan(photos: pd.DataFrame, boxes: pd.DataFrame, params: Crop) -> list[Job]:
         )
     each = (photos["split"] == TEST) & ~shared & (params.animals == "each")
     return [
-        _job(path, sha256, (width, height), given.get(image, []), every)
-        for image, path, sha256, width, height, every in zip(
-            *(photos[column] for column in ("image", "path", "sha256", "width", "height")), each, strict=True
+        _job(path, sha256, (width, height), given.get(image, []), every, several and image not in given)
+        for image, path, sha256, width, height, every, several in zip(
+            *(photos[column] for column in ("image", "path", "sha256", "width", "height")), each, shared, strict=True
         )
     ]
 
 
-def _job(path: str, sha256: str, size: tuple[int, int], given: list[Found], each: bool) -> Job:
+def _job(path: str, sha256: str, size: tuple[int, int], given: list[Found], each: bool, lost: bool) -> Job:
     told = [(one.part, one.box.tolist(), one.confidence) for one in given]
-    return Job(sha256_json([sha256, told, each])[:32], path, size, given, each)
+    why = "one of several animals in its photo, and without a box that counts" if lost else ""
+    return Job(sha256_json([sha256, told, each])[:32], path, size, given, each, why)
 
 
 def _fill(cache: CropCache, jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> dict[str, str]:
@@ -184,8 +186,8 @@ def _write(
             for image, job in zip(
                 images[start : start + shard_photos], jobs[start : start + shard_photos], strict=True
             ):
-                if job.key not in cache:
-                    rejects.append((image, "photos", bad[job.key]))
+                if job.why or job.key not in cache:
+                    rejects.append((image, "photos", job.why or bad[job.key]))
                     continue
                 cuts = cache.get(job.key)
                 named += zip([image, *(f"{image}#{animal}" for animal in range(2, len(cuts) + 1))], cuts, strict=True)

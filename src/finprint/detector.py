@@ -191,8 +191,8 @@ def _load(weights: str) -> Any:
         raise UserError(f"detector.weights: {weights} is not on disk (no stage downloads; yolov5n.yaml trains afresh)")
     try:
         return ultralytics_yolo()(weights, task="detect")
-    except (FileNotFoundError, NotImplementedError) as error:
-        raise UserError(f"detector.weights: {weights}: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # a damaged .pt makes ultralytics and pickle raise whatever comes
+        raise UserError(f"detector.weights: {weights}: {(str(error) or repr(error)).splitlines()[0]}") from None
 
 
 def _say(trainer: Any) -> None:

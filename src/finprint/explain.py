@@ -106,7 +106,8 @@ def _views(embedder: Embedder, crops: list[np.ndarray]) -> torch.Tensor:
 
 
 def _with_leaves(embedder: Embedder, photos: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Both feature maps, cut off from the backbone, and the vectors (N, D) that come of them."""
+    """Both feature maps, cut off from the backbone, and the vectors (N, D) that come of them; of the photos as they
+    stand, not of the quarter turns that a cyclic model pools."""
     with torch.no_grad():
         maps = embedder.maps(photos)
     with torch.enable_grad():

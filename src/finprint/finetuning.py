@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from finprint.errors import UserError
 from finprint.params import Finetune
 
 # What timm calls the stages of its networks: blocks.3, stages_1, layers_2, layer4, model.blocks.11.
@@ -55,6 +56,17 @@ def set_learning(backbone: nn.Module, finetune: Finetune, epoch: int) -> None:
         behind = count - 1 - of[name]  # stages between it and the head
         starts = finetune.unfreeze[min(behind, len(finetune.unfreeze) - 1)] if finetune.unfreeze else 0
         parameter.requires_grad_(of[name] >= first and epoch >= starts)
+
+
+def check_stages(backbone: nn.Module, finetune: Finetune, name: str) -> None:
+    """Refuse to fine-tune by stages what has none that we know.
+
+    Raises:
+        UserError: fewer than three stages are known of this backbone, and a param asks for them.
+    """
+    asked = finetune.trainable not in (0, 1) or finetune.unfreeze or finetune.layer_decay < 1
+    if asked and max(stages(n for n, _ in backbone.named_parameters()).values(), default=0) < 2:
+        raise UserError(f"train.finetune: the stages of {name} are not known: leave trainable, unfreeze, layer_decay")
 
 
 def hold_norms(backbone: nn.Module) -> None:

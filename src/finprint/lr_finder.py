@@ -9,6 +9,7 @@ import torch
 from tqdm import tqdm
 
 from finprint.device import best_device, repeatable
+from finprint.errors import UserError
 from finprint.loading import to_device
 from finprint.training import Network, Pixels, Recipe, epoch_batches, parameter_groups
 
@@ -61,6 +62,8 @@ def find_rate(network: Network, pixels: Pixels, labels: np.ndarray, recipe: Reci
         if not np.isfinite(losses[-1]) or losses[-1] > DIVERGED * min(losses):
             break
     good = np.isfinite(losses)
+    if good.sum() < 3:
+        raise UserError(f"the loss is {losses[-1]} after {len(losses)} steps at a learning rate of {rates[0]:.0e}")
     return Curve(rates[: len(losses)][good], np.array(losses)[good])
 
 

@@ -180,6 +180,15 @@ class Train(Section):
     species: SpeciesHead
     augment: Augment
 
+    @model_validator(mode="after")
+    def _unfreezes_in_time(self) -> "Train":
+        late = [epoch for epoch in self.finetune.unfreeze if epoch >= self.epochs]
+        if late:
+            raise ValueError(
+                f"finetune.unfreeze has {late[0]}, but with epochs: {self.epochs} the last one is {self.epochs - 1}"
+            )
+        return self
+
 
 class Embed(Section):
     batch: Count

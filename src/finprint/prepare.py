@@ -32,6 +32,9 @@ from finprint.sources.source import Source
 from finprint.splits import group, near_duplicates, validation_photos
 from finprint.tables import FINDINGS, TEST, TRAIN, VALIDATION
 
+DAY = r"(?=.*\d{4})\d+\D+\d+\D+\d+|\d{8}"  # a date has a year, a month and a day: pandas would make up what is missing
+ZONE = r"(:\d{2}(?:\.\d+)?)\s*(?:Z|[+-]\d{2}:?\d{2})$"
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -203,9 +206,11 @@ def _drop_copies(photos: pd.DataFrame, found: list[Finding], reject: Callable[[s
 def _encounters(photos: pd.DataFrame, gap: float, reject: Callable[[str, str], None]) -> pd.Series:
     """The encounters, those missing made of dates: photos that follow one another within `gap` minutes are of one.
 
-    A date is the table's, else the camera's; an encounter made so is called by its first photo's.
+    A date is the table's, else the camera's; one without a time stands for midnight, so that a day without times is one
+    encounter. An encounter made so is called by its first photo's date.
     """
-    written = pd.to_datetime(photos["date"], errors="coerce", format="mixed", utc=True).dt.tz_localize(None)
+    local = photos["date"].str.replace(ZONE, r"\1", regex=True)  # cameras have no zones, so the table's do not count
+    written = pd.to_datetime(local.where(local.str.match(DAY)), errors="coerce", format="mixed")
     for image, date in photos.loc[photos["date"].notna() & written.isna(), ["image", "date"]].itertuples(index=False):
         reject(image, f"{date!r} is no date")
     taken = written.fillna(pd.to_datetime(photos["taken"]))
@@ -213,19 +218,20 @@ def _encounters(photos: pd.DataFrame, gap: float, reject: Callable[[str, str], N
     if not gap or not len(dated):
         return photos["encounter"]
     number = (dated.diff() > pd.Timedelta(minutes=gap)).cumsum()
-    first = dated.groupby(number).transform("first").dt.strftime("%Y-%m-%d %H:%M")
+    first = dated.groupby(number).transform("first").dt.strftime("%Y-%m-%d %H:%M:%S")
     return photos["encounter"].fillna(first.astype("string"))
 
 
 def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:
     """Boxes in pixels, clipped to their photos; what makes no sense is rejected."""
-    facts = photos.set_index("image")[["path", "width", "height", "group"]]
+    facts = photos.set_index("image")[["path", "sha256", "width", "height", "group"]]
     table = boxes.join(facts, on="image").reset_index(drop=True)
     size = table[["width", "height", "width", "height"]].to_numpy(float)
     corners = table[SIDES].to_numpy(float) * np.where(table[["share"]].to_numpy(bool), size, 1)
     clipped = np.clip(corners, 0, size)
     extent = clipped[:, 2:] - clipped[:, :2]
     overhang = np.maximum(corners[:, 2:] - size[:, 2:], -corners[:, :2]).max(axis=1)
+    sure = table["confidence"]
     photo = [f"the photo of {w:.0f} x {h:.0f} px" for w, h in size[:, :2]]
     # The first that holds is told; a box that only reaches outside is kept.
     wrong: list[tuple[np.ndarray, Callable[[int], str]]] = [
@@ -234,6 +240,10 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
         (np.isnan(corners).any(axis=1), lambda row: "not four numbers"),
         (np.any(corners[:, :2] >= corners[:, 2:], axis=1), lambda row: "empty or corners swapped"),
         ((extent < 1).any(axis=1), lambda row: f"lies outside {photo[row]}"),
+        (
+            ~sure.between(0, 1).to_numpy(),
+            lambda row: f"its confidence {sure[row]:g} is not between 0 and 1",
+        ),
         (overhang > 2, lambda row: f"reaches outside {photo[row]}: clipped"),
     ]
     good = np.ones(len(table), bool)
@@ -241,7 +251,7 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
         number = next(number for number, (where, _) in enumerate(wrong) if where[row])
         reason = wrong[number][1](row)
         good[row] = number == len(wrong) - 1
-        between = "" if number >= 4 else ":"
+        between = "" if number in (4, 6) else ":"
         written = table["written"][row]
         reject(table["image"][row], reason if number == 0 else f"box ({written}){between} {reason}")
     table[SIDES] = clipped

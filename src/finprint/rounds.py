@@ -12,10 +12,11 @@ from finprint.checkpoint import Checkpoint
 from finprint.embedding import embed
 from finprint.errors import UserError
 from finprint.files import sha256_bytes, sha256_json
+from finprint.finetuning import check_stages
 from finprint.live import curves
 from finprint.margin import SubCentreArcFace, dynamic_margins
 from finprint.metrics import Outcomes, figures
-from finprint.model import Embedder, ModelConfig, load_model
+from finprint.model import CONFIG, Embedder, ModelConfig, load_model
 from finprint.openset import Checked, best_answers
 from finprint.ranking import Gallery, rank
 from finprint.shards import Crops
@@ -27,7 +28,7 @@ from finprint.vectors import Vectors, catalogue
 @dataclass(frozen=True)
 class Lessons:
     """What a round learns from: (N,) rows of crops, (N,) class numbers, the names of the C classes, and (C,) numbers of
-    the species that each class is of."""
+    the species that each class is of, -1 where that is unknown."""
 
     rows: np.ndarray
     labels: np.ndarray
@@ -52,7 +53,7 @@ def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | No
             "train.csv must name at least two individuals"
         )
     told = photos.dropna(subset="species").drop_duplicates("identity").set_index("identity")["species"]
-    species, _ = pd.factorize(told.reindex(classes), sort=True, use_na_sentinel=False)
+    species, _ = pd.factorize(told.reindex(classes), sort=True)
     return Lessons(crops.rows(labelled["image"]), labels.astype(np.int64), classes.tolist(), species.astype(np.int64))
 
 
@@ -64,7 +65,7 @@ def fingerprint(photos: pd.DataFrame, crops: Crops) -> str:
     labelled = photos[photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()]
     labelled = labelled[labelled["image"].isin(crops.index["image"])]
     contents = [sha256_bytes(crops.jpeg(row)) for row in crops.rows(labelled["image"])]
-    return sha256_json([labelled[["image", "identity", "split"]].to_numpy().tolist(), contents])
+    return sha256_json([labelled[["image", "species", "identity", "split"]].fillna("").to_numpy().tolist(), contents])
 
 
 def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
@@ -85,11 +86,9 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
     embedder = Embedder(config, train.weights if before is None else "none")
     head = SubCentreArcFace(train.embedding, margins, train.margin.centres, train.margin.logit_scale)
     network = Network(embedder, head, species_loss(learn, recipe, twice), train.augment.mixed)
+    check_stages(embedder.backbone, train.finetune, train.backbone)
     if start is None and before is not None:
-        earlier, _, _ = load_model(before)
-        if replace(earlier.config, image_size=config.image_size, mirror=config.mirror) != config:
-            raise UserError(f"train.start: {before} is of another backbone, fusion or embedding than train has")
-        network.embedder.load_state_dict(earlier.state_dict())
+        _go_on_from(before, network.embedder)
     if start is not None:
         earlier, weights, classes = load_model(start)
         if classes != learn.classes:
@@ -99,12 +98,28 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
     return network
 
 
+def _go_on_from(folder: Path, embedder: Embedder) -> None:
+    """Take over the weights of `train.start`."""
+    if not (folder / CONFIG).is_file():
+        raise UserError(
+            f"train.start: {folder} is no model folder; a copy of models/round1 is (itself it is gone when train runs)"
+        )
+    earlier, _, _ = load_model(folder)
+    try:
+        embedder.load_state_dict(earlier.state_dict())
+    except RuntimeError:
+        raise UserError(
+            f"train.start: {folder} does not fit: it is of another backbone, fusion, embedding or (ViT) image_size"
+        ) from None
+
+
 def species_loss(learn: Lessons, recipe: Recipe, twice: int) -> SpeciesLoss | None:
     """The head that tells species, if it is wanted and there is more than one."""
     params, known = recipe.train.species, learn.species.max() + 1
     if not params.share or known < 2:
         return None
-    counts = torch.from_numpy(np.bincount(learn.species[learn.labels], minlength=known).clip(min=1))
+    of = learn.species[learn.labels]
+    counts = torch.from_numpy(np.bincount(of[of >= 0], minlength=known).clip(min=1))
     margins = dynamic_margins(counts, params.scale, params.power, recipe.train.margin.floor)
     head = SubCentreArcFace(recipe.train.embedding, margins, 1, params.logit_scale)
     return SpeciesLoss(head, torch.from_numpy(learn.species).repeat(twice), params.share)
@@ -153,6 +168,9 @@ def train_round(
     Returns:
         The trained network, the names of its classes, and a row for each epoch.
     """
+    if start is not None:  # all of it has learned before
+        thawed = recipe.train.finetune.model_copy(update={"unfreeze": []})
+        recipe = replace(recipe, train=recipe.train.model_copy(update={"finetune": thawed}))
     learn = lessons(photos, crops, pseudo_labels)
     print(f"{len(learn.rows)} photos of {len(learn.classes)} individuals", flush=True)
     with curves(checkpoint) as watch:

@@ -187,7 +187,7 @@ def summary(known: Catalogue, found: Answers, params: Search, asked: list[str]) 
         "gallery": len(gallery),
         "individuals": len(known.names),
         "queries": len(asked),
-        "answered_by_default": len(asked) - found.test["query"].nunique(),
+        "answered_by_default": len(set(asked) - set(found.test["query"])),
         "shares": {f"member{number}": share for number, share in enumerate(found.shares, start=1)},
         "blend": dict(zip(COMPONENTS, rules.blend.weights.tolist(), strict=False)),
     }

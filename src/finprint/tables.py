@@ -42,6 +42,7 @@ BOXES = pa.DataFrameSchema(  # with all that the detector needs: photos without 
     {
         "image": _text(),
         "path": _text(),
+        "sha256": pa.Column("string", pa.Check.str_length(64, 64), coerce=True),
         "width": pa.Column("int32", pa.Check.gt(0), coerce=True),  # px, of the photo
         "height": pa.Column("int32", pa.Check.gt(0), coerce=True),
         "group": _text(),  # the first boxed photo of its group

@@ -80,7 +80,7 @@ class SpeciesLoss(nn.Module):
 
     Args:
         head: tells species.
-        of: (C,) species of each individual.
+        of: (C,) species of each individual, -1 where it is unknown: such photos do not count.
         share: of the species head in the loss.
     """
 
@@ -93,7 +93,9 @@ class SpeciesLoss(nn.Module):
         self.register_buffer("of", of)
 
     def forward(self, loss: torch.Tensor, vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return (1 - self.share) * loss + self.share * self.head(vectors, self.of[labels])
+        species = self.of[labels]
+        told = species >= 0
+        return (1 - self.share) * loss + self.share * self.head(vectors[told], species[told]) if told.any() else loss
 
 
 def fit(

@@ -107,3 +107,29 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}/gone.csv is missing"
     with pytest.raises(ValueError, match="it must name one column, or four with spaces between them"):
         _params(box="x y w")
+
+
+def test_photos_without_boxes_are_no_rejects(tmp_path: Path) -> None:
+    _table(tmp_path, "path,identity", "./im/a.jpg,A", "im\\b.jpg,B")
+    for name in ("a.jpg", "b.jpg"):
+        save_photo(tmp_path / "im" / name, scenery(1))
+    found = _read(tmp_path)
+    assert len(found.boxes) == 0
+    assert found.labelled["image"].tolist() == ["im/a.jpg", "im/b.jpg"]
+    assert found.strays == []
+
+
+def test_an_empty_table_and_a_row_without_a_photo(tmp_path: Path) -> None:
+    _table(tmp_path, "path,identity,x,y,w,h")
+    assert len(_read(tmp_path, box="x y w h").labelled) == 0
+    (tmp_path / "c.json").write_text(json.dumps({"images": [{"id": 1}, {"id": 2, "file_name": "a.jpg"}]}))
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path, file="c.json", image="file_name", identity="")
+    assert str(caught.value) == f"{tmp_path}/c.json: 1 rows have no file_name"
+
+
+def test_a_table_in_a_sub_folder_is_no_stray(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    _table(tmp_path / "notes", "path,identity", "a.jpg,A")
+    save_photo(tmp_path / "a.jpg", scenery(1))
+    assert _read(tmp_path, file="notes/metadata.csv").strays == []

@@ -1,5 +1,7 @@
 """What the owner decided: dropped, relabelled, merged; what nobody knows is an error."""
 
+from pathlib import Path
+
 import pytest
 from conftest import SurveyFolder, prepare_params
 
@@ -59,3 +61,30 @@ def test_what_nobody_knows(folder: SurveyFolder, line: str, complaint: str) -> N
 def test_no_decisions(folder: SurveyFolder) -> None:
     folder.train("a.jpg,orca,A,")
     assert read_source(prepare_params(), folder.root)[1] == {"drop": 0, "merge": 0, "relabel": 0}
+
+
+def test_chains_and_no_column_to(folder: SurveyFolder) -> None:
+    found, _ = _decided(folder, "merge,A,new_name,", "merge,new_name,B,", "merge,Old Tom,Tom,")
+    assert found.labelled["identity"].fillna("?").tolist() == ["B", "B", "Tom", "B", "?"]
+    folder.table("decisions.csv", "action,id", "drop,a.jpg")
+    assert "a.jpg" not in read_source(prepare_params(), folder.root)[0].labelled["image"].tolist()
+
+
+def test_a_photo_to_identify_gets_a_truth(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,")
+    folder.photos("q.jpg", split="test")
+    folder.table("decisions.csv", "action,id,to", "relabel,q.jpg,A")
+    found, _ = read_source(prepare_params(), folder.root)
+    assert found.truth.to_numpy().tolist() == [["q.jpg", "A"]]
+    assert found.queries["identity"].isna().all()
+
+
+def test_a_dropped_photo_takes_its_animals_along(tmp_path: Path) -> None:
+    rows = ["path,identity,box", "a.jpg,A,1 2 3 4", "a.jpg,B,5 6 7 8", "b.jpg,A,1 1 2 2"]
+    (tmp_path / "metadata.csv").write_text("\n".join(rows) + "\n")
+    csv = prepare_params().csv.model_dump() | {"box": "box"}
+    for lines, left in ((["drop,a.jpg,"], ["b.jpg"]), (["drop,a.jpg#2,"], ["a.jpg", "b.jpg"])):
+        (tmp_path / "decisions.csv").write_text("\n".join(["action,id,to", *lines]) + "\n")
+        found, _ = read_source(prepare_params(source="csv", csv=csv), tmp_path)
+        assert found.labelled["image"].tolist() == left
+        assert found.boxes["image"].tolist() == left

@@ -81,3 +81,39 @@ def test_an_individual_cannot_be_new(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}: new_individual/1.jpg: an individual cannot be called new_individual: leave it empty"
     )
+
+
+@pytest.mark.parametrize("other", ["beluga/001", "00 1/..", "001"])
+def test_one_name_in_two_folders(tmp_path: Path, other: str) -> None:
+    """Two species number their animals alike; a space became an underscore: they must not become one."""
+    pair = {"beluga/001": ("orca/001", "beluga/001"), "00 1/..": ("00 1", "00_1"), "001": ("001", "orca/001")}[other]
+    _fill(tmp_path, f"{pair[0]}/a.jpg", f"{pair[1]}/b.jpg")
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path)
+    first, second = sorted(pair)
+    name = pair[0].rpartition("/")[2].replace(" ", "_")
+    assert str(caught.value) == f"{tmp_path}: {first} and {second} are both individual {name}: rename one of them"
+
+
+def test_yolo_labels_find_their_photo(tmp_path: Path) -> None:
+    _fill(tmp_path, "A/IMG_1.jpg", "B/IMG_1.jpg", "B/IMG_2.jpg", "queries/Q.jpg")
+    labels = tmp_path / "labels"
+    (labels / "A").mkdir(parents=True)
+    for name in ("A/IMG_1", "IMG_2", "Q"):
+        (labels / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    found = _read(tmp_path, boxes=["labels:fin"])
+    assert found.boxes["image"].tolist() == ["A/IMG_1.jpg", "B/IMG_2.jpg", "Q.jpg"]
+    assert found.strays == []
+    (labels / "IMG_1.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path, boxes=["labels:fin"])
+    assert str(caught.value) == (
+        f"{labels}/IMG_1.txt: 2 photos are called so, A/IMG_1.jpg and B/IMG_1.jpg: file labels as their photos"
+    )
+
+
+def test_a_linked_folder_is_read(tmp_path: Path) -> None:
+    _fill(tmp_path / "elsewhere", "1.jpg")
+    (tmp_path / "survey").mkdir()
+    (tmp_path / "survey" / "A17").symlink_to(tmp_path / "elsewhere")
+    assert _read(tmp_path / "survey").labelled["image"].tolist() == ["A17/1.jpg"]

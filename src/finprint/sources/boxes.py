@@ -28,7 +28,7 @@ def read_boxes(
         folder: where they lie.
         tables: NAME or NAME:PART. A name is of a CSV (also .gz), of a COCO .json or of a folder of YOLO's .txt.
         least: boxes of less confidence are left out.
-        photos: names of the photos, for YOLO's files, which are called as their photo but for the suffix.
+        photos: ids of the photos, for YOLO's files, which are called as their photo but for the suffix.
 
     Returns:
         A table of `COLUMNS`, and for each table its rows, boxes, empty (no box in this photo), malformed and
@@ -50,7 +50,7 @@ def read_boxes(
 def read_table_of_boxes(path: Path, part: str = "", photos: Iterable[str] = ()) -> pd.DataFrame:
     """Read one table of boxes, as `read_boxes` does; photos without a box have a row without corners."""
     if path.is_dir():
-        return _yolo(path, part, {Path(photo).stem: photo for photo in photos})
+        return _yolo(path, part, photos)
     if not path.exists():
         raise UserError(f"{path} is missing: prepare.boxes names it")
     if path.suffix == ".json":
@@ -62,9 +62,9 @@ def read_table_of_boxes(path: Path, part: str = "", photos: Iterable[str] = ()) 
         raise UserError(f"{path} has no column image (it has: {', '.join(table.columns)})")
     refuse_blanks(table, name, path)
     if set(SIDES) <= set(table):
-        text = _joined(table[SIDES])
+        text = joined(table[SIDES])
     elif {"x", "y", "w", "h"} <= set(table):
-        text, form = _joined(table[["x", "y", "w", "h"]]), "size"
+        text, form = joined(table[["x", "y", "w", "h"]]), "size"
     elif "bbox" in table or "box" in table:
         text = table["bbox" if "bbox" in table else "box"]
     else:
@@ -132,14 +132,25 @@ def _texts(rows: list[dict[str, object]]) -> pd.DataFrame:
     return pd.DataFrame([{key: None if value is None else str(value) for key, value in row.items()} for row in rows])
 
 
-def _yolo(folder: Path, part: str, photos: dict[str, str]) -> pd.DataFrame:
-    """YOLO's labels: a .txt a photo, `class x_centre y_centre width height [confidence]` a line, as shares."""
+def _yolo(folder: Path, part: str, photos: Iterable[str]) -> pd.DataFrame:
+    """YOLO's labels: a .txt a photo, `class x_centre y_centre width height [confidence]` a line, as shares.
+
+    A label belongs to the photo of its path below `folder`, else to the only photo that is called so.
+    """
     classes = folder / "classes.txt"
     names = classes.read_text(encoding="utf-8").split() if classes.exists() else []
     if not names and not part:
         raise UserError(f"{folder} has no classes.txt: write prepare.boxes as {folder.name}:body or :fin")
     rows = []
-    for path in sorted(set(folder.glob("*.txt")) - {classes}):
+    called: dict[str, set[str]] = {}
+    for photo in photos:
+        for name in (str(Path(photo).with_suffix("")), Path(photo).stem):
+            called.setdefault(name, set()).add(photo)
+    for path in sorted(set(folder.rglob("*.txt")) - {classes}):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        of = sorted(called.get(name, {name}))
+        if len(of) > 1:
+            raise UserError(f"{path}: {len(of)} photos are called so, {of[0]} and {of[1]}: file labels as their photos")
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         for line in [line for line in lines if line] or [""]:
             number, *values = _numbers(line) or [np.nan]
@@ -147,7 +158,7 @@ def _yolo(folder: Path, part: str, photos: dict[str, str]) -> pd.DataFrame:
             x, y, w, h, sure = [*values, 1.0][:5] if good else [np.nan] * 4 + [1.0]
             shows = part or (names[int(number)] if good else "?")
             corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-            rows.append((photos.get(path.stem, path.stem), shows, *corners, sure, True, line))
+            rows.append((of[0], shows, *corners, sure, True, line))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -170,7 +181,7 @@ def _numbers(text: object) -> list[float]:
     return [float(number) for number in re.findall(NUMBER, text)]
 
 
-def _joined(sides: pd.DataFrame) -> pd.Series:
+def joined(sides: pd.DataFrame) -> pd.Series:
     """Four columns as one text; missing where all four are."""
     text = sides.fillna("?").agg(", ".join, axis=1) if len(sides) else pd.Series(dtype="string")
     return text.astype("string").mask(sides.isna().all(axis=1))

@@ -1,14 +1,15 @@
 """Any table of photos, its columns called as params say: a CSV, wildlife-datasets' metadata, COCO's JSON."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from finprint.errors import UserError
 from finprint.params import Csv
-from finprint.sources.boxes import COLUMNS, parse, read_boxes, read_coco
+from finprint.sources.boxes import joined, parse, read_boxes, read_coco
 from finprint.sources.folders import query_photos
-from finprint.sources.source import Source, photos, read_csv, require, walk, without_identity
+from finprint.sources.source import Source, photos, read_csv, require, walk, without_identity, without_tables
 
 OPTIONAL = ("identity", "species", "encounter", "date")
 
@@ -34,32 +35,40 @@ def read_any_csv(folder: Path, csv: Csv, queries: str, boxes: Sequence[str] = ()
     sides = csv.box.split()
     asked = [name for name in (csv.split, *(getattr(csv, fact) for fact in OPTIONAL), *sides) if name]
     require(table, [csv.image, *asked], path)
-    named = pd.DataFrame({"image": table[csv.image].str.replace("\\", "/")})
+    if table[csv.image].isna().any():
+        raise UserError(f"{path}: {table[csv.image].isna().sum()} rows have no {csv.image}")
+    named = pd.DataFrame({"image": table[csv.image].map(_plain)}, dtype="string")
     for fact in OPTIONAL:
         named[fact] = table[getattr(csv, fact)] if getattr(csv, fact) else pd.NA
     named["identity"] = named["identity"].mask(named["identity"].eq(csv.unknown).fillna(False))
     found = photos(named, folder)
-    text = table[sides].fillna("?").agg(" ".join, axis=1) if sides else pd.Series(pd.NA, table.index)
-    text = text.astype("string").mask(table[sides].isna().all(axis=1)) if sides else text
+    none = pd.Series(pd.NA, table.index, dtype="string")
+    text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none
     if sides:
         found["image"] = _animals(found["image"])
     own = parse(found["image"], pd.Series(csv.part, table.index), text, csv.box_form)
+    own = own[own["written"] != ""]  # others tell no box
     test = table[csv.split].eq(csv.query).fillna(False) if csv.split else pd.Series(False, table.index)
 
     on_disk, others = walk(folder)
     loose = [name for name in on_disk if name.startswith(f"{queries}/") and name not in set(named["image"])]
-    more, counts = read_boxes(folder, boxes, least, on_disk)
+    queried = query_photos(folder, queries, loose)
+    more, counts = read_boxes(folder, boxes, least, [*named["image"], *queried["image"]])
     strays = [(name, "on disk, but in no table") for name in on_disk if name not in {*named["image"], *loose}]
-    tables = {csv.file, "boxes.csv", "decisions.csv", *(name.partition(":")[0] for name in boxes)}
     truth = found[test][["image", "identity"]].dropna()
     return Source(
         labelled=found[~test],
-        queries=pd.concat([without_identity(found[test]), query_photos(folder, queries, loose)], ignore_index=True),
-        boxes=pd.concat([table for table in (own[own["written"] != ""], more) if len(table)] or [own[COLUMNS]]),
+        queries=pd.concat([without_identity(found[test]), queried], ignore_index=True),
+        boxes=pd.concat([table for table in (own, more) if len(table)] or [own]),
         truth=truth,
-        strays=strays + [(name, why) for name, why in others if name.split("/")[0] not in tables],
+        strays=strays + without_tables(others, [csv.file, *boxes]),
         counts=counts,
     )
+
+
+def _plain(name: str) -> str:
+    """A path as the disk has it: slashes, no dots in front."""
+    return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
 def _animals(images: pd.Series) -> pd.Series:

@@ -17,8 +17,9 @@ ACTIONS = ("drop", "merge", "relabel")
 def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int]]:
     """Apply `decisions.csv` (action, id, to), where the folder has one, line by line.
 
-    drop: the photo `id` is used for nothing. relabel: the photo `id` shows the individual `to`; with no `to`, nobody
-    known. merge: the individual `id` is the individual `to`.
+    drop: the photo `id`, with all its animals, is used for nothing. relabel: the photo `id` shows the individual `to`;
+    with no `to`, nobody known; of a photo to identify that is the truth, which `evaluate` alone reads. merge: the
+    individual `id` is the individual `to`.
 
     Returns:
         The source, and how often each action stood there.
@@ -27,7 +28,7 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
         UserError: an action, a photo or an individual that nobody knows.
     """
     path = folder / FILE
-    decisions = read_csv(path, ["action", "id", "to"], optional=True)
+    decisions = read_csv(path, ["action", "id"], optional=True).reindex(columns=["action", "id", "to"])
     labelled, queries, truth, boxes = (t.copy() for t in (source.labelled, source.queries, source.truth, source.boxes))
     names = set(labelled["identity"].dropna()) | set(truth["identity"].dropna())
     known = names | set(decisions.loc[decisions["action"] == "merge", "to"].dropna())  # a merge may found a name
@@ -40,15 +41,19 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
                 raise UserError(f"{path} line {line}: merge needs the individual in column to")
             for table in (labelled, truth):
                 table["identity"] = table["identity"].mask(table["identity"].eq(one).fillna(False), to)
+            names.add(to)
             continue
         _know(one, [*labelled["image"], *queries["image"]], f"{path} line {line}: no photo is called")
         if action == "drop":
-            labelled, queries, boxes = (t[t["image"] != one] for t in (labelled, queries, boxes))
+            gone = {one, *(image for image in labelled["image"] if image.rpartition("#")[0] == one)}
+            labelled, queries, boxes = (t[~t["image"].isin(gone)] for t in (labelled, queries, boxes))
             continue
         if not pd.isna(to):
             _know(to, known, f"{path} line {line}: no individual is called")
-        for table in (labelled, truth):
-            table.loc[table["image"] == one, "identity"] = to
+        if one in set(queries["image"]):
+            told = pd.DataFrame({"image": [one], "identity": [to]}, dtype="string")
+            truth = pd.concat([truth[truth["image"] != one], told], ignore_index=True)
+        labelled.loc[labelled["image"] == one, "identity"] = to
     counts = {action: int((decisions["action"] == action).sum()) for action in ACTIONS}
     return replace(source, labelled=labelled, queries=queries, truth=truth.dropna(), boxes=boxes), counts
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from finprint.errors import UserError
 from finprint.sources.boxes import read_boxes
-from finprint.sources.source import Source, photos, walk
+from finprint.sources.source import Source, photos, walk, without_tables
 
 
 def read_folders(folder: Path, queries: str, boxes: Sequence[str] = (), least: float = 0.0) -> Source:
@@ -30,23 +30,27 @@ def read_folders(folder: Path, queries: str, boxes: Sequence[str] = (), least: f
     names, others = walk(folder)
     asked = [name for name in names if name.startswith(f"{queries}/")]
     filed = [name for name in names if not name.startswith(f"{queries}/")]
-    tables = {"boxes.csv", "decisions.csv", *(table.partition(":")[0] for table in boxes)}
-    strays = [(name, why) for name, why in others if name.split("/")[0] not in tables]
+    strays = without_tables(others, list(boxes))
+    of: dict[str, str] = {}  # individual -> its folder
     rows = []
     for name in filed:
         *above, identity, _ = ["", *name.split("/")]
         if identity and len(above) <= 2:
             species = above[1] if len(above) == 2 else None
-            rows.append((name, species, "_".join(identity.split())))
+            called, home = "_".join(identity.split()), name.rpartition("/")[0]
+            if of.setdefault(called, home) != home:
+                raise UserError(f"{folder}: {of[called]} and {home} are both individual {called}: rename one of them")
+            rows.append((name, species, called))
         else:
             why = "lies deeper than SPECIES/INDIVIDUAL/photo" if above[1:] else "lies in no individual's folder"
             strays.append((name, why))
     if not rows:
         raise UserError(f"{folder} has no photo in a sub-folder: each individual has one with its photos")
-    found, counts = read_boxes(folder, boxes, least, names)
+    queried = query_photos(folder, queries, asked)
+    found, counts = read_boxes(folder, boxes, least, [*filed, *queried["image"]])
     return Source(
         labelled=photos(pd.DataFrame(rows, columns=["image", "species", "identity"]), folder),
-        queries=query_photos(folder, queries, asked),
+        queries=queried,
         boxes=found,
         truth=pd.DataFrame(columns=["image", "identity"], dtype="string"),
         strays=strays,

@@ -1,5 +1,6 @@
 """A survey as its owner wrote it down, and what the readers of every kind of source share."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,12 @@ def photos(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     return found
 
 
+def without_tables(others: list[tuple[str, str]], tables: list[str]) -> list[tuple[str, str]]:
+    """`walk`'s other files without the survey's own tables; NAME or NAME:PART, of a folder all that is in it."""
+    own = {"boxes.csv", "decisions.csv", *(table.partition(":")[0] for table in tables)}
+    return [(name, why) for name, why in others if not any(name == one or name.startswith(f"{one}/") for one in own)]
+
+
 def without_identity(table: pd.DataFrame) -> pd.DataFrame:
     """A `Source` table of photos whose individuals nobody may know."""
     return table.assign(identity=pd.array([pd.NA] * len(table), dtype="string"))
@@ -88,7 +95,8 @@ def walk(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
     Files and folders whose name begins with a dot are passed over.
     """
-    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else ()
+    found = os.walk(folder, followlinks=True)
+    files = (Path(place, name).relative_to(folder) for place, _, names in found for name in names)
     shown = sorted(path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts))
     good = [name for name in shown if Path(name).suffix.lower() in SUFFIXES]
     why = "no photo by its name: {} files are not read"
