@@ -148,7 +148,7 @@ def table(done: pd.DataFrame, base: Params, looked: str) -> str:
     """Each variant beside the recipe as it is, by the same seeds: a table in Markdown."""
     keys = {
         sha256_json([changed(base, VARIANTS[name]).model_dump(), seed, looked])[:16]
-        for name in VARIANTS
+        for name in done["variant"].unique().tolist()
         for seed in done["seed"].unique().tolist()
     }
     mine = done[done["key"].isin(keys)].set_index(["variant", "seed"])
