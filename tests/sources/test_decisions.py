@@ -66,6 +66,8 @@ def test_no_decisions(folder: SurveyFolder) -> None:
 def test_chains_and_no_column_to(folder: SurveyFolder) -> None:
     found, _ = _decided(folder, "merge,A,new_name,", "merge,new_name,B,", "merge,Old Tom,Tom,")
     assert found.labelled["identity"].fillna("?").tolist() == ["B", "B", "Tom", "B", "?"]
+    folder.train("a.jpg,orca,A,", "b.jpg,orca,B,")
+    folder.table("test_truth.csv", "image,individual_id")
     folder.table("decisions.csv", "action,id", "drop,a.jpg")
     assert "a.jpg" not in read_source(prepare_params(), folder.root)[0].labelled["image"].tolist()
 
