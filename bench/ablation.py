@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
-from ruamel.yaml import YAML
+from overrides import changed, parsed
 
 from finprint.checkpoint import Checkpoint
 from finprint.crop_cache import CropCache
@@ -74,8 +74,7 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml, for every run")] = None,
     out: Annotated[Path, typer.Option(help="CSV of the finished runs")] = Path("build/ablation.csv"),
 ) -> None:
-    given = dict(pair.split("=", 1) for pair in set_ or [])
-    base = changed(load_params(), BASE | {key: YAML(typ="safe").load(value) for key, value in given.items()})
+    base = changed(load_params(), BASE | parsed(set_))
     photos = chosen(folder, base, share)
     told = photos["split"].value_counts()
     print(
@@ -100,18 +99,6 @@ def main(
                     f"{name}, seed {seed}: MAP@5 {row['map5']:.3f}, {row['cpu_s']:.0f} s of processor time", flush=True
                 )
     print(table(done, base, looked))
-
-
-def changed(params: Params, changes: dict[str, Any]) -> Params:
-    """Params with some values changed, each named by its dotted key."""
-    raw = params.model_dump()
-    for key, value in changes.items():
-        *path, last = key.split(".")
-        section = raw
-        for part in path:
-            section = section[part]
-        section[last] = value
-    return Params.model_validate(raw)
 
 
 def chosen(folder: Path, params: Params, share: float) -> pd.DataFrame:

@@ -13,13 +13,12 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import typer
-from ruamel.yaml import YAML
+from overrides import changed, parsed
 from sklearn.model_selection import GroupKFold
 
 from finprint.cli import run
 from finprint.detector import train_detector
-from finprint.errors import UserError
-from finprint.params import Detector, load_params
+from finprint.params import load_params
 from finprint.prepare import survey
 from finprint.sources import read_source
 from finprint.tables import BOXES
@@ -37,7 +36,7 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("-S", help="KEY=VALUE of section detector; repeatable")] = None,
 ) -> None:
     params = load_params()
-    recipe = changed(params.detector, set_ or [])
+    recipe = changed(params.detector, parsed(set_))
     mine = params.prepare.model_copy(update={"source": "happywhale"})
     source, _ = read_source(mine, folder)
     boxes = BOXES.validate(survey(source, mine, params.seed).boxes[list(BOXES.columns)])
@@ -56,17 +55,6 @@ def main(
     means, spread = np.mean(found, axis=0), np.std(found, axis=0, ddof=1 if len(found) > 1 else 0)
     told = ", ".join(f"{name} {m:.3f} ({s:.3f})" for name, m, s in zip(MEASURES.values(), means, spread, strict=True))
     print(f"mean and standard deviation of {len(found)} trainings: {told}")
-
-
-def changed(recipe: Detector, changes: list[str]) -> Detector:
-    """The recipe with every `KEY=VALUE` of `changes`, values read as YAML."""
-    values = recipe.model_dump()
-    for change in changes:
-        key, _, value = change.partition("=")
-        if key not in values:
-            raise UserError(f"unknown key {key} (known: {', '.join(values)})")
-        values[key] = YAML(typ="safe", pure=True).load(value)
-    return Detector.model_validate(values)
 
 
 def deal(boxes: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:

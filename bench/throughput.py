@@ -19,8 +19,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 import typer
-from ablation import changed
-from ruamel.yaml import YAML
+from overrides import changed, parsed
 
 from finprint.augment import plain_view
 from finprint.checkpoint import Checkpoint
@@ -41,8 +40,7 @@ def main(
     repeats: int = 3,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml")] = None,
 ) -> None:
-    given = dict(pair.split("=", 1) for pair in set_ or [])
-    params = changed(load_params(), {key: YAML(typ="safe").load(value) for key, value in given.items()})
+    params = changed(load_params(), parsed(set_))
     jpegs = draw(photos, params.crop.image_size, params.crop.quality)
     labels = np.arange(photos) % INDIVIDUALS
     learn = Lessons(np.arange(photos), labels, [str(n) for n in range(INDIVIDUALS)], np.zeros(INDIVIDUALS, int))

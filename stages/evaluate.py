@@ -70,15 +70,14 @@ def main(
     stored = Crops(crops)
     listed = confusing(validation)
     write_csv(doubts, listed)
-    if len(listed):
-        plots["confusing"] = contact_sheet(listed, stored)
+    sheets = {"confusing": contact_sheet(listed, stored)} if len(listed) else {}
     with atomic(figures) as part:
         part.mkdir()
-        for name, png in plots.items():
+        for name, png in (plots | sheets).items():
             (part / f"{name}.png").write_bytes(png)
     embedder, _, _ = load_model(model)
     explained = heat_maps(embedder, stored, doubtful([test, validation], params.evaluate.explained))
-    shown = Figures(found, [(name, png) for name, png in plots.items() if name != "confusing"], threshold)
+    shown = Figures(found, list(plots.items()), threshold)
     with atomic(report) as part:
         write_report(
             part, shown, test, validation, known.photos, stored, proposed.set_index("image")["proposed"], explained

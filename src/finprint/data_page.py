@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment
 
 from finprint import hygiene
 from finprint.images import BadPhoto, decode, thumbnail
+from finprint.pages import template
 from finprint.plots import tail_plot
 from finprint.prepare import Survey, summary
 from finprint.tables import TEST
@@ -64,12 +64,10 @@ def write_data_page(
         boxes: counts of each table of boxes.
     """
     named = found.photos.loc[found.photos["split"] != TEST, "identity"].value_counts()
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    )
     plot = base64.b64encode(tail_plot(named.to_numpy())).decode() if len(named) else ""
     counts = [(name.replace("_", " "), round(value, 3)) for name, value in summary(found).items()]
-    page = template.render(counts=counts, plot=plot, boxes=list(boxes.items()), sections=_sections(found, paths))
+    sections = _sections(found, paths)
+    page = template(__file__).render(counts=counts, plot=plot, boxes=list(boxes.items()), sections=sections)
     path.write_text(page, encoding="utf-8", newline="\n")
 
 

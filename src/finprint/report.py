@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment
 from markupsafe import Markup
 
 from finprint.evaluation import Judged
 from finprint.images import thumbnail
+from finprint.pages import template
 from finprint.report_figures import BY, SPLITS, by_group, overall
 from finprint.shards import Crops
 from finprint.tables import NEW, TEST, VALIDATION
@@ -65,11 +65,8 @@ def write_report(
         explained: by (query, match), JPEGs of both under their heat maps.
     """
     data, album = page_data({TEST: test, VALIDATION: validation}, photos, proposed, explained)
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    )
     blocks = [album[start : start + BLOCK] for start in range(0, len(album), BLOCK)]
-    page = template.generate(
+    page = template(__file__).generate(
         queries=len(data["queries"]),
         threshold=figures.threshold,
         overall=overall(figures.breakdown),

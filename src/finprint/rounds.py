@@ -62,8 +62,7 @@ def fingerprint(photos: pd.DataFrame, crops: Crops) -> str:
 
     New photos to identify, which change the inputs' files, do not change it: the same is not learned twice.
     """
-    labelled = photos[photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()]
-    labelled = labelled[labelled["image"].isin(crops.index["image"])]
+    labelled = _labelled(photos, crops)
     contents = [sha256_bytes(crops.jpeg(row)) for row in crops.rows(labelled["image"])]
     return sha256_json([labelled[["image", "species", "identity", "split"]].fillna("").to_numpy().tolist(), contents])
 
@@ -98,6 +97,12 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
     return network
 
 
+def _labelled(photos: pd.DataFrame, crops: Crops) -> pd.DataFrame:
+    """The photos of the catalogue that have an identity and a crop, those that validate among them."""
+    named = photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()
+    return photos[named & photos["image"].isin(crops.index["image"])].reset_index(drop=True)
+
+
 def _go_on_from(folder: Path, embedder: Embedder) -> None:
     """Take over the weights of `train.start`."""
     if not (folder / CONFIG).is_file():
@@ -127,8 +132,7 @@ def species_loss(learn: Lessons, recipe: Recipe, twice: int) -> SpeciesLoss | No
 
 def validator(photos: pd.DataFrame, crops: Crops, batch: int) -> Callable[[Embedder], dict[str, float]]:
     """A function that scores an embedder on validation: nearest photo, best threshold, no mirror images."""
-    seen = photos[photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()]
-    seen = seen[seen["image"].isin(crops.index["image"])].reset_index(drop=True)
+    seen = _labelled(photos, crops)
     rows = crops.rows(seen["image"])
 
     def validate(embedder: Embedder) -> dict[str, float]:

@@ -51,10 +51,12 @@ def read_any_csv(folder: Path, csv: Csv, queries: str, boxes: Sequence[str] = ()
     test = table[csv.split].eq(csv.query).fillna(False) if csv.split else pd.Series(False, table.index)
 
     on_disk, others = walk(folder)
-    loose = [name for name in on_disk if name.startswith(f"{queries}/") and name not in set(named["image"])]
+    told = set(named["image"])
+    loose = [name for name in on_disk if name.startswith(f"{queries}/") and name not in told]
     queried = query_photos(folder, queries, loose)
     more, counts = read_boxes(folder, boxes, least, [*named["image"], *queried["image"]])
-    strays = [(name, "on disk, but in no table") for name in on_disk if name not in {*named["image"], *loose}]
+    used = told.union(loose)
+    strays = [(name, "on disk, but in no table") for name in on_disk if name not in used]
     truth = found[test][["image", "identity"]].dropna()
     return Source(
         labelled=found[~test],

@@ -1,7 +1,6 @@
 """What the owner of a survey decided about its photos and names: dropped, merged, named otherwise."""
 
 import difflib
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +29,7 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
     path = folder / FILE
     decisions = read_csv(path, ["action", "id"], optional=True).reindex(columns=["action", "id", "to"])
     labelled, queries, truth, boxes = (t.copy() for t in (source.labelled, source.queries, source.truth, source.boxes))
+    images, asked = {*labelled["image"], *queries["image"]}, set(queries["image"])
     names = set(labelled["identity"].dropna()) | set(truth["identity"].dropna())
     known = names | set(decisions.loc[decisions["action"] == "merge", "to"].dropna())  # a merge may found a name
     for line, (action, one, to) in enumerate(decisions[["action", "id", "to"]].itertuples(index=False), start=2):
@@ -43,14 +43,15 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
                 table["identity"] = table["identity"].mask(table["identity"].eq(one).fillna(False), to)
             names.add(to)
             continue
-        _know(one, [*labelled["image"], *queries["image"]], f"{path} line {line}: no photo is called")
+        _know(one, images, f"{path} line {line}: no photo is called")
         if action == "drop":
             gone = {one, *(image for image in labelled["image"] if image.rpartition("#")[0] == one)}
+            images -= gone
             labelled, queries, boxes = (t[~t["image"].isin(gone)] for t in (labelled, queries, boxes))
             continue
         if not pd.isna(to):
             _know(to, known, f"{path} line {line}: no individual is called")
-        if one in set(queries["image"]):
+        if one in asked:
             told = pd.DataFrame({"image": [one], "identity": [to]}, dtype="string")
             truth = pd.concat([truth[truth["image"] != one], told], ignore_index=True)
         labelled.loc[labelled["image"] == one, "identity"] = to
@@ -58,8 +59,7 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
     return replace(source, labelled=labelled, queries=queries, truth=truth.dropna(), boxes=boxes), counts
 
 
-def _know(name: object, names: Iterable[str], complaint: str) -> None:
-    known = set(names)
+def _know(name: object, known: set[str], complaint: str) -> None:
     if name not in known:
         near = difflib.get_close_matches(str(name), sorted(known), 1)
         raise UserError(f"{complaint} {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))

@@ -58,7 +58,7 @@ def read_folders(folder: Path, queries: str, boxes: Sequence[str] = (), least: f
     )
 
 
-def query_photos(folder: Path, queries: str, names: list[str] | None = None) -> pd.DataFrame:
+def query_photos(folder: Path, queries: str, names: list[str]) -> pd.DataFrame:
     """The table of the photos in the sub-folder `queries`; their ids leave its name out."""
-    found = [name.removeprefix(f"{queries}/") for name in names or []]
+    found = [name.removeprefix(f"{queries}/") for name in names]
     return photos(pd.DataFrame({"image": found}, dtype="string"), folder / queries)

@@ -98,6 +98,9 @@ def walk(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
     found = os.walk(folder, followlinks=True)
     files = (Path(place, name).relative_to(folder) for place, _, names in found for name in names)
     shown = sorted(path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts))
-    good = [name for name in shown if Path(name).suffix.lower() in SUFFIXES]
+    suffixes = {name: Path(name).suffix for name in shown}
     why = "no photo by its name: {} files are not read"
-    return good, [(name, why.format(Path(name).suffix or "such")) for name in shown if name not in set(good)]
+    return (
+        [name for name in shown if suffixes[name].lower() in SUFFIXES],
+        [(name, why.format(suffixes[name] or "such")) for name in shown if suffixes[name].lower() not in SUFFIXES],
+    )
