@@ -34,35 +34,48 @@ from finprint.training import Recipe
 
 # The budget: small views and few epochs, so that a run takes a minute or two on 2 cores.
 BASE = {
-    "prepare.source": "happywhale", "train.image_size": 96, "train.first_size": 96, "train.epochs": 12,
-    "crop.image_size": 128,
+    "prepare.source": "happywhale", "crop.image_size": 128,
+    "train.image_size": 96, "train.first_size": 96, "train.epochs": 12, "train.score_every": 100,
 }  # fmt: skip
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
+    # what of the backbone learns
+    "half the backbone": {"train.finetune.trainable": 0.5},
+    "half of it, 20 epochs": {"train.finetune.trainable": 0.5, "train.epochs": 20},
+    "norms held": {"train.finetune.hold_norms": True},
+    "layer decay 0.8": {"train.finetune.layer_decay": 0.8},
+    "unfreezing by stages": {"train.finetune.unfreeze": [1, 2, 3]},
+    # augmentation
+    "mirror: same": {"train.augment.mirror": "same"},
     "mirror: other": {"train.augment.mirror": "other"},
     "no mirror images": {"train.augment.flip": 0.0},
     "mixup 0.2": {"train.augment.mixup": 0.2},
     "mixup 0.2 of vectors": {"train.augment.mixup": 0.2, "train.augment.mixed": "vectors"},
-    "views grow from 64 px": {"train.first_size": 64},
-    "augmentation grows": {"train.augment.grow": 0.5},
+    "wider affine": {"train.augment.rotate": 25, "train.augment.zoom": 0.25, "train.augment.shear": 10},
+    "colour 0.5": {"train.augment.colour": 0.5},
+    "erased half the time": {"train.augment.erase": 0.5},
     "noise 0.2": {"train.augment.noise": 0.2},
-    "cyclic pooling": {"train.cyclic": True},
-    "DOLG": {"train.fusion": "dolg"},
-    "embedding 256": {"train.embedding": 256},
-    "embedding 1024": {"train.embedding": 1024},
-    "one centre": {"train.margin.centres": 1},
-    "equal margins 0.3": {"train.margin.scale": 0.0, "train.margin.floor": 0.3},
-    "margin ramp 0.5": {"train.margin.ramp": 0.5},
-    "layer decay 0.8": {"train.finetune.layer_decay": 0.8},
-    "unfreezing by stages": {"train.finetune.unfreeze": [1, 2, 3]},
-    "half the backbone": {"train.finetune.trainable": 0.5},
-    "norms held": {"train.finetune.hold_norms": True},
+    "augmentation grows": {"train.augment.grow": 0.5},
+    "views grow from 64 px": {"train.first_size": 64},
+    # schedule and averages
+    "batch 16": {"train.batch": 16},
+    "lr halved": {"lr": 0.001},
+    "lr doubled": {"lr": 0.004},
     "head lr x 30": {"train.head_lr": 30.0},
     "one cycle": {"train.schedule.kind": "one_cycle"},
     "step decay": {"train.schedule.kind": "step"},
     "warm restarts": {"train.schedule.kind": "restarts"},
     "even average, last 30 %": {"train.swa": 0.3},
     "no average": {"train.ema": 0.0},
+    # fusion and head
+    "DOLG": {"train.fusion": "dolg"},
+    "plain mean": {"train.fusion": "average"},
+    "embedding 256": {"train.embedding": 256},
+    "embedding 1024": {"train.embedding": 1024},
+    "one centre": {"train.margin.centres": 1},
+    "equal margins 0.3": {"train.margin.scale": 0.0, "train.margin.floor": 0.3},
+    "margin ramp 0.5": {"train.margin.ramp": 0.5},
+    "cyclic pooling": {"train.cyclic": True},
 }
 
 

@@ -83,7 +83,7 @@ def draw(table: Path | None, scale: float, params: Params, seed: int) -> tuple[C
     species = np.concatenate([listed.species, strangers])
     labelled = rng.permutation(listed.rows)
     held = params.prepare
-    validates = validation_photos(
+    validates, _ = validation_photos(
         np.arange(len(labelled)), names[labelled], held.fold, held.folds, held.new_share, params.seed + seed
     )
     shown = np.concatenate([labelled, asked])  # the individual on each photo

@@ -30,7 +30,7 @@ from finprint.loading import to_device
 from finprint.model import Embedder
 from finprint.params import Params, load_params
 from finprint.rounds import Lessons, new_network
-from finprint.training import Network, Recipe, fit, parameter_groups
+from finprint.training import Network, Recipe, Targets, fit, parameter_groups
 
 INDIVIDUALS = 64
 
@@ -43,7 +43,9 @@ def main(
     params = changed(load_params(), parsed(set_))
     jpegs = draw(photos, params.crop.image_size, params.crop.quality)
     labels = np.arange(photos) % INDIVIDUALS
-    learn = Lessons(np.arange(photos), labels, [str(n) for n in range(INDIVIDUALS)], np.zeros(INDIVIDUALS, int))
+    learn = Lessons(
+        np.arange(photos), Targets.sure(labels), [str(n) for n in range(INDIVIDUALS)], np.zeros(INDIVIDUALS, int)
+    )
     train, device = params.train, best_device()
     print(
         f"{photos} crops, {train.backbone}, {train.image_size} px, {torch.get_num_threads()} threads, {device}",
@@ -104,7 +106,7 @@ def bare_training(network: Network, params: Params, labels: np.ndarray) -> float
     recipe = Recipe(params.train, 1, params.lr, 0)
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=params.train.weight_decay)
     photos = torch.rand(batch, 3, side, side, device=device).to(memory_format=torch.channels_last)
-    targets = torch.from_numpy(labels[:batch]).to(device)
+    targets = Targets.sure(labels[:batch]).to(device)
     amp = params.train.amp and device.type == "cuda"
 
     def step() -> None:
@@ -123,7 +125,7 @@ def training(network: Network, params: Params, jpegs: list[bytes], labels: np.nd
     batch, started = params.train.batch, time.perf_counter()
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         recipe = Recipe(params.train, 1, params.lr, 0)
-        fit(network, lambda item: decode_jpeg(jpegs[item]), labels, recipe, lambda _: {}, checkpoint)
+        fit(network, lambda item: decode_jpeg(jpegs[item]), Targets.sure(labels), recipe, lambda _: {}, checkpoint)
     taken = time.perf_counter() - started
     checkpoint.clear()
     return len(labels) // batch * batch / taken

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from finprint.cli import Place, run
-from finprint.confusing import confusing, contact_sheet
+from finprint.confusing import confusing, contact_sheet, out_of_fold
 from finprint.evaluation import (
     both,
     breakdown,
@@ -31,6 +31,7 @@ def main(
     labels: Place,
     model: Place,
     round1: Place,
+    folds: Place,
     answers: Place,
     curve: Place,
     search: Place,
@@ -46,7 +47,8 @@ def main(
 ) -> None:
     params = load_params()
     told = read_table(truth, TRUTH)
-    known = catalogue(read_table(photos, PHOTOS), read_vectors(round1))
+    table = read_table(photos, PHOTOS)
+    known = catalogue(table, read_vectors(round1))
     validation = judged_validation(known, read_table(answers / "validation.parquet", ANSWERS))
     test = judged_test(known, read_table(answers / "answers.parquet", ANSWERS), told)
     numbers = both(validation, test) | {"round1": judge_round(known, told, params.search)}
@@ -60,7 +62,7 @@ def main(
     curves = {name: judged.cmc() for name, judged in parts.items() if len(judged.truth)}
     write_csv(cmc, pd.DataFrame({"rank": range(1, 6)} | curves).reindex(columns=["rank", *parts]))
     calibrated = {name: judged.reliability() for name, judged in parts.items()}
-    write_csv(reliability, pd.concat(table.assign(split=name) for name, table in calibrated.items()))
+    write_csv(reliability, pd.concat(part.assign(split=name) for name, part in calibrated.items()))
     threshold = read_json(search)["threshold"]
     plots = {
         "training": epochs_plot({"round 1": pd.read_csv(epochs1), "round 2": pd.read_csv(epochs2)}),
@@ -68,7 +70,9 @@ def main(
         "calibration": calibration_plot(calibrated),
     }
     stored = Crops(crops)
-    listed = confusing(validation)
+    left = [(number, read_vectors(folds / str(number))) for number in params.fold.left_out]
+    opinions = [out_of_fold(table, vectors, number, params.search) for number, vectors in left]
+    listed = confusing([validation, *opinions])
     write_csv(doubts, listed)
     sheets = {"confusing": contact_sheet(listed, stored)} if len(listed) else {}
     with atomic(figures) as part:

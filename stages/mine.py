@@ -8,9 +8,11 @@ from finprint.tables import LABELS, PHOTOS, read_table, write_table
 from finprint.vectors import catalogue, read_vectors
 
 
-def main(photos: Place, vectors: Place, labels: Place, metrics: Place) -> None:
+def main(photos: Place, vectors: Place, folds: Place, labels: Place, metrics: Place) -> None:
     params = load_params()
-    mined = mine(catalogue(read_table(photos, PHOTOS), read_vectors(vectors)), params.mine.precision)
+    members = [vectors, *(folds / str(number) for number in params.fold.left_out)]
+    known = catalogue(read_table(photos, PHOTOS), *(read_vectors(folder) for folder in members))
+    mined = mine(known, params.mine)
     write_table(labels, mined.labels, LABELS)
     write_metrics(metrics, mined.numbers())
     if mined.bar > 1:

@@ -18,16 +18,21 @@ def main(
     photos: Place,
     queries: Place,
     vectors: Annotated[list[Path], typer.Option(show_default=False)],
+    folds: Place,
     answers: Place,
     curve: Place,
     metrics: Place,
 ) -> None:
-    params = load_params().search
+    params = load_params()
     table = read_table(photos, PHOTOS)
-    known = catalogue(table, *(read_vectors(folder) for folder in vectors))
-    found = search(known, params)
-    if not found.rules.fitted and params.new.target != "fixed":
-        print(f"validation shows no new individual, or none but new: search.new.default {params.new.default} is used")
+    members = [*vectors, *(folds / str(number) for number in params.fold.left_out)]
+    known = catalogue(table, *(read_vectors(folder) for folder in members))
+    found = search(known, params.search)
+    if not found.rules.fitted and params.search.new.target != "fixed":
+        print(
+            "validation shows no new individual, or none but new: "
+            f"search.new.default {params.search.new.default} is used"
+        )
     if len(found.test) and not (found.test["identity"].eq(NEW) & found.test["rank"].eq(1)).any():
         print(f"no photo is called new at this threshold ({found.rules.threshold.value:.3f}); see search.new")
     proposed, numbers = propose(known, found)
@@ -38,10 +43,10 @@ def main(
         write_table(part / "validation.parquet", found.validation, ANSWERS)
         write_table(part / "new_individuals.csv", proposed, PROPOSED)
         submission(found.test, table, asked).to_csv(part / "submission.csv", index=False, lineterminator="\n")
-        write_gallery(part, known, found.shares, params)
+        write_gallery(part, known, found.shares, params.search)
     drawn = pd.DataFrame(found.rules.threshold.curve, columns=["threshold", "map5"])
     write_csv(curve, drawn.iloc[:: max(1, len(drawn) // 500)])
-    write_metrics(metrics, summary(known, found, params, asked) | numbers)
+    write_metrics(metrics, summary(known, found, params.search, asked) | numbers)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ SMALL_TRAIN = Train(
     image_size=32,
     first_size=32,
     epochs=1,
+    score_every=1,
     batch=4,
     head_lr=10.0,
     weight_decay=0.01,

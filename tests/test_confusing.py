@@ -7,9 +7,11 @@ import pandas as pd
 from conftest import judged
 from test_rounds import _crops
 
-from finprint.confusing import COLUMNS, confusing, contact_sheet
+from finprint.confusing import COLUMNS, confusing, contact_sheet, out_of_fold
 from finprint.images import decode
-from finprint.tables import NEW
+from finprint.params import load_params
+from finprint.tables import NEW, TEST, TRAIN, VALIDATION
+from finprint.vectors import Vectors
 
 
 def _answers(*rows: tuple[str, str, float]) -> pd.DataFrame:
@@ -33,7 +35,7 @@ def test_by_hand(tmp_path: Path) -> None:
         ("nan.jpg", "bo", np.nan),  # no calibration could be fitted
     ]
     truth = pd.Series({row[0]: "al" for row in rows} | {"unknown.jpg": NEW})
-    listed = confusing(judged(_answers(*rows), truth))
+    listed = confusing([judged(_answers(*rows), truth)])
     assert listed[["image", "identity", "answered", "why"]].to_numpy().tolist() == [
         ["surer.jpg", "al", "bo", "contradicted"],
         ["wrong.jpg", "al", "bo", "contradicted"],
@@ -48,5 +50,21 @@ def test_by_hand(tmp_path: Path) -> None:
 
 
 def test_nothing_to_look_at() -> None:
-    assert confusing(judged(_answers(("a.jpg", "al", 0.8)), pd.Series({"a.jpg": "al"}))).columns.tolist() == COLUMNS
-    assert not len(confusing(judged(_answers(), pd.Series(dtype=object))))
+    assert confusing([judged(_answers(("a.jpg", "al", 0.8)), pd.Series({"a.jpg": "al"}))]).columns.tolist() == COLUMNS
+    assert not len(confusing([judged(_answers(), pd.Series(dtype=object))]))
+
+
+def test_training_photos_of_a_fold_are_asked_out_of_fold() -> None:
+    """Whom the model that left a fold out names its photos: by the other folds' photos alone."""
+    rows = [(f"a{n}.jpg", "al", TRAIN, n % 2, 10.0 * n) for n in range(4)]
+    rows += [(f"b{n}.jpg", "bo", TRAIN, n % 2, 90.0 + 10 * n) for n in range(4)]
+    rows += [("b9.jpg", "bo", TRAIN, 1, 5.0), ("v.jpg", "al", VALIDATION, 1, 1.0), ("q.jpg", None, TEST, -1, 1.0)]
+    photos = pd.DataFrame(rows, columns=["image", "identity", "split", "fold", "angle"]).assign(species=pd.NA)
+    photos["group"] = range(len(photos))
+    angles = np.radians(photos["angle"].to_numpy())
+    array = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    said = out_of_fold(photos, Vectors(photos["image"], array), 1, load_params().search)
+    assert set(said.truth.index) == {"a1.jpg", "a3.jpg", "b1.jpg", "b3.jpg", "b9.jpg"}
+    first = said.answers[said.answers["rank"] == 1].set_index("query")
+    assert first.loc["b9.jpg", "match"] == "a0.jpg"
+    assert set(first["match"].dropna()) <= {"a0.jpg", "a2.jpg", "b0.jpg", "b2.jpg"}

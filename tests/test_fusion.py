@@ -49,6 +49,13 @@ def test_gem_lies_between_mean_and_maximum_and_grows_with_its_power(seed: int, l
     assert (large <= x.amax(dim=(2, 3)) + 1e-5).all()
 
 
+def test_a_plain_mean_is_of_the_last_stage() -> None:
+    stage3, stage4 = _maps(2, (3, 5))
+    pool = FUSIONS["average"]((3, 5))
+    assert pool.features == 5
+    torch.testing.assert_close(pool(stage3, stage4), stage4.mean(dim=(2, 3)))
+
+
 def test_gem_of_values_that_are_not_positive_is_finite_and_has_a_gradient() -> None:
     x = torch.tensor([-1.0, 0.0, -3.0, 0.0]).view(1, 1, 2, 2).requires_grad_()
     pooled = GeM()(x)
@@ -172,7 +179,7 @@ def test_a_photo_alone_gives_what_it_gives_in_a_batch(name: str) -> None:
     torch.testing.assert_close(alone, together[:1], atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(FUSIONS))
+@pytest.mark.parametrize("name", ["dolg", "gem"])
 def test_every_parameter_and_both_stages_receive_a_gradient(name: str) -> None:
     torch.manual_seed(3)
     fusion = FUSIONS[name]((6, 10)).train()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from finprint.loading import AHEAD, batches, in_order, to_device
+from finprint.loading import AHEAD, batches, in_order, remembered, to_device
 
 
 def _view(item: int) -> np.ndarray:
@@ -39,6 +39,22 @@ def test_slow_views_do_not_change_the_order() -> None:
 
     found = torch.cat(list(batches(view, in_order(20, 3))))
     assert found[:, 0, 0, 0].tolist() == list(range(20))
+
+
+def test_crops_are_decoded_once_as_far_as_memory_goes() -> None:
+    asked: list[int] = []
+
+    def pixels(item: int) -> np.ndarray:
+        asked.append(item)
+        return _view(item)
+
+    read = remembered(pixels, limit=3 * _view(0).nbytes + 1)
+    for _ in range(2):
+        for item in range(4):
+            np.testing.assert_array_equal(read(item), _view(item))
+    assert asked == [0, 1, 2, 3, 3]  # three fit
+    with pytest.raises(ValueError, match="read-only"):
+        read(0)[0, 0, 0] = 9
 
 
 def test_no_batches() -> None:

@@ -8,9 +8,10 @@ from conftest import SMALL_TRAIN
 from finprint.lr_finder import DIVERGED, LOW, Curve, find_rate
 from finprint.margin import SubCentreArcFace
 from finprint.model import Embedder, ModelConfig
-from finprint.training import Network, Recipe
+from finprint.training import Network, Recipe, Targets
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
+TARGETS = Targets.sure(LABELS)
 
 
 def _pixels(item: int) -> np.ndarray:
@@ -30,7 +31,7 @@ def test_a_climb() -> None:
         torch.manual_seed(0)
         embedder = Embedder(ModelConfig(SMALL_TRAIN.backbone, "gem", 8, 32))
         network = Network(embedder, SubCentreArcFace(8, torch.full((3,), 0.2), 2, 20.0))
-        return find_rate(network, _pixels, LABELS, Recipe(SMALL_TRAIN, 1, 1e-3, 0), 30)
+        return find_rate(network, _pixels, TARGETS, Recipe(SMALL_TRAIN, 1, 1e-3, 0), 30)
 
     curve, again = climb(), climb()
     assert np.array_equal(curve.losses, again.losses)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finprint.errors import UserError
 from finprint.mining import confidence_bar, mine
+from finprint.params import Mine
 from finprint.tables import LABELS, TEST, TRAIN, VALIDATION
 from finprint.vectors import Catalogue, Vectors, catalogue
 
@@ -53,6 +55,10 @@ def test_the_bar_reaches_the_precision_and_no_lower_one_does(
     assert recall == pytest.approx((scores >= bar).mean())
 
 
+def _hard(precision: float) -> Mine:
+    return Mine(precision=precision, targets="hard")
+
+
 def _known(rows: list[tuple[str, str | None, str, int, float]]) -> Catalogue:
     """Photos (image, identity, split, group, angle): vectors on a circle, so that cosines are of angles in degrees."""
     photos = pd.DataFrame([row[:4] for row in rows], columns=["image", "identity", "split", "group"])
@@ -72,7 +78,7 @@ CHECKED = [
 
 def test_mine_hand_worked() -> None:
     tests = [("q1", None, TEST, 7, 3.0), ("q2", None, TEST, 8, 98.0), ("q3", None, TEST, 9, 165.0)]
-    mined = mine(_known(TRAINED + CHECKED + tests), precision=1.0)
+    mined = mine(_known(TRAINED + CHECKED + tests), _hard(1.0))
     assert mined.bar == pytest.approx(np.cos(np.radians(10)), abs=1e-6)  # v3 is wrong, being new
     assert mined.precision == 1
     assert mined.recall == pytest.approx(2 / 3)
@@ -85,24 +91,63 @@ def test_mine_hand_worked() -> None:
         "precision_validation": 1.0,
         "recall_validation": pytest.approx(2 / 3),
         "pseudo_labels": 2,
+        "weight": 2.0,
         "individuals": 2,
     }
 
 
 def test_a_lower_precision_takes_more() -> None:
     tests = [("q1", None, TEST, 7, 3.0), ("q3", None, TEST, 9, 165.0)]
-    assert mine(_known(TRAINED + CHECKED + tests), 0.6).labels["identity"].tolist() == ["al", "cy"]
-    assert mine(_known(TRAINED + CHECKED + tests), 1.0).labels["identity"].tolist() == ["al"]
+    assert mine(_known(TRAINED + CHECKED + tests), _hard(0.6)).labels["identity"].tolist() == ["al", "cy"]
+    assert mine(_known(TRAINED + CHECKED + tests), _hard(1.0)).labels["identity"].tolist() == ["al"]
+
+
+def _circle(targets: str) -> pd.DataFrame:
+    """Mined from many animals on a circle, of whom every sixth validation photo shows a new one."""
+    rng = np.random.default_rng(0)
+    rows: list[tuple[str, str | None, str, int, float]] = []
+    for n in range(60):
+        rows.append((f"t{n}", f"i{n:02d}", TRAIN, 3 * n, 6.0 * n))
+        rows.append(
+            (f"v{n}", f"new{n}" if n % 6 == 0 else f"i{n:02d}", VALIDATION, 3 * n + 1, 6 * n + rng.normal(0, 2))
+        )
+        rows.append((f"q{n}", None, TEST, 3 * n + 2, 6 * n + rng.normal(0, 2)))
+    return LABELS.validate(mine(_known(rows), Mine(precision=0.5, targets=targets)).labels)
+
+
+def test_a_name_may_count_by_its_probability() -> None:
+    hard, weighted, soft = (_circle(targets) for targets in ("hard", "weighted", "soft"))
+    assert hard["weight"].eq(1).all()
+    assert hard[["image", "identity"]].equals(weighted[["image", "identity"]])
+    assert weighted["weight"].between(0.01, 0.99).all()
+    assert weighted["weight"].nunique() > 10
+    first = soft.drop_duplicates("image")
+    assert first[["image", "identity"]].to_numpy().tolist() == hard[["image", "identity"]].to_numpy().tolist()
+    np.testing.assert_allclose(first["weight"], weighted["weight"])
+    assert soft.groupby("image")["identity"].size().max() > 1
+    total = soft.groupby("image")["weight"].sum()
+    assert (total <= 1 + 1e-9).all()
+    assert total.mean() < 0.95  # the rest is the chance of a new animal
+
+
+@pytest.mark.parametrize("targets", ["weighted", "soft"])
+def test_probabilities_need_new_animals_in_validation(targets: str) -> None:
+    known = _known([*TRAINED, *CHECKED[:2], ("q1", None, TEST, 7, 3.0)])
+    with pytest.raises(UserError) as caught:
+        mine(known, Mine(precision=0.5, targets=targets))
+    assert str(caught.value) == (
+        "mine.targets: probabilities need known and new individuals among the validation photos: set it to hard"
+    )
 
 
 def test_a_photo_that_shares_a_group_with_a_validation_photo_is_not_taken() -> None:
     tests = [("q1", None, TEST, 4, 3.0), ("q2", None, TEST, 1, 3.0)]  # the group of v1, the group of t1
-    assert mine(_known(TRAINED + CHECKED + tests), 1.0).labels["image"].tolist() == ["q2"]
+    assert mine(_known(TRAINED + CHECKED + tests), _hard(1.0)).labels["image"].tolist() == ["q2"]
 
 
 def test_no_name_of_an_individual_held_out() -> None:
     tests = [("q1", None, TEST, 7, 200.0)]  # exactly zoe's validation photo
-    mined = mine(_known(TRAINED + CHECKED + tests), 0.5)
+    mined = mine(_known(TRAINED + CHECKED + tests), _hard(0.5))
     assert mined.labels["identity"].tolist() == ["cy"]
 
 
@@ -115,7 +160,7 @@ def test_only_test_photos_get_only_trained_names_and_never_beside_validation(see
         name = None if split == TEST else f"i{rng.integers(6)}"
         rows.append((f"p{n}", name, split, int(rng.integers(30)), float(rng.uniform(0, 360))))
     known = _known(rows)
-    mined = mine(known, precision)
+    mined = mine(known, _hard(precision))
     photos = known.photos.set_index("image")
     taken = photos.loc[mined.labels["image"]]
     assert (taken["split"] == TEST).all()
@@ -135,7 +180,7 @@ def test_only_test_photos_get_only_trained_names_and_never_beside_validation(see
     ],
 )
 def test_nothing_to_mine_is_an_empty_table(rows: list[tuple[str, str | None, str, int, float]]) -> None:
-    mined = mine(_known(rows), 0.95)
+    mined = mine(_known(rows), _hard(0.95))
     assert len(LABELS.validate(mined.labels)) == 0
     assert mined.numbers()["pseudo_labels"] == 0
     assert all(np.isfinite(value) for value in mined.numbers().values())

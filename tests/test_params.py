@@ -140,6 +140,19 @@ def test_a_fold_beyond_the_folds(tmp_path: Path, fold: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("left_out", "complaint"),
+    [
+        ([1, 6], "fold.left_out has 6, but the folds are 0 to 5"),
+        ([2, 0], "fold.left_out has 0, which validates: no model learns from it anyway"),
+        ([2, 3, 2], "fold: left_out names 2 twice"),
+    ],
+)
+def test_folds_that_cannot_be_left_out(tmp_path: Path, left_out: list[int], complaint: str) -> None:
+    assert _complaint(_edited(tmp_path, {"fold.left_out": left_out})) == complaint
+    assert load_params(_edited(tmp_path, {"fold.left_out": [1, 5]})).fold.left_out == [1, 5]
+
+
+@pytest.mark.parametrize(
     ("edits", "complaint"),
     [
         ({"prepare.fold": -1}, "prepare.fold: input should be greater than or equal to 0, not -1"),
@@ -158,7 +171,7 @@ def test_a_fold_beyond_the_folds(tmp_path: Path, fold: int) -> None:
         ({"crop.parts": [7]}, "crop.parts.0: input should be a valid string, not 7"),
         ({"train.epochs": 2.5}, "train.epochs: input should be a valid integer, not 2.5"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, not -1"),
-        ({"train.fusion": 3}, "train.fusion: input should be 'gem' or 'dolg', not 3"),
+        ({"train.fusion": 3}, "train.fusion: input should be 'gem', 'dolg' or 'average', not 3"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_key(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:

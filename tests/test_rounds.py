@@ -12,10 +12,11 @@ from finprint.checkpoint import Checkpoint
 from finprint.errors import UserError
 from finprint.images import encode_jpeg
 from finprint.model import load_model, save_model
-from finprint.rounds import fingerprint, lessons, new_network, train_round, validator
+from finprint.params import Mine, Retrain
+from finprint.rounds import fingerprint, later_rounds, lessons, new_network, photo_counts, train_round, validator
 from finprint.shards import INDEX, Crops, write_shard
 from finprint.tables import CROPS, TEST, TRAIN, VALIDATION, write_table
-from finprint.training import Recipe
+from finprint.training import Network, Recipe
 
 pytestmark = pytest.mark.usefixtures("training_state")
 
@@ -32,6 +33,7 @@ ROWS = [
     ("q2.jpg", None, TEST),
 ]
 PHOTOS = pd.DataFrame(ROWS, columns=["image", "identity", "split"]).assign(species="orca").astype("string")
+PHOTOS["fold"] = [0, 1, 1, 0, -1, 2, 2, -1, -1]
 
 
 def _crops(folder: Path, images: list[str]) -> Crops:
@@ -57,31 +59,40 @@ def crops(tmp_path: Path) -> Crops:
 
 def _pseudo(names: dict[str, str]) -> pd.DataFrame:
     table = pd.DataFrame({"image": list(names), "identity": list(names.values())}, dtype="string")
-    return table.assign(score=0.9)
+    return table.assign(score=0.9, weight=1.0)
 
 
 def test_lessons_are_the_training_photos_with_a_name(crops: Crops) -> None:
     found = lessons(PHOTOS, crops, None)
     assert found.classes == ["al", "bo"]
-    assert found.labels.tolist() == [0, 0, 0, 1]
-    assert found.labels.dtype == np.int64
+    assert found.targets.labels.tolist() == [[0], [0], [0], [1]]
+    assert found.targets.weights.tolist() == [[1]] * 4
     assert crops.index["image"].iloc[found.rows].tolist() == ["a1.jpg", "a2.jpg", "a3.jpg", "b1.jpg"]
 
 
 def test_pseudo_labels_come_after_and_none_change_nothing(crops: Crops) -> None:
     found = lessons(PHOTOS, crops, _pseudo({"q2.jpg": "bo", "q1.jpg": "al"}))
     assert crops.index["image"].iloc[found.rows].tolist()[-2:] == ["q2.jpg", "q1.jpg"]
-    assert found.labels.tolist() == [0, 0, 0, 1, 1, 0]
+    assert found.targets.labels.ravel().tolist() == [0, 0, 0, 1, 1, 0]
     assert found.classes == ["al", "bo"]
     empty = lessons(PHOTOS, crops, _pseudo({}))
-    assert empty.labels.tolist() == [0, 0, 0, 1]
+    assert empty.targets.labels.ravel().tolist() == [0, 0, 0, 1]
     assert empty.classes == ["al", "bo"]
+
+
+def test_soft_pseudo_labels_share_their_weight_among_names(crops: Crops) -> None:
+    rows = [("q2.jpg", "bo", 0.6), ("q2.jpg", "al", 0.3), ("q1.jpg", "al", 0.5)]
+    found = lessons(PHOTOS, crops, pd.DataFrame(rows, columns=["image", "identity", "weight"]))
+    assert crops.index["image"].iloc[found.rows].tolist()[-2:] == ["q2.jpg", "q1.jpg"]
+    assert found.targets.labels.tolist() == [[0, 0], [0, 0], [0, 0], [1, 0], [1, 0], [0, 0]]
+    np.testing.assert_allclose(found.targets.weights, [*[[1, 0]] * 4, [0.6, 0.3], [0.5, 0]])
+    assert photo_counts(found.targets).tolist() == pytest.approx([3.8, 1.6])
 
 
 def test_a_photo_without_a_crop_is_no_lesson(tmp_path: Path) -> None:
     crops = _crops(tmp_path / "crops", ["a1.jpg", "b1.jpg", "q1.jpg"])
     found = lessons(PHOTOS, crops, _pseudo({"q1.jpg": "bo", "q2.jpg": "al"}))
-    assert found.labels.tolist() == [0, 1, 1]
+    assert found.targets.labels.ravel().tolist() == [0, 1, 1]
 
 
 def test_one_individual_is_nothing_to_learn_from(crops: Crops) -> None:
@@ -139,13 +150,13 @@ def test_a_round_of_other_individuals_is_no_start(tmp_path: Path, crops: Crops) 
 
 def test_the_validator_scores_validation_alone(crops: Crops) -> None:
     network = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
-    found = validator(PHOTOS, crops, 4)(network.embedder)
+    found = validator(PHOTOS, crops, crops.pixels, 4)(network.embedder)
     assert set(found) == {"map5", "top1", "top5", "auroc_new"}
     assert all(0 <= value <= 1 for value in found.values())
-    without = validator(PHOTOS[PHOTOS["split"] != TEST], crops, 4)(network.embedder)
+    without = validator(PHOTOS[PHOTOS["split"] != TEST], crops, crops.pixels, 4)(network.embedder)
     assert without == found
-    assert validator(PHOTOS[PHOTOS["split"] == TRAIN], crops, 4)(network.embedder) == {}
-    only_known = validator(PHOTOS[PHOTOS["identity"] != "zoe"], crops, 4)(network.embedder)
+    assert validator(PHOTOS[PHOTOS["split"] == TRAIN], crops, crops.pixels, 4)(network.embedder) == {}
+    only_known = validator(PHOTOS[PHOTOS["identity"] != "zoe"], crops, crops.pixels, 4)(network.embedder)
     assert set(only_known) == {"map5", "top1", "top5"}
 
 
@@ -161,13 +172,41 @@ def test_two_rounds_end_to_end(tmp_path: Path, crops: Crops) -> None:
     assert not torch.equal(again.head.weight, network.head.weight)
 
 
+def test_a_fold_that_is_left_out_is_not_learned_from(crops: Crops, capsys: pytest.CaptureFixture[str]) -> None:
+    _, classes, _ = train_round(PHOTOS, crops, RECIPE, Checkpoint("fold1", {}, []), left_out=1)
+    assert classes == ["al", "bo"]
+    assert "2 photos of 2 individuals" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("start", ["round1", "pretrained"])
+def test_later_rounds_name_photos_anew(tmp_path: Path, crops: Crops, start: str) -> None:
+    first = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    save_model(tmp_path / "r1", first.embedder, first.head, ["al", "bo"])
+    again = Retrain(start=start, rounds=3, epochs=1, lr_scale=1.0)
+    places = [Checkpoint("retrain", {"round": n}, []) for n in range(3)]
+    mining = Mine(precision=0.01, targets="hard")
+    photos = PHOTOS.assign(group=range(len(PHOTOS)))
+
+    def rounds() -> tuple[Network, list[str], list[dict[str, float]], dict[str, dict[str, float]]]:
+        return later_rounds(photos, crops, RECIPE, places, _pseudo({"q1.jpg": "bo"}), tmp_path / "r1", again, mining)
+
+    network, classes, history, numbers = rounds()
+    assert classes == ["al", "bo"]
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert list(numbers) == ["3", "4"]
+    assert all("precision_validation" in row and "pseudo_labels" in row for row in numbers.values())
+    resumed, _, same, _ = rounds()
+    assert same == history
+    assert torch.equal(resumed.head.weight, network.head.weight)
+
+
 def test_what_round_one_learns_from_has_a_fingerprint(tmp_path: Path, crops: Crops) -> None:
     """Photos to identify do not enter it; names, splits and pixels do."""
     before = fingerprint(PHOTOS, crops)
     more = pd.concat([PHOTOS, PHOTOS.tail(1).assign(image="q9.jpg", identity=pd.NA, split=TEST)])
     assert fingerprint(more, crops) == before
     assert fingerprint(PHOTOS[PHOTOS["split"] != TEST], crops) == before
-    for column, value in (("identity", "cy"), ("split", VALIDATION), ("species", "beluga")):
+    for column, value in (("identity", "cy"), ("split", VALIDATION), ("species", "beluga"), ("fold", 5)):
         changed = PHOTOS.copy()
         changed.loc[changed.index[0], column] = value
         assert fingerprint(changed, crops) != before

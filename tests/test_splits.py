@@ -50,7 +50,7 @@ def test_groups_are_connected_components(data: st.DataObject, count: int) -> Non
 def test_no_photos() -> None:
     assert group(0, []).shape == (0,)
     assert near_duplicates(np.zeros((0, 32), np.uint8), 5) == []
-    assert validation_photos(np.zeros(0, int), np.zeros(0, str), 0, 2, 0.5, 1).shape == (0,)
+    assert [found.shape for found in validation_photos(np.zeros(0, int), np.zeros(0, str), 0, 2, 0.5, 1)] == [(0,)] * 2
 
 
 # Photos as (group, identity): groups of one animal, or of several that were met together.
@@ -67,8 +67,10 @@ Photos = list[tuple[int, str]]
 
 def _validates(photos: Photos, fold: int, folds: int, new_share: float, seed: int) -> np.ndarray:
     groups, identities = np.array([g for g, _ in photos]), np.array([name for _, name in photos])
-    chosen = validation_photos(groups, identities, fold, folds, new_share, seed)
+    chosen, dealt = validation_photos(groups, identities, fold, folds, new_share, seed)
     assert chosen.dtype == bool
+    assert set(dealt.tolist()) <= set(range(folds))
+    assert len({(g, k) for g, k in zip(groups, dealt.tolist(), strict=True)}) == len(set(groups.tolist()))
     assert chosen.shape == (len(photos),)
     return chosen
 

@@ -16,7 +16,7 @@ from finprint.tables import ANSWERS, BOXES, CROPS, LABELS, PHOTOS, REJECTS, ROWS
 SPOILED_BY_CARELESS_READERS = ["875923901e14", "00123", "1e5", "NA", "nan", "None", "null", "inf", "True", "-1", "0x1f"]
 PHOTO: dict[str, Any] = {
     "image": "a.jpg", "path": "raw/a.jpg", "sha256": "0" * 64, "width": 9, "height": 8, "species": "orca",
-    "identity": "00123", "encounter": pd.NA, "group": 0, "split": "train",
+    "identity": "00123", "encounter": pd.NA, "group": 0, "split": "train", "fold": 0,
 }  # fmt: skip
 CROP: dict[str, Any] = {
     "image": "a.jpg", "part": "fin", "x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1, "confidence": 0.5,
@@ -59,7 +59,7 @@ def test_what_is_unknown_stays_missing(tmp_path: Path, suffix: str) -> None:
     assert back["identity"].isna().tolist() == [False, True]
     assert back["encounter"].isna().all()
     numbers = {name: str(kind) for name, kind in back.dtypes.items() if not pd.api.types.is_string_dtype(kind)}
-    assert numbers == {"width": "int32", "height": "int32", "group": "int32"}
+    assert numbers == {"width": "int32", "height": "int32", "group": "int32", "fold": "int32"}
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -19,6 +19,7 @@ from finprint.training import (
     Network,
     Recipe,
     SpeciesLoss,
+    Targets,
     Validate,
     epoch_batches,
     even_share,
@@ -36,6 +37,7 @@ AUGMENT = NO_AUGMENT.model_copy(
 )
 TRAIN = SMALL_TRAIN.model_copy(update={"epochs": 3, "ema": 0.9, "amp": True, "augment": AUGMENT})
 LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
+TARGETS = Targets.sure(LABELS)
 
 
 class Killed(Exception):
@@ -73,7 +75,7 @@ def _nothing(_: Embedder) -> dict[str, float]:
 def _fit(
     recipe: Recipe, validate: Validate = _nothing, key: str = "a", start: int = 0
 ) -> tuple[Network, list[dict[str, float]]]:
-    return fit(_network(start), _pixels, LABELS, recipe, validate, Checkpoint("train", {"key": key}, []))
+    return fit(_network(start), _pixels, TARGETS, recipe, validate, Checkpoint("train", {"key": key}, []))
 
 
 def test_heads_learn_faster_and_norms_and_biases_do_not_decay() -> None:
@@ -161,20 +163,20 @@ def test_the_loss_falls_and_individuals_are_told_apart() -> None:
     assert losses[-1] < 0.2 * losses[0]
     assert all(row["map5"] == 0.5 for row in history)
     assert history[-1]["lr"] == pytest.approx(1e-5)  # a hundredth of the peak
-    ((views, labels),) = epoch_batches(_pixels, LABELS, recipe, 0, 9)
+    ((views, shows),) = epoch_batches(_pixels, TARGETS, recipe, 0, 9)
     device = next(network.parameters()).device
     with torch.inference_mode():  # with the batch's statistics: the running ones lag behind ten steps
         cosines = network.train().head.cosines(network.embedder(views.float().to(device) / 255))
-    assert cosines.argmax(dim=1).tolist() == labels.tolist()
+    assert cosines.argmax(dim=1).tolist() == shows.labels[:, 0].tolist()
 
 
 def test_without_averaging_the_weights_are_the_trained_ones_and_with_it_others() -> None:
     trained = _network()
     checkpoint = Checkpoint("train", {"key": "ema"}, [])
-    averaged, _ = fit(trained, _pixels, LABELS, _recipe(epochs=2, ema=0.0), _nothing, checkpoint)
+    averaged, _ = fit(trained, _pixels, TARGETS, _recipe(epochs=2, ema=0.0), _nothing, checkpoint)
     assert _digest(averaged) == _digest(trained)
     moved = _network()
-    averaged, _ = fit(moved, _pixels, LABELS, _recipe(epochs=2, ema=0.9), _nothing, Checkpoint("train", {}, []))
+    averaged, _ = fit(moved, _pixels, TARGETS, _recipe(epochs=2, ema=0.9), _nothing, Checkpoint("train", {}, []))
     assert _digest(moved) == _digest(trained)
     assert _digest(averaged) != _digest(moved)
 
@@ -204,9 +206,9 @@ def test_a_diverging_loss_ends_the_run_with_advice() -> None:
 
 
 def _epoch(recipe: Recipe, epoch: int) -> tuple[bytes, list[int]]:
-    stream = list(epoch_batches(_pixels, LABELS, recipe, epoch, 4))
+    stream = list(epoch_batches(_pixels, TARGETS, recipe, epoch, 4))
     views = torch.cat([v for v, _ in stream])
-    return views.numpy().tobytes(), torch.cat([t for _, t in stream]).tolist()
+    return views.numpy().tobytes(), torch.cat([t.labels[:, 0] for _, t in stream]).tolist()
 
 
 def test_views_do_not_depend_on_threads_and_differ_between_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,12 +228,14 @@ def test_an_epoch_shows_each_photo_once_in_full_batches() -> None:
         shown.append(item)
         return _pixels(item)
 
-    stream = list(epoch_batches(pixels, LABELS, _recipe(), 0, 4))
+    stream = list(epoch_batches(pixels, TARGETS, _recipe(), 0, 4))
     assert [views.shape for views, _ in stream] == [(4, 3, 32, 32)] * 2
     assert len(shown) == len(set(shown)) == 8  # the ninth waits for the next epoch
     plain = _recipe(augment=SMALL_TRAIN.augment)
-    for views, labels in epoch_batches(_pixels, LABELS, plain, 0, 4):
-        assert views.float().mean(dim=(2, 3)).argmax(dim=1).tolist() == labels.tolist()  # a colour an individual
+    for views, shows in epoch_batches(_pixels, TARGETS, plain, 0, 4):
+        assert (
+            views.float().mean(dim=(2, 3)).argmax(dim=1).tolist() == shows.labels[:, 0].tolist()
+        )  # a colour an individual
 
 
 def _striped(item: int) -> np.ndarray:
@@ -245,11 +249,11 @@ def test_half_of_the_views_are_mirrored_and_may_be_other_individuals(mirror: str
     turned, shifts = [], []
     for epoch in range(20):
         order = np.random.default_rng([recipe.seed, epoch]).permutation(9)[:8]
-        for (views, labels), items in zip(
-            epoch_batches(_striped, LABELS, recipe, epoch, 4), order.reshape(2, 4), strict=True
+        for (views, shows), items in zip(
+            epoch_batches(_striped, TARGETS, recipe, epoch, 4), order.reshape(2, 4), strict=True
         ):
             turned += (views[:, 0, 16, 2] > 128).tolist()
-            shifts += (labels.numpy() - LABELS[items]).tolist()
+            shifts += (shows.labels[:, 0].numpy() - LABELS[items]).tolist()
     assert 50 < sum(turned) < 110  # of 160
     assert shifts == [3 * t if mirror == "other" else 0 for t in turned]
 
@@ -259,7 +263,7 @@ def test_views_grow_to_the_full_size_by_three_quarters() -> None:
     assert [size_at(epoch, recipe) for epoch in range(8)] == [64, 80, 80, 96, 112, 112, 128, 128]
     assert {size_at(epoch, _recipe(epochs=8)) for epoch in range(8)} == {32}
     assert [size_at(epoch, _recipe(epochs=1, first_size=64, image_size=128)) for epoch in range(1)] == [64]
-    views, _ = next(iter(epoch_batches(_pixels, LABELS, recipe, 1, 4)))
+    views, _ = next(iter(epoch_batches(_pixels, TARGETS, recipe, 1, 4)))
     assert views.shape == (4, 3, 80, 80)
 
 
@@ -276,16 +280,16 @@ def test_mixing_shares_are_the_larger_halves_of_a_beta() -> None:
 
 def test_a_mixed_batch_is_asked_for_both_names() -> None:
     network = _network().eval()
-    photos, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 0])
+    photos, shows = torch.rand(4, 3, 32, 32), Targets.sure(np.array([0, 1, 2, 0]))
     mixed = 0.7 * photos + 0.3 * photos.flip(0)
-    expected = 0.7 * network(mixed, labels) + 0.3 * network(mixed, labels.flip(0))
-    assert network(photos, labels, 0.7).item() == pytest.approx(expected.item(), rel=1e-5)
+    expected = 0.7 * network(mixed, shows) + 0.3 * network(mixed, Targets.sure(np.array([0, 2, 1, 0])))
+    assert network(photos, shows, 0.7).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_mixing_trains_and_repeats_itself() -> None:
     mixed = _recipe(epochs=2, augment=AUGMENT.model_copy(update={"mixup": 0.4}))
     one, two, plain = (
-        _digest(fit(_network(), _pixels, LABELS, recipe, _nothing, Checkpoint("train", {"run": run}, []))[0])
+        _digest(fit(_network(), _pixels, TARGETS, recipe, _nothing, Checkpoint("train", {"run": run}, []))[0])
         for run, recipe in enumerate((mixed, mixed, _recipe(epochs=2)))
     )
     assert one == two != plain
@@ -297,14 +301,15 @@ def test_the_species_head_weighs_in_by_its_share() -> None:
     head = SubCentreArcFace(TRAIN.embedding, torch.full((2,), 0.1), 1, 30.0)
     both = Network(network.embedder, network.head, SpeciesLoss(head, torch.tensor([0, 1, 1]), 0.25))
     vectors, labels = torch.randn(6, TRAIN.embedding), torch.tensor([0, 1, 2, 2, 1, 0])
+    shows = Targets.sure(labels.numpy())
     species = head(vectors, torch.tensor([0, 1, 1, 1, 1, 0]))
-    assert both.loss(vectors, labels).item() == pytest.approx(
+    assert both.loss(vectors, shows).item() == pytest.approx(
         (0.75 * network.head(vectors, labels) + 0.25 * species).item()
     )
-    assert network.loss(vectors, labels).item() == network.head(vectors, labels).item()
+    assert network.loss(vectors, shows).item() == pytest.approx(network.head(vectors, labels).item())
     some = Network(network.embedder, network.head, SpeciesLoss(head, torch.tensor([0, -1, 1]), 0.25))
     told = head(vectors[[0, 2, 3, 5]], torch.tensor([0, 1, 1, 0]))
-    assert some.loss(vectors, labels).item() == pytest.approx(
+    assert some.loss(vectors, shows).item() == pytest.approx(
         (0.75 * network.head(vectors, labels) + 0.25 * told).item()
     )
 
@@ -316,9 +321,9 @@ def test_vectors_can_be_mixed_instead_of_photos() -> None:
     vectors = network.embedder(photos)
     mixed = 0.7 * vectors + 0.3 * vectors.flip(0)
     expected = 0.7 * network.head(mixed, labels) + 0.3 * network.head(mixed, labels.flip(0))
-    assert network(photos, labels, 0.7).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert network(photos, Targets.sure(labels.numpy()), 0.7).item() == pytest.approx(expected.item(), rel=1e-5)
     network.mixed = "photos"
-    assert network(photos, labels, 0.7).item() != pytest.approx(expected.item(), rel=1e-3)
+    assert network(photos, Targets.sure(labels.numpy()), 0.7).item() != pytest.approx(expected.item(), rel=1e-3)
 
 
 def test_an_even_average_is_the_mean_of_the_last_steps() -> None:
@@ -366,3 +371,26 @@ def test_what_is_switched_on_trains_and_resumes_to_the_same_bytes() -> None:
     resumed, again = _fit(recipe, key="killed")
     assert _digest(resumed) == _digest(network)
     assert again == history
+
+
+def test_targets_by_hand() -> None:
+    """A photo that is al to 0.6 and bo to 0.3 counts so much of either loss, beside one that is cy for sure."""
+    head = SubCentreArcFace(TRAIN.embedding, torch.full((3,), 0.2), 2, 20.0)
+    vectors = torch.randn(2, TRAIN.embedding, generator=torch.Generator().manual_seed(0))
+    shows = Targets(torch.tensor([[0, 1], [2, 0]]), torch.tensor([[0.6, 0.3], [1.0, 0.0]]))
+    one = [head(vectors[:1], torch.tensor([n])).item() for n in range(2)]
+    cy = head(vectors[1:], torch.tensor([2])).item()
+    expected = (0.6 * one[0] + 0.3 * one[1] + cy) / 2
+    assert shows.mean(head.losses(vectors, shows.labels)).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_scores_come_when_they_are_due_and_at_the_end() -> None:
+    asked = []
+
+    def validate(_: Embedder) -> dict[str, float]:
+        asked.append(1)
+        return {"map5": 0.5}
+
+    _, history = _fit(_recipe(epochs=5, score_every=2), validate=validate)
+    assert ["map5" in row for row in history] == [False, True, False, True, True]
+    assert len(asked) == 3

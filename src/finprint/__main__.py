@@ -90,7 +90,7 @@ def lr_find(
     recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)
     learn = lessons(read_table(Path("data/photos.parquet"), PHOTOS), crops, None)
     network = new_network(learn, recipe, None)
-    curve = find_rate(network, lambda item: crops.pixels(learn.rows[item]), learn.labels, recipe, steps)
+    curve = find_rate(network, lambda item: crops.pixels(learn.rows[item]), learn.targets, recipe, steps)
     with atomic(output) as part:
         part.write_bytes(rate_plot(curve.rates, curve.losses, curve.suggestion, params.lr))
     print(f"the loss falls fastest at lr {curve.suggestion:.1e} (params.yaml has {params.lr:.1e}); the curve: {output}")

@@ -122,7 +122,8 @@ def _groups(split: str, truth: pd.Series, known: Catalogue) -> list[tuple[str, s
 def label_precision(labels: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dict[str, float]]:
     """{"pseudo_labels": how many of the table `LABELS` the table `TRUTH` tells about, and the share that is right};
     empty where it tells about none."""
-    told = labels.merge(truth, on="image", suffixes=("", "_true"))
+    first = labels.drop_duplicates("image")  # a photo's likeliest name
+    told = first.merge(truth, on="image", suffixes=("", "_true"))
     if not len(told):
         return {}
     right = (told["identity"] == told["identity_true"]).mean()

@@ -1,4 +1,4 @@
-"""From the feature maps of a backbone's last two stages to one vector: GeM concatenation, or DOLG."""
+"""From the feature maps of a backbone's last two stages to one vector: GeM concatenation, DOLG, or a plain mean."""
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,17 @@ class GeMConcat(nn.Module):
 
     def forward(self, stage3: torch.Tensor, stage4: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.pool(stage3), self.pool(stage4)], dim=1)
+
+
+class Average(nn.Module):
+    """The mean of the last stage, what the others are compared with: (N, C3, H, W), (N, C4, H/2, W/2) to (N, C4)."""
+
+    def __init__(self, channels: tuple[int, int]) -> None:
+        super().__init__()
+        self.features = channels[1]
+
+    def forward(self, stage3: torch.Tensor, stage4: torch.Tensor) -> torch.Tensor:
+        return stage4.mean(dim=(-2, -1))
 
 
 class MultiAtrous(nn.Module):
@@ -91,4 +102,4 @@ def orthogonal(local: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     return f - along * g
 
 
-FUSIONS = {"gem": GeMConcat, "dolg": DOLG}
+FUSIONS = {"gem": GeMConcat, "dolg": DOLG, "average": Average}

@@ -10,8 +10,31 @@ import numpy as np
 import torch
 
 AHEAD = 3  # batches in the making
+MEMORY = 2 * 2**30  # bytes of decoded crops that are remembered
 
 View = Callable[[int], np.ndarray]  # item number -> (side, side, 3) uint8
+
+
+def remembered(pixels: View, limit: int = MEMORY) -> View:
+    """The same crops, decoded once: as many as `limit` bytes hold, first come first kept, the others every time.
+
+    Nothing is thrown out: an epoch looks at every crop once, so the oldest one is the next to be wanted.
+    """
+    kept: dict[int, np.ndarray] = {}
+    held = 0
+
+    def read(item: int) -> np.ndarray:
+        nonlocal held
+        found = kept.get(item)
+        if found is None:
+            found = pixels(item)
+            found.flags.writeable = False
+            if held + found.nbytes <= limit:
+                kept[item] = found
+                held += found.nbytes
+        return found
+
+    return read
 
 
 def batches(view: View, order: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:

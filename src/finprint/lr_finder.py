@@ -11,7 +11,7 @@ from tqdm import tqdm
 from finprint.device import best_device, repeatable
 from finprint.errors import UserError
 from finprint.loading import to_device
-from finprint.training import Network, Pixels, Recipe, epoch_batches, parameter_groups
+from finprint.training import Network, Pixels, Recipe, Targets, epoch_batches, parameter_groups
 
 LOW, HIGH = 1e-6, 1.0  # learning rates of the backbone, first and last
 SMOOTH = 0.9  # decay of the loss's moving average
@@ -33,14 +33,14 @@ class Curve:
         return float(self.rates[int(slope.argmin())])
 
 
-def find_rate(network: Network, pixels: Pixels, labels: np.ndarray, recipe: Recipe, steps: int) -> Curve:
+def find_rate(network: Network, pixels: Pixels, targets: Targets, recipe: Recipe, steps: int) -> Curve:
     """Train for some steps while the learning rate climbs evenly in its logarithm (Smith, Cyclical learning rates,
     WACV 2017). The network is spoilt by it.
 
     Args:
         network: to train, in place.
         pixels: the training photos.
-        labels: (N,) int64 class of each.
+        targets: whom each shows.
         recipe: how, but for its learning rate and its epochs.
         steps: at most; the test ends where the loss diverges.
     """
@@ -49,11 +49,11 @@ def find_rate(network: Network, pixels: Pixels, labels: np.ndarray, recipe: Reci
     network.to(device).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
     rates, losses, mean = np.geomspace(LOW, HIGH, steps), [], 0.0
-    stream = tqdm(_endless(pixels, labels, recipe, steps), "lr-find", steps, disable=None)
-    for step, (views, targets) in enumerate(stream):
+    stream = tqdm(_endless(pixels, targets, recipe, steps), "lr-find", steps, disable=None)
+    for step, (views, shown) in enumerate(stream):
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] / recipe.lr * rates[step]
-        loss = network(to_device(views, device), targets.to(device))
+        loss = network(to_device(views, device), shown.to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -67,10 +67,8 @@ def find_rate(network: Network, pixels: Pixels, labels: np.ndarray, recipe: Reci
     return Curve(rates[: len(losses)][good], np.array(losses)[good])
 
 
-def _endless(
-    pixels: Pixels, labels: np.ndarray, recipe: Recipe, steps: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _endless(pixels: Pixels, targets: Targets, recipe: Recipe, steps: int) -> Iterator[tuple[torch.Tensor, Targets]]:
     """So many batches, of as many epochs as it takes."""
-    batch = min(recipe.train.batch, len(labels))
-    epochs = (epoch_batches(pixels, labels, recipe, epoch, batch) for epoch in itertools.count())
+    batch = min(recipe.train.batch, len(targets))
+    epochs = (epoch_batches(pixels, targets, recipe, epoch, batch) for epoch in itertools.count())
     return itertools.islice(itertools.chain.from_iterable(epochs), steps)

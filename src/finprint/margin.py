@@ -53,20 +53,27 @@ class SubCentreArcFace(nn.Module):
             return every.view(len(vectors), -1, self.centres).amax(dim=2)
 
     def forward(self, vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The mean `losses` of vectors (N, D) with labels (N,), a scalar."""
+        return self.losses(vectors, labels[:, None]).mean()
+
+    def losses(self, vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross entropy of the scaled cosines with the margin on the target.
 
         Args:
             vectors: (N, D), of any length.
-            labels: (N,) class numbers.
+            labels: (N, K) class numbers, each the target in turn.
 
         Returns:
-            The mean loss, a scalar.
+            (N, K).
         """
         cosines = self.cosines(vectors)
         rows = torch.arange(len(labels), device=labels.device)
-        target = add_margin(cosines[rows, labels], self.strength * self.margins[labels])
-        logits = cosines.index_put((rows, labels), target)
-        return F.cross_entropy(self.logit_scale * logits, labels)
+        found = []
+        for label in labels.T:
+            target = add_margin(cosines[rows, label], self.strength * self.margins[label])
+            logits = cosines.index_put((rows, label), target)
+            found.append(F.cross_entropy(self.logit_scale * logits, label, reduction="none"))
+        return torch.stack(found, dim=1)
 
 
 def add_margin(cosine: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:

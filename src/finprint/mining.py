@@ -5,9 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from finprint.ranking import Gallery, rank
+from finprint.calibration import calibrate
+from finprint.errors import UserError
+from finprint.openset import Checked, best_map5
+from finprint.params import Mine
+from finprint.ranking import ANSWERS, Gallery, Ranking, rank
 from finprint.tables import TEST
 from finprint.vectors import Catalogue
+
+SHORTLIST = 20  # individuals among whom probabilities are shared
+LEAST = 0.01  # the weight below which a name is left out
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,13 @@ class Mined:
             "bar": self.bar,
             "precision_validation": self.precision,
             "recall_validation": self.recall,
-            "pseudo_labels": len(self.labels),
+            "pseudo_labels": self.labels["image"].nunique(),
+            "weight": float(self.labels["weight"].sum()),
             "individuals": self.labels["identity"].nunique(),
         }
 
 
-def mine(known: Catalogue, precision: float) -> Mined:
+def mine(known: Catalogue, params: Mine) -> Mined:
     """Name test photos by their nearest training photo, where validation says that this is right often enough.
 
     Searched in the training photos alone: a name of an individual held out for validation would leak
@@ -45,28 +53,58 @@ def mine(known: Catalogue, precision: float) -> Mined:
 
     Args:
         known: photos with the first round's vectors.
-        precision: wanted share of right names, counting animals that are new as wrong.
+        params: `precision`, the wanted share of right names, counting animals that are new as wrong; and `targets`,
+            what the names of a photo count: hard: the best one fully; weighted: the best one by its probability;
+            soft: the best five, each by its probability (soft targets: Hinton et al., Distilling the knowledge in a
+            neural network, 2015). What is left to 1 is the probability of a new animal and of all others.
+
+    Raises:
+        UserError: probabilities are asked for, and validation does not show both known and new animals.
     """
     train, validation, test = known.train, known.validation, known.where(TEST)
     codes = known.photos["code"].to_numpy()
     array = known.blend()
     gallery = Gallery(array[train], codes[train])
-    checked = rank(array[validation], gallery, places=1)
-    truth, _ = known.truth(validation, train)
-    bar, reached, recall = confidence_bar(checked.best, checked.identities[:, 0] == truth, precision)
+    checked = rank(array[validation], gallery, SHORTLIST)
+    truth, new = known.truth(validation, train)
+    bar, reached, recall = confidence_bar(checked.best, checked.identities[:, 0] == truth, params.precision)
 
-    named = rank(array[test], gallery, places=1)
+    named = rank(array[test], gallery, SHORTLIST)
     groups = known.photos["group"]
     safe = ~groups.iloc[test].isin(groups.iloc[validation]).to_numpy()
-    taken = safe & (named.best >= bar)
+    taken = np.flatnonzero(safe & (named.best >= bar))
+    named = named[taken]
+    counted = ANSWERS if params.targets == "soft" else 1  # names of a photo
+    weights = np.ones((len(taken), counted))
+    if params.targets != "hard" and len(taken):
+        judged = Checked(checked, truth, new, np.ones(len(new)))
+        weights = probabilities(judged, codes[validation], named)[:, :counted]
     labels = pd.DataFrame(
         {
-            "image": known.photos["image"].iloc[test[taken]].to_numpy(),
-            "identity": known.names[named.identities[taken, 0]],
-            "score": named.best[taken],
+            "image": np.repeat(known.photos["image"].iloc[test[taken]].to_numpy(), counted),
+            "identity": np.array([*known.names, None], object)[named.identities[:, :counted].ravel()],  # -1: nobody
+            "score": np.repeat(named.best, counted),
+            "weight": weights.ravel(),
         }
     )
-    return Mined(labels, bar, reached, recall)
+    return Mined(labels[(labels["weight"] > LEAST) & labels["identity"].notna()], bar, reached, recall)
+
+
+def probabilities(checked: Checked, animals: np.ndarray, named: Ranking) -> np.ndarray:
+    """(Q, K) chances that the animal of a query is the one at each place, calibrated on validation.
+
+    Args:
+        checked: the validation queries, by the nearest photo.
+        animals: their codes, equal for photos of one animal.
+        named: Q queries, ranked likewise.
+    """
+    value = best_map5(checked).value if checked.both else 0.0
+    curves = calibrate(checked, np.full(len(checked.truth), value), animals)
+    if curves is None:
+        raise UserError(
+            "mine.targets: probabilities need known and new individuals among the validation photos: set it to hard"
+        )
+    return curves.probabilities(named, np.full(len(named), value))[0]
 
 
 def confidence_bar(scores: np.ndarray, right: np.ndarray, precision: float) -> tuple[float, float, float]:

@@ -161,12 +161,13 @@ class SpeciesHead(Section):
 class Train(Section):
     backbone: str
     weights: str
-    fusion: Literal["gem", "dolg"]
+    fusion: Literal["gem", "dolg", "average"]
     embedding: Count
     image_size: Annotated[int, Field(ge=32)]
     first_size: Annotated[int, Field(ge=32)]
     epochs: Count
     batch: Annotated[int, Field(ge=2)]
+    score_every: Count
     head_lr: Positive
     weight_decay: Annotated[float, Field(ge=0)]
     schedule: Schedule
@@ -190,6 +191,17 @@ class Train(Section):
         return self
 
 
+class Fold(Section):
+    left_out: list[Annotated[int, Field(ge=0)]]
+
+    @model_validator(mode="after")
+    def _once_each(self) -> "Fold":
+        twice = sorted({fold for fold in self.left_out if self.left_out.count(fold) > 1})
+        if twice:
+            raise ValueError(f"left_out names {twice[0]} twice")
+        return self
+
+
 class Embed(Section):
     batch: Count
     mirror: bool
@@ -198,10 +210,12 @@ class Embed(Section):
 
 class Mine(Section):
     precision: Annotated[float, Field(gt=0, le=1)]
+    targets: Literal["hard", "weighted", "soft"]
 
 
 class Retrain(Section):
     start: Literal["round1", "pretrained"]
+    rounds: Count
     epochs: Count
     lr_scale: Positive
 
@@ -256,10 +270,20 @@ class Params(Section):
     crop: Crop
     train: Train
     embed: Embed
+    fold: Fold
     mine: Mine
     retrain: Retrain
     search: Search
     evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _folds_to_leave_out(self) -> "Params":
+        for fold in self.fold.left_out:
+            if fold >= self.prepare.folds:
+                raise ValueError(f"fold.left_out has {fold}, but the folds are 0 to {self.prepare.folds - 1}")
+            if fold == self.prepare.fold:
+                raise ValueError(f"fold.left_out has {fold}, which validates: no model learns from it anyway")
+        return self
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -292,6 +316,8 @@ def _explain(path: Path, problem: Any) -> str:
         return f"{path}: {key} is missing"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
+    if not problem["loc"] and problem["type"] == "value_error":  # sections that do not fit each other
+        return f"{path}: {message}"
     value = problem["input"]
     return f"{path}: {key}: {message}" + (f", not {value!r}" if isinstance(value, (str, int, float)) else "")
 

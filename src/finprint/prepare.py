@@ -113,9 +113,11 @@ def survey(source: Source, params: Prepare, seed: int) -> Survey:
     named = photos["identity"].notna().to_numpy()
     # Missing names go first: with one among them, pandas' to_numpy(str) cuts every name to its first letter.
     identities = photos.loc[named, "identity"].to_numpy(str)
-    validates = validation_photos(
+    validates, folds = validation_photos(
         photos["group"].to_numpy()[named], identities, params.fold, params.folds, params.new_share, seed
     )
+    photos["fold"] = -1
+    photos.loc[named, "fold"] = folds
     # Photos without an identity teach the detector only, and go where their group goes.
     groups = set(photos["group"].to_numpy()[named][validates])
     photos.loc[(photos["split"] == TRAIN) & photos["group"].isin(groups), "split"] = VALIDATION

@@ -14,24 +14,27 @@ from finprint.errors import UserError
 from finprint.files import sha256_bytes, sha256_json
 from finprint.finetuning import check_stages
 from finprint.live import curves
+from finprint.loading import View, remembered
 from finprint.margin import SubCentreArcFace, dynamic_margins
 from finprint.metrics import Outcomes, figures
-from finprint.model import CONFIG, Embedder, ModelConfig, load_model
+from finprint.mining import mine
+from finprint.model import CONFIG, Embedder, ModelConfig, load_model, save_model
 from finprint.openset import Checked, best_answers
+from finprint.params import Mine, Retrain
 from finprint.ranking import Gallery, rank
 from finprint.shards import Crops
 from finprint.tables import TRAIN, VALIDATION
-from finprint.training import Network, Recipe, SpeciesLoss, fit
+from finprint.training import Network, Recipe, SpeciesLoss, Targets, fit
 from finprint.vectors import Vectors, catalogue
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a round learns from: (N,) rows of crops, (N,) class numbers, the names of the C classes, and (C,) numbers of
+    """What a round learns from: (N,) rows of crops, whom they show, the names of the C classes, and (C,) numbers of
     the species that each class is of, -1 where that is unknown."""
 
     rows: np.ndarray
-    labels: np.ndarray
+    targets: Targets
     classes: list[str]
     species: np.ndarray
 
@@ -42,19 +45,26 @@ def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | No
     Raises:
         UserError: there are fewer than two individuals or photos to learn from.
     """
-    labelled = photos[(photos["split"] == TRAIN) & photos["identity"].notna()][["image", "identity"]]
+    labelled = photos[(photos["split"] == TRAIN) & photos["identity"].notna()][["image", "identity"]].assign(weight=1.0)
     if pseudo_labels is not None:
-        labelled = pd.concat([labelled, pseudo_labels[["image", "identity"]]])
+        labelled = pd.concat([labelled, pseudo_labels[["image", "identity", "weight"]]])
     labelled = labelled[labelled["image"].isin(crops.index["image"])]
-    classes, labels = np.unique(labelled["identity"].to_numpy(str), return_inverse=True)
+    classes, codes = np.unique(labelled["identity"].to_numpy(str), return_inverse=True)
+    images = labelled["image"].drop_duplicates()
     if len(classes) < 2:
         raise UserError(
-            f"{len(labelled)} training photos of {len(classes)} individuals are nothing to learn from: "
+            f"{len(images)} training photos of {len(classes)} individuals are nothing to learn from: "
             "train.csv must name at least two individuals"
         )
     told = photos.dropna(subset="species").drop_duplicates("identity").set_index("identity")["species"]
     species, _ = pd.factorize(told.reindex(classes), sort=True)
-    return Lessons(crops.rows(labelled["image"]), labels.astype(np.int64), classes.tolist(), species.astype(np.int64))
+    photo = pd.Index(images).get_indexer(labelled["image"])
+    name = labelled.groupby("image").cumcount().to_numpy()  # a photo's first name, its second, ...
+    labels = np.zeros((len(images), name.max() + 1), np.int64)
+    weights = np.zeros(labels.shape, np.float32)
+    labels[photo, name], weights[photo, name] = codes, labelled["weight"]
+    targets = Targets(torch.from_numpy(labels), torch.from_numpy(weights))
+    return Lessons(crops.rows(images), targets, classes.tolist(), species.astype(np.int64))
 
 
 def fingerprint(photos: pd.DataFrame, crops: Crops) -> str:
@@ -64,7 +74,9 @@ def fingerprint(photos: pd.DataFrame, crops: Crops) -> str:
     """
     labelled = _labelled(photos, crops)
     contents = [sha256_bytes(crops.jpeg(row)) for row in crops.rows(labelled["image"])]
-    return sha256_json([labelled[["image", "species", "identity", "split"]].fillna("").to_numpy().tolist(), contents])
+    return sha256_json(
+        [labelled[["image", "species", "identity", "split", "fold"]].fillna("").to_numpy().tolist(), contents]
+    )
 
 
 def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
@@ -76,7 +88,7 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
     train = recipe.train
     torch.manual_seed(recipe.seed)
     twice = 2 if train.augment.mirror == "other" else 1  # the second half of the classes are the mirror images
-    counts = torch.from_numpy(np.bincount(learn.labels))
+    counts = photo_counts(learn.targets)
     margins = dynamic_margins(counts, train.margin.scale, train.margin.power, train.margin.floor).repeat(twice)
     config = ModelConfig(
         train.backbone, train.fusion, train.embedding, train.image_size, train.augment.mirror, train.cyclic
@@ -95,6 +107,11 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
         network.embedder.load_state_dict(earlier.state_dict())
         network.head.load_state_dict(weights | {"margins": margins})  # the counts have changed
     return network
+
+
+def photo_counts(targets: Targets) -> torch.Tensor:
+    """(C,) float64, the photos of each class, each by its weight."""
+    return torch.bincount(targets.labels.ravel(), targets.weights.ravel().double())
 
 
 def _labelled(photos: pd.DataFrame, crops: Crops) -> pd.DataFrame:
@@ -123,20 +140,24 @@ def species_loss(learn: Lessons, recipe: Recipe, twice: int) -> SpeciesLoss | No
     params, known = recipe.train.species, learn.species.max() + 1
     if not params.share or known < 2:
         return None
-    of = learn.species[learn.labels]
-    counts = torch.from_numpy(np.bincount(of[of >= 0], minlength=known).clip(min=1))
+    of = torch.from_numpy(learn.species)
+    counts = (
+        torch.zeros(known, dtype=torch.float64)
+        .index_add(0, of[of >= 0], photo_counts(learn.targets)[of >= 0])
+        .clamp(min=1)
+    )
     margins = dynamic_margins(counts, params.scale, params.power, recipe.train.margin.floor)
     head = SubCentreArcFace(recipe.train.embedding, margins, 1, params.logit_scale)
     return SpeciesLoss(head, torch.from_numpy(learn.species).repeat(twice), params.share)
 
 
-def validator(photos: pd.DataFrame, crops: Crops, batch: int) -> Callable[[Embedder], dict[str, float]]:
+def validator(photos: pd.DataFrame, crops: Crops, pixels: View, batch: int) -> Callable[[Embedder], dict[str, float]]:
     """A function that scores an embedder on validation: nearest photo, best threshold, no mirror images."""
     seen = _labelled(photos, crops)
     rows = crops.rows(seen["image"])
 
     def validate(embedder: Embedder) -> dict[str, float]:
-        array = embed(embedder, crops.pixels, rows, batch=batch, mirror=False, amp=True, quiet=True)
+        array = embed(embedder, pixels, rows, batch=batch, mirror=False, amp=True, quiet=True)
         known = catalogue(seen, Vectors(seen["image"], array))
         train, queries = known.train, known.validation
         if not len(queries):
@@ -158,6 +179,7 @@ def train_round(
     checkpoint: Checkpoint,
     pseudo_labels: pd.DataFrame | None = None,
     start: Path | None = None,
+    left_out: int | None = None,
 ) -> tuple[Network, list[str], list[dict[str, float]]]:
     """Train one round.
 
@@ -168,6 +190,7 @@ def train_round(
         checkpoint: where a killed run goes on from.
         pseudo_labels: table `LABELS` of test photos to learn from as well.
         start: model folder whose weights to start from; None: the recipe's pretrained ones.
+        left_out: the fold whose photos it does not learn from.
 
     Returns:
         The trained network, the names of its classes, and a row for each epoch.
@@ -175,16 +198,66 @@ def train_round(
     if start is not None:  # all of it has learned before
         thawed = recipe.train.finetune.model_copy(update={"unfreeze": []})
         recipe = replace(recipe, train=recipe.train.model_copy(update={"finetune": thawed}))
-    learn = lessons(photos, crops, pseudo_labels)
+    learn = lessons(photos if left_out is None else photos[photos["fold"] != left_out], crops, pseudo_labels)
     print(f"{len(learn.rows)} photos of {len(learn.classes)} individuals", flush=True)
+    pixels = remembered(crops.pixels)
     with curves(checkpoint) as watch:
         network, history = fit(
             new_network(learn, recipe, start),
-            lambda item: crops.pixels(learn.rows[item]),
-            learn.labels,
+            lambda item: pixels(learn.rows[item]),
+            learn.targets,
             recipe,
-            validator(photos, crops, 2 * recipe.train.batch),
+            validator(photos, crops, pixels, 2 * recipe.train.batch),
             checkpoint,
             watch,
         )
     return network, learn.classes, history
+
+
+def later_rounds(
+    photos: pd.DataFrame,
+    crops: Crops,
+    recipe: Recipe,
+    checkpoints: list[Checkpoint],
+    pseudo_labels: pd.DataFrame,
+    start: Path,
+    again: Retrain,
+    mining: Mine,
+) -> tuple[Network, list[str], list[dict[str, float]], dict[str, dict[str, float]]]:
+    """Train round 2, and more rounds where `again` asks for them, each with the names that the one before gives.
+
+    Args:
+        checkpoints: one a round, where a killed run goes on from.
+        pseudo_labels: table `LABELS`, by round 1.
+        start: model folder of round 1.
+        again: from which weights each round starts: the round's before it, or pretrained ones.
+        mining: how photos are named anew.
+
+    Returns:
+        As `train_round`, of the last round; the epochs count on. And what is known of the names that rounds 3 and on
+        learned from, by the round's number.
+    """
+    history: list[dict[str, float]] = []
+    numbers: dict[str, dict[str, float]] = {}
+    for number, place in enumerate(checkpoints, start=2):
+        network, classes, rows = train_round(
+            photos, crops, recipe, place, pseudo_labels, start if again.start == "round1" else None
+        )
+        history += [row | {"epoch": row["epoch"] + len(history)} for row in rows]
+        if place is not checkpoints[-1]:
+            start = place.folder / "model"
+            save_model(start, network.embedder, network.head, classes)
+            every = np.arange(len(crops))
+            array = embed(
+                network.embedder, crops.pixels, every, batch=2 * recipe.train.batch, mirror=True, amp=True, quiet=True
+            )
+            mined = mine(catalogue(photos, Vectors(crops.index["image"], array)), mining)
+            pseudo_labels, told = mined.labels, mined.numbers()
+            numbers[str(number + 1)] = told
+            print(
+                f"round {number + 1}: {told['pseudo_labels']} photos named anew, "
+                f"{told['precision_validation']:.3f} of such names right on validation",
+                flush=True,
+            )
+            place.finish()
+    return network, classes, history, numbers

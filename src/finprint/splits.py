@@ -45,7 +45,7 @@ def group(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
 
 def validation_photos(
     groups: np.ndarray, identities: np.ndarray, fold: int, folds: int, new_share: float, seed: int
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Choose the labelled photos that validate.
 
     Two kinds: photos of known individuals, who also have photos in training (each individual's groups
@@ -62,7 +62,7 @@ def validation_photos(
         seed: of the dealing.
 
     Returns:
-        `(N,)` bool.
+        `(N,)` bool, and the fold of each photo, `(N,)` int: not only of those that validate.
     """
     shows: dict[int, set[str]] = defaultdict(set)  # group -> individuals in it
     of: dict[str, list[int]] = defaultdict(list)  # individual -> groups, one entry a photo
@@ -90,7 +90,7 @@ def validation_photos(
             validating |= mine
             size = grown
             held += more
-    return np.isin(groups, sorted(validating))
+    return np.isin(groups, sorted(validating)), np.array([dealt[g] for g in groups.tolist()], int)
 
 
 def _deal(shows: dict[int, set[str]], of: dict[str, set[int]], folds: int, rng: np.random.Generator) -> dict[int, int]:

@@ -34,6 +34,7 @@ PHOTOS = pa.DataFrameSchema(
         "encounter": _text(nullable=True),
         "group": pa.Column("int32", coerce=True),  # photos of one group are never split
         "split": pa.Column("string", pa.Check.isin([TRAIN, VALIDATION, TEST]), coerce=True),
+        "fold": pa.Column("int32", coerce=True),  # that its group was dealt to; -1 without an identity
     },
     strict=True,
     name="photos",
@@ -69,11 +70,13 @@ CROPS = pa.DataFrameSchema(
 ROWS = pa.DataFrameSchema({"image": pa.Column("string", unique=True, coerce=True)}, strict=True, name="rows of vectors")
 LABELS = pa.DataFrameSchema(
     {
-        "image": pa.Column("string", unique=True, coerce=True),
+        "image": _text(),
         "identity": _text(),
-        "score": pa.Column("float64", coerce=True),  # cosine
+        "score": pa.Column("float64", coerce=True),  # cosine of the photo's nearest neighbour
+        "weight": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # how much the name counts
     },
     strict=True,
+    unique=["image", "identity"],
     name="pseudo-labels",
 )
 ANSWERS = pa.DataFrameSchema(

@@ -38,6 +38,42 @@ class Recipe:
     seed: int
 
 
+@dataclass(frozen=True)
+class Targets:
+    """Whom photos show.
+
+    Attributes:
+        labels: (N, K) int64 class numbers.
+        weights: (N, K) float32, how much each counts; a name that is sure is one label of weight 1.
+    """
+
+    labels: torch.Tensor
+    weights: torch.Tensor
+
+    @classmethod
+    def sure(cls, labels: np.ndarray) -> "Targets":
+        """One name for each photo, of (N,) class numbers."""
+        found = torch.from_numpy(labels.astype(np.int64))[:, None]
+        return cls(found, torch.ones(found.shape))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: np.ndarray | torch.Tensor) -> "Targets":
+        return Targets(self.labels[rows], self.weights[rows])
+
+    def to(self, device: torch.device) -> "Targets":
+        return Targets(self.labels.to(device), self.weights.to(device))
+
+    def reversed(self) -> "Targets":
+        """The last photo's targets first."""
+        return Targets(self.labels.flip(0), self.weights.flip(0))
+
+    def mean(self, losses: torch.Tensor) -> torch.Tensor:
+        """The mean over photos of (N, K) losses, each label's by its weight; a scalar."""
+        return (self.weights * losses).sum(dim=1).mean()
+
+
 class Network(nn.Module):
     """Embedder and heads as one module: photos and labels to the loss.
 
@@ -57,22 +93,22 @@ class Network(nn.Module):
         self.species = species
         self.mixed = mixed
 
-    def forward(self, photos: torch.Tensor, labels: torch.Tensor, share: float = 1.0) -> torch.Tensor:
+    def forward(self, photos: torch.Tensor, targets: Targets, share: float = 1.0) -> torch.Tensor:
         """The loss of a batch; with a `share` below 1 the first photo is mixed with the last, and so on, and both
         names are to be told (mixup: Zhang et al., ICLR 2018; of vectors: Verma et al., Manifold mixup, ICML 2019)."""
         if share == 1:
-            return self.loss(self.embedder(photos), labels)
+            return self.loss(self.embedder(photos), targets)
         if self.mixed == "photos":
             vectors = self.embedder(share * photos + (1 - share) * photos.flip(0))
         else:
             vectors = self.embedder(photos)
             vectors = share * vectors + (1 - share) * vectors.flip(0)
-        return share * self.loss(vectors, labels) + (1 - share) * self.loss(vectors, labels.flip(0))
+        return share * self.loss(vectors, targets) + (1 - share) * self.loss(vectors, targets.reversed())
 
-    def loss(self, vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The loss of vectors (N, D) and labels (N,), both heads together."""
-        loss = self.head(vectors, labels)
-        return loss if self.species is None else self.species(loss, vectors, labels)
+    def loss(self, vectors: torch.Tensor, targets: Targets) -> torch.Tensor:
+        """The loss of vectors (N, D), both heads together."""
+        loss = targets.mean(self.head.losses(vectors, targets.labels))
+        return loss if self.species is None else self.species(loss, vectors, targets)
 
 
 class SpeciesLoss(nn.Module):
@@ -92,16 +128,18 @@ class SpeciesLoss(nn.Module):
         self.share = share
         self.register_buffer("of", of)
 
-    def forward(self, loss: torch.Tensor, vectors: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        species = self.of[labels]
-        told = species >= 0
-        return (1 - self.share) * loss + self.share * self.head(vectors[told], species[told]) if told.any() else loss
+    def forward(self, loss: torch.Tensor, vectors: torch.Tensor, targets: Targets) -> torch.Tensor:
+        species = self.of[targets.labels]  # (N, K)
+        told = (species >= 0).all(dim=1)
+        if not told.any():
+            return loss
+        return (1 - self.share) * loss + self.share * targets[told].mean(self.head.losses(vectors[told], species[told]))
 
 
 def fit(
     network: Network,
     pixels: Pixels,
-    labels: np.ndarray,
+    targets: Targets,
     recipe: Recipe,
     validate: Validate,
     checkpoint: Checkpoint,
@@ -115,9 +153,9 @@ def fit(
     Args:
         network: to train, in place.
         pixels: the training photos.
-        labels: (N,) int64 class of each.
+        targets: whom each shows.
         recipe: how.
-        validate: scores an embedder; called after each epoch with the averaged weights.
+        validate: scores an embedder; called with the averaged weights after every `score_every`th epoch and the last.
         checkpoint: where the state is kept after each epoch.
         watch: told loss and learning rate now and then, and after each epoch what `validate` said and the speed.
 
@@ -146,8 +184,8 @@ def fit(
         else:
             print("these photos were learned by this recipe already: taken from .cache/checkpoints", flush=True)
 
-    batch = min(recipe.train.batch, len(labels))
-    steps = len(labels) // batch  # of an epoch; the photos left over wait for the next one's order
+    batch = min(recipe.train.batch, len(targets))
+    steps = len(targets) // batch  # of an epoch; the photos left over wait for the next one's order
     for epoch in range(len(history), recipe.epochs):
         network.train()
         set_learning(network.embedder.backbone, recipe.train.finetune, epoch)
@@ -155,15 +193,15 @@ def fit(
             hold_norms(network.embedder.backbone)
         losses = []
         started = time.monotonic()
-        stream = epoch_batches(pixels, labels, recipe, epoch, batch)
+        stream = epoch_batches(pixels, targets, recipe, epoch, batch)
         with tqdm(total=steps, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="batch", disable=None) as progress:
-            for step, (views, targets) in enumerate(stream, start=epoch * steps):
+            for step, (views, shown) in enumerate(stream, start=epoch * steps):
                 share = learning_rate(step, recipe.epochs * steps, recipe.train.schedule)
                 for group in optimiser.param_groups:
                     group["lr"] = group["peak"] * share
                 network.head.strength = grown(step, recipe.epochs * steps, recipe.train.margin.ramp, 0.2)
                 with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-                    loss = network(to_device(views, device), targets.to(device), mixing_share(recipe, step))
+                    loss = network(to_device(views, device), shown.to(device), mixing_share(recipe, step))
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
@@ -179,7 +217,8 @@ def fit(
         row = {"epoch": epoch + 1, "loss": float(torch.stack(losses).mean()), "lr": recipe.lr * share}
         if not math.isfinite(row["loss"]):
             raise UserError(f"the loss is {row['loss']} in epoch {epoch + 1}: lower lr (now {recipe.lr})")
-        scored = validate(average.module.embedder)
+        due = (epoch + 1) % recipe.train.score_every == 0 or epoch + 1 == recipe.epochs
+        scored = validate(average.module.embedder) if due else {}
         watch(
             (epoch + 1) * steps, {f"validation/{name}": value for name, value in scored.items()} | {"photos/s": speed}
         )
@@ -199,18 +238,19 @@ def fit(
 
 
 def epoch_batches(
-    pixels: Pixels, labels: np.ndarray, recipe: Recipe, epoch: int, batch: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Full batches of an epoch: views (B, 3, side, side) uint8 and labels (B,).
+    pixels: Pixels, targets: Targets, recipe: Recipe, epoch: int, batch: int
+) -> Iterator[tuple[torch.Tensor, Targets]]:
+    """Full batches of an epoch: views (B, 3, side, side) uint8 and whom they show.
 
     Where a mirror image is another individual, its label is higher by the number of classes.
     """
     augment = recipe.train.augment
     rng = np.random.default_rng([recipe.seed, epoch])
-    order = rng.permutation(len(labels))
-    mirrored = rng.random(len(labels)) < augment.flip
+    order = rng.permutation(len(targets))
+    mirrored = rng.random(len(targets)) < augment.flip
     if augment.mirror == "other":
-        labels = labels + mirrored * (labels.max() + 1)
+        further = torch.from_numpy(mirrored)[:, None] * (targets.labels.max() + 1)
+        targets = Targets(targets.labels + further, targets.weights)
     order = order[: len(order) // batch * batch].reshape(-1, batch)
     side = size_at(epoch, recipe)
     strengths = weaker(augment, grown(epoch, recipe.epochs, augment.grow, 0.25))
@@ -219,7 +259,7 @@ def epoch_batches(
         rng = np.random.default_rng([recipe.seed, epoch, item])
         return random_view(pixels(item), side, strengths, rng, bool(mirrored[item]))
 
-    return zip(batches(view, order), (torch.from_numpy(labels[items]) for items in order), strict=True)
+    return zip(batches(view, order), (targets[items] for items in order), strict=True)
 
 
 def size_at(epoch: int, recipe: Recipe) -> int:
