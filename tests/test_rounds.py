@@ -9,9 +9,10 @@ import torch
 from conftest import NO_AUGMENT, SMALL_TRAIN
 
 from finprint.checkpoint import Checkpoint
+from finprint.embedding import embed
 from finprint.errors import UserError
 from finprint.images import encode_jpeg
-from finprint.model import load_model, save_model
+from finprint.model import Embedder, load_model, save_model
 from finprint.params import Mine, Retrain
 from finprint.rounds import fingerprint, later_rounds, lessons, new_network, photo_counts, train_round, validator
 from finprint.shards import INDEX, Crops, write_shard
@@ -150,13 +151,17 @@ def test_a_round_of_other_individuals_is_no_start(tmp_path: Path, crops: Crops) 
 
 def test_the_validator_scores_validation_alone(crops: Crops) -> None:
     network = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
-    found = validator(PHOTOS, crops, crops.pixels, 4)(network.embedder)
+
+    def vectors(embedder: Embedder, rows: np.ndarray) -> np.ndarray:
+        return embed(embedder, crops.pixels, rows, batch=4, mirror=False, amp=True, quiet=True)
+
+    found = validator(PHOTOS, crops, vectors)(network.embedder)
     assert set(found) == {"map5", "top1", "top5", "auroc_new"}
     assert all(0 <= value <= 1 for value in found.values())
-    without = validator(PHOTOS[PHOTOS["split"] != TEST], crops, crops.pixels, 4)(network.embedder)
+    without = validator(PHOTOS[PHOTOS["split"] != TEST], crops, vectors)(network.embedder)
     assert without == found
-    assert validator(PHOTOS[PHOTOS["split"] == TRAIN], crops, crops.pixels, 4)(network.embedder) == {}
-    only_known = validator(PHOTOS[PHOTOS["identity"] != "zoe"], crops, crops.pixels, 4)(network.embedder)
+    assert validator(PHOTOS[PHOTOS["split"] == TRAIN], crops, vectors)(network.embedder) == {}
+    only_known = validator(PHOTOS[PHOTOS["identity"] != "zoe"], crops, vectors)(network.embedder)
     assert set(only_known) == {"map5", "top1", "top5"}
 
 

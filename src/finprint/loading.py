@@ -47,7 +47,7 @@ def batches(view: View, order: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
         order: the item numbers of each batch, `(B,)`.
 
     Yields:
-        (B, 3, side, side) uint8, channels last in memory.
+        (B, 3, side, side) uint8, channels last in memory; of views that are features (L,), (B, L).
     """
     cv2.setNumThreads(0)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -61,7 +61,8 @@ def batches(view: View, order: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
 
 
 def _stack(views: list["Future[np.ndarray]"]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([view.result() for view in views])).permute(0, 3, 1, 2)
+    stacked = torch.from_numpy(np.stack([view.result() for view in views]))
+    return stacked.permute(0, 3, 1, 2) if stacked.ndim == 4 else stacked
 
 
 def in_order(count: int, batch: int) -> list[np.ndarray]:
@@ -70,5 +71,6 @@ def in_order(count: int, batch: int) -> list[np.ndarray]:
 
 
 def to_device(views: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """uint8 views as float32 values 0 to 1 on `device`, channels last in memory."""
-    return views.to(device, non_blocking=True).float().div_(255)
+    """Views on `device` as float32: uint8 as values 0 to 1, channels last in memory; features as they are."""
+    moved = views.to(device, non_blocking=True).float()
+    return moved.div_(255) if views.dtype == torch.uint8 else moved

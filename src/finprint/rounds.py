@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from finprint.embedding import embed
 from finprint.errors import UserError
 from finprint.files import sha256_bytes, sha256_json
 from finprint.finetuning import check_stages
+from finprint.frozen import Features, FrozenEmbedder, is_frozen
 from finprint.live import curves
 from finprint.loading import View, remembered
 from finprint.margin import SubCentreArcFace, dynamic_margins
@@ -26,6 +29,8 @@ from finprint.shards import Crops
 from finprint.tables import TRAIN, VALIDATION
 from finprint.training import Network, Recipe, SpeciesLoss, Targets, fit
 from finprint.vectors import Vectors, catalogue
+
+VectorsOf = Callable[[Any, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -151,13 +156,21 @@ def species_loss(learn: Lessons, recipe: Recipe, twice: int) -> SpeciesLoss | No
     return SpeciesLoss(head, torch.from_numpy(learn.species).repeat(twice), params.share)
 
 
-def validator(photos: pd.DataFrame, crops: Crops, pixels: View, batch: int) -> Callable[[Embedder], dict[str, float]]:
-    """A function that scores an embedder on validation: nearest photo, best threshold, no mirror images."""
+def _plain_vectors(pixels: View, batch: int, embedder: Embedder, rows: np.ndarray) -> np.ndarray:
+    return embed(embedder, pixels, rows, batch=batch, mirror=False, amp=True, quiet=True)
+
+
+def validator(photos: pd.DataFrame, crops: Crops, vectors: VectorsOf) -> Callable[[Any], dict[str, float]]:
+    """A function that scores an embedder on validation: nearest photo, best threshold, no mirror images.
+
+    Args:
+        vectors: gives the (N, D) unit vectors of an embedder for (N,) rows of crops.
+    """
     seen = _labelled(photos, crops)
     rows = crops.rows(seen["image"])
 
-    def validate(embedder: Embedder) -> dict[str, float]:
-        array = embed(embedder, pixels, rows, batch=batch, mirror=False, amp=True, quiet=True)
+    def validate(embedder: Any) -> dict[str, float]:
+        array = vectors(embedder, rows)
         known = catalogue(seen, Vectors(seen["image"], array))
         train, queries = known.train, known.validation
         if not len(queries):
@@ -200,17 +213,25 @@ def train_round(
         recipe = replace(recipe, train=recipe.train.model_copy(update={"finetune": thawed}))
     learn = lessons(photos if left_out is None else photos[photos["fold"] != left_out], crops, pseudo_labels)
     print(f"{len(learn.rows)} photos of {len(learn.classes)} individuals", flush=True)
-    pixels = remembered(crops.pixels)
+    network = new_network(learn, recipe, start)
+    look: View = remembered(crops.pixels)
+    vectors: VectorsOf = partial(_plain_vectors, look, 2 * recipe.train.batch)
+    if is_frozen(recipe.train):
+        features = Features(network.embedder, crops)
+        network.embedder, look, vectors = FrozenEmbedder(network.embedder), features, features.vectors
+        print("the backbone is frozen: a head learns from features of plain views and mirror images", flush=True)
     with curves(checkpoint) as watch:
         network, history = fit(
-            new_network(learn, recipe, start),
-            lambda item: pixels(learn.rows[item]),
+            network,
+            lambda item: look(learn.rows[item]),
             learn.targets,
             recipe,
-            validator(photos, crops, pixels, 2 * recipe.train.batch),
+            validator(photos, crops, vectors),
             checkpoint,
             watch,
         )
+    if isinstance(network.embedder, FrozenEmbedder):
+        network.embedder = network.embedder.embedder
     return network, learn.classes, history
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ from finprint.model import Embedder
 from finprint.params import Train
 from finprint.schedules import learning_rate
 
-Pixels = Callable[[int], np.ndarray]  # number of a training photo -> crop (H, W, 3) uint8
+# Number of a training photo -> crop (H, W, 3) uint8; or features of it and of its mirror image, (2, L) float16.
+Pixels = Callable[[int], np.ndarray]
 WATCHED = 10  # steps from one look at the loss to the next
 Validate = Callable[[Embedder], dict[str, float]]
 
@@ -88,7 +90,7 @@ class Network(nn.Module):
         self, embedder: Embedder, head: SubCentreArcFace, species: "SpeciesLoss | None" = None, mixed: str = "photos"
     ) -> None:
         super().__init__()
-        self.embedder = embedder
+        self.embedder: Any = embedder  # or what stands for it: see frozen.py
         self.head = head
         self.species = species
         self.mixed = mixed
@@ -240,7 +242,7 @@ def fit(
 def epoch_batches(
     pixels: Pixels, targets: Targets, recipe: Recipe, epoch: int, batch: int
 ) -> Iterator[tuple[torch.Tensor, Targets]]:
-    """Full batches of an epoch: views (B, 3, side, side) uint8 and whom they show.
+    """Full batches of an epoch: views (B, 3, side, side) uint8, or features (B, L) float16, and whom they show.
 
     Where a mirror image is another individual, its label is higher by the number of classes.
     """
@@ -256,8 +258,11 @@ def epoch_batches(
     strengths = weaker(augment, grown(epoch, recipe.epochs, augment.grow, 0.25))
 
     def view(item: int) -> np.ndarray:
+        shown = pixels(item)
+        if shown.ndim == 2:
+            return shown[int(mirrored[item])]
         rng = np.random.default_rng([recipe.seed, epoch, item])
-        return random_view(pixels(item), side, strengths, rng, bool(mirrored[item]))
+        return random_view(shown, side, strengths, rng, bool(mirrored[item]))
 
     return zip(batches(view, order), (targets[items] for items in order), strict=True)
 

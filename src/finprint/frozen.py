@@ -1,0 +1,106 @@
+"""What a frozen backbone makes of the crops, computed once: a head then learns from it in seconds."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from tqdm import tqdm
+
+from finprint.augment import plain_view
+from finprint.device import best_device
+from finprint.files import atomic, remove, sha256_bytes, sha256_json
+from finprint.loading import batches, in_order, to_device
+from finprint.model import Embedder
+from finprint.params import Train
+from finprint.shards import Crops
+
+BATCH = 64  # crops a step
+
+
+def is_frozen(train: Train) -> bool:
+    """Does no part of the backbone learn, so that its features can be kept?"""
+    return train.finetune.trainable == 0 and not train.cyclic
+
+
+class FrozenEmbedder(nn.Module):
+    """An embedder that begins behind its backbone: features (N, L) to vectors (N, D).
+
+    Attributes:
+        embedder: the whole; what of it learns, learns in place.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.backbone = embedder.backbone
+        side = embedder.config.image_size
+        with torch.inference_mode():
+            maps = embedder.eval().maps(torch.zeros(1, 3, side, side))
+        self.shapes = [tuple(stage.shape[1:]) for stage in maps]
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        lengths = [int(np.prod(shape)) for shape in self.shapes]
+        parts = torch.tensor_split(features, np.cumsum(lengths)[:-1].tolist(), dim=1)
+        stage3, stage4 = (part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True))
+        return self.embedder.vectors(stage3, stage4)
+
+
+class Features:
+    """The feature maps of every crop and of its mirror image, in a file under .cache/features.
+
+    One file is kept: of the crops, the backbone with its weights, and the image size that were asked for last.
+
+    Args:
+        embedder: whose backbone it is.
+        crops: of N photos.
+    """
+
+    def __init__(self, embedder: Embedder, crops: Crops) -> None:
+        weights = [(name, sha256_bytes(t.numpy().tobytes())) for name, t in embedder.backbone.state_dict().items()]
+        contents = [sha256_bytes(crops.jpeg(row)) for row in range(len(crops))]
+        config = [embedder.config.backbone, embedder.config.image_size, torch.__version__]
+        key = sha256_json([weights, contents, config])[:16]
+        path = Path(os.environ.get("DVC_ROOT", ".")) / ".cache" / "features" / f"{key}.npy"
+        if not path.exists():
+            _write(path, embedder, crops)
+            for other in path.parent.glob("*.npy"):
+                if other != path:
+                    remove(other)
+        self._array = np.load(path, mmap_mode="r")  # (N, 2, L) float16
+
+    def __call__(self, row: int) -> np.ndarray:
+        """(2, L) float16: of the crop in `row`, and of its mirror image."""
+        return self._array[row]
+
+    @torch.inference_mode()
+    def vectors(self, embedder: FrozenEmbedder, rows: np.ndarray) -> np.ndarray:
+        """(N, D) float32 unit vectors of the crops in `rows`, without mirror images."""
+        embedder.eval()
+        device = best_device()
+        parts = [torch.from_numpy(self._array[rows[part], 0]).to(device) for part in in_order(len(rows), 8 * BATCH)]
+        return torch.cat([F.normalize(embedder(part.float()).float()) for part in parts]).cpu().numpy()
+
+
+@torch.inference_mode()
+def _write(path: Path, embedder: Embedder, crops: Crops) -> None:
+    device, side = best_device(), embedder.config.image_size
+    embedder.to(device).to(memory_format=torch.channels_last).eval()
+    orders = in_order(len(crops), BATCH)
+    stream = batches(lambda row: plain_view(crops.pixels(row), side), orders)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as part, tqdm(total=len(crops), desc="frozen features", unit="crop", disable=None) as progress:
+        array: np.ndarray | None = None
+        for rows, views in zip(orders, stream, strict=True):
+            for mirrored, shown in enumerate((views, views.flip(-1))):
+                with torch.autocast(device.type, torch.bfloat16):
+                    maps = embedder.maps(to_device(shown, device))
+                flat = torch.cat([stage.float().flatten(1) for stage in maps], dim=1).half().cpu().numpy()
+                if array is None:
+                    shape = (len(crops), 2, flat.shape[1])
+                    array = np.lib.format.open_memmap(part, mode="w+", dtype=np.float16, shape=shape)
+                array[rows, mirrored] = flat
+            progress.update(len(rows))
+        del array  # written to the disk
