@@ -99,7 +99,7 @@ class Clone:
 
 def ran(said: str) -> list[str]:
     """The stages that DVC says it ran, none of them restored from its cache."""
-    return re.findall(r"Running stage '(\w+)'", said)
+    return re.findall(r"Running stage '([\w@]+)'", said)
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +166,23 @@ def test_lr_runs_training_and_what_follows(clone: Clone) -> None:
     drawn = json.loads(clone.run("dvc", "plots", "diff", "--json", "HEAD", "workspace").splitlines()[-1])["data"]
     for name in ("loss", "map5", "cmc"):
         assert sorted(drawn[name][0]["revisions"]) == ["HEAD", "workspace"]
+    clone.back()
+
+
+def test_folds_are_stages_of_their_own(clone: Clone) -> None:
+    """Each fold that is left out is a model more; one more fold trains that model alone."""
+    clone.set({"fold.left_out": [1]})
+    first = ran(clone.run("dvc", "repro"))
+    assert {"fold@1", "embed_fold@1", "mine", "search", "evaluate"} <= set(first)
+    assert not {"crop", "train", "embed"} & set(first)
+    clone.set({"fold.left_out": [1, 3]})
+    second = ran(clone.run("dvc", "repro"))
+    assert {"fold@3", "embed_fold@3", "mine", "search", "evaluate"} <= set(second)
+    assert "fold@1" not in second
+    shares = json.loads((clone.folder / "metrics/search.json").read_text())["shares"]
+    assert shares == {f"member{number}": pytest.approx(0.25) for number in range(1, 5)}
+    for fold in ("1", "3"):
+        assert "map5" in json.loads((clone.folder / f"metrics/folds/{fold}.json").read_text())
     clone.back()
 
 
