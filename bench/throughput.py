@@ -26,11 +26,12 @@ from finprint.checkpoint import Checkpoint
 from finprint.device import best_device
 from finprint.embedding import embed
 from finprint.images import decode_jpeg, encode_jpeg
-from finprint.loading import to_device
+from finprint.loading import remembered, to_device
 from finprint.model import Embedder
+from finprint.network import Network, Targets
 from finprint.params import Params, load_params
 from finprint.rounds import Lessons, new_network
-from finprint.training import Network, Recipe, Targets, fit, parameter_groups
+from finprint.training import Recipe, fit, parameter_groups
 
 INDIVIDUALS = 64
 
@@ -64,14 +65,14 @@ def main(
         repeats,
     )
     embedder = network().embedder
-    for amp in sorted({False, params.embed.amp}):
+    for amp, mirror in sorted({(False, False), (params.embed.amp, False), (params.embed.amp, params.embed.mirror)}):
         report(
-            f"embedding, {'bfloat16' if amp else 'float32'}",
+            f"embedding, {'bfloat16' if amp else 'float32'}{', mirror images too' if mirror else ''}",
             {
-                "bare": lambda amp=amp: bare_embedding(embedder, params, photos, amp),
-                "finprint": lambda amp=amp: embedding(embedder, params, jpegs, amp)[0],
+                "bare": lambda amp=amp, mirror=mirror: bare_embedding(embedder, params, photos, amp) / (1 + mirror),
+                "finprint": lambda amp=amp, mirror=mirror: embedding(embedder, params, jpegs, amp, mirror)[0],
             }
-            | ({} if amp else theirs(embedder, params, jpegs)),
+            | ({} if amp or mirror else theirs(embedder, params, jpegs)),
             repeats,
         )
 
@@ -120,15 +121,20 @@ def bare_training(network: Network, params: Params, labels: np.ndarray) -> float
 
 
 def training(network: Network, params: Params, jpegs: list[bytes], labels: np.ndarray) -> float:
-    """One epoch of the training loop: decoding, augmentation, averaged weights, checkpoint and all."""
+    """The training loop from its second epoch on, when the crops are decoded: views, averaged weights and all."""
     checkpoint = Checkpoint("throughput", {"time": time.time()}, [])
-    batch, started = params.train.batch, time.perf_counter()
+    pixels = remembered(lambda item: decode_jpeg(jpegs[item]))
+    speeds = []
+
+    def watch(_: int, told: dict[str, float]) -> None:
+        if "photos/s" in told:
+            speeds.append(told["photos/s"])
+
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        recipe = Recipe(params.train, 1, params.lr, 0)
-        fit(network, lambda item: decode_jpeg(jpegs[item]), Targets.sure(labels), recipe, lambda _: {}, checkpoint)
-    taken = time.perf_counter() - started
+        recipe = Recipe(params.train, 2, params.lr, 0)
+        fit(network, pixels, Targets.sure(labels), recipe, lambda _: {}, checkpoint, watch)
     checkpoint.clear()
-    return len(labels) // batch * batch / taken
+    return speeds[-1]
 
 
 @torch.inference_mode()
@@ -145,11 +151,13 @@ def bare_embedding(embedder: Embedder, params: Params, photos: int, amp: bool) -
     return speed(step, photos // batch, batch)
 
 
-def embedding(embedder: Embedder, params: Params, jpegs: list[bytes], amp: bool) -> tuple[float, np.ndarray]:
-    """`embed`, without mirror images; and its vectors."""
+def embedding(
+    embedder: Embedder, params: Params, jpegs: list[bytes], amp: bool, mirror: bool = False
+) -> tuple[float, np.ndarray]:
+    """`embed`, and its vectors."""
     started = time.perf_counter()
     vectors = embed(
-        embedder, lambda row: decode_jpeg(jpegs[row]), np.arange(len(jpegs)), batch=params.embed.batch, mirror=False,
+        embedder, lambda row: decode_jpeg(jpegs[row]), np.arange(len(jpegs)), batch=params.embed.batch, mirror=mirror,
         amp=amp, quiet=True,
     )  # fmt: skip
     return len(jpegs) / (time.perf_counter() - started), vectors

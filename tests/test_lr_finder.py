@@ -8,7 +8,8 @@ from conftest import SMALL_TRAIN
 from finprint.lr_finder import DIVERGED, LOW, Curve, find_rate
 from finprint.margin import SubCentreArcFace
 from finprint.model import Embedder, ModelConfig
-from finprint.training import Network, Recipe, Targets
+from finprint.network import Network, Targets
+from finprint.training import Recipe
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
 TARGETS = Targets.sure(LABELS)

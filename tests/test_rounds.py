@@ -13,11 +13,12 @@ from finprint.embedding import embed
 from finprint.errors import UserError
 from finprint.images import encode_jpeg
 from finprint.model import Embedder, load_model, save_model
+from finprint.network import Network
 from finprint.params import Mine, Retrain
 from finprint.rounds import fingerprint, later_rounds, lessons, new_network, photo_counts, train_round, validator
 from finprint.shards import INDEX, Crops, write_shard
 from finprint.tables import CROPS, TEST, TRAIN, VALIDATION, write_table
-from finprint.training import Network, Recipe
+from finprint.training import Recipe
 
 pytestmark = pytest.mark.usefixtures("training_state")
 

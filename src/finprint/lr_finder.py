@@ -11,7 +11,8 @@ from tqdm import tqdm
 from finprint.device import best_device, repeatable
 from finprint.errors import UserError
 from finprint.loading import to_device
-from finprint.training import Network, Pixels, Recipe, Targets, epoch_batches, parameter_groups
+from finprint.network import Network, Targets
+from finprint.training import Pixels, Recipe, epoch_batches, parameter_groups
 
 LOW, HIGH = 1e-6, 1.0  # learning rates of the backbone, first and last
 SMOOTH = 0.9  # decay of the loss's moving average

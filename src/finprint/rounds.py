@@ -22,12 +22,13 @@ from finprint.margin import SubCentreArcFace, dynamic_margins
 from finprint.metrics import Outcomes, figures
 from finprint.mining import mine
 from finprint.model import CONFIG, Embedder, ModelConfig, load_model, save_model
+from finprint.network import Network, SpeciesLoss, Targets
 from finprint.openset import Checked, best_answers
 from finprint.params import Mine, Retrain
 from finprint.ranking import Gallery, rank
 from finprint.shards import Crops
 from finprint.tables import TRAIN, VALIDATION
-from finprint.training import Network, Recipe, SpeciesLoss, Targets, fit
+from finprint.training import Recipe, fit
 from finprint.vectors import Vectors, catalogue
 
 VectorsOf = Callable[[Any, np.ndarray], np.ndarray]
