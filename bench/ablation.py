@@ -42,6 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     # what of the backbone learns
     "half the backbone": {"train.finetune.trainable": 0.5},
     "half of it, 20 epochs": {"train.finetune.trainable": 0.5, "train.epochs": 20},
+    "none of it (a head alone), 60 epochs": {"train.finetune.trainable": 0.0, "train.epochs": 60},
     "norms held": {"train.finetune.hold_norms": True},
     "layer decay 0.8": {"train.finetune.layer_decay": 0.8},
     "unfreezing by stages": {"train.finetune.unfreeze": [1, 2, 3]},
@@ -75,7 +76,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one centre": {"train.margin.centres": 1},
     "equal margins 0.3": {"train.margin.scale": 0.0, "train.margin.floor": 0.3},
     "margin ramp 0.5": {"train.margin.ramp": 0.5},
+    "species head (several species)": {"train.species.share": 0.563},
     "cyclic pooling": {"train.cyclic": True},
+    # backbones of other kinds; no wheel brings their weights, so beside the default one without its own
+    "untrained": {"train.weights": "none"},
+    "untrained ResNet-18": {"train.weights": "none", "train.backbone": "resnet18"},
+    "untrained ConvNeXt atto": {"train.weights": "none", "train.backbone": "convnext_atto"},
+    "untrained ViT tiny": {"train.weights": "none", "train.backbone": "vit_tiny_patch16_224"},
 }
 
 
