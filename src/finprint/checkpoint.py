@@ -1,6 +1,5 @@
 """Checkpoints that a killed training resumes from, and never those of other params, data or code."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,21 @@ import torch
 
 import finprint
 from finprint.device import best_device
-from finprint.files import atomic, remove, sha256_json, sha256_path
+from finprint.files import atomic, cache, remove, sha256_json, sha256_path
 
 FINISHED = "finished"  # an empty file beside the state of a run that has ended
+
+
+def code() -> list[tuple[str, str]]:
+    """Name and hash of every module of this package."""
+    folder = Path(finprint.__file__).parent
+    return [(path.relative_to(folder).as_posix(), sha256_path(path)) for path in sorted(folder.rglob("*.py"))]
 
 
 class Checkpoint:
     """A place for one run's state, `.cache/checkpoints/<stage>/<key>/` under the project's root.
 
-    DVC sets DVC_ROOT to the main checkout even in the temporary folder of `dvc exp run --temp`, so an
-    experiment that was killed there resumes as well.
+    It is that of the main checkout also for `dvc exp run --temp`, so an experiment that was killed there resumes as well.
 
     Args:
         stage: name of the stage.
@@ -29,12 +33,9 @@ class Checkpoint:
     """
 
     def __init__(self, stage: str, params: Mapping[str, Any], inputs: Sequence[Path]) -> None:
-        code = Path(finprint.__file__).parent
-        sources = [(p.relative_to(code).as_posix(), sha256_path(p)) for p in sorted(code.rglob("*.py"))]
         machine = [torch.__version__, timm.__version__, str(best_device()), torch.get_num_threads()]
-        key = sha256_json([params, [sha256_path(path) for path in inputs], sources, machine])
-        root = Path(os.environ.get("DVC_ROOT", "."))
-        self.folder = root / ".cache" / "checkpoints" / stage / key[:16]
+        key = sha256_json([params, [sha256_path(path) for path in inputs], code(), machine])
+        self.folder = cache() / "checkpoints" / stage / key[:16]
         self._file = self.folder / "state.pt"
 
     def save(self, state: dict[str, Any]) -> None:

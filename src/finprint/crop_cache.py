@@ -6,7 +6,6 @@ at any time.
 
 import fcntl
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.detector import BOX
-from finprint.files import atomic, remove
+from finprint.files import atomic, cache, remove
 from finprint.shards import write_shard
 
 CHUNK = 512  # photos a chunk: what a killed run loses at most
@@ -45,7 +44,7 @@ class CropCache:
     """
 
     def __init__(self, key: str) -> None:
-        root = Path(os.environ.get("DVC_ROOT", ".")) / ".cache" / "crops"
+        root = cache() / "crops"
         root.mkdir(parents=True, exist_ok=True)
         self.folder = root / key[:16]
         self._lock = (root / "lock").open("w")

@@ -14,7 +14,7 @@ import yaml
 
 from finprint.device import best_device, repeatable
 from finprint.errors import UserError
-from finprint.files import atomic, read_json, remove, write_json
+from finprint.files import atomic, cache, read_json, remove, write_json
 from finprint.images import decode, encode_jpeg, resize
 from finprint.params import Detector
 
@@ -169,7 +169,7 @@ def ultralytics_yolo() -> Any:
 
     With its `dvc` setting on, ultralytics would rewrite the project's dvc.yaml in the middle of a run.
     """
-    home = Path(os.environ.get("DVC_ROOT", ".")) / ".cache" / "ultralytics"
+    home = cache() / "ultralytics"
     home.mkdir(parents=True, exist_ok=True)
     os.environ |= {"YOLO_CONFIG_DIR": str(home.resolve()), "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
     os.environ.setdefault("YOLO_VERBOSE", "false")

@@ -13,6 +13,14 @@ import numpy as np
 import pandas as pd
 
 
+def cache() -> Path:
+    """The folder of what is kept between runs and can be deleted at any time.
+
+    DVC sets DVC_ROOT to the main checkout, even in the temporary folder of `dvc exp run --temp`.
+    """
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".cache"
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a neighbouring path to write to; it takes `path`'s name only when the block succeeds.

@@ -1,17 +1,18 @@
 """What a frozen backbone makes of the crops, computed once: a head then learns from it in seconds."""
 
-import os
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
 from finprint.augment import plain_view
+from finprint.checkpoint import code
 from finprint.device import best_device
-from finprint.files import atomic, remove, sha256_bytes, sha256_json
+from finprint.files import atomic, cache, remove, sha256_bytes, sha256_json
 from finprint.loading import batches, in_order, to_device
 from finprint.model import Embedder
 from finprint.params import Train
@@ -61,9 +62,8 @@ class Features:
     def __init__(self, embedder: Embedder, crops: Crops) -> None:
         weights = [(name, sha256_bytes(t.numpy().tobytes())) for name, t in embedder.backbone.state_dict().items()]
         contents = [sha256_bytes(crops.jpeg(row)) for row in range(len(crops))]
-        config = [embedder.config.backbone, embedder.config.image_size, torch.__version__]
-        key = sha256_json([weights, contents, config])[:16]
-        path = Path(os.environ.get("DVC_ROOT", ".")) / ".cache" / "features" / f"{key}.npy"
+        config = [embedder.config.backbone, embedder.config.image_size, torch.__version__, timm.__version__]
+        path = cache() / "features" / f"{sha256_json([weights, contents, config, code()])[:16]}.npy"
         if not path.exists():
             _write(path, embedder, crops)
             for other in path.parent.glob("*.npy"):
