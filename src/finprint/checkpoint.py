@@ -23,7 +23,7 @@ def code() -> list[tuple[str, str]]:
 class Checkpoint:
     """A place for one run's state, `.cache/checkpoints/<stage>/<key>/` under the project's root.
 
-    It is that of the main checkout also for `dvc exp run --temp`, so an experiment that was killed there resumes as well.
+    It is the main checkout's even in `dvc exp run --temp`, so an experiment that was killed there resumes as well.
 
     Args:
         stage: name of the stage.
