@@ -109,7 +109,7 @@ def main(
         for seed in range(seeds):
             for name in ["as it is", *(one for one in only or VARIANTS if one != "as it is")]:
                 params = changed(base, VARIANTS[name])
-                key = sha256_json([params.model_dump(), seed, looked])[:16]
+                key = run_key(params, seed, looked)
                 if len(done) and key in set(done["key"]):
                     continue
                 row = {"key": key, "variant": name, "seed": seed} | run(photos, crops, params, seed)
@@ -151,10 +151,15 @@ def run(photos: pd.DataFrame, crops: Crops, params: Params, seed: int) -> dict[s
     return {**history[-1], "cpu_s": time.process_time() - started}
 
 
+def run_key(params: Params, seed: int, looked: str) -> str:
+    """Names a run by all that its training depends on."""
+    return sha256_json([params.lr, params.train.model_dump(), seed, looked])[:16]
+
+
 def table(done: pd.DataFrame, base: Params, looked: str) -> str:
     """Each variant beside the recipe as it is, by the same seeds: a table in Markdown."""
     keys = {
-        sha256_json([changed(base, VARIANTS[name]).model_dump(), seed, looked])[:16]
+        run_key(changed(base, VARIANTS[name]), seed, looked)
         for name in done["variant"].unique().tolist()
         for seed in done["seed"].unique().tolist()
     }
@@ -164,7 +169,9 @@ def table(done: pd.DataFrame, base: Params, looked: str) -> str:
     for name in mine.index.get_level_values(0).unique():
         rows = mine.loc[name]
         gain = (rows["map5"] - plain["map5"]).dropna()
-        each = " ".join(f"{value:+.3f}" for value in gain) if name != "as it is" else f"± {rows['map5'].std():.3f}"
+        each = " ".join(f"{value:+.3f}" for value in gain)
+        if name == "as it is":
+            each = f"± {rows['map5'].std():.3f}" if len(rows) > 1 else ""
         lines.append(
             f"| {name} | {rows['map5'].mean():.3f} | {gain.mean():+.3f} | {each} | {rows['auroc_new'].mean():.3f} "
             f"| {rows['cpu_s'].mean() / plain['cpu_s'].mean():.2f} |"
