@@ -38,8 +38,9 @@ def main(
         again, mining = params.retrain, params.mine
         settings |= {"retrain": again.model_dump(exclude={"rounds"})}
         inputs += [crops, labels, start]
-        later = [{"round": number, "mine": mining.model_dump()} for number in range(3, again.rounds + 2)]
-        places = [Checkpoint("retrain", settings | more, inputs) for more in [{}, *later]]
+        places = [Checkpoint("retrain", settings, inputs)]
+        for number in range(3, again.rounds + 2):
+            places.append(Checkpoint(f"retrain{number}", settings | {"mine": mining.model_dump()}, inputs))
         recipe = Recipe(params.train, again.epochs, params.lr * again.lr_scale, params.seed)
         network, classes, history, numbers = later_rounds(
             table, stored, recipe, places, read_table(labels, LABELS), start, again, mining

@@ -62,8 +62,9 @@ def test_features_are_computed_once_for_the_same_crops_weights_and_size(tmp_path
     assert len({first[0], *names}) == 4
 
 
-def test_a_head_learns_and_the_backbone_stays(crops: Crops) -> None:
-    recipe = Recipe(FROZEN, 8, 1e-2, 0)
+@pytest.mark.parametrize("fusion", ["gem", "dolg"])
+def test_a_head_learns_and_the_backbone_stays(crops: Crops, fusion: str) -> None:
+    recipe = Recipe(FROZEN.model_copy(update={"fusion": fusion}), 8, 1e-2, 0)
     before = new_network(lessons(PHOTOS, crops, None), recipe, None).embedder.backbone.state_dict()
     network, _, history = train_round(PHOTOS, crops, recipe, Checkpoint("train", {"run": 1}, []))
     assert history[-1]["loss"] < history[0]["loss"]

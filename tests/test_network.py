@@ -48,6 +48,18 @@ def test_vectors_can_be_mixed_instead_of_photos() -> None:
     assert network(photos, Targets.sure(labels.numpy()), 0.7).item() != pytest.approx(expected.item(), rel=1e-3)
 
 
+def test_labels_of_no_weight_do_not_hide_a_species() -> None:
+    """A sure photo beside soft ones is padded with class 0, whose species may be unknown."""
+    torch.manual_seed(0)
+    head = SubCentreArcFace(TRAIN.embedding, torch.full((2,), 0.1), 1, 30.0)
+    species = SpeciesLoss(head, torch.tensor([-1, 0, 1]), 0.25)
+    vectors, sure = torch.randn(2, TRAIN.embedding), Targets.sure(np.array([1, 2]))
+    padded = Targets(torch.tensor([[1, 0], [2, 0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    loss = torch.tensor(1.0)
+    assert species(loss, vectors, padded).item() == pytest.approx(species(loss, vectors, sure).item())
+    assert species(loss, vectors, padded).item() != 1.0
+
+
 def test_targets_by_hand() -> None:
     """A photo that is al to 0.6 and bo to 0.3 counts so much of either loss, beside one that is cy for sure."""
     head = SubCentreArcFace(TRAIN.embedding, torch.full((3,), 0.2), 2, 20.0)

@@ -143,13 +143,24 @@ def test_a_fold_beyond_the_folds(tmp_path: Path, fold: int) -> None:
     ("left_out", "complaint"),
     [
         ([1, 6], "fold.left_out has 6, but the folds are 0 to 5"),
-        ([2, 0], "fold.left_out has 0, which validates: no model learns from it anyway"),
+        ([2, 0], "fold.left_out has 0, which validates already"),
         ([2, 3, 2], "fold: left_out names 2 twice"),
     ],
 )
 def test_folds_that_cannot_be_left_out(tmp_path: Path, left_out: list[int], complaint: str) -> None:
     assert _complaint(_edited(tmp_path, {"fold.left_out": left_out})) == complaint
     assert load_params(_edited(tmp_path, {"fold.left_out": [1, 5]})).fold.left_out == [1, 5]
+    assert _complaint(_edited(tmp_path, {"fold.left_out": [1], "train.start": "models/mine"})) == (
+        "fold.left_out: what goes on from train.start may have learned from the fold"
+    )
+
+
+def test_shares_are_as_many_as_the_models(tmp_path: Path) -> None:
+    shares = {"search.shares": [0.3, 0.7]}
+    assert load_params(_edited(tmp_path, shares)).search.shares == [0.3, 0.7]
+    assert _complaint(_edited(tmp_path, shares | {"fold.left_out": [1, 2]})) == (
+        "search.shares has 2 weights for 4 models: round 1, round 2 and those of fold.left_out"
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,7 +193,7 @@ def test_a_section_that_is_no_section(tmp_path: Path) -> None:
     assert _complaint(_edited(tmp_path, {"crop": 3})).startswith("crop: input should be a valid dictionary")
 
 
-@pytest.mark.parametrize("shares", ["equal", "fit", [0.3, 0.7], [1.0]])
+@pytest.mark.parametrize("shares", ["equal", "fit", [0.3, 0.7], [0.0, 1.0]])
 def test_shares_of_the_rounds(tmp_path: Path, shares: Any) -> None:
     assert load_params(_edited(tmp_path, {"search.shares": shares})).search.shares == shares
 

@@ -1,5 +1,7 @@
 """Blended scores: components by hand, and weights that a known model must give back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +47,17 @@ def test_the_members_classifiers_are_averaged_by_their_shares_and_matched_by_nam
     found = components(ranking, _known(), np.array([2]), [0.25, 0.75])[0, :, 2]
     # The second member sees c at 225 degrees. Its first class is bo: centres at 0 and 45 degrees; al's at -90, 90.
     np.testing.assert_allclose(found, [0.25 * 1 + 0.75 * S, 0.25 * S + 0.75 * -S], atol=1e-6)
+
+
+def test_a_member_who_does_not_know_an_individual_leaves_it_to_those_who_do() -> None:
+    """As a model does that left out the fold with all of the individual's photos."""
+    known = _known()
+    first, second = known.members
+    bo_alone = replace(second, classes=second.classes[:1], centres=second.centres[:1])
+    found = components(
+        _ranking([[0, 1]], [[0.9, 0.8]]), replace(known, members=(first, bo_alone)), np.array([2]), [0.25, 0.75]
+    )[0, :, 2]
+    np.testing.assert_allclose(found, [1, 0.25 * S + 0.75 * -S], atol=1e-6)
 
 
 def test_blended_scores_rank_anew_and_keep_their_photos() -> None:

@@ -39,7 +39,7 @@ class FrozenEmbedder(nn.Module):
         self.backbone = embedder.backbone
         side = embedder.config.image_size
         with torch.inference_mode():
-            maps = embedder.eval().maps(torch.zeros(1, 3, side, side))
+            maps = embedder.eval().maps(torch.zeros(1, 3, side, side, device=embedder.mean.device))
         self.shapes = [tuple(stage.shape[1:]) for stage in maps]
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -60,13 +60,23 @@ class Features:
     """
 
     def __init__(self, embedder: Embedder, crops: Crops) -> None:
-        weights = [(name, sha256_bytes(t.numpy().tobytes())) for name, t in embedder.backbone.state_dict().items()]
+        weights = [
+            (name, sha256_bytes(t.cpu().numpy().tobytes())) for name, t in embedder.backbone.state_dict().items()
+        ]
         contents = [sha256_bytes(crops.jpeg(row)) for row in range(len(crops))]
-        config = [embedder.config.backbone, embedder.config.image_size, torch.__version__, timm.__version__]
+        device = best_device()
+        config = [
+            embedder.config.backbone,
+            embedder.config.image_size,
+            torch.__version__,
+            timm.__version__,
+            str(device),
+        ]
         path = cache() / "features" / f"{sha256_json([weights, contents, config, code()])[:16]}.npy"
         if not path.exists():
-            _write(path, embedder, crops)
-            for other in path.parent.glob("*.npy"):
+            # Here, for what is moved in inference mode can never learn.
+            _write(path, embedder.to(device).to(memory_format=torch.channels_last).eval(), crops)
+            for other in path.parent.glob("[!.]*.npy"):  # not what another run is writing
                 if other != path:
                     remove(other)
         self._array = np.load(path, mmap_mode="r")  # (N, 2, L) float16
@@ -87,7 +97,6 @@ class Features:
 @torch.inference_mode()
 def _write(path: Path, embedder: Embedder, crops: Crops) -> None:
     device, side = best_device(), embedder.config.image_size
-    embedder.to(device).to(memory_format=torch.channels_last).eval()
     orders = in_order(len(crops), BATCH)
     stream = batches(lambda row: plain_view(crops.pixels(row), side), orders)
     path.parent.mkdir(parents=True, exist_ok=True)

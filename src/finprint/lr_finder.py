@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from finprint.device import best_device, repeatable
 from finprint.errors import UserError
+from finprint.finetuning import set_learning
 from finprint.loading import to_device
 from finprint.network import Network, Targets
 from finprint.training import Pixels, Recipe, epoch_batches, parameter_groups
@@ -48,6 +49,7 @@ def find_rate(network: Network, pixels: Pixels, targets: Targets, recipe: Recipe
     device = best_device()
     repeatable()
     network.to(device).to(memory_format=torch.channels_last).train()
+    set_learning(network.embedder.backbone, recipe.train.finetune, recipe.epochs)  # all that ever learns
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
     rates, losses, mean = np.geomspace(LOW, HIGH, steps), [], 0.0
     stream = tqdm(_endless(pixels, targets, recipe, steps), "lr-find", steps, disable=None)

@@ -103,7 +103,8 @@ class SpeciesLoss(nn.Module):
 
     def forward(self, loss: torch.Tensor, vectors: torch.Tensor, targets: Targets) -> torch.Tensor:
         species = self.of[targets.labels]  # (N, K)
-        told = (species >= 0).all(dim=1)
+        told = ((species >= 0) | (targets.weights == 0)).all(dim=1)
         if not told.any():
             return loss
-        return (1 - self.share) * loss + self.share * targets[told].mean(self.head.losses(vectors[told], species[told]))
+        losses = self.head.losses(vectors[told], species[told].clamp(min=0))
+        return (1 - self.share) * loss + self.share * targets[told].mean(losses)

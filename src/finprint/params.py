@@ -277,12 +277,20 @@ class Params(Section):
     evaluate: Evaluate
 
     @model_validator(mode="after")
-    def _folds_to_leave_out(self) -> "Params":
+    def _models_that_fit(self) -> "Params":
         for fold in self.fold.left_out:
             if fold >= self.prepare.folds:
                 raise ValueError(f"fold.left_out has {fold}, but the folds are 0 to {self.prepare.folds - 1}")
             if fold == self.prepare.fold:
-                raise ValueError(f"fold.left_out has {fold}, which validates: no model learns from it anyway")
+                raise ValueError(f"fold.left_out has {fold}, which validates already")
+        if self.fold.left_out and self.train.start:
+            raise ValueError("fold.left_out: what goes on from train.start may have learned from the fold")
+        models = 2 + len(self.fold.left_out)
+        if isinstance(self.search.shares, list) and len(self.search.shares) != models:
+            raise ValueError(
+                f"search.shares has {len(self.search.shares)} weights for {models} models: "
+                "round 1, round 2 and those of fold.left_out"
+            )
         return self
 
 

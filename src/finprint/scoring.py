@@ -48,13 +48,15 @@ def components(
         species: is the last component wanted?
 
     Returns:
-        (Q, K, F) float32; -inf where nobody stands; NaN for the classifier where it does not know the individual.
+        (Q, K, F) float32; -inf where nobody stands; NaN for the classifier where no model knows the individual.
     """
-    total = np.zeros(ranking.identities.shape, np.float32)
+    total, told = np.zeros((2, *ranking.identities.shape), np.float32)
     for share, member in zip(shares, known.members, strict=True):
         if share:
-            total += np.float32(share) * _classifier(ranking.identities, known.names, member, queries)
-    parts = [ranking.scores, ranking.means, total]
+            cosines = _classifier(ranking.identities, known.names, member, queries)
+            total += np.float32(share) * np.nan_to_num(cosines)
+            told += np.float32(share) * np.isfinite(cosines)  # a model that left a fold out may not know an individual
+    parts = [ranking.scores, ranking.means, np.divide(total, told, out=np.full_like(total, np.nan), where=told > 0)]
     if species:
         parts.append(_same_species(ranking, known, queries))
     parts[2:] = [np.where(ranking.identities == NOBODY, -np.inf, part) for part in parts[2:]]
