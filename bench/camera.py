@@ -85,7 +85,7 @@ def take_small_photos(folder: Path, count: int) -> tuple[pd.DataFrame, pd.DataFr
 
 def _photos_table(photos: list[dict[str, object]]) -> pd.DataFrame:
     unknown = dict.fromkeys(("species", "identity", "encounter"))
-    return PHOTOS.validate(pd.DataFrame(photos).assign(split=TEST, **unknown)[list(PHOTOS.columns)])
+    return PHOTOS.validate(pd.DataFrame(photos).assign(split=TEST, fold=-1, **unknown)[list(PHOTOS.columns)])
 
 
 def _place(

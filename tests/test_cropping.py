@@ -100,7 +100,9 @@ def _table(*paths: Path, split: str = "train") -> pd.DataFrame:
             width, height = 100, 80
         digest = sha256_bytes(path.read_bytes() if path.exists() else str(path).encode())
         fact = {"image": path.name, "path": str(path), "sha256": digest, "width": width, "height": height}
-        rows.append(fact | {"species": None, "identity": None, "encounter": None, "group": number, "split": split})
+        rows.append(
+            fact | {"species": None, "identity": None, "encounter": None, "group": number, "split": split, "fold": -1}
+        )
     return PHOTOS.validate(pd.DataFrame(rows, columns=list(PHOTOS.columns)))
 
 

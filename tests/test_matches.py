@@ -50,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     crops["offset"], crops["length"] = [place[0] for place in places], [place[1] for place in places]
     write_table(root / "data/crops" / INDEX, crops, CROPS)
     photos = pd.DataFrame({"image": IMAGES, "identity": [None, None, "bo", "al", "bo", None], "split": "train"})
-    photos = photos.assign(path="p", sha256="0" * 64, width=9, height=9, species=None, encounter=None, group=0)
+    photos = photos.assign(path="p", sha256="0" * 64, width=9, height=9, species=None, encounter=None, group=0, fold=0)
     write_table(root / "data/photos.parquet", photos, PHOTOS)
     write_table(root / "data/search/answers.parquet", ANSWERED, ANSWERS)
     write_table(root / "data/search/validation.parquet", CHECKED, ANSWERS)

@@ -46,7 +46,7 @@ def test_any_backbone_gives_an_embedding(backbone: str, fusion: str) -> None:
     torch.testing.assert_close(alone, vectors[:1], atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("fusion", sorted(FUSIONS))
+@pytest.mark.parametrize("fusion", ["dolg", "gem"])
 def test_every_parameter_receives_a_gradient(fusion: str) -> None:
     # 608 / 16 = 38 positions a side would be slow; at 320 px DOLG's stage 3 has 20, enough for its rate of 18.
     config = ModelConfig("tf_efficientnet_lite0", fusion, 16, 320 if fusion == "dolg" else 64)

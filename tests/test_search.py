@@ -308,7 +308,11 @@ def test_the_better_member_gets_the_larger_share() -> None:
     array = known.members[0].array
     noise = np.random.default_rng(1).normal(size=array.shape).astype(np.float32)
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    two = catalogue(known.photos.drop(columns="code"), known.members[0], Vectors(known.photos["image"], noise))
+    good = known.members[0]
+    heads = noise[: len(good.classes), None]  # a classifier that knows nothing
+    two = catalogue(
+        known.photos.drop(columns="code"), good, Vectors(known.photos["image"], noise, "", good.classes, heads)
+    )
     assert search(two, WIDE).shares == [0.5, 0.5]
     fitted = search(two, WIDE.model_copy(update={"shares": "fit"}))
     assert fitted.shares[0] > 0.8
