@@ -21,7 +21,7 @@ from finprint.plots import answers_plot, calibration_plot, epochs_plot
 from finprint.report import Figures, write_report
 from finprint.shards import Crops
 from finprint.tables import ANSWERS, LABELS, PHOTOS, PROPOSED, TEST, TRUTH, VALIDATION, read_table
-from finprint.vectors import catalogue, read_vectors
+from finprint.vectors import catalogue, read_folds, read_vectors
 
 
 def main(
@@ -70,9 +70,9 @@ def main(
         "calibration": calibration_plot(calibrated),
     }
     stored = Crops(crops)
-    left = [(number, read_vectors(folds / str(number))) for number in params.fold.left_out]
-    opinions = [out_of_fold(table, vectors, number, params.search) for number, vectors in left]
-    listed = confusing([validation, *opinions])
+    left_out = params.fold.left_out
+    asked = zip(left_out, read_folds(folds, left_out), strict=True)
+    listed = confusing([validation, *(out_of_fold(table, vectors, fold, params.search) for fold, vectors in asked)])
     write_csv(doubts, listed)
     sheets = {"confusing": contact_sheet(listed, stored)} if len(listed) else {}
     with atomic(figures) as part:

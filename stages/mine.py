@@ -5,13 +5,12 @@ from finprint.files import write_metrics
 from finprint.mining import mine
 from finprint.params import load_params
 from finprint.tables import LABELS, PHOTOS, read_table, write_table
-from finprint.vectors import catalogue, read_vectors
+from finprint.vectors import catalogue, read_folds, read_vectors
 
 
 def main(photos: Place, vectors: Place, folds: Place, labels: Place, metrics: Place) -> None:
     params = load_params()
-    members = [vectors, *(folds / str(number) for number in params.fold.left_out)]
-    known = catalogue(read_table(photos, PHOTOS), *(read_vectors(folder) for folder in members))
+    known = catalogue(read_table(photos, PHOTOS), read_vectors(vectors), *read_folds(folds, params.fold.left_out))
     mined = mine(known, params.mine)
     write_table(labels, mined.labels, LABELS)
     write_metrics(metrics, mined.numbers())

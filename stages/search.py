@@ -11,7 +11,7 @@ from finprint.files import atomic, write_csv, write_metrics
 from finprint.params import load_params
 from finprint.search import propose, search, submission, summary, write_gallery
 from finprint.tables import ANSWERS, NEW, PHOTOS, PROPOSED, read_table, write_table
-from finprint.vectors import catalogue, read_vectors
+from finprint.vectors import catalogue, read_folds, read_vectors
 
 
 def main(
@@ -25,8 +25,8 @@ def main(
 ) -> None:
     params = load_params()
     table = read_table(photos, PHOTOS)
-    members = [*vectors, *(folds / str(number) for number in params.fold.left_out)]
-    known = catalogue(table, *(read_vectors(folder) for folder in members))
+    rounds = [read_vectors(folder) for folder in vectors]
+    known = catalogue(table, *rounds, *read_folds(folds, params.fold.left_out))
     found = search(known, params.search)
     if not found.rules.fitted and params.search.new.target != "fixed":
         print(

@@ -8,7 +8,7 @@ import pytest
 
 from finprint.errors import UserError
 from finprint.tables import NEW, TEST, TRAIN, VALIDATION
-from finprint.vectors import UNKNOWN, Catalogue, Vectors, catalogue, read_vectors, write_vectors
+from finprint.vectors import UNKNOWN, Catalogue, Vectors, catalogue, read_folds, read_vectors, write_vectors
 
 
 def _vectors(images: list[str], seed: int = 0) -> Vectors:
@@ -45,6 +45,16 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert found.model == "f00d"
     assert found.classes.tolist() == ["al", "bo"]
     np.testing.assert_array_equal(found.centres, vectors.centres)
+
+
+def test_the_models_of_folds_come_in_the_order_asked_for(tmp_path: Path) -> None:
+    """And no other that lies there."""
+    for fold in (1, 2, 5):
+        write_vectors(tmp_path / str(fold), _vectors(["a.jpg"], seed=fold))
+    found = read_folds(tmp_path, [5, 1])
+    for vectors, fold in zip(found, (5, 1), strict=True):
+        np.testing.assert_array_equal(vectors.array, _vectors(["a.jpg"], seed=fold).array)
+    assert read_folds(tmp_path, []) == []
 
 
 def test_no_vectors_at_all_are_read_as_well(tmp_path: Path) -> None:

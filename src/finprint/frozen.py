@@ -36,11 +36,15 @@ class FrozenEmbedder(nn.Module):
     def __init__(self, embedder: Embedder) -> None:
         super().__init__()
         self.embedder = embedder
-        self.backbone = embedder.backbone
         side = embedder.config.image_size
         with torch.inference_mode():
             maps = embedder.eval().maps(torch.zeros(1, 3, side, side, device=embedder.mean.device))
         self.shapes = [tuple(stage.shape[1:]) for stage in maps]
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The network that does not learn; not a second time in the state."""
+        return self.embedder.backbone
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         lengths = [int(np.prod(shape)) for shape in self.shapes]

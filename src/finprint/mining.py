@@ -65,11 +65,12 @@ def mine(known: Catalogue, params: Mine) -> Mined:
     codes = known.photos["code"].to_numpy()
     array = known.blend()
     gallery = Gallery(array[train], codes[train])
-    checked = rank(array[validation], gallery, SHORTLIST)
+    places = 1 if params.targets == "hard" else SHORTLIST
+    checked = rank(array[validation], gallery, places)
     truth, new = known.truth(validation, train)
     bar, reached, recall = confidence_bar(checked.best, checked.identities[:, 0] == truth, params.precision)
 
-    named = rank(array[test], gallery, SHORTLIST)
+    named = rank(array[test], gallery, places)
     groups = known.photos["group"]
     safe = ~groups.iloc[test].isin(groups.iloc[validation]).to_numpy()
     taken = np.flatnonzero(safe & (named.best >= bar))

@@ -69,6 +69,11 @@ def read_vectors(folder: Path) -> Vectors:
     return Vectors(rows["image"], array, model["model"], np.array(model["classes"], dtype=object), centres)
 
 
+def read_folds(folder: Path, left_out: Sequence[int]) -> list[Vectors]:
+    """The vectors by the models that left out a fold, in the order of `fold.left_out`."""
+    return [read_vectors(folder / str(fold)) for fold in left_out]
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """Photos with vectors, arranged for search. Individuals have codes, their place in `names`.
