@@ -197,6 +197,19 @@ def test_a_cut_holds_the_box_and_lies_in_the_photo(data: st.DataObject, width: i
 # -- cutting --
 
 
+def test_of_a_photo_without_a_box_a_part_may_be_the_crop(tmp_path: Path) -> None:
+    """As far as it is told, with no margin, and decoded fine enough for that part; a box that counts comes first."""
+    wanted: dict[str, Any] = {"whole": [0.25, 0.5, 0.75, 0.75], "margin": 0.2, "image_size": 64}
+    sea = save_photo(tmp_path / "sea.jpg", _sea(2048, 1024, (BLUE, (512, 512, 1536, 768))), quality=95)
+    body = save_photo(tmp_path / "body.jpg", _sea(2048, 1024, (RED, (100, 100, 400, 300))), quality=95)
+    for detector in (None, ColourFinder(256)):
+        crops = _crop(tmp_path / "out", sea, body, detector=detector, **wanted)
+        assert _row(crops) == ("whole", [512, 512, 1536, 768], 0)
+        assert crops.pixels(0).shape == (64, 256, 3)
+        assert np.abs(crops.pixels(0)[2:-2, 2:-2].astype(int) - BLUE).max() < 8
+        assert _row(crops, 1)[0] == ("body" if detector else "whole")
+
+
 def test_the_box_is_cut_out_with_its_margin(tmp_path: Path) -> None:
     path = save_photo(tmp_path / "a.jpg", _sea(200, 150, (RED, (40, 30, 140, 110))), quality=95)
     crops = _crop(tmp_path / "out", path, detector=ColourFinder(256), image_size=500)
@@ -387,8 +400,6 @@ def test_the_scale_of_a_crop_by_hand(side: int, step: int) -> None:
         ((4000, 3000), 1280, 1, 2),
         ((4000, 3000), 1280, 2, 1),  # a slice has 2222 px
         ((6000, 4000), 640, 2, 4),
-        ((4000, 3000), 0, 1, 8),  # no detector: only the whole photo to store
-        ((2000, 1500), 0, 1, 4),
     ],
 )
 def test_the_scale_of_a_look_by_hand(size: tuple[int, int], input_size: int, slices: int, step: int) -> None:

@@ -155,6 +155,12 @@ def test_folds_that_cannot_be_left_out(tmp_path: Path, left_out: list[int], comp
     )
 
 
+def test_a_part_of_a_photo_holds_something(tmp_path: Path) -> None:
+    path = _edited(tmp_path, {"crop.whole": [0.6, 0.1, 0.4, 1.0]})
+    assert _complaint(path) == "crop: whole holds nothing: left 0.6, top 0.1, right 0.4, bottom 1.0"
+    assert load_params(_edited(tmp_path, {"crop.whole": [0.4, 0, 0.6, 1]})).crop.whole == [0.4, 0, 0.6, 1]
+
+
 def test_shares_are_as_many_as_the_models(tmp_path: Path) -> None:
     shares = {"search.shares": [0.3, 0.7]}
     assert load_params(_edited(tmp_path, shares)).search.shares == [0.3, 0.7]

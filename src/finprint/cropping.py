@@ -236,13 +236,11 @@ def _crops(jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> I
 def _look(job: Job, input_size: int, params: Crop) -> Seen | Cuts:
     """Decode a photo for the detector; where it has nothing to say, cut at once: a fine decode takes much memory."""
     try:
-        if job.given:
-            step = boxes_step(_chosen(job, job.given, job.size, params), job.size, params)
-        else:
-            step = look_step(job.size, input_size, params)
-        photo = read(Path(job.path), step)
         if job.given or not input_size:
+            step = boxes_step(_chosen(job, job.given, job.size, params), job.size, params)
+            photo = read(Path(job.path), step)
             return cut(photo, _chosen(job, job.given, photo.full, params), params)
+        photo = read(Path(job.path), look_step(job.size, input_size, params))
         return Seen(photo, *views(photo, input_size, params))
     except BadPhoto as bad:
         return bad

@@ -50,10 +50,8 @@ def look_step(size: tuple[int, int], input_size: int, params: Crop) -> int:
 
     Args:
         size: width and height of the full photo.
-        input_size: px, the longer side of a photo, or a slice of one, as the detector sees it; 0 without a detector.
+        input_size: px, the longer side of a photo, or a slice of one, as the detector sees it.
     """
-    if not input_size:
-        return cut_step(min(size), params.image_size)
     room = [max(size) * side_share(params.slices) / input_size, min(size) / (LOOK * params.image_size)]
     return next((step for step in SPARE if step <= min(room)), 1)
 
@@ -85,12 +83,13 @@ def in_full_photo(photo: Photo, seen: list[np.ndarray], places: list[Window], fo
 
 
 def choose(found: list[Found], params: Crop, size: tuple[int, int]) -> list[Found]:
-    """The boxes of the most preferred part that was found at all, surest first; else the whole photo, confidence 0."""
+    """The boxes of the most preferred part that was found at all, surest first; else the whole photo, or what
+    `crop.whole` says of it, confidence 0."""
     for part in params.parts:
         sure = [one for one in found if one.part == part and one.confidence >= params.confidence]
         if sure:
             return sorted(sure, key=lambda one: -one.confidence)
-    return [Found(WHOLE, np.array([0.0, 0.0, *size]), 0.0)]
+    return [Found(WHOLE, np.array(params.whole) * (*size, *size), 0.0)]
 
 
 def cut(photo: Photo, chosen: list[Found], params: Crop) -> list[Cut]:
