@@ -15,13 +15,14 @@ def epochs_plot(rounds: dict[str, pd.DataFrame]) -> bytes:
     """Loss and validation MAP@5 by epoch, a line a round.
 
     Args:
-        rounds: by name, a table (epoch, loss, map5).
+        rounds: by name, a table (epoch, loss, map5); map5 is missing where an epoch was not scored.
     """
     figure, (left, right) = _figure(2)
     for colour, (name, table) in zip(COLOURS, rounds.items(), strict=False):
         left.plot(table["epoch"], table["loss"], color=colour, marker="o", markersize=3, label=name)
         if "map5" in table:
-            right.plot(table["epoch"], table["map5"], color=colour, marker="o", markersize=3, label=name)
+            scored = table.dropna(subset="map5")
+            right.plot(scored["epoch"], scored["map5"], color=colour, marker="o", markersize=3, label=name)
     left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     right.set(xlabel="epoch", ylabel="MAP@5 on validation", ylim=(0, 1))
     left.legend(frameon=False)
@@ -56,8 +57,9 @@ def calibration_plot(splits: dict[str, pd.DataFrame]) -> bytes:
     """Reliability: the share of first answers that were right by the probability they were given, and how many.
 
     Args:
-        splits: by name, a table (confidence, right, queries) of bins.
+        splits: by name, a table (confidence, right, queries) of bins; empty where no truth is known.
     """
+    splits = {name: table for name, table in splits.items() if len(table)}
     figure, (left, right) = _figure(2)
     left.plot([0, 1], [0, 1], color=GRID, linewidth=1)
     for place, (colour, (name, table)) in enumerate(zip(COLOURS, splits.items(), strict=False)):
