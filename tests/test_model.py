@@ -46,7 +46,7 @@ def test_any_backbone_gives_an_embedding(backbone: str, fusion: str) -> None:
     torch.testing.assert_close(alone, vectors[:1], atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("fusion", ["dolg", "gem"])
+@pytest.mark.parametrize("fusion", sorted(FUSIONS))
 def test_every_parameter_receives_a_gradient(fusion: str) -> None:
     # 608 / 16 = 38 positions a side would be slow; at 320 px DOLG's stage 3 has 20, enough for its rate of 18.
     config = ModelConfig("tf_efficientnet_lite0", fusion, 16, 320 if fusion == "dolg" else 64)
@@ -54,6 +54,8 @@ def test_every_parameter_receives_a_gradient(fusion: str) -> None:
     vectors = embedder(_photos(4 if fusion == "gem" else 2, config.image_size))
     (vectors * torch.randn_like(vectors)).sum().backward()
     without = [name for name, p in embedder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    if fusion == "average":  # a shift of the whole last map is one of its mean, which the neck takes away
+        without = [name for name in without if name != "backbone.blocks.6.0.bn3.bias"]
     assert without == []
 
 
