@@ -1,57 +1,48 @@
 """What each technique of the training adds: MAP@5 on validation with it and without, same budget, several seeds.
 
-FOLDER is in the layout of `prepare.source=happywhale`, its photos cropped already (right whales: heads). A share of
-the individuals is trained on; the splits stay, the training's seed changes. Finished runs are kept in --out, so that a
-bench that was interrupted, or is given more seeds, goes on; delete it when the code has changed. In the environment:
-python bench/ablation.py data/raw/right_whale [--only mixup --only dolg] [--set train.epochs=24]
+A share of the individuals is trained on (see trainings.py); the splits stay, the training's seed changes. Finished runs
+are kept in --out, so that a bench that was interrupted, or is given more seeds, goes on; delete it when the code has
+changed. In the activated environment:
+python bench/ablation.py data/raw/right_whale [--only "mixup 0.2" --only DOLG] [--set train.epochs=24]
 """
 
-import os
 import time
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-import numpy as np
 import pandas as pd
 import typer
 from overrides import changed, parsed
+from trainings import BUDGET, Cropped, chosen, side_by_side
 
 from finprint.checkpoint import Checkpoint
-from finprint.crop_cache import CropCache
-from finprint.cropping import crop_key, crop_photos
-from finprint.detector import save_no_detector
+from finprint.cli import run
 from finprint.files import sha256_json, write_csv
 from finprint.params import Params, load_params
-from finprint.prepare import survey
-from finprint.rounds import fingerprint, train_round
+from finprint.rounds import train_round
 from finprint.shards import Crops
-from finprint.sources import read_source
-from finprint.tables import BOXES
 from finprint.training import Recipe
 
-# The budget: small views and few epochs, so that a run takes a minute or two on 2 cores.
-BASE = {
-    "prepare.source": "happywhale", "crop.image_size": 128,
-    "train.image_size": 96, "train.first_size": 96, "train.epochs": 12, "train.score_every": 100,
-}  # fmt: skip
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
+    "the whole head": {"crop.whole": [0.0, 0.0, 1.0, 1.0]},
     # what of the backbone learns
+    "all of the backbone": {"train.finetune.trainable": 1.0},
     "half the backbone": {"train.finetune.trainable": 0.5},
-    "half of it, 20 epochs": {"train.finetune.trainable": 0.5, "train.epochs": 20},
     "none of it (a head alone), 60 epochs": {"train.finetune.trainable": 0.0, "train.epochs": 60},
     "norms held": {"train.finetune.hold_norms": True},
     "layer decay 0.8": {"train.finetune.layer_decay": 0.8},
     "unfreezing by stages": {"train.finetune.unfreeze": [1, 2, 3]},
     # augmentation
     "mirror: same": {"train.augment.mirror": "same"},
-    "mirror: other": {"train.augment.mirror": "other"},
     "no mirror images": {"train.augment.flip": 0.0},
     "mixup 0.2": {"train.augment.mixup": 0.2},
     "mixup 0.2 of vectors": {"train.augment.mixup": 0.2, "train.augment.mixed": "vectors"},
+    "wider shift": {"train.augment.shift": 0.1},
     "wider affine": {"train.augment.rotate": 25, "train.augment.zoom": 0.25, "train.augment.shear": 10},
     "colour 0.5": {"train.augment.colour": 0.5},
     "erased half the time": {"train.augment.erase": 0.5},
@@ -86,6 +77,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class Job:
+    """One training; `key` names all that it depends on."""
+
+    variant: str
+    seed: int
+    params: Params
+    photos: pd.DataFrame
+    crops: Path
+    key: str
+
+
 def main(
     folder: Path,
     seeds: Annotated[int, typer.Option(help="trainings of each variant")] = 3,
@@ -94,7 +97,7 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml, for every run")] = None,
     out: Annotated[Path, typer.Option(help="CSV of the finished runs")] = Path("build/ablation.csv"),
 ) -> None:
-    base = changed(load_params(), BASE | parsed(set_))
+    base = changed(load_params(), BUDGET | parsed(set_))
     photos = chosen(folder, base, share)
     told = photos["split"].value_counts()
     print(
@@ -102,73 +105,50 @@ def main(
         flush=True,
     )
     with TemporaryDirectory() as scratch:
-        os.environ["DVC_ROOT"] = scratch  # or the project's own cache would be tidied
-        crops = cropped(photos, base, Path(scratch))
-        looked = fingerprint(photos, crops)
-        done = pd.read_csv(out) if out.exists() else pd.DataFrame()
-        for seed in range(seeds):
-            for name in ["as it is", *(one for one in only or VARIANTS if one != "as it is")]:
-                params = changed(base, VARIANTS[name])
-                key = run_key(params, seed, looked)
-                if len(done) and key in set(done["key"]):
-                    continue
-                row = {"key": key, "variant": name, "seed": seed} | run(photos, crops, params, seed)
-                done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
-                write_csv(out, done)
-                print(
-                    f"{name}, seed {seed}: MAP@5 {row['map5']:.3f}, {row['cpu_s']:.0f} s of processor time", flush=True
-                )
-    print(table(done, base, looked))
+        cropped = Cropped(photos, Path(scratch))
+        names = ["as it is", *(one for one in only or VARIANTS if one != "as it is")]
+        wanted = [job(name, seed, base, cropped) for seed in range(seeds) for name in names]
+        done = pd.read_csv(out) if out.exists() else pd.DataFrame(columns=["key"])
+        for row in side_by_side(train, [job for job in wanted if job.key not in set(done["key"])]):
+            done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
+            write_csv(out, done)
+            print(
+                f"{row['variant']}, seed {row['seed']}: MAP@5 {row['map5']:.3f}, {row['cpu_s']:.0f} s of processor "
+                f"time ({done['key'].isin([job.key for job in wanted]).sum()} of {len(wanted)})",
+                flush=True,
+            )
+        print(table(done, wanted))
 
 
-def chosen(folder: Path, params: Params, share: float) -> pd.DataFrame:
-    """The labelled photos of a share of the individuals, split as `prepare` splits them."""
-    source, _ = read_source(params.prepare, folder)
-    photos = survey(source, params.prepare, params.seed).photos
-    photos = photos[photos["identity"].notna()]
-    names = np.unique(photos["identity"].to_numpy(str))
-    kept = np.random.default_rng(params.seed).permutation(names)[: round(share * len(names))]
-    return photos[photos["identity"].isin(kept)].reset_index(drop=True)
+def job(variant: str, seed: int, base: Params, cropped: Cropped) -> Job:
+    params = changed(base, VARIANTS[variant])
+    crops, looked = cropped.of(params.crop)
+    key = sha256_json([params.lr, params.train.model_dump(), seed, looked])[:16]
+    return Job(variant, seed, params, cropped.photos, crops, key)
 
 
-def cropped(photos: pd.DataFrame, params: Params, folder: Path) -> Crops:
-    """Each photo as a whole, in the stored size."""
-    none = pd.DataFrame(columns=list(BOXES.columns))
-    save_no_detector(folder / "detector")
-    with CropCache(crop_key(params.crop, folder / "detector")) as cache:
-        crop_photos(photos, none, None, params.crop, cache, folder / "crops")
-    return Crops(folder / "crops")
-
-
-def run(photos: pd.DataFrame, crops: Crops, params: Params, seed: int) -> dict[str, float]:
+def train(job: Job) -> dict[str, Any]:
     """Train once; the figures after the last epoch: nearest photo, best threshold, plain views."""
-    recipe = Recipe(params.train, params.train.epochs, params.lr, seed)
-    checkpoint = Checkpoint("ablation", {"seed": seed, "params": params.model_dump()}, [])
+    params = job.params
+    recipe = Recipe(params.train, params.train.epochs, params.lr, job.seed)
+    checkpoint = Checkpoint("ablation", {"key": job.key}, [])
     started = time.process_time()
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # the loop's own lines would bury the bench's
-        _, _, history = train_round(photos, crops, recipe, checkpoint)
+        _, _, history = train_round(job.photos, Crops(job.crops), recipe, checkpoint)
     checkpoint.clear()
-    return {**history[-1], "cpu_s": time.process_time() - started}
+    told = {"key": job.key, "variant": job.variant, "seed": job.seed}
+    return told | history[-1] | {"cpu_s": time.process_time() - started}
 
 
-def run_key(params: Params, seed: int, looked: str) -> str:
-    """Names a run by all that its training depends on."""
-    return sha256_json([params.lr, params.train.model_dump(), seed, looked])[:16]
-
-
-def table(done: pd.DataFrame, base: Params, looked: str) -> str:
+def table(done: pd.DataFrame, wanted: list[Job]) -> str:
     """Each variant beside the recipe as it is, by the same seeds: a table in Markdown."""
-    keys = {
-        run_key(changed(base, VARIANTS[name]), seed, looked)
-        for name in done["variant"].unique().tolist()
-        for seed in done["seed"].unique().tolist()
-    }
-    mine = done[done["key"].isin(keys)].set_index(["variant", "seed"])
-    plain = mine.loc["as it is"]
+    runs = done.set_index("key").loc[[job.key for job in wanted]]
+    runs.index = pd.MultiIndex.from_tuples([(job.variant, job.seed) for job in wanted])
+    plain = runs.loc["as it is"]
     lines = ["| variant | MAP@5 | difference | by seed | AUROC of new | time |", "|---|---|---|---|---|---|"]
-    for name in mine.index.get_level_values(0).unique():
-        rows = mine.loc[name]
-        gain = (rows["map5"] - plain["map5"]).dropna()
+    for name in runs.index.unique(0):
+        rows = runs.loc[name]
+        gain = rows["map5"] - plain["map5"]
         each = " ".join(f"{value:+.3f}" for value in gain)
         if name == "as it is":
             each = f"± {rows['map5'].std():.3f}" if len(rows) > 1 else ""
@@ -180,4 +160,4 @@ def table(done: pd.DataFrame, base: Params, looked: str) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

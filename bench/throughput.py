@@ -5,6 +5,10 @@ is measured if it can be imported (its package and what it asks for, in a folder
 In the activated environment: python bench/throughput.py [--set train.backbone=resnet18 --set train.weights=none]
 """
 
+# isort: off
+import finprint.cli  # first: it says how OpenMP's threads wait, which torch reads when it is imported
+
+# isort: on
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -209,4 +213,4 @@ def speed(step: Callable[[], None], steps: int, batch: int) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    finprint.cli.run(main)

@@ -16,7 +16,7 @@ Place = Annotated[Path, typer.Option(show_default=False)]  # a file or folder, g
 
 def run(main: Callable[..., Any]) -> None:
     """Run `main` with arguments from the command line; a `UserError` ends in one line and exit code 2."""
-    _keep_memory()
+    keep_memory()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     guard(app)
@@ -35,7 +35,7 @@ def guard(app: Callable[[], Any]) -> None:
         raise
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Tell glibc to keep freed memory: each training step would return its activations to the system and
     fault them in again, tens of thousands of pages a step (measured in docs/log.md)."""
     if platform.libc_ver()[0] == "glibc":

@@ -1,0 +1,89 @@
+"""A share of a real catalogue, cropped, and trainings of it side by side. Not a bench itself.
+
+The folder is in the layout of `prepare.source=happywhale`, its photos cropped already (right whales: heads).
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+
+from finprint.cli import keep_memory
+from finprint.crop_cache import CropCache
+from finprint.cropping import crop_key, crop_photos
+from finprint.detector import save_no_detector
+from finprint.device import best_device
+from finprint.files import sha256_json
+from finprint.params import Crop, Params
+from finprint.prepare import survey
+from finprint.rounds import fingerprint
+from finprint.shards import Crops
+from finprint.sources import read_source
+from finprint.tables import BOXES
+
+# README's recipe for right whales in small: the strip with the callosities, the early stages frozen, but views of
+# 96 px, 12 epochs and no mixup, so that a training takes a minute or two on 2 cores.
+BUDGET = {
+    "prepare.source": "happywhale", "crop.image_size": 128, "crop.whole": [0.30, 0.38, 0.88, 0.62],
+    "train.image_size": 96, "train.first_size": 96, "train.epochs": 12, "train.score_every": 100,
+    "train.finetune.trainable": 0.625, "train.augment.mirror": "other", "train.augment.shift": 0.06,
+}  # fmt: skip
+J, R = TypeVar("J"), TypeVar("R")
+
+
+def chosen(folder: Path, params: Params, share: float) -> pd.DataFrame:
+    """The labelled photos of a share of the individuals, split as `prepare` splits them."""
+    source, _ = read_source(params.prepare, folder)
+    photos = survey(source, params.prepare, params.seed).photos
+    photos = photos[photos["identity"].notna()]
+    names = np.unique(photos["identity"].to_numpy(str))
+    kept = np.random.default_rng(params.seed).permutation(names)[: round(share * len(names))]
+    return photos[photos["identity"].isin(kept)].reset_index(drop=True)
+
+
+class Cropped:
+    """The crops of photos by what `crop.whole` says, made once for each section `crop` that is asked for.
+
+    Args:
+        photos: table `PHOTOS`.
+        scratch: an empty folder; this process' cache and those of its children lie there from now on.
+    """
+
+    def __init__(self, photos: pd.DataFrame, scratch: Path) -> None:
+        os.environ["DVC_ROOT"] = str(scratch)  # or the project's own cache would be tidied
+        save_no_detector(scratch / "detector")
+        self.photos, self.scratch = photos, scratch
+        self.looked: dict[Path, str] = {}
+
+    def of(self, params: Crop) -> tuple[Path, str]:
+        """The folder of the crops, and their fingerprint."""
+        detector = self.scratch / "detector"
+        folder = self.scratch / sha256_json(params.model_dump())[:16]
+        if folder not in self.looked:
+            with CropCache(crop_key(params, detector)) as cache:
+                crop_photos(self.photos, pd.DataFrame(columns=list(BOXES.columns)), None, params, cache, folder)
+            self.looked[folder] = fingerprint(self.photos, Crops(folder))
+        return folder, self.looked[folder]
+
+
+def side_by_side(work: Callable[[J], R], jobs: Iterable[J]) -> Iterator[R]:
+    """Results in the order in which they come, each of a process of its own, one a core; on a GPU one at a time.
+
+    Two trainings of small views with a thread each are done 1.5 times as fast as one after the other with two.
+    """
+    at_once = 1 if best_device().type == "cuda" else os.cpu_count()
+    threads = torch.get_num_threads() if at_once == 1 else 1
+    with ProcessPoolExecutor(at_once, get_context("spawn"), _start, (threads,)) as pool:
+        for done in as_completed([pool.submit(work, job) for job in jobs]):
+            yield done.result()
+
+
+def _start(*threads: Any) -> None:
+    torch.set_num_threads(*threads)
+    keep_memory()
