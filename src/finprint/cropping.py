@@ -91,7 +91,7 @@ def crop_photos(
     Args:
         photos: table `PHOTOS`.
         boxes: table `BOXES`, read where `params.boxes` is `given`.
-        detector: None: the whole photo is the crop.
+        detector: None: photos without given boxes are cropped as `crop.whole` says.
         params: the section `crop`.
         cache: of the crops made earlier with the same params and detector; the new ones are added.
         folder: to write.
@@ -237,9 +237,8 @@ def _look(job: Job, input_size: int, params: Crop) -> Seen | Cuts:
     """Decode a photo for the detector; where it has nothing to say, cut at once: a fine decode takes much memory."""
     try:
         if job.given or not input_size:
-            step = boxes_step(_chosen(job, job.given, job.size, params), job.size, params)
-            photo = read(Path(job.path), step)
-            return cut(photo, _chosen(job, job.given, photo.full, params), params)
+            chosen = _chosen(job, job.given, job.size, params)
+            return cut(read(Path(job.path), boxes_step(chosen, job.size, params)), chosen, params)
         photo = read(Path(job.path), look_step(job.size, input_size, params))
         return Seen(photo, *views(photo, input_size, params))
     except BadPhoto as bad:

@@ -83,8 +83,8 @@ def in_full_photo(photo: Photo, seen: list[np.ndarray], places: list[Window], fo
 
 
 def choose(found: list[Found], params: Crop, size: tuple[int, int]) -> list[Found]:
-    """The boxes of the most preferred part that was found at all, surest first; else the whole photo, or what
-    `crop.whole` says of it, confidence 0."""
+    """The boxes of the most preferred part that was found at all, surest first; else what `crop.whole` says
+    of the photo, confidence 0."""
     for part in params.parts:
         sure = [one for one in found if one.part == part and one.confidence >= params.confidence]
         if sure:

@@ -111,7 +111,7 @@ def save_detector(folder: Path, trained: Any, image_size: int) -> None:
 
 
 def save_no_detector(folder: Path) -> None:
-    """Write the folder that says: the whole photo is the crop."""
+    """Write the folder that says: there is no detector."""
     with atomic(folder) as part:
         part.mkdir()
         write_json(part / CONFIG, {"enabled": False, "parts": []})

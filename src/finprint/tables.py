@@ -15,7 +15,7 @@ from finprint.files import atomic
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 NEW = "new_individual"
-WHOLE = "whole"  # the part of a crop that is the whole photo
+WHOLE = "whole"  # the part of a crop that no box made: what crop.whole says of the photo
 
 
 def _text(nullable: bool = False) -> pa.Column:
@@ -59,7 +59,7 @@ CROPS = pa.DataFrameSchema(
         "image": pa.Column("string", unique=True, coerce=True),
         "part": _text(),
         **{side: pa.Column("float64", coerce=True) for side in ("x_min", "y_min", "x_max", "y_max")},  # px, no margin
-        "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 0 for the whole photo
+        "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 0 for part whole
         "shard": _text(),
         "offset": pa.Column("int64", coerce=True),  # bytes, where the JPEG starts in the shard
         "length": pa.Column("int64", coerce=True),  # bytes

@@ -1,0 +1,207 @@
+"""What a second model adds to the first: by pseudo-labels of several kinds, without a fold, or just one more.
+
+Of a share of the individuals (see trainings.py), a part of the training photos lose their names and become those to
+identify: round 1 learns without them, and names them. Every way goes on from that same round 1, and is searched as
+params.yaml says, by several seeds. In the activated environment:
+python bench/rounds.py data/raw/right_whale [--only "soft, 0.8"] [--set train.epochs=24]
+"""
+
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field, replace
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import typer
+from overrides import changed, parsed
+from trainings import BUDGET, Cropped, chosen, side_by_side
+
+from finprint.checkpoint import Checkpoint
+from finprint.cli import run
+from finprint.embedding import centres, embed
+from finprint.evaluation import judged_test, judged_validation, label_precision
+from finprint.files import write_csv
+from finprint.mining import mine
+from finprint.model import load_model, save_model
+from finprint.params import Params, load_params
+from finprint.rounds import later_rounds, train_round
+from finprint.search import search
+from finprint.shards import Crops
+from finprint.tables import TEST, TRAIN
+from finprint.training import Recipe
+from finprint.vectors import Catalogue, Vectors, catalogue
+
+# README's second round for right whales: afresh, as long as the first.
+AGAIN = {"retrain.start": "pretrained", "retrain.epochs": 12, "retrain.lr_scale": 1.0, "mine.precision": 0.9}
+
+
+@dataclass(frozen=True)
+class Way:
+    """What the second model learns from: `labels`, the photos to identify, too, named as `changes` say; `same`, what
+    round 1 did; `fold`, that without a fold; `truth`, the photos to identify by their true names."""
+
+    learns: Literal["labels", "same", "fold", "truth"]
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+FROM_ROUND1 = {"retrain.start": "round1", "retrain.epochs": 5, "retrain.lr_scale": 0.5}
+WAYS = {
+    "hard, 0.9": Way("labels"),
+    "hard, 0.99": Way("labels", {"mine.precision": 0.99}),
+    "hard, 0.8": Way("labels", {"mine.precision": 0.8}),
+    "weighted, 0.8": Way("labels", {"mine.precision": 0.8, "mine.targets": "weighted"}),
+    "soft, 0.9": Way("labels", {"mine.targets": "soft"}),
+    "soft, 0.8": Way("labels", {"mine.precision": 0.8, "mine.targets": "soft"}),
+    "hard, 0.9, from round 1's weights, 5 epochs": Way("labels", FROM_ROUND1),
+    "hard, 0.9, twice": Way("labels", {"retrain.rounds": 2}),
+    "no pseudo-labels": Way("same"),
+    "no pseudo-labels, a fold left out": Way("fold"),
+    "the true names": Way("truth"),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A way to train from `round1`, a model folder that the first round makes; `truth` is the table `TRUTH`."""
+
+    name: str
+    seed: int
+    params: Params
+    photos: pd.DataFrame
+    truth: pd.DataFrame
+    crops: Path
+    round1: Path
+
+
+def main(
+    folder: Path,
+    seeds: Annotated[int, typer.Option(help="first rounds, each with photos of its own to identify")] = 3,
+    share: Annotated[float, typer.Option(help="of the individuals")] = 1 / 3,
+    hidden: Annotated[float, typer.Option(help="share of the training photos that are to identify")] = 0.4,
+    only: Annotated[list[str] | None, typer.Option(help="ways; else all")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml, for every run")] = None,
+    out: Annotated[Path, typer.Option(help="CSV of the runs")] = Path("build/rounds.csv"),
+) -> None:
+    base = changed(load_params(), BUDGET | AGAIN | parsed(set_))
+    photos = chosen(folder, base, share)
+    rows = []
+    with TemporaryDirectory() as scratch:
+        crops, _ = Cropped(photos, Path(scratch)).of(base.crop)
+        firsts = [
+            Job("round 1", seed, base, *hide(photos, hidden, seed), crops, Path(scratch) / f"round1_{seed}")
+            for seed in range(seeds)
+        ]
+        seconds = [
+            replace(first, name=name, params=changed(base, WAYS[name].changes))
+            for first in firsts
+            for name in only or WAYS
+        ]
+        for work, jobs in ((first_round, firsts), (second_round, seconds)):
+            for row in side_by_side(work, jobs):
+                rows.append(row)
+                write_csv(out, pd.DataFrame(rows))
+                told = [f"{name} {value:.3f}" for name, value in row.items() if isinstance(value, float)]
+                print(f"{row['way']}, seed {row['seed']}: {', '.join(told)} ({len(rows)})", flush=True)
+    print(table(pd.DataFrame(rows), [job.name for job in firsts[:1] + seconds]))
+
+
+def hide(photos: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table `PHOTOS` with a share of its training photos to identify, and the table `TRUTH` of these."""
+    train = photos.loc[photos["split"] == TRAIN, ["image", "identity"]]
+    truth = train.sample(frac=share, random_state=seed)
+    asked = photos["image"].isin(truth["image"])
+    nameless = photos["identity"].mask(asked, None)
+    return photos.assign(split=photos["split"].mask(asked, TEST), identity=nameless), truth
+
+
+def first_round(job: Job) -> dict[str, Any]:
+    """Train round 1 and judge it."""
+    started = time.process_time()
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # the loop's own lines would bury the bench's
+        one_more(job, job.round1, job.seed)
+    return {"way": job.name, "seed": job.seed, "cpu_s": time.process_time() - started} | judged(job, job.round1)
+
+
+def second_round(job: Job) -> dict[str, Any]:
+    """Train a model more in the job's way, and judge it alone and with round 1."""
+    started = time.process_time()
+    params, way = job.params, WAYS[job.name]
+    model = job.round1 / str(list(WAYS).index(job.name))
+    told: dict[str, Any] = {}
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        if way.learns == "labels":
+            mined = mine(vectors(job, job.round1), params.mine)
+            right = label_precision(mined.labels, job.truth).get("pseudo_labels", {"told": 0, "precision": np.nan})
+            told = {"labels": float(right["told"]), "promised": mined.precision, "right": right["precision"]}
+            recipe = Recipe(params.train, params.retrain.epochs, params.lr * params.retrain.lr_scale, job.seed)
+            places = [Checkpoint(f"{model.name} {job.seed} {n}", {}, []) for n in range(params.retrain.rounds)]
+            network, classes, *_ = later_rounds(
+                job.photos, Crops(job.crops), recipe, places, mined.labels, job.round1, params.retrain, params.mine
+            )
+            save_model(model, network.embedder, network.head, classes)
+        else:
+            # Another seed, or it would be round 1 again.
+            one_more(job, model, job.seed + 100, way.learns)
+    alone = {f"{name}, alone": value for name, value in judged(job, model).items()}
+    start = {"way": job.name, "seed": job.seed, "cpu_s": time.process_time() - started}
+    return start | told | judged(job, job.round1, model) | alone
+
+
+def one_more(job: Job, model: Path, seed: int, learns: str = "same") -> None:
+    """Train as round 1 is trained, and write the model folder."""
+    params = job.params
+    recipe = Recipe(params.train, params.train.epochs, params.lr, seed)
+    left_out = (params.prepare.fold + 1) % params.prepare.folds if learns == "fold" else None
+    names = job.truth.assign(weight=1.0) if learns == "truth" else None
+    network, classes, _ = train_round(
+        job.photos, Crops(job.crops), recipe, Checkpoint(f"{learns} {seed}", {}, []), names, left_out=left_out
+    )
+    save_model(model, network.embedder, network.head, classes)
+
+
+def vectors(job: Job, *models: Path) -> Catalogue:
+    """All photos with their vectors by each model."""
+    stored, found = Crops(job.crops), []
+    for model in models:
+        embedder, head, classes = load_model(model)
+        array = embed(embedder, stored.pixels, np.arange(len(stored)), **job.params.embed.model_dump(), quiet=True)
+        heads = centres(embedder, head, len(classes), job.params.embed.mirror)
+        found.append(Vectors(stored.index["image"], array, str(model), np.array(classes, object), heads))
+    return catalogue(job.photos, *found)
+
+
+def judged(job: Job, *models: Path) -> dict[str, float]:
+    """MAP@5 of validation and of the photos to identify, by these models together."""
+    known = vectors(job, *models)
+    found = search(known, job.params.search)
+    return {
+        "map5": judged_validation(known, found.validation).metrics()["map5"],
+        "map5 of test": judged_test(known, found.test, job.truth).metrics()["map5"],
+    }
+
+
+def table(runs: pd.DataFrame, names: list[str]) -> str:
+    """The means over the seeds in Markdown; the gain is that of MAP@5 on validation over round 1, by seed."""
+    first = runs[runs["way"] == names[0]].set_index("seed")["map5"]
+    lines = [
+        "| second model | MAP@5 with round 1 | gain | by seed | alone | test, with round 1 | names | right | time |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(names):
+        rows = runs[runs["way"] == name].set_index("seed").sort_index()
+        gain = rows["map5"] - first
+        mean = rows.mean(numeric_only=True).fillna(0)
+        lines.append(
+            f"| {name} | {mean['map5']:.3f} | {gain.mean():+.3f} | {' '.join(f'{g:+.3f}' for g in gain)} "
+            f"| {mean['map5, alone']:.3f} | {mean['map5 of test']:.3f} | {mean['labels']:.0f} | {mean['right']:.3f} "
+            f"| {mean['cpu_s'] / runs.loc[runs['way'] == names[0], 'cpu_s'].mean():.1f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run(main)
