@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 from overrides import changed, parsed
-from trainings import BUDGET, Cropped, chosen, side_by_side
+from trainings import BUDGET, Cropped, chosen, picked, side_by_side
 
 from finprint.checkpoint import Checkpoint
 from finprint.cli import run
@@ -97,6 +97,7 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml, for every run")] = None,
     out: Annotated[Path, typer.Option(help="CSV of the finished runs")] = Path("build/ablation.csv"),
 ) -> None:
+    names = ["as it is", *(one for one in picked(only, VARIANTS) if one != "as it is")]
     base = changed(load_params(), BUDGET | parsed(set_))
     photos = chosen(folder, base, share)
     told = photos["split"].value_counts()
@@ -106,10 +107,10 @@ def main(
     )
     with TemporaryDirectory() as scratch:
         cropped = Cropped(photos, Path(scratch))
-        names = ["as it is", *(one for one in only or VARIANTS if one != "as it is")]
         wanted = [job(name, seed, base, cropped) for seed in range(seeds) for name in names]
         done = pd.read_csv(out) if out.exists() else pd.DataFrame(columns=["key"])
-        for row in side_by_side(train, [job for job in wanted if job.key not in set(done["key"])]):
+        missing = {job.key: job for job in wanted if job.key not in set(done["key"])}  # once each
+        for row in side_by_side(train, missing.values()):
             done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
             write_csv(out, done)
             print(
@@ -142,7 +143,7 @@ def train(job: Job) -> dict[str, Any]:
 
 def table(done: pd.DataFrame, wanted: list[Job]) -> str:
     """Each variant beside the recipe as it is, by the same seeds: a table in Markdown."""
-    runs = done.set_index("key").loc[[job.key for job in wanted]]
+    runs = done.drop_duplicates("key").set_index("key").loc[[job.key for job in wanted]]
     runs.index = pd.MultiIndex.from_tuples([(job.variant, job.seed) for job in wanted])
     plain = runs.loc["as it is"]
     lines = ["| variant | MAP@5 | difference | by seed | AUROC of new | time |", "|---|---|---|---|---|---|"]

@@ -1,4 +1,4 @@
-"""How far untrained features go: MAP@5 of the frozen ImageNet backbone beside that of the trained rounds.
+"""How far ImageNet's features go: MAP@5 of the frozen backbone beside that of the trained rounds.
 
 Run after `dvc repro`, in the activated environment: python bench/frozen.py
 """

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from finprint.errors import UserError
@@ -21,7 +22,7 @@ def changed(section: S, changes: Mapping[str, Any]) -> S:
     """A section of params, or all of them, with some values changed, each named by its dotted key.
 
     Raises:
-        UserError: there is no such key.
+        UserError: there is no such key, or the value is none of its.
     """
     raw = section.model_dump()
     for key, value in changes.items():
@@ -32,4 +33,9 @@ def changed(section: S, changes: Mapping[str, Any]) -> S:
         if last not in place:
             raise UserError(f"unknown key {key} (known: {', '.join(place or raw)})")
         place[last] = value
-    return type(section).model_validate(raw)
+    try:
+        return type(section).model_validate(raw)
+    except ValidationError as error:
+        (problem, *_) = error.errors()
+        key = ".".join(str(part) for part in problem["loc"])
+        raise UserError(f"{key}: {problem['msg']}, not {problem['input']!r}") from None

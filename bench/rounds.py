@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import typer
 from overrides import changed, parsed
-from trainings import BUDGET, Cropped, chosen, side_by_side
+from trainings import BUDGET, Cropped, chosen, picked, side_by_side
 
 from finprint.checkpoint import Checkpoint
 from finprint.cli import run
@@ -36,7 +36,7 @@ from finprint.training import Recipe
 from finprint.vectors import Catalogue, Vectors, catalogue
 
 # README's second round for right whales: afresh, as long as the first.
-AGAIN = {"retrain.start": "pretrained", "retrain.epochs": 12, "retrain.lr_scale": 1.0, "mine.precision": 0.9}
+AGAIN = {"retrain.start": "pretrained", "retrain.lr_scale": 1.0, "mine.precision": 0.9}
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml, for every run")] = None,
     out: Annotated[Path, typer.Option(help="CSV of the runs")] = Path("build/rounds.csv"),
 ) -> None:
+    names = picked(only, WAYS)
     base = changed(load_params(), BUDGET | AGAIN | parsed(set_))
+    base = changed(base, {"retrain.epochs": base.train.epochs})
     photos = chosen(folder, base, share)
     rows = []
     with TemporaryDirectory() as scratch:
@@ -96,9 +98,7 @@ def main(
             for seed in range(seeds)
         ]
         seconds = [
-            replace(first, name=name, params=changed(base, WAYS[name].changes))
-            for first in firsts
-            for name in only or WAYS
+            replace(first, name=name, params=changed(base, WAYS[name].changes)) for first in firsts for name in names
         ]
         for work, jobs in ((first_round, firsts), (second_round, seconds)):
             for row in side_by_side(work, jobs):
@@ -123,7 +123,8 @@ def first_round(job: Job) -> dict[str, Any]:
     started = time.process_time()
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # the loop's own lines would bury the bench's
         one_more(job, job.round1, job.seed)
-    return {"way": job.name, "seed": job.seed, "cpu_s": time.process_time() - started} | judged(job, job.round1)
+    spent = time.process_time() - started
+    return {"way": job.name, "seed": job.seed, "cpu_s": spent} | judged(job, job.round1)
 
 
 def second_round(job: Job) -> dict[str, Any]:
@@ -146,8 +147,9 @@ def second_round(job: Job) -> dict[str, Any]:
         else:
             # Another seed, or it would be round 1 again.
             one_more(job, model, job.seed + 100, way.learns)
+    spent = time.process_time() - started
     alone = {f"{name}, alone": value for name, value in judged(job, model).items()}
-    start = {"way": job.name, "seed": job.seed, "cpu_s": time.process_time() - started}
+    start = {"way": job.name, "seed": job.seed, "cpu_s": spent}
     return start | told | judged(job, job.round1, model) | alone
 
 
@@ -186,19 +188,24 @@ def judged(job: Job, *models: Path) -> dict[str, float]:
 
 def table(runs: pd.DataFrame, names: list[str]) -> str:
     """The means over the seeds in Markdown; the gain is that of MAP@5 on validation over round 1, by seed."""
-    first = runs[runs["way"] == names[0]].set_index("seed")["map5"]
+    figures = ["map5", "map5 of test", "map5, alone", "labels", "right", "cpu_s"]
+    runs = runs.reindex(columns=["way", "seed", *figures])
+    runs["map5, alone"] = runs["map5, alone"].fillna(runs["map5"])
+    first = runs[runs["way"] == names[0]].set_index("seed")
     lines = [
         "| second model | MAP@5 with round 1 | gain | by seed | alone | test, with round 1 | names | right | time |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name in dict.fromkeys(names):
         rows = runs[runs["way"] == name].set_index("seed").sort_index()
-        gain = rows["map5"] - first
-        mean = rows.mean(numeric_only=True).fillna(0)
+        gain = rows["map5"] - first["map5"]
+        mean = rows[figures].mean()
+        labels = "" if np.isnan(mean["labels"]) else f"{mean['labels']:.0f}"
+        right = "" if np.isnan(mean["right"]) else f"{mean['right']:.3f}"
         lines.append(
             f"| {name} | {mean['map5']:.3f} | {gain.mean():+.3f} | {' '.join(f'{g:+.3f}' for g in gain)} "
-            f"| {mean['map5, alone']:.3f} | {mean['map5 of test']:.3f} | {mean['labels']:.0f} | {mean['right']:.3f} "
-            f"| {mean['cpu_s'] / runs.loc[runs['way'] == names[0], 'cpu_s'].mean():.1f} |"
+            f"| {mean['map5, alone']:.3f} | {mean['map5 of test']:.3f} | {labels} | {right} "
+            f"| {mean['cpu_s'] / first['cpu_s'].mean():.1f} |"
         )
     return "\n".join(lines)
 

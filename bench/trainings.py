@@ -4,7 +4,7 @@ The folder is in the layout of `prepare.source=happywhale`, its photos cropped a
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +19,7 @@ from finprint.crop_cache import CropCache
 from finprint.cropping import crop_key, crop_photos
 from finprint.detector import save_no_detector
 from finprint.device import best_device
+from finprint.errors import UserError
 from finprint.files import sha256_json
 from finprint.params import Crop, Params
 from finprint.prepare import survey
@@ -35,6 +36,19 @@ BUDGET = {
     "train.finetune.trainable": 0.625, "train.augment.mirror": "other", "train.augment.shift": 0.06,
 }  # fmt: skip
 J, R = TypeVar("J"), TypeVar("R")
+
+
+def picked(only: Sequence[str] | None, known: Iterable[str]) -> list[str]:
+    """The names asked for, else all.
+
+    Raises:
+        UserError: one is not known.
+    """
+    names = list(known)
+    for name in only or ():
+        if name not in names:
+            raise UserError(f"--only: there is no {name!r}, but " + ", ".join(map(repr, names)))
+    return list(only or names)
 
 
 def chosen(folder: Path, params: Params, share: float) -> pd.DataFrame:

@@ -46,6 +46,8 @@ def main(
         write_data_page(part, found, dict(zip(named["image"], named["path"], strict=True)), source.counts)
     if not (found.photos["split"] == VALIDATION).any():
         print("no photo validates: thresholds and probabilities cannot be fitted, search.new.default is used")
+    if not len(found.queries):
+        print("there is no photo to identify (docs/sources.md says where they lie)")
     if len(found.rejects):
         print(f"{len(found.rejects)} rejects, each with its reason in {rejects}")
     if len(found.findings):

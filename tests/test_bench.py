@@ -75,6 +75,19 @@ def test_ablation(tmp_path: Path) -> None:
     assert re.search(r"^\| one cycle \| 0\.\d{3} \| [+-]0\.\d{3} \|", more, re.MULTILINE)
 
 
+def test_rounds(tmp_path: Path) -> None:
+    folder = SurveyFolder(tmp_path / "survey")
+    folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
+    small = ("train.image_size=32", "train.first_size=32", "train.epochs=1", "prepare.new_share=0.4")
+    options = [part for pair in small for part in ("--set", pair)] + ["--share", "1", "--out", str(tmp_path / "r.csv")]
+    ways = ("--only", "hard, 0.9", "--only", "no pseudo-labels, a fold left out")
+    told = _printed("rounds", str(folder.root), "--seeds", "1", *ways, *options)
+    map5 = r"0\.\d{3}"
+    for way in ("round 1", "no pseudo-labels, a fold left out"):
+        line = rf"^\| {way} \| {map5} \| [+-]{map5} \| [+-]{map5} \| {map5} \|"
+        assert re.search(line, told, re.MULTILINE), told
+
+
 def test_crop() -> None:
     told = _printed("crop", "--count", "6", "--width", "1200", "--height", "900", "--repeats", "1")
     assert re.search(r"^6 photos of 1200 x 900 px, 0\.\d MB each, \d+ processes or threads$", told, re.MULTILINE)

@@ -51,7 +51,7 @@ class ColourFinder:
     """A detector that really looks: the body is red, the fin blue. It is as sure of each as it is told to be."""
 
     def __init__(self, image_size: int = 128, **sure: float) -> None:
-        self.image_size = image_size
+        self.image_size, self.parts = image_size, ["body", "fin"]
         self.sure = sure or {"body": 0.9}
         self.seen: list[tuple[int, int]] = []
 
@@ -475,6 +475,8 @@ def test_several_named_animals_need_given_boxes(tmp_path: Path) -> None:
     lost = read_table(tmp_path / "out" / "rejects.csv", REJECTS)
     assert lost["image"].tolist() == [image for image in photos["image"].iloc[3:] if image in ("0.jpg#2", "1.jpg#2")]
     assert set(lost["reason"]) == {"one of several animals in its photo, and without a box that counts"}
+    alone = ~photos["path"].duplicated(keep=False)
+    boxes.loc[boxes["image"].isin(photos.loc[alone, "image"]), "part"] = "tail"
     with pytest.raises(UserError) as caught:
         _counted(tmp_path / "out", photos, boxes, boxes="given", parts=["tail"])
     assert str(caught.value) == (
@@ -649,3 +651,12 @@ def test_a_killed_run_goes_on_at_its_last_chunk(tmp_path: Path) -> None:
     assert told == "32 of 100 photos were cropped before, 68 to crop\n"
     _counted(tmp_path / "afresh", photos, shard_photos=30)
     assert _equal(tmp_path / "out", tmp_path / "afresh")
+
+
+def test_parts_that_no_box_shows_are_refused(tmp_path: Path) -> None:
+    photos = _table(*_photos(tmp_path / "in", 3))
+    boxes = _boxes(*((image, "dorsal", (5, 5, 50, 60), 1.0) for image in photos["image"]))
+    with pytest.raises(UserError) as caught:
+        _counted(tmp_path / "out", photos, boxes, boxes="given")
+    assert str(caught.value) == "crop.parts (body, fin) has none of the parts that boxes show: dorsal"
+    assert _counted(tmp_path / "out", photos, boxes, boxes="found")["whole"] == len(photos)  # there is no detector

@@ -237,6 +237,28 @@ def test_the_same_seed_gives_the_same_bytes_wherever_it_ran(trained: tuple[Path,
         assert (root / "a" / name).read_bytes() == (root / "elsewhere" / name).read_bytes()
 
 
+def test_killed_after_its_last_epoch_it_is_measured_and_not_trained_again(
+    trained: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, found = trained
+    boxes = _boxes(root / "in", 12)
+    params = _params(weights=str(root / "net_a" / "yolov5n.yaml"))
+    last = root / "scratch_a" / "run" / "weights" / "last.pt"
+    stripped = last.read_bytes()
+    unstripped = torch.load(last, weights_only=False) | {"epoch": params.epochs - 1}
+    try:
+        for name in ("stripped", "unstripped"):
+            assert _train(boxes, params, 3, root / "scratch_a", tmp_path / name) == found
+            assert "epoch " not in capsys.readouterr().out
+            assert (tmp_path / name / WEIGHTS).read_bytes() == (root / "a" / WEIGHTS).read_bytes()
+            torch.save(unstripped, last)
+        last.write_bytes(stripped[:1000])  # killed while it was written: trained afresh
+        assert _train(boxes, params, 3, root / "scratch_a", tmp_path / "half") == found
+        assert f"epoch {params.epochs}/{params.epochs}" in capsys.readouterr().out
+    finally:
+        last.write_bytes(stripped)
+
+
 def test_saving_twice_gives_equal_bytes(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     root, _ = trained
     for name in ("one", "other"):

@@ -202,3 +202,22 @@ def test_softmax_against_scipy() -> None:
     found = softmax(Ranking(names, scores, names, scores), 0.07)
     np.testing.assert_allclose(found, scipy_softmax(scores / 0.07, axis=1), atol=1e-6)
     assert (softmax(Ranking.empty(1, 3), 0.1) == 0).all()
+
+
+def test_what_a_gpu_cannot_look_up_at_once_is_looked_up_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One animal has nearly all photos, so all must be looked up to find the other."""
+
+    class OfGpu:
+        def __init__(self, index: faiss.Index) -> None:
+            self.index = index
+
+        def search(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+            assert count <= 2048  # as faiss's own does
+            return self.index.search(queries, count)
+
+    monkeypatch.setattr("finprint.ranking._on_gpu", OfGpu)
+    vectors = np.tile(np.array([[1, 0]], np.float32), (7000, 1))
+    vectors[-1] = 0, 1
+    codes = np.zeros(7000, np.int64)
+    codes[-1] = 1
+    assert rank(vectors[:1], Gallery(vectors, codes), 2).identities.tolist() == [[0, 1]]

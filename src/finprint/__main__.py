@@ -32,6 +32,8 @@ def boxes(tables: Annotated[list[Path], typer.Argument(help="CSV, COCO .json or 
     from finprint.sources.boxes import count, read_table_of_boxes  # pandas takes a second to import
 
     for table in tables:
+        if not table.exists():
+            raise UserError(f"{table} is missing")
         _, counts = count(read_table_of_boxes(table, "any"), 0)
         print(f"{table.name}: " + ", ".join(f"{number} {name}" for name, number in counts.items() if name != "unsure"))
 

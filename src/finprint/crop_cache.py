@@ -4,7 +4,6 @@ A run that was killed goes on from here, and a photo that is added costs only it
 at any time.
 """
 
-import fcntl
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.detector import BOX
-from finprint.files import atomic, cache, remove
+from finprint.files import atomic, cache, hold, remove
 from finprint.shards import write_shard
 
 CHUNK = 512  # photos a chunk: what a killed run loses at most
@@ -44,19 +43,12 @@ class CropCache:
     """
 
     def __init__(self, key: str) -> None:
-        root = cache() / "crops"
-        root.mkdir(parents=True, exist_ok=True)
-        self.folder = root / key[:16]
-        self._lock = (root / "lock").open("w")
+        self.folder = cache() / "crops" / key[:16]
         self._chunks: list[_Chunk] = []
         self._places: dict[str, tuple[_Chunk, int, int]] = {}  # key of a photo -> chunk, first and last row
 
     def __enter__(self) -> "CropCache":
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another run is cropping: waiting for its end", flush=True)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = hold(self.folder.with_name("lock"), "another run is cropping: waiting for its end")
         for table in sorted(self.folder.glob("*.parquet")):
             self._take(table)
         return self

@@ -100,8 +100,13 @@ def crop_photos(
         Counts: photos, crops of each part, rejects; and the mean confidence of the boxes.
 
     Raises:
-        UserError: several animals of one photo cannot be told apart.
+        UserError: none of `params.parts` is a part that there is, or several animals of one photo cannot be told apart.
     """
+    there = set(detector.parts if detector else ()) | set(boxes["part"] if params.boxes == "given" else ())
+    if there and not there & set(params.parts):
+        raise UserError(
+            f"crop.parts ({', '.join(params.parts)}) has none of the parts that boxes show: {', '.join(sorted(there))}"
+        )
     jobs = plan(photos, boxes, params)
     missing = [job for job in jobs if job.key not in cache and not job.why]
     print(f"{len(jobs) - len(missing)} of {len(jobs)} photos were cropped before, {len(missing)} to crop", flush=True)

@@ -1,6 +1,7 @@
 """YOLOv5 of ultralytics: trained on the photos that have boxes, kept as weights that any ultralytics can load."""
 
 import os
+import pickle
 import random
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -68,9 +69,11 @@ def train_detector(
     last = scratch / "run" / "weights" / "last.pt"
     yolo_class = ultralytics_yolo()
     print(f"{(~measures).sum()} photos to train the detector, {measures.sum()} to measure it", flush=True)
-    yolo = yolo_class(last) if last.exists() else _load(params.weights)
-    yolo.add_callback("on_train_epoch_end", _say)
-    yolo.train(**{"resume": True} if last.exists() else _recipe(params, seed, data, scratch))
+    done = _epochs_done(last, params.epochs)
+    if done < params.epochs:
+        yolo = yolo_class(last) if done else _load(params.weights)
+        yolo.add_callback("on_train_epoch_end", _say)
+        yolo.train(**{"resume": True} if done else _recipe(params, seed, data, scratch))
     trained = yolo_class(last)
     metrics = trained.val(
         data=str(data), imgsz=params.image_size, batch=params.batch, device=str(best_device()), workers=0,
@@ -198,6 +201,15 @@ def _load(weights: str) -> Any:
 def _say(trainer: Any) -> None:
     losses = ", ".join(f"{name} {value:.3f}" for name, value in trainer.label_loss_items(trainer.tloss).items())
     print(f"epoch {trainer.epoch + 1}/{trainer.epochs}: {losses}", flush=True)
+
+
+def _epochs_done(last: Path, epochs: int) -> int:
+    """Epochs that ultralytics' `last.pt` has behind it; none where there is no such file, or half of one."""
+    try:
+        epoch = torch.load(last, map_location="cpu", weights_only=False)["epoch"]
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return 0
+    return epochs if epoch == -1 else int(epoch) + 1  # -1: finished, and stripped for use
 
 
 def _recipe(params: Detector, seed: int, data: Path, scratch: Path) -> dict[str, Any]:

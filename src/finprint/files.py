@@ -1,5 +1,6 @@
 """Writing files so that nothing is ever half-written, and hashing them."""
 
+import fcntl
 import hashlib
 import json
 import math
@@ -8,7 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,18 @@ def atomic(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         remove(part)
+
+
+def hold(path: Path, told: str) -> TextIO:
+    """Lock the file `path` until what is returned is closed; where another process holds it, print `told` and wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(told, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def remove(path: Path) -> None:

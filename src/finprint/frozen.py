@@ -12,7 +12,7 @@ from tqdm import tqdm
 from finprint.augment import plain_view
 from finprint.checkpoint import code
 from finprint.device import best_device
-from finprint.files import atomic, cache, remove, sha256_bytes, sha256_json
+from finprint.files import atomic, cache, hold, remove, sha256_bytes, sha256_json
 from finprint.loading import batches, in_order, to_device
 from finprint.model import Embedder
 from finprint.params import Train
@@ -77,13 +77,14 @@ class Features:
             str(device),
         ]
         path = cache() / "features" / f"{sha256_json([weights, contents, config, code()])[:16]}.npy"
-        if not path.exists():
-            # Here, for what is moved in inference mode can never learn.
-            _write(path, embedder.to(device).to(memory_format=torch.channels_last).eval(), crops)
-            for other in path.parent.glob("[!.]*.npy"):  # not what another run is writing
-                if other != path:
-                    remove(other)
-        self._array = np.load(path, mmap_mode="r")  # (N, 2, L) float16
+        with hold(path.with_name("lock"), "another run computes frozen features: waiting for its end"):
+            if not path.exists():
+                # Here, for what is moved in inference mode can never learn.
+                _write(path, embedder.to(device).to(memory_format=torch.channels_last).eval(), crops)
+                for other in path.parent.glob("*.npy"):
+                    if other != path:
+                        remove(other)
+            self._array = np.load(path, mmap_mode="r")  # (N, 2, L) float16
 
     def __call__(self, row: int) -> np.ndarray:
         """(2, L) float16: of the crop in `row`, and of its mirror image."""

@@ -10,10 +10,10 @@ from tqdm import tqdm
 
 from finprint.device import best_device, repeatable
 from finprint.errors import UserError
-from finprint.finetuning import set_learning
+from finprint.finetuning import hold_norms, set_learning
 from finprint.loading import to_device
 from finprint.network import Network, Targets
-from finprint.training import Pixels, Recipe, epoch_batches, parameter_groups
+from finprint.training import Pixels, Recipe, epoch_batches, mixing_share, parameter_groups
 
 LOW, HIGH = 1e-6, 1.0  # learning rates of the backbone, first and last
 SMOOTH = 0.9  # decay of the loss's moving average
@@ -43,20 +43,22 @@ def find_rate(network: Network, pixels: Pixels, targets: Targets, recipe: Recipe
         network: to train, in place.
         pixels: the training photos.
         targets: whom each shows.
-        recipe: how, but for its learning rate and its epochs.
+        recipe: how, but for its learning rate and its epochs; in float32, with margins at their full size.
         steps: at most; the test ends where the loss diverges.
     """
     device = best_device()
     repeatable()
     network.to(device).to(memory_format=torch.channels_last).train()
     set_learning(network.embedder.backbone, recipe.train.finetune, recipe.epochs)  # all that ever learns
+    if recipe.train.finetune.hold_norms:
+        hold_norms(network.embedder.backbone)
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
     rates, losses, mean = np.geomspace(LOW, HIGH, steps), [], 0.0
     stream = tqdm(_endless(pixels, targets, recipe, steps), "lr-find", steps, disable=None)
     for step, (views, shown) in enumerate(stream):
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] / recipe.lr * rates[step]
-        loss = network(to_device(views, device), shown.to(device))
+        loss = network(to_device(views, device), shown.to(device), mixing_share(recipe, step))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -13,10 +13,11 @@ from finprint.explain import explain, overlay
 from finprint.files import atomic
 from finprint.images import encode_jpeg
 from finprint.model import Embedder, load_model
+from finprint.plots import INK
 from finprint.shards import Crops
 from finprint.tables import ANSWERS, PHOTOS, read_table
 
-INK, QUALITY = "#1d3557", 75
+QUALITY = 75
 
 
 def doubtful(judged: list[Judged], count: int) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import numpy as np
 ANSWERS = 5  # a query is answered by so many names
 NOBODY = -1  # fills the places of a ranking where the gallery has no more individuals
 BLOCK = 4096  # queries looked up at a time, which bounds the memory
+GPU_NEIGHBOURS = 2048  # that faiss looks up on a GPU, at most
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Gallery:
         self.photos_of = np.bincount(codes, minlength=1)  # (C,)
         self.individuals = int((self.photos_of > 0).sum())
         self.exact = kind == "flat"
-        self.index = _on_gpu(build_index(self.vectors, kind))
+        self._on_cpu = build_index(self.vectors, kind)
+        self.index = _on_gpu(self._on_cpu)
 
     @cached_property
     def exact_twin(self) -> "Gallery":
@@ -76,7 +78,8 @@ class Gallery:
     def nearest(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Cosines and gallery rows, each (Q, `count`), of the nearest photos, best first, ties by row; an
         approximate index that finds fewer fills up with -inf and NOBODY."""
-        scores, photos = self.index.search(np.ascontiguousarray(queries, dtype=np.float32), count)
+        index = self.index if count <= GPU_NEIGHBOURS else self._on_cpu
+        scores, photos = index.search(np.ascontiguousarray(queries, dtype=np.float32), count)
         scores[photos < 0] = -np.inf
         tied = np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1))
         order = np.lexsort((photos[tied], self.codes[photos[tied]], -scores[tied]), axis=1)

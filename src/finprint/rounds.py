@@ -60,7 +60,7 @@ def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | No
     if len(classes) < 2:
         raise UserError(
             f"{len(images)} training photos of {len(classes)} individuals are nothing to learn from: "
-            "train.csv must name at least two individuals"
+            "the catalogue must name at least two individuals, each with a photo that does not validate"
         )
     told = photos.dropna(subset="species").drop_duplicates("identity").set_index("identity")["species"]
     species, _ = pd.factorize(told.reindex(classes), sort=True)

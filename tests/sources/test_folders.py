@@ -57,6 +57,20 @@ def test_what_is_no_photo_of_anybody(tmp_path: Path) -> None:
     ]
 
 
+def test_a_slash_behind_the_name_of_the_queries_does_no_harm(tmp_path: Path) -> None:
+    _fill(tmp_path, "A/1.jpg", "queries/2.jpg")
+    assert _read(tmp_path, queries="queries/").queries["image"].tolist() == ["2.jpg"]
+
+
+def test_queries_called_nearly_so_are_no_individual(tmp_path: Path) -> None:
+    _fill(tmp_path, "A/1.jpg", "Queries/2.jpg")
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path} has no queries, but Queries: set prepare.queries to it, or rename the folder"
+    )
+
+
 def test_another_name_for_the_queries(tmp_path: Path) -> None:
     _fill(tmp_path, "A/1.jpg", "unknown/1.jpg")
     assert _read(tmp_path, queries="unknown").queries["image"].tolist() == ["1.jpg"]

@@ -23,13 +23,17 @@ def read_folders(folder: Path, queries: str, boxes: Sequence[str] = (), least: f
         least: confidence below which their boxes are left out.
 
     Raises:
-        UserError: there is no folder, or no sub-folder of an individual.
+        UserError: there is no folder, no sub-folder of an individual, or that of the queries is called nearly so.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: prepare.folder must name one with a sub-folder for each individual")
+    queries = queries.strip("/")
     names, others = walk(folder)
     asked = [name for name in names if name.startswith(f"{queries}/")]
     filed = [name for name in names if not name.startswith(f"{queries}/")]
+    like = next((name.split("/")[0] for name in names if name.lower().startswith(f"{queries}/".lower())), queries)
+    if not asked and like != queries:
+        raise UserError(f"{folder} has no {queries}, but {like}: set prepare.queries to it, or rename the folder")
     strays = without_tables(others, list(boxes))
     of: dict[str, str] = {}  # individual -> its folder
     rows = []
