@@ -26,10 +26,11 @@ def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
     Raises:
         UserError: something is missing, or an id cannot stand in an answer.
     """
+    asked = params.queries.strip("/")  # a shell's completion leaves a slash
     if params.source == "folder":
-        source = read_folders(folder, params.queries, params.boxes, params.box_confidence)
+        source = read_folders(folder, asked, params.boxes, params.box_confidence)
     elif params.source == "csv":
-        source = read_any_csv(folder, params.csv, params.queries, params.boxes, params.box_confidence)
+        source = read_any_csv(folder, params.csv, asked, params.boxes, params.box_confidence)
     else:
         source = read_happywhale(folder, params.boxes, params.box_confidence)
     labelled, queries = (

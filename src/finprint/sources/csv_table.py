@@ -52,8 +52,8 @@ def read_any_csv(folder: Path, csv: Csv, queries: str, boxes: Sequence[str] = ()
 
     on_disk, others = walk(folder)
     told = set(named["image"])
-    loose = [name for name in on_disk if name.startswith(f"{queries.strip('/')}/") and name not in told]
-    queried = query_photos(folder, queries.strip("/"), loose)
+    loose = [name for name in on_disk if name.startswith(f"{queries}/") and name not in told]
+    queried = query_photos(folder, queries, loose)
     more, counts = read_boxes(folder, boxes, least, [*named["image"], *queried["image"]])
     used = told.union(loose)
     strays = [(name, "on disk, but in no table") for name in on_disk if name not in used]

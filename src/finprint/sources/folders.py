@@ -27,7 +27,6 @@ def read_folders(folder: Path, queries: str, boxes: Sequence[str] = (), least: f
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: prepare.folder must name one with a sub-folder for each individual")
-    queries = queries.strip("/")
     names, others = walk(folder)
     asked = [name for name in names if name.startswith(f"{queries}/")]
     filed = [name for name in names if not name.startswith(f"{queries}/")]
