@@ -124,7 +124,7 @@ def first_round(job: Job) -> dict[str, Any]:
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # the loop's own lines would bury the bench's
         one_more(job, job.round1, job.seed)
     spent = time.process_time() - started
-    return {"way": job.name, "seed": job.seed, "cpu_s": spent} | judged(job, job.round1)
+    return {"way": job.name, "seed": job.seed, "cpu_s": spent} | judged(job, vectors(job, job.round1))
 
 
 def second_round(job: Job) -> dict[str, Any]:
@@ -148,9 +148,10 @@ def second_round(job: Job) -> dict[str, Any]:
             # Another seed, or it would be round 1 again.
             one_more(job, model, job.seed + 100, way.learns)
     spent = time.process_time() - started
-    alone = {f"{name}, alone": value for name, value in judged(job, model).items()}
+    both = vectors(job, job.round1, model)
+    alone = judged(job, replace(both, members=both.members[1:]))
     start = {"way": job.name, "seed": job.seed, "cpu_s": spent}
-    return start | told | judged(job, job.round1, model) | alone
+    return start | told | judged(job, both) | {f"{name}, alone": value for name, value in alone.items()}
 
 
 def one_more(job: Job, model: Path, seed: int, learns: str = "same") -> None:
@@ -176,9 +177,8 @@ def vectors(job: Job, *models: Path) -> Catalogue:
     return catalogue(job.photos, *found)
 
 
-def judged(job: Job, *models: Path) -> dict[str, float]:
-    """MAP@5 of validation and of the photos to identify, by these models together."""
-    known = vectors(job, *models)
+def judged(job: Job, known: Catalogue) -> dict[str, float]:
+    """MAP@5 of validation and of the photos to identify, by the catalogue's models together."""
     found = search(known, job.params.search)
     return {
         "map5": judged_validation(known, found.validation).metrics()["map5"],

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -98,6 +98,6 @@ def side_by_side(work: Callable[[J], R], jobs: Iterable[J]) -> Iterator[R]:
             yield done.result()
 
 
-def _start(*threads: Any) -> None:
-    torch.set_num_threads(*threads)
+def _start(threads: int) -> None:
+    torch.set_num_threads(threads)
     keep_memory()
