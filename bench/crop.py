@@ -136,33 +136,34 @@ def with_opencv(job: tuple[str, tuple[float, ...]]) -> int:
     return len(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, PARAMS.quality])[1])
 
 
-def with_finprint(job: tuple[str, tuple[float, ...], int]) -> int:
+def with_finprint(job: tuple[str, tuple[float, ...], tuple[int, int]]) -> int:
     """One photo as the stage does it."""
-    path, box, step = job
+    path, box, size = job
     cv2.setNumThreads(1)
-    return len(cut(read(Path(path), step), [found(box)], PARAMS)[0].jpeg)
+    return len(cut(Path(path), size, [found(box)], PARAMS)[0].jpeg)
 
 
 def race(jobs: Jobs, processes: Executor, threads: Executor, repeats: int) -> None:
     """Photos per second of each way, over all photos and over those of each scale of decoding."""
-    stepped = [(path, box, jobs.step(box)) for path, box in jobs.boxed]
+    sized = [(path, box, jobs.size) for path, box in jobs.boxed]
     ways: dict[str, Callable[[], Any]] = {
         "(a) Pillow, full decode, processes": lambda: list(processes.map(with_pillow, jobs.boxed)),
         "(b) OpenCV, full decode, processes": lambda: list(processes.map(with_opencv, jobs.boxed)),
         "(c) the stage, boxes given": lambda: jobs.stage(GIVEN, None),
-        "    its work a photo, in threads": lambda: list(threads.map(with_finprint, stepped)),
-        "    its work a photo, in processes": lambda: list(processes.map(with_finprint, stepped)),
+        "    its work a photo, in threads": lambda: list(threads.map(with_finprint, sized)),
+        "    its work a photo, in processes": lambda: list(processes.map(with_finprint, sized)),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, work in ways.items():
-            rates[name].append(len(stepped) / seconds(work))
+            rates[name].append(len(sized) / seconds(work))
     plain = np.maximum(*(rates[name] for name in list(ways)[:2]))  # the better of (a) and (b), in each repeat
     for name, rate in rates.items():
         print(f"{name:36s} {np.median(rate):6.1f} photos/s   over the better of (a), (b) {np.median(rate / plain):.2f}")
     print("decoded at   photos   (b) photos/s   finprint   ratio")
-    for step in sorted({step for *_, step in stepped}):
-        some = [job for job in stepped if job[2] == step]
+    steps = [jobs.step(box) for _, box in jobs.boxed]
+    for step in sorted(set(steps)):
+        some = [job for job, its in zip(sized, steps, strict=True) if its == step]
         taken = np.array(
             [
                 [
@@ -184,9 +185,9 @@ def tell_nearness(boxed: list[tuple[str, tuple[float, ...]]]) -> None:
         step = boxes_step([found(box)], full.full, PARAMS)
         if step == 1:
             continue
-        photo = read(Path(path), step)
-        mine = stored_pixels(photo, found(box), PARAMS)
-        left, top, right, bottom = (step * edge for edge in place(found(box), step, photo.pixels.shape[1::-1], PARAMS))
+        window = place(found(box), step, full.full, PARAMS)
+        mine = stored_pixels(read(Path(path), step, window), found(box), PARAMS)
+        left, top, right, bottom = (step * edge for edge in window)
         whole = Image.fromarray(full.pixels[top:bottom, left:right])
         theirs = np.asarray(whole.resize(mine.shape[1::-1], Image.Resampling.BILINEAR))
         raw.append(decibels(mine, theirs))
@@ -220,7 +221,8 @@ def tell_shares(jobs: Jobs, detector: TrainedDetector, repeats: int) -> None:
             best = choose(full, PARAMS, photo.full)[0]
             finer: Photo = photo
             if (step := boxes_step([best], photo.full, PARAMS)) < photo.step:
-                finer = timed(spent, "second decode", lambda p=photo, s=step: read(p.path, s))
+                window = place(best, step, photo.full, PARAMS)
+                finer = timed(spent, "second decode", lambda p=photo, s=step, w=window: read(p.path, s, w))
                 again += 1
             pixels = timed(spent, "shrinking", lambda p=finer, b=best: stored_pixels(p, b, PARAMS))
             timed(spent, "encoding", lambda p=pixels: encode_jpeg(p, PARAMS.quality))

@@ -417,7 +417,7 @@ def test_a_crop_from_a_reduced_decode_is_that_of_a_full_one(tmp_path: Path, box:
     assert step > 1
     photo = read(path, step)
     mine = stored_pixels(photo, body, params)
-    left, top, right, bottom = (step * edge for edge in place(body, step, photo.pixels.shape[1::-1], params))
+    left, top, right, bottom = (step * edge for edge in place(body, step, photo.full, params))
     full = Image.fromarray(decode(path)[0][top:bottom, left:right])
     theirs = np.asarray(full.resize(mine.shape[1::-1], Image.Resampling.BILINEAR))
     assert _decibels(mine, theirs) > 40

@@ -18,7 +18,6 @@ from finprint.images import (
     BadPhoto,
     date_taken,
     decode,
-    decode_at,
     decode_jpeg,
     difference_hash,
     encode_jpeg,
@@ -197,92 +196,6 @@ def test_more_than_400_megapixels_is_a_bomb(tmp_path: Path) -> None:
     assert _reason(path) == "20001 x 20000 px: more than 400 megapixels"
     path.write_bytes(_png_header(20_000, 20_000))
     assert _reason(path).startswith("cannot be decoded: ")  # allowed, but there is nothing behind its header
-
-
-# -- at a given step, by OpenCV where it may --
-
-
-@given(
-    width=st.integers(8, 300),
-    height=st.integers(8, 300),
-    orientation=st.integers(0, 9),
-    quality=st.integers(30, 98),
-    chroma=st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]),
-    progressive=st.booleans(),
-)
-def test_a_step_gives_the_pixels_of_decode(
-    tmp_path_factory: pytest.TempPathFactory,
-    width: int,
-    height: int,
-    orientation: int,
-    quality: int,
-    chroma: str,
-    progressive: bool,
-) -> None:
-    path = tmp_path_factory.mktemp("step") / "a.jpg"
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    image = Image.fromarray(scenery(6, width, height))
-    image.save(path, exif=exif, quality=quality, subsampling=chroma, progressive=progressive)
-    for step in (1, 2, 4, 8):
-        pixels, full = decode_at(path, step)
-        wanted, wanted_full = decode(path, min(width, height) // step)
-        assert full == wanted_full
-        assert np.array_equal(pixels, wanted)
-
-
-@pytest.mark.parametrize(
-    ("mode", "kind"),
-    [("L", "png"), ("CMYK", "jpg"), ("CMYK", "tif"), ("RGB", "jpg"), ("RGB", "png"), ("RGB", "tif")],
-)
-def test_a_step_of_other_kinds(tmp_path: Path, mode: str, kind: str) -> None:
-    path = tmp_path / f"a.{kind}"
-    Image.fromarray(scenery(7, 158, 117)).convert(mode).save(path)
-    whole = decode(path)[0]
-    for step in (1, 2, 4, 8):
-        pixels, full = decode_at(path, step)
-        assert full == (158, 117)
-        assert pixels.shape == (-(-117 // step), -(-158 // step), 3)
-        inner = whole[: 117 // step * step, : 158 // step * step].astype(float)
-        blocks = inner.reshape(117 // step, step, 158 // step, step, 3).mean(axis=(1, 3))
-        assert _difference(pixels[: 117 // step, : 158 // step], blocks) < 1.5
-
-
-@given(cut=st.floats(0.0, 0.97))
-def test_a_step_of_a_jpeg_cut_anywhere_is_refused_as_by_decode(
-    tmp_path_factory: pytest.TempPathFactory, cut: float
-) -> None:
-    path = save_photo(tmp_path_factory.mktemp("cut") / "a.jpg", scenery(1, 160, 120))
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(cut * len(whole))])
-    with pytest.raises(BadPhoto) as caught:
-        decode_at(path, 2)
-    assert str(caught.value) == _reason(path, 60)
-
-
-def test_a_step_of_what_is_no_photo(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_text("no photo")
-    for path, reason in ((tmp_path / "a.jpg", "not an image"), (tmp_path / "b.jpg", "not on disk")):
-        with pytest.raises(BadPhoto) as caught:
-            decode_at(path, 2)
-        assert str(caught.value) == reason
-
-
-@pytest.mark.filterwarnings("ignore")
-@given(changes=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=12))
-def test_a_step_of_damaged_bytes_is_pixels_or_a_reason(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]]
-) -> None:
-    path = save_photo(tmp_path_factory.mktemp("bad") / "a.jpg", scenery(2, 48, 40), orientation=6)
-    content = bytearray(path.read_bytes())
-    for place, value in changes:
-        content[place % (len(content) - 2)] = value
-    path.write_bytes(content)
-    try:
-        pixels, (width, height) = decode_at(path, 2)
-    except BadPhoto:
-        return
-    assert pixels.shape == (-(-height // 2), -(-width // 2), 3)
 
 
 def test_shrinking_averages_areas() -> None:

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 import finprint
 from finprint.crop_cache import CHUNK, CropCache, Cut
-from finprint.cutting import Photo, boxes_step, choose, cut, in_full_photo, look_step, read, views
+from finprint.cutting import Photo, choose, cut, in_full_photo, look_step, read, views
+from finprint.decoding import Window
 from finprint.detector import BOX, Found, TrainedDetector
 from finprint.device import best_device
 from finprint.errors import UserError
@@ -27,14 +28,14 @@ from finprint.files import atomic, sha256_json, sha256_path
 from finprint.images import BadPhoto
 from finprint.params import Crop
 from finprint.shards import INDEX, write_shard
-from finprint.slices import Window
 from finprint.tables import CROPS, REJECTS, TEST, WHOLE, write_table
 
 # The detector always gets so many pictures, the last ones black where there are fewer: the bits of its boxes depend
 # on how many there are, though not on what else they show.
 BATCH = 16
 AHEAD = 1  # batches of photos being decoded before the detector, and cut behind it: they are held in memory
-CODE = ("crop_cache", "cropping", "cutting", "detector", "images", "shards", "slices")  # the modules that make crops
+# The modules that make crops
+CODE = ("crop_cache", "cropping", "cutting", "decoding", "detector", "images", "shards", "slices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +243,7 @@ def _look(job: Job, input_size: int, params: Crop) -> Seen | Cuts:
     """Decode a photo for the detector; where it has nothing to say, cut at once: a fine decode takes much memory."""
     try:
         if job.given or not input_size:
-            chosen = _chosen(job, job.given, job.size, params)
-            return cut(read(Path(job.path), boxes_step(chosen, job.size, params)), chosen, params)
+            return cut(Path(job.path), job.size, _chosen(job, job.given, job.size, params), params)
         photo = read(Path(job.path), look_step(job.size, input_size, params))
         return Seen(photo, *views(photo, input_size, params))
     except BadPhoto as bad:
@@ -273,7 +273,8 @@ def _cut(job: Job, seen: Seen | Cuts, found: list[Found], params: Crop) -> Cuts:
     if not isinstance(seen, Seen):
         return seen
     try:
-        return cut(seen.photo, _chosen(job, found, seen.photo.full, params), params)
+        photo = seen.photo
+        return cut(photo.path, photo.full, _chosen(job, found, photo.full, params), params, photo)
     except BadPhoto as bad:
         return bad
 

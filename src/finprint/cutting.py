@@ -7,10 +7,11 @@ import numpy as np
 from PIL import Image
 
 from finprint.crop_cache import Cut
+from finprint.decoding import Window, decode_at
 from finprint.detector import Found, shrink
-from finprint.images import decode_at, encode_jpeg
+from finprint.images import BadPhoto, encode_jpeg
 from finprint.params import Crop
-from finprint.slices import Window, merge, side_share, windows
+from finprint.slices import merge, side_share, windows
 from finprint.tables import WHOLE
 
 # The scales at which a JPEG can be decoded, 1/8 to 1/2, and how many times the stored size a crop must have there:
@@ -24,25 +25,23 @@ LOOK = 3
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photo, perhaps at a reduced scale."""
+    """A decoded photo, or a part of one, perhaps at a reduced scale."""
 
     path: Path
     pixels: np.ndarray  # (H, W, 3)
     full: tuple[int, int]  # width and height of the full photo
-
-    @property
-    def step(self) -> int:
-        """Pixels of the full photo a pixel: 1, 2, 4 or 8. The last row and column may reach beyond its edge."""
-        return round(max(self.full) / max(self.pixels.shape[:2]))
+    step: int  # pixels of the full photo a pixel: 1, 2, 4 or 8
+    corner: tuple[int, int] = (0, 0)  # left and top of `pixels` in the photo decoded whole
 
 
-def read(path: Path, step: int) -> Photo:
-    """Decode a photo at 1/`step` of its size.
+def read(path: Path, step: int, window: Window | None = None) -> Photo:
+    """Decode a photo at 1/`step` of its size; all of it, or what lies in a window of it.
 
     Raises:
         BadPhoto: it cannot be read.
     """
-    return Photo(path, *decode_at(path, step))
+    pixels, full = decode_at(path, step, window)
+    return Photo(path, pixels, full, step, window[:2] if window else (0, 0))
 
 
 def look_step(size: tuple[int, int], input_size: int, params: Crop) -> int:
@@ -92,22 +91,36 @@ def choose(found: list[Found], params: Crop, size: tuple[int, int]) -> list[Foun
     return [Found(WHOLE, np.array(params.whole) * (*size, *size), 0.0)]
 
 
-def cut(photo: Photo, chosen: list[Found], params: Crop) -> list[Cut]:
-    """Cut boxes, in pixels of the full photo, out of it; a small animal in a large photo out of a finer decode.
+def cut(path: Path, size: tuple[int, int], chosen: list[Found], params: Crop, seen: Photo | None = None) -> list[Cut]:
+    """Cut boxes out of a photo.
+
+    Args:
+        path: the photo.
+        size: width and height of the full photo.
+        chosen: the boxes, in pixels of the full photo.
+        seen: the photo decoded whole; a small animal is decoded again, finer. None: what the boxes need is decoded.
 
     Raises:
-        BadPhoto: it cannot be read again.
+        BadPhoto: it cannot be read, or is not as large as it was.
     """
-    step = boxes_step(chosen, photo.full, params)
-    if step < photo.step:
-        photo = read(photo.path, step)
+    step = boxes_step(chosen, size, params)
+    photo = seen if seen and seen.step <= step else read(path, step, around(chosen, step, size, params))
+    if photo.full != size:
+        raise BadPhoto(f"{photo.full[0]} x {photo.full[1]} px, not {size[0]} x {size[1]} as when it was prepared")
     jpegs = [encode_jpeg(stored_pixels(photo, one, params), params.quality) for one in chosen]
     return [Cut(one.part, one.box, one.confidence, jpeg) for one, jpeg in zip(chosen, jpegs, strict=True)]
 
 
+def around(boxes: list[Found], step: int, size: tuple[int, int], params: Crop) -> Window:
+    """The window that holds what is cut by all boxes, in a photo of `size` decoded at 1/`step`."""
+    lefts, tops, rights, bottoms = zip(*(place(one, step, size, params) for one in boxes), strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
+
+
 def place(box: Found, step: int, size: tuple[int, int], params: Crop) -> Window:
-    """Where to cut a box out of a photo of `size` that was decoded at 1/`step`."""
-    return with_margin(box.box / step, params.margin if box.part != WHOLE else 0, *size)
+    """Where to cut a box out of a photo of `size` that is decoded at 1/`step`."""
+    width, height = (-(-side // step) for side in size)
+    return with_margin(box.box / step, params.margin if box.part != WHOLE else 0, width, height)
 
 
 def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> Window:
@@ -122,12 +135,11 @@ def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> Wind
 
 def stored_pixels(photo: Photo, box: Found, params: Crop) -> np.ndarray:
     """What is stored of a box, in pixels of the full photo: cut out with its margin and shrunk, (H, W, 3)."""
-    height, width = photo.pixels.shape[:2]
-    window = place(box, photo.step, (width, height), params)
-    left, top, right, bottom = window
+    left, top, right, bottom = window = place(box, photo.step, photo.full, params)
     scale = min(1.0, params.image_size / _shorter(window))
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-    return _shrink(photo.pixels[top:bottom, left:right], *size)
+    x, y = photo.corner
+    return _shrink(photo.pixels[top - y : bottom - y, left - x : right - x], *size)
 
 
 def _shrink(pixels: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Reading photographs: every failure becomes a `BadPhoto` with a reason a person understands."""
 
-import io
 from datetime import datetime
 from pathlib import Path
 
@@ -24,13 +23,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-REDUCED = {  # OpenCV's flags by step; its own names for 1/2 to 1/8 in colour mean BGR
-    1: AS_STORED,
-    2: AS_STORED | cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    4: AS_STORED | cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    8: AS_STORED | cv2.IMREAD_REDUCED_GRAYSCALE_8,
-}
+ACROSS = (5, 6, 7, 8)  # the orientations in which width and height change places
 
 
 class BadPhoto(Exception):
@@ -68,7 +61,7 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
             upright = (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
             if orientation in UPRIGHT:
                 upright = upright.transpose(UPRIGHT[orientation])
-            return np.asarray(upright), full[::-1] if orientation in (5, 6, 7, 8) else full
+            return np.asarray(upright), full[::-1] if orientation in ACROSS else full
     except FileNotFoundError:
         raise BadPhoto("not on disk") from None
     # ultralytics, once imported, makes PIL ask for its HEIF plugin where a file is no image.
@@ -90,44 +83,6 @@ def date_taken(path: Path) -> datetime | None:
         return datetime.strptime(str(written).strip("\0 "), "%Y:%m:%d %H:%M:%S")
     except Exception:  # damaged ones make Pillow's parsers raise whatever comes; what counts is that there is no date
         return None
-
-
-def decode_at(path: Path, step: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decode a photo, upright, at 1/`step` of its size (1, 2, 4 or 8), rounded up.
-
-    A plain JPEG is decoded by OpenCV: the same pixels as `decode`'s, for both have libjpeg-turbo, but at full size in
-    half the time, since Pillow copies them twice. OpenCV would fill up what is missing of a truncated file; so a JPEG
-    without its end marker is left to `decode`. Formats that know no scales are decoded in full and averaged.
-
-    Returns, raises: as `decode`.
-    """
-    try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            size, orientation, kind = image.size, image.getexif().get(0x0112), (image.format, image.mode)
-    except Exception:  # `decode` meets it too, and names it
-        return _averaged(*decode(path), step)
-    plain = kind in (("JPEG", "RGB"), ("MPO", "RGB")) and content.endswith(b"\xff\xd9")
-    if plain and size[0] * size[1] <= MAX_PIXELS:
-        try:
-            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), REDUCED[step])
-        except cv2.error:
-            pixels = None
-        if pixels is not None and pixels.shape[:2] == (-(-size[1] // step), -(-size[0] // step)):
-            if orientation not in UPRIGHT:
-                return pixels, size
-            turned = np.asarray(Image.fromarray(pixels).transpose(UPRIGHT[orientation]))
-            return turned, size[::-1] if orientation in (5, 6, 7, 8) else size
-    return _averaged(*decode(path, max(1, min(size) // step)), step)
-
-
-def _averaged(pixels: np.ndarray, full: tuple[int, int], step: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """A photo whose blocks of `step` pixels are averaged, if its decode at that scale came in full."""
-    width, height = full
-    if step == 1 or pixels.shape[:2] != (height, width):
-        return pixels, full
-    padded = cv2.copyMakeBorder(pixels, 0, -height % step, 0, -width % step, cv2.BORDER_REPLICATE)
-    return resize(padded, padded.shape[1] // step, padded.shape[0] // step), full
 
 
 def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:

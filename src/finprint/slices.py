@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torchvision.ops import batched_nms
 
+from finprint.decoding import Window
 from finprint.detector import Found
 
 OVERLAP = 0.2  # of neighbouring slices, as a share of their side (the paper's)
 SAME = 0.5  # two boxes of a part with a greater intersection over union are one animal (the paper's)
 COVERED = 0.6  # a box cut by a slice's border is dropped where another holds so much of it
 TOUCH = 0.01  # a box ends at a slice's border if it comes so near, as a share of the slice's side
-
-Window = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 
 def side_share(count: int) -> float:
