@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from finprint.augment import plain_view
-from finprint.embedding import centres, embed
+from finprint.embedding import centres, embed, folded
 from finprint.margin import SubCentreArcFace
 from finprint.model import Embedder, ModelConfig
 
@@ -111,6 +112,74 @@ def test_where_a_mirror_image_is_another_individual_left_is_compared_with_left(e
         0,
         both.shape[1],
     )
+
+
+# -- norms folded into convolutions --
+
+
+def _norms(model: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+def _seasoned(backbone: str, fusion: str = "gem") -> Embedder:
+    """A network whose norms do something: scales, shifts and statistics of their own."""
+    torch.manual_seed(1)
+    model = Embedder(ModelConfig(backbone, fusion, 8, 64))
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(0, 0.2)
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.5, 2)
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "fusion", "left"),
+    [
+        ("tf_efficientnet_lite0", "gem", 0), ("tf_efficientnet_lite0", "dolg", 0), ("resnet18", "gem", 0),
+        ("densenet121", "gem", None),  # half of its norms stand before their convolutions
+        ("resnetv2_50x1_bit", "gem", 0),  # convolutions that standardise their weights, and no such norm
+        ("convnext_atto", "gem", 0), ("vit_tiny_patch16_224", "gem", 0),
+    ],
+)  # fmt: skip
+def test_folded_norms_give_the_same_vectors(backbone: str, fusion: str, left: int | None) -> None:
+    model = _seasoned(backbone, fusion)
+    before = _norms(model)
+    twin = folded(model)
+    photos = torch.rand(3, 3, 64, 64)
+    with torch.inference_mode():
+        np.testing.assert_allclose(F.normalize(twin(photos)), F.normalize(model(photos)), atol=1e-4)
+    assert _norms(model) == before
+    assert _norms(twin) == left if left is not None else 0 < _norms(twin) < before
+
+
+def test_norms_that_are_called_in_another_order_stay() -> None:
+    class Crossed(nn.Module):
+        """Holds its parts in one order and calls them in another."""
+
+        def __init__(self, backbone: nn.Module) -> None:
+            super().__init__()
+            self.feature_info = backbone.feature_info
+            self.conv, self.norm, self.rest = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), backbone
+
+        def forward(self, photos: torch.Tensor) -> torch.Tensor:
+            return self.rest(self.conv(self.norm(photos)))
+
+    model = _seasoned("resnet18")
+    model.backbone = Crossed(model.backbone)
+    with torch.no_grad():
+        model.backbone.norm.running_mean.fill_(2.0)
+    assert folded(model.eval()) is model
+
+
+def test_folding_leaves_chance_alone(embedder: Embedder) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    folded(embedder.eval())
+    assert torch.rand(1) == expected
 
 
 def test_centres_are_comparable_with_the_vectors(embedder: Embedder) -> None:
