@@ -2,7 +2,7 @@
 
 FOLDER is in the layout of `prepare.source=happywhale`; `train_images/` and `boxes.csv` suffice. The recipe is that of
 params.yaml with what `-S` changes. In the activated environment:
-python bench/fins.py FOLDER [--folds 5] [--first 2] [--seed 7 --seed 8] [-S image_size=416 -S epochs=100]
+python bench/fins.py FOLDER [--folds 5] [--fold 0 --fold 1] [--seed 7 --seed 8] [-S image_size=416 -S epochs=100]
 """
 
 import tempfile
@@ -18,6 +18,7 @@ from sklearn.model_selection import GroupKFold
 
 from finprint.cli import run
 from finprint.detector import train_detector
+from finprint.errors import UserError
 from finprint.params import load_params
 from finprint.prepare import survey
 from finprint.sources import read_source
@@ -29,12 +30,14 @@ MEASURES = {"map50": "mAP50", "map50_95": "mAP50-95"}
 def main(
     folder: Annotated[Path, typer.Argument(show_default=False)],
     folds: Annotated[int, typer.Option(min=2, help="so many shares of the photos, each held out once")] = 5,
-    first: Annotated[int, typer.Option(help="train for the first so many folds alone; 0: for all")] = 0,
+    fold: Annotated[list[int] | None, typer.Option(min=0, help="train for this fold alone; repeatable")] = None,
     seed: Annotated[
         list[int] | None, typer.Option(help="of folds and training; repeatable; else that of params")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("-S", help="KEY=VALUE of section detector; repeatable")] = None,
 ) -> None:
+    if max(fold or [0]) >= folds:
+        raise UserError(f"--fold {max(fold or [0])}: the last of {folds} is {folds - 1}")
     params = load_params()
     recipe = changed(params.detector, parsed(set_))
     mine = params.prepare.model_copy(update={"source": "happywhale"})
@@ -43,10 +46,13 @@ def main(
     print(f"{boxes['path'].nunique()} photos in {boxes['group'].nunique()} groups, {len(boxes)} boxes", flush=True)
     found = []
     for each in seed or [params.seed]:
-        for number, held_out in enumerate(deal(boxes, folds, each)[: first or folds]):
+        dealt = deal(boxes, folds, each)
+        for number in fold or range(folds):
             start = time.process_time()
             with tempfile.TemporaryDirectory() as scratch:
-                scores = train_detector(boxes, held_out, recipe, each, Path(scratch) / "run", Path(scratch) / "model")
+                scores = train_detector(
+                    boxes, dealt[number], recipe, each, Path(scratch) / "run", Path(scratch) / "model"
+                )
             spent = (time.process_time() - start) / 60
             photos = f"{scores['train_photos']} photos to train, {scores['held_out_photos']} to measure"
             told = ", ".join(f"{name} {scores[key]:.3f}" for key, name in MEASURES.items())

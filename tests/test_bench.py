@@ -114,12 +114,14 @@ def test_fins(tmp_path: Path) -> None:
         rows.append(f"{number}.jpg,fin,10,10,60,40")
     (tmp_path / "boxes.csv").write_text("\n".join(rows) + "\n")
     changes = [option for change in ("image_size=32", "epochs=1", "lr=1e-3") for option in ("-S", change)]
-    told = _printed("fins", str(tmp_path), "--folds", "3", "--first", "2", "--seed", "1", "--seed", "2", *changes)
+    told = _printed(
+        "fins", str(tmp_path), "--folds", "3", "--fold", "0", "--fold", "2", "--seed", "1", "--seed", "2", *changes
+    )
     assert "9 photos in 9 groups, 9 boxes" in told
     lines = re.findall(
         r"^seed (\d), fold (\d): mAP50 \d\.\d+, mAP50-95 \d\.\d+ \((\d+) .* (\d+) to", told, re.MULTILINE
     )
-    assert lines == [(seed, fold, "6", "3") for seed in "12" for fold in "01"]
+    assert lines == [(seed, fold, "6", "3") for seed in "12" for fold in "02"]
     assert re.search(
         r"^mean and standard deviation of 4 trainings: mAP50 0\.\d+ \(0\.\d+\), mAP50-95 0", told, re.MULTILINE
     )
