@@ -13,8 +13,8 @@ from PIL import Image
 from finprint.files import sha256_bytes, sha256_path
 from finprint.images import decode
 from finprint.pod.draw import draw_pod
-from finprint.sources.boxes import SIDES, read_table_of_boxes
-from finprint.tables import BOXES, PHOTOS, TEST
+from finprint.sources.boxes import read_table_of_boxes
+from finprint.tables import BOXES, PHOTOS, SIDES, TEST
 
 QUALITY = 90  # of the JPEGs
 NOISE = 4.0  # grey levels of 255, standard deviation of the sensor's noise

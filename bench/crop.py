@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import typer
-from camera import SIDES, take_photos, take_small_photos
+from camera import take_photos, take_small_photos
 from PIL import Image
 
 from finprint.cli import run
@@ -48,6 +48,7 @@ from finprint.cutting import (
 from finprint.detector import Found, TrainedDetector
 from finprint.images import decode_jpeg, encode_jpeg
 from finprint.params import Crop, load_params
+from finprint.tables import SIDES
 
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml").crop

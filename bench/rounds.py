@@ -22,18 +22,18 @@ from trainings import BUDGET, Cropped, chosen, picked, side_by_side
 
 from finprint.checkpoint import Checkpoint
 from finprint.cli import run
-from finprint.embedding import centres, embed
+from finprint.embedding import embed_crops
 from finprint.evaluation import judged_test, judged_validation, label_precision
 from finprint.files import write_csv
 from finprint.mining import mine
-from finprint.model import load_model, save_model
+from finprint.model import save_model
 from finprint.params import Params, load_params
 from finprint.rounds import later_rounds, train_round
 from finprint.search import search
 from finprint.shards import Crops
 from finprint.tables import TEST, TRAIN
 from finprint.training import Recipe
-from finprint.vectors import Catalogue, Vectors, catalogue
+from finprint.vectors import Catalogue, catalogue
 
 # README's second round for right whales: afresh, as long as the first.
 AGAIN = {"retrain.start": "pretrained", "retrain.lr_scale": 1.0, "mine.precision": 0.9}
@@ -168,13 +168,8 @@ def one_more(job: Job, model: Path, seed: int, learns: str = "same") -> None:
 
 def vectors(job: Job, *models: Path) -> Catalogue:
     """All photos with their vectors by each model."""
-    stored, found = Crops(job.crops), []
-    for model in models:
-        embedder, head, classes = load_model(model)
-        array = embed(embedder, stored.pixels, np.arange(len(stored)), **job.params.embed.model_dump(), quiet=True)
-        heads = centres(embedder, head, len(classes), job.params.embed.mirror)
-        found.append(Vectors(stored.index["image"], array, str(model), np.array(classes, object), heads))
-    return catalogue(job.photos, *found)
+    stored = Crops(job.crops)
+    return catalogue(job.photos, *(embed_crops(model, stored, job.params.embed, quiet=True) for model in models))
 
 
 def judged(job: Job, known: Catalogue) -> dict[str, float]:

@@ -31,10 +31,9 @@ from finprint.files import sha256_bytes
 from finprint.images import BadPhoto, decode, resize
 from finprint.params import Crop, load_params
 from finprint.shards import Crops
-from finprint.tables import BOXES, PHOTOS, REJECTS, read_table
+from finprint.tables import BOXES, PHOTOS, REJECTS, SIDES, read_table
 
 OURS = load_params(Path(__file__).parents[1] / "params.yaml").crop
-BOX = ["x_min", "y_min", "x_max", "y_max"]
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
@@ -128,7 +127,7 @@ def _crop(out: Path, *paths: Path, detector: Any = None, **changes: Any) -> Crop
 
 def _row(crops: Crops, number: int = 0) -> tuple[str, list[float], float]:
     row = crops.index.iloc[number]
-    return row["part"], row[BOX].tolist(), row["confidence"]
+    return row["part"], row[SIDES].tolist(), row["confidence"]
 
 
 def _decibels(left: np.ndarray, right: np.ndarray) -> float:

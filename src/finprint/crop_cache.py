@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from finprint.detector import BOX
 from finprint.files import atomic, cache, hold, remove
 from finprint.shards import write_shard
+from finprint.tables import SIDES
 
 CHUNK = 512  # photos a chunk: what a killed run loses at most
-COLUMNS = ["key", "part", *BOX, "confidence", "offset", "length"]  # of a chunk's table, a row a crop
+COLUMNS = ["key", "part", *SIDES, "confidence", "offset", "length"]  # of a chunk's table, a row a crop
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class _Chunk:
         rows = pd.read_parquet(table)
         self.keys: np.ndarray = rows["key"].to_numpy(object)
         self._parts: np.ndarray = rows["part"].to_numpy(object)
-        self._boxes = rows[BOX].to_numpy(np.float64)
+        self._boxes = rows[SIDES].to_numpy(np.float64)
         self._sure = rows["confidence"].to_numpy(np.float64)
         self._ends = rows[["offset", "length"]].to_numpy(np.int64)
         self._tar = table.with_suffix(".tar")

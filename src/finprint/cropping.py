@@ -21,14 +21,14 @@ import finprint
 from finprint.crop_cache import CHUNK, CropCache, Cut
 from finprint.cutting import Photo, choose, cut, in_full_photo, look_step, read, views
 from finprint.decoding import Window
-from finprint.detector import BOX, Found, TrainedDetector
+from finprint.detector import Found, TrainedDetector
 from finprint.device import best_device
 from finprint.errors import UserError
 from finprint.files import atomic, sha256_json, sha256_path
 from finprint.images import BadPhoto
 from finprint.params import Crop
 from finprint.shards import INDEX, write_shard
-from finprint.tables import CROPS, REJECTS, TEST, WHOLE, write_table
+from finprint.tables import CROPS, REJECTS, SIDES, TEST, WHOLE, write_table
 
 # The detector always gets so many pictures, the last ones black where there are fewer: the bits of its boxes depend
 # on how many there are, though not on what else they show.
@@ -132,7 +132,7 @@ def plan(photos: pd.DataFrame, boxes: pd.DataFrame, params: Crop) -> list[Job]:
     given: dict[str, list[Found]] = {}
     if params.boxes == "given":
         counts = boxes[boxes["part"].isin(params.parts) & (boxes["confidence"] >= params.confidence)]
-        for image, part, sure, *sides in counts[["image", "part", "confidence", *BOX]].itertuples(index=False):
+        for image, part, sure, *sides in counts[["image", "part", "confidence", *SIDES]].itertuples(index=False):
             given.setdefault(image, []).append(Found(part, np.array(sides, float), sure))
         if shared.any() and not photos.loc[shared, "image"].isin(given.keys()).any():
             raise UserError(

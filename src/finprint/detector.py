@@ -18,9 +18,9 @@ from finprint.errors import UserError
 from finprint.files import atomic, cache, read_json, remove, write_json
 from finprint.images import decode, encode_jpeg, resize
 from finprint.params import Detector
+from finprint.tables import SIDES
 
 WEIGHTS, CONFIG = "weights.pt", "detector.json"
-BOX = ["x_min", "y_min", "x_max", "y_max"]
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def _write_photos(
         pixels, _ = decode(Path(str(photo.path)), shorter_side=image_size)
         (root / "images" / split / f"{number:06}.jpg").write_bytes(encode_jpeg(shrink(pixels, image_size), 95))
         mine = by_photo.get_group(photo.path)
-        corners = mine[BOX].to_numpy() / [photo.width, photo.height, photo.width, photo.height]
+        corners = mine[SIDES].to_numpy() / [photo.width, photo.height, photo.width, photo.height]
         centres, extents = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
         lines = [
             f"{parts.index(part)} {' '.join(f'{value:.6f}' for value in values)}"

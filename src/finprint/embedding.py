@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,8 +14,12 @@ from tqdm import tqdm
 
 from finprint.augment import plain_view
 from finprint.device import best_device
+from finprint.files import sha256_path
 from finprint.loading import batches, in_order, to_device
-from finprint.model import Embedder
+from finprint.model import Embedder, load_model
+from finprint.params import Embed
+from finprint.shards import Crops
+from finprint.vectors import Vectors
 
 PLAIN = (nn.Conv2d, Conv2dSame)  # convolutions that do no more with their weights than multiply
 SAME = 0.01  # unit vectors nowhere farther apart are the same: 1e-5 in float32, 1e-3 on GPUs that multiply in TF32
@@ -65,6 +70,18 @@ def embed(
         if vectors
         else np.zeros((0, embedder.config.embedding * (1 + (mirror and apart))), np.float32)
     )
+
+
+def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False) -> Vectors:
+    """The vectors of all crops by the model in a folder, comparable with its classes' centres.
+
+    Raises:
+        UserError: the folder is no model.
+    """
+    embedder, head, classes = load_model(model)
+    array = embed(embedder, crops.pixels, np.arange(len(crops)), **params.model_dump(), quiet=quiet)
+    heads = centres(embedder, head, len(classes), params.mirror)
+    return Vectors(crops.index["image"], array, sha256_path(model), np.array(classes, object), heads)
 
 
 def centres(embedder: Embedder, head: dict[str, torch.Tensor], classes: int, mirror: bool) -> np.ndarray:

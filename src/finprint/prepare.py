@@ -27,10 +27,9 @@ from finprint.hygiene import (
 )
 from finprint.images import BadPhoto, date_taken, decode, difference_hash
 from finprint.params import Prepare
-from finprint.sources.boxes import SIDES
 from finprint.sources.source import Source
 from finprint.splits import group, near_duplicates, validation_photos
-from finprint.tables import FINDINGS, TEST, TRAIN, VALIDATION
+from finprint.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
 
 DAY = r"(?=.*\d{4})\d+\D+\d+\D+\d+|\d{8}"  # a date has a year, a month and a day: pandas would make up what is missing
 ZONE = r"(:\d{2}(?:\.\d+)?)\s*(?:Z|[+-]\d{2}:?\d{2})$"

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from finprint.checkpoint import Checkpoint
-from finprint.embedding import embed
+from finprint.embedding import embed, embed_crops
 from finprint.errors import UserError
 from finprint.files import sha256_bytes, sha256_json
 from finprint.finetuning import check_stages
@@ -24,7 +24,7 @@ from finprint.mining import mine
 from finprint.model import CONFIG, Embedder, ModelConfig, load_model, save_model
 from finprint.network import Network, SpeciesLoss, Targets
 from finprint.openset import Checked, best_answers
-from finprint.params import Mine, Retrain
+from finprint.params import Embed, Mine, Retrain
 from finprint.ranking import Gallery, rank
 from finprint.shards import Crops
 from finprint.tables import TRAIN, VALIDATION
@@ -269,11 +269,8 @@ def later_rounds(
         if place is not checkpoints[-1]:
             start = place.folder / "model"
             save_model(start, network.embedder, network.head, classes)
-            every = np.arange(len(crops))
-            array = embed(
-                network.embedder, crops.pixels, every, batch=2 * recipe.train.batch, mirror=True, amp=True, quiet=True
-            )
-            mined = mine(catalogue(photos, Vectors(crops.index["image"], array)), mining)
+            asked = Embed(batch=2 * recipe.train.batch, mirror=True, amp=True)
+            mined = mine(catalogue(photos, embed_crops(start, crops, asked, quiet=True)), mining)
             pseudo_labels, told = mined.labels, mined.numbers()
             numbers[str(number + 1)] = told
             print(

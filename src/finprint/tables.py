@@ -39,6 +39,7 @@ PHOTOS = pa.DataFrameSchema(
     strict=True,
     name="photos",
 )
+SIDES = ["x_min", "y_min", "x_max", "y_max"]  # of a box
 BOXES = pa.DataFrameSchema(  # with all that the detector needs: photos without boxes must not make it train again
     {
         "image": _text(),
@@ -48,7 +49,7 @@ BOXES = pa.DataFrameSchema(  # with all that the detector needs: photos without 
         "height": pa.Column("int32", pa.Check.gt(0), coerce=True),
         "group": _text(),  # the first boxed photo of its group
         "part": _text(),
-        **{side: pa.Column("float64", coerce=True) for side in ("x_min", "y_min", "x_max", "y_max")},  # px
+        **{side: pa.Column("float64", coerce=True) for side in SIDES},  # px
         "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 1 where drawn by hand
     },
     strict=True,
@@ -58,7 +59,7 @@ CROPS = pa.DataFrameSchema(
     {
         "image": pa.Column("string", unique=True, coerce=True),
         "part": _text(),
-        **{side: pa.Column("float64", coerce=True) for side in ("x_min", "y_min", "x_max", "y_max")},  # px, no margin
+        **{side: pa.Column("float64", coerce=True) for side in SIDES},  # px, no margin
         "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 0 for part whole
         "shard": _text(),
         "offset": pa.Column("int64", coerce=True),  # bytes, where the JPEG starts in the shard

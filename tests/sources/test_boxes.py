@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finprint.errors import UserError
-from finprint.sources.boxes import SIDES, count, parse, read_boxes, read_coco, read_table_of_boxes
+from finprint.sources.boxes import count, parse, read_boxes, read_coco, read_table_of_boxes
+from finprint.tables import SIDES
 
 WANTED = [10.0, 20.0, 110.0, 70.0]
 

@@ -10,8 +10,8 @@ from conftest import prepare_params, save_photo, scenery
 from finprint.errors import UserError
 from finprint.params import Prepare
 from finprint.sources import read_source
-from finprint.sources.boxes import SIDES
 from finprint.sources.source import Source
+from finprint.tables import SIDES
 
 
 def _params(**columns: Any) -> Prepare:

@@ -6,8 +6,8 @@ from conftest import SurveyFolder, prepare_params
 
 from finprint.errors import UserError
 from finprint.sources import read_source
-from finprint.sources.boxes import SIDES
 from finprint.sources.source import Source
+from finprint.tables import SIDES
 
 TYPOS = {"bottlenose_dolpin": "bottlenose_dolphin", "globis": "short_finned_pilot_whale"}
 

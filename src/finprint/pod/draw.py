@@ -17,6 +17,7 @@ from finprint.pod.skin import Flank, paint_flank
 from finprint.pod.species import SPECIES
 from finprint.pod.survey import Survey, plan_survey
 from finprint.pod.weather import make_weather
+from finprint.tables import SIDES
 
 JPEG_QUALITY = 88
 NEW = "new_individual"
@@ -87,7 +88,7 @@ def _write_tables(folder: Path, survey: Survey, boxes: list[BoxRow]) -> None:
     train.to_csv(folder / "train.csv", index=False, lineterminator="\n")
     test[["image", "species", "encounter"]].to_csv(folder / "test.csv", index=False, lineterminator="\n")
     test[["image", "species", "individual_id"]].to_csv(folder / "test_truth.csv", index=False, lineterminator="\n")
-    columns = ["image", "part", "x_min", "y_min", "x_max", "y_max"]
+    columns = ["image", "part", *SIDES]
     table = pd.DataFrame(boxes, columns=columns).sort_values(["image", "part"])
     table.to_csv(folder / "boxes.csv", index=False, lineterminator="\n")
     guess = " ".join([NEW, *sorted(set(train["individual_id"]))[:4]])

@@ -10,8 +10,8 @@ import pandas as pd
 from finprint.errors import UserError
 from finprint.files import read_json
 from finprint.sources.source import read_csv, refuse_blanks, require
+from finprint.tables import SIDES
 
-SIDES = ["x_min", "y_min", "x_max", "y_max"]
 # share: the corners are shares of the photo's sides, not pixels; written: as it stood there, for messages.
 COLUMNS = ["image", "part", *SIDES, "confidence", "share", "written"]
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
