@@ -34,8 +34,8 @@ class _Region(ctypes.Structure):
 def decode_at(path: Path, step: int, window: Window | None = None) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode a photo, upright, at 1/`step` of its size (1, 2, 4 or 8), rounded up.
 
-    Of a plain JPEG no more is decoded than the window; the pixels are `decode`'s. One without its end marker is left to
-    `decode`, which refuses it. Formats that know no scales are decoded in full and averaged.
+    Of a plain JPEG no more is decoded than the window; the pixels are `decode`'s. A damaged one is left to `decode`.
+    Formats that know no scales are decoded in full and averaged.
 
     Args:
         path: the photo.
@@ -55,8 +55,7 @@ def decode_at(path: Path, step: int, window: Window | None = None) -> tuple[np.n
     except Exception:  # `decode` meets it too, and names it
         pixels, full = _averaged(*decode(path), step)
     else:
-        plain = kind in (("JPEG", "RGB"), ("MPO", "RGB")) and content.endswith(b"\xff\xd9")
-        if plain and size[0] * size[1] <= MAX_PIXELS:
+        if kind in (("JPEG", "RGB"), ("MPO", "RGB")) and size[0] * size[1] <= MAX_PIXELS:
             part = decode_part(content, size, step, _as_stored(window, size, step, orientation))
             if part is not None:
                 upright = Image.fromarray(part).transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else part
@@ -100,7 +99,7 @@ def decode_part(content: bytes, size: tuple[int, int], step: int, window: Window
         window: the part, in pixels of the decoded photo, whose sides are `size` / `step`, rounded up.
 
     Returns:
-        `(bottom - top, right - left, 3)` uint8, RGB; None where libjpeg-turbo objects, or is not there.
+        `(bottom - top, right - left, 3)` uint8, RGB; None where libjpeg-turbo warns of damage, or is not there.
     """
     turbo = library()
     if turbo is None:
