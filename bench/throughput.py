@@ -28,7 +28,7 @@ from overrides import changed, parsed
 from finprint.augment import plain_view
 from finprint.checkpoint import Checkpoint
 from finprint.device import best_device
-from finprint.embedding import embed
+from finprint.embedding import embed, folded
 from finprint.images import decode_jpeg, encode_jpeg
 from finprint.loading import remembered, to_device
 from finprint.model import Embedder
@@ -74,6 +74,9 @@ def main(
             f"embedding, {'bfloat16' if amp else 'float32'}{', mirror images too' if mirror else ''}",
             {
                 "bare": lambda amp=amp, mirror=mirror: bare_embedding(embedder, params, photos, amp) / (1 + mirror),
+                "bare, norms folded": lambda amp=amp, mirror=mirror: (
+                    bare_embedding(folded(embedder.eval()), params, photos, amp) / (1 + mirror)
+                ),
                 "finprint": lambda amp=amp, mirror=mirror: embedding(embedder, params, jpegs, amp, mirror)[0],
             }
             | ({} if amp or mirror else theirs(embedder, params, jpegs)),

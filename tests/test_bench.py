@@ -51,8 +51,11 @@ def test_open_set(tmp_path: Path) -> None:
 def test_throughput() -> None:
     small = ("--set", "train.image_size=32", "--set", "train.first_size=32", "--set", "train.batch=8")
     told = _printed("throughput", "--photos", "64", "--repeats", "1", *small)
-    for title in ("training", "embedding, float32", "embedding, bfloat16"):
-        assert re.search(rf"^{title}, photos/s \(of bare\): bare \d+ \(1.00\), finprint \d+ ", told, re.MULTILINE), told
+    ready = r"photos/s \(of bare\): bare \d+ \(1.00\), "
+    assert re.search(rf"^training, {ready}finprint \d+ ", told, re.MULTILINE), told
+    for kind in ("float32", "bfloat16", "bfloat16, mirror images too"):
+        line = rf"^embedding, {kind}, {ready}bare, norms folded \d+ \(\d+\.\d+\), finprint \d+ "
+        assert re.search(line, told, re.MULTILINE), told
 
 
 def test_ablation(tmp_path: Path) -> None:
