@@ -115,6 +115,13 @@ class SurveyFolder:
         self.photos(*(name for name in dict.fromkeys(names) if not (self.root / "train_images" / name).exists()))
 
 
+@pytest.fixture(autouse=True)
+def _kept(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept between runs goes to a temporary folder; DVC, where it really runs, sees to that itself."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path / "kept"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> SurveyFolder:
     """An empty survey folder."""

@@ -1,19 +1,14 @@
 """From a source's own tables to one checked table of photos, and a table of what was rejected and why."""
 
 import itertools
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from finprint.errors import UserError
-from finprint.files import sha256_path
 from finprint.hygiene import (
     COPY,
     COPY_TWO_NAMES,
@@ -25,8 +20,8 @@ from finprint.hygiene import (
     odd_sizes,
     species_alike,
 )
-from finprint.images import BadPhoto, date_taken, decode, difference_hash
 from finprint.params import Prepare
+from finprint.readings import read_all
 from finprint.sources.source import Source
 from finprint.splits import group, near_duplicates, validation_photos
 from finprint.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
@@ -45,18 +40,6 @@ class Survey:
     rejects: pd.DataFrame
     findings: pd.DataFrame
     queries: list[str]  # every photo to identify, readable or not, in the order of the answers
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What one photo's file says: `reason` is empty for a good one."""
-
-    reason: str = ""
-    sha256: str = ""
-    width: int = 0
-    height: int = 0
-    bits: bytes = b""
-    taken: datetime | None = None
 
 
 def survey(source: Source, params: Prepare, seed: int) -> Survey:
@@ -79,7 +62,7 @@ def survey(source: Source, params: Prepare, seed: int) -> Survey:
     queries = _one_row_a_photo(source.queries, reject("queries"))
     photos = pd.concat([labelled.assign(split=TRAIN), queries.assign(split=TEST)], ignore_index=True)
 
-    readings = _read_all([Path(path) for path in photos["path"]])
+    readings = read_all([Path(path) for path in photos["path"]])
     for image, split, reading in zip(photos["image"], photos["split"], readings, strict=True):
         if reading.reason:
             reject("labelled" if split == TRAIN else "queries")(image, reading.reason)
@@ -166,20 +149,6 @@ def _one_row_a_photo(table: pd.DataFrame, reject: Callable[[str, str], None]) ->
         else:
             reject(str(image), f"{len(rows)} rows for one photo: the first is used")
     return table[~table["image"].isin(contradicted)].drop_duplicates("image")
-
-
-def _read_all(paths: list[Path]) -> list[Reading]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and hashing release the interpreter lock
-        return list(tqdm(pool.map(_read, paths), "reading photos", len(paths), unit="photo", disable=None))
-
-
-def _read(path: Path) -> Reading:
-    try:
-        pixels, (width, height) = decode(path, shorter_side=64)  # a small scale, but every byte is read
-        bits = difference_hash(pixels).tobytes()
-        return Reading("", sha256_path(path), width, height, bits, date_taken(path))
-    except BadPhoto as bad:
-        return Reading(str(bad))
 
 
 def _chains(values: pd.Series) -> list[tuple[int, int]]:
