@@ -563,6 +563,17 @@ def test_added_photos_cost_only_their_own_crops(tmp_path: Path, capsys: pytest.C
     assert _equal(tmp_path / "out", tmp_path / "afresh")
 
 
+@pytest.mark.parametrize("boxes", ["given", "found"])
+def test_a_photo_of_another_size_than_the_table_says_is_named(tmp_path: Path, boxes: str) -> None:
+    paths = [save_photo(tmp_path / f"{n}.jpg", _sea(200, 100, (RED, (20, 20, 90 + n, 80)))) for n in range(2)]
+    photos, told = _table(*paths), _boxes(*((path.name, "body", (100, 20, 190, 95), 1.0) for path in paths))
+    save_photo(paths[1], _sea(120, 60, (RED, (20, 20, 90, 50))))
+    counts = _counted(tmp_path / "out", photos, told, ColourFinder(200), boxes=boxes)
+    assert (counts["body"], counts["rejects"]) == (1, 1)
+    rejects = read_table(tmp_path / "out" / "rejects.csv", REJECTS)
+    assert rejects.to_numpy().tolist() == [["1.jpg", "photos", "120 x 60 px, not 200 x 100 as when it was prepared"]]
+
+
 def test_a_changed_photo_or_box_is_cropped_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The control of the test above: bytes do differ where something did."""
     paths = _photos(tmp_path / "in", 5)
@@ -590,7 +601,7 @@ def test_a_bad_photo_is_tried_again(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert _told(capsys) == "2 of 3 photos were cropped before, 1 to crop"
 
 
-def test_what_the_cache_depends_on(tmp_path: Path) -> None:
+def test_what_the_cache_depends_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "detector").mkdir()
     (tmp_path / "detector" / "weights.pt").write_bytes(b"weights")
     key = crop_key(_params(), tmp_path / "detector")
@@ -598,6 +609,9 @@ def test_what_the_cache_depends_on(tmp_path: Path) -> None:
         assert crop_key(_params(**change), tmp_path / "detector") == key
     for change in ({"quality": 90}, {"margin": 0.2}, {"parts": ["fin"]}, {"slices": 2}, {"image_size": 65}):
         assert crop_key(_params(**change), tmp_path / "detector") != key
+    monkeypatch.setattr(cropping, "decoder", lambda: "another")
+    assert crop_key(_params(), tmp_path / "detector") != key
+    monkeypatch.undo()
     (tmp_path / "detector" / "weights.pt").write_bytes(b"other weights")
     assert crop_key(_params(), tmp_path / "detector") != key
 

@@ -1,5 +1,7 @@
 """A photo at a reduced scale, or a part of it: the pixels that there are, whatever of them is decoded."""
 
+import platform
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from finprint import decoding
-from finprint.decoding import Window, decode_at, decode_part, library
+from finprint.decoding import Window, decode_at, decode_part, decoder, library
 from finprint.images import BadPhoto, decode
 
 SHARES = st.tuples(*[st.floats(0, 1)] * 4)
@@ -36,9 +38,26 @@ def _grainy(width: int, height: int) -> np.ndarray:
     return np.clip(scenery(6, width, height) + noise, 0, 255).astype(np.uint8)
 
 
-def test_the_library_is_there() -> None:
-    """In the environment of the lock; else photos are decoded whole, and nothing below is tested."""
-    assert library() is not None
+CARRIED = sys.version_info < (3, 14) and platform.system() == "Linux" and platform.machine() == "x86_64"
+partly = pytest.mark.skipif(not CARRIED, reason="there is no wheel of libturbojpeg here: photos are decoded whole")
+
+
+def test_the_library_is_there_where_its_wheel_is() -> None:
+    assert (library() is not None) == CARRIED
+    assert decoder().split()[0] == ("turbojpeg" if CARRIED else "Pillow")
+
+
+def test_a_library_that_cannot_be_loaded_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Damaged:
+        name = "libturbojpeg.so.0"
+
+        def locate(self) -> Path:
+            (tmp_path / self.name).write_bytes(b"cut")
+            return tmp_path / self.name
+
+    for listed in ([], None, [Damaged()]):
+        monkeypatch.setattr(decoding, "files", lambda _, listed=listed: listed)
+        assert library.__wrapped__() is None
 
 
 @given(
@@ -101,6 +120,7 @@ def test_a_step_of_a_jpeg_cut_anywhere_is_refused_as_by_decode(
     assert str(caught.value) == str(wanted.value)
 
 
+@partly
 def test_what_a_camera_writes_behind_a_photo_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save_photo(tmp_path / "a.jpg", _grainy(160, 120))
     wanted = decode(path)[0]
@@ -164,6 +184,7 @@ def test_a_part_has_the_pixels_of_the_whole(
         assert np.array_equal(part, whole[top:bottom, left:right])
 
 
+@partly
 @pytest.mark.parametrize("chroma", [411, 420, 422, 440, 444])
 @given(width=st.integers(8, 300), height=st.integers(8, 300), shares=SHARES)
 def test_a_part_of_any_chroma_subsampling(chroma: int, width: int, height: int, shares: tuple[float, ...]) -> None:
@@ -178,6 +199,7 @@ def test_a_part_of_any_chroma_subsampling(chroma: int, width: int, height: int, 
         assert np.array_equal(part, whole[top:bottom, left:right])
 
 
+@partly
 def test_what_lies_below_a_part_is_not_read(tmp_path: Path) -> None:
     path = save_photo(tmp_path / "a.jpg", _grainy(320, 640))
     content, parts = path.read_bytes(), [(20, 30, 100, 60), (20, 200, 100, 300)]
@@ -199,8 +221,21 @@ def test_without_the_library_the_pixels_are_the_same(
     assert np.array_equal(pixels, wanted)
 
 
-@pytest.mark.parametrize("window", [(500, 0, 600, 60), (0, 500, 80, 600), (60, 40, 900, 900)])
-def test_a_part_beyond_the_photo_is_none(window: Window) -> None:
+@pytest.mark.parametrize("window", [(500, 0, 600, 60), (0, 500, 80, 600), (60, 40, 161, 120), (60, 50, 90, 50)])
+def test_no_part_that_is_not_within_the_photo(window: Window) -> None:
     content = cv2.imencode(".jpg", _grainy(160, 120))[1].tobytes()
-    part = decode_part(content, (160, 120), 1, window)
-    assert part is None or part.shape[:2] < (window[3] - window[1], window[2] - window[0])
+    assert decode_part(content, (160, 120), 1, window) is None
+    assert decode_part(content, (1600, 1200), 1, window) is None  # where the header tells another size
+
+
+def test_a_photo_too_large_for_the_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_photo(tmp_path / "a.jpg", scenery(1))
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(decoding, "decode_part", full)
+    assert np.array_equal(decode_at(path, 1)[0], decode(path)[0])  # perhaps Pillow finds room
+    monkeypatch.setattr(Image.Image, "convert", full)
+    with pytest.raises(BadPhoto):
+        decode_at(path, 1)

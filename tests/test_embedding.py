@@ -141,6 +141,7 @@ def _seasoned(backbone: str, fusion: str = "gem") -> Embedder:
         ("tf_efficientnet_lite0", "gem", 0), ("tf_efficientnet_lite0", "dolg", 0), ("resnet18", "gem", 0),
         ("densenet121", "gem", None),  # half of its norms stand before their convolutions
         ("resnetv2_50x1_bit", "gem", 0),  # convolutions that standardise their weights, and no such norm
+        ("xception41p", "gem", None),  # norms that do not fit the convolution before them
         ("convnext_atto", "gem", 0), ("vit_tiny_patch16_224", "gem", 0),
     ],
 )  # fmt: skip
@@ -153,6 +154,12 @@ def test_folded_norms_give_the_same_vectors(backbone: str, fusion: str, left: in
         np.testing.assert_allclose(F.normalize(twin(photos)), F.normalize(model(photos)), atol=1e-4)
     assert _norms(model) == before
     assert _norms(twin) == left if left is not None else 0 < _norms(twin) < before
+
+
+def test_a_backbone_that_adds_before_it_norms_stays() -> None:
+    """RepViT holds two convolutions and a norm, and norms the sum of the two and of what came in."""
+    model = _seasoned("repvit_m0_9")
+    assert folded(model) is model
 
 
 def test_norms_that_are_called_in_another_order_stay() -> None:

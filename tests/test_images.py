@@ -1,5 +1,6 @@
 """Photos: read upright at any scale, or refused with a reason."""
 
+import base64
 import io
 import struct
 import zlib
@@ -23,6 +24,12 @@ from finprint.images import (
     encode_jpeg,
     resize,
     thumbnail,
+)
+
+# A lossless JPEG of 64 x 48 px, its left half black and its right half of grey 200: base64 of its zlib stream.
+LOSSLESS = (
+    "eNr7f+P/OwY+x5T8pFSGFAYQ+H+YQZCDwYDBgTlIkMFdkMFJkOH/EQZRBkZGBlTA8f8WAw9zEIM7gxMDUG7+859/kGTFXCemMGAH"
+    "TCc26TTgkIsUc52AQ4pb6cQmHFKMKZFiDjjkdLqVTuCQYp2YEolDimGTTrcCDqlRr416bdRro14jw2vy/28CANKDWz4="
 )
 
 
@@ -152,6 +159,21 @@ def test_all_kinds_of_pixels_become_rgb(tmp_path: Path, mode: str) -> None:
     assert full == (96, 64)
     if mode != "1":
         assert _difference(pixels, np.asarray(grey.convert("RGB"))) < 2
+
+
+def test_a_lossless_jpeg_is_decoded_at_no_scale(tmp_path: Path) -> None:
+    """Asked for a smaller one Pillow writes beyond its memory, and the process ends without a word."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(zlib.decompress(base64.b64decode(LOSSLESS)))
+    for shorter_side in (0, 8, 16):
+        pixels, full = decode(path, shorter_side)
+        assert full == (64, 48)
+        assert pixels.shape == (48, 64, 3)
+        assert set(np.unique(pixels[:, :32])) == {0}
+        assert set(np.unique(pixels[:, 32:])) == {200}
+    for short in (b"\xff\xd8", b"\xff\xd8\xff\xc3", b"\xff\xd8\xff"):
+        path.write_bytes(short)
+        assert _reason(path, 8)
 
 
 def test_deep_grey_is_refused_rather_than_clipped_to_white(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 import finprint
 from finprint.crop_cache import CHUNK, CropCache, Cut
 from finprint.cutting import Photo, choose, cut, in_full_photo, look_step, read, views
-from finprint.decoding import Window
+from finprint.decoding import Window, decoder
 from finprint.detector import Found, TrainedDetector
 from finprint.device import best_device
 from finprint.errors import UserError
@@ -73,7 +73,8 @@ Cuts = list[Cut] | BadPhoto  # of one photo
 def crop_key(params: Crop, detector: Path) -> str:
     """A hash of all that crops depend on besides their photos and given boxes: params, detector, code, libraries."""
     code = [sha256_path(Path(finprint.__file__).with_name(f"{name}.py")) for name in CODE]
-    libraries = [module.__version__ for module in (cv2, np, PIL, torch, torchvision)] + [version("ultralytics")]
+    libraries = [module.__version__ for module in (cv2, np, PIL, torch, torchvision)]
+    libraries += [version("ultralytics"), decoder()]
     machine = [str(best_device()), torch.get_num_threads()]
     kept = params.model_dump(exclude={"shard_photos", "boxes", "animals"})  # the latter two: in the key of each photo
     return sha256_json([kept, sha256_path(detector), code, libraries, machine])
@@ -273,8 +274,7 @@ def _cut(job: Job, seen: Seen | Cuts, found: list[Found], params: Crop) -> Cuts:
     if not isinstance(seen, Seen):
         return seen
     try:
-        photo = seen.photo
-        return cut(photo.path, photo.full, _chosen(job, found, photo.full, params), params, photo)
+        return cut(Path(job.path), job.size, _chosen(job, found, job.size, params), params, seen.photo)
     except BadPhoto as bad:
         return bad
 

@@ -1,15 +1,14 @@
 """Photos decoded at a reduced scale, and no more of them than is wanted.
 
-A JPEG's bytes must be read up to the last wanted row, but what lies beside and above the part is neither transformed
-nor coloured, and what lies below is not even read. Pillow, OpenCV, torchvision and PyTurboJPEG decode whole photos
-alone. So libjpeg-turbo itself is called: that in the wheel `turbojpeg`, else the system's.
+Of a baseline JPEG all must be decoded down to the last wanted row, but what lies beside and above the part is neither
+transformed nor coloured. Pillow, OpenCV, torchvision and PyTurboJPEG decode whole photos alone; so libjpeg-turbo itself
+is called, that in the wheel `turbojpeg`. Where there is no such wheel, Pillow decodes photos whole.
 """
 
 import ctypes
 import io
-from ctypes.util import find_library
 from functools import cache
-from importlib.metadata import PackageNotFoundError, files
+from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
 
 import cv2
@@ -19,7 +18,7 @@ from PIL import Image
 from finprint.images import ACROSS, MAX_PIXELS, UPRIGHT, decode, resize
 
 Window = tuple[int, int, int, int]  # left, top, right, bottom of a part of a picture, px
-BLOCK = 32  # px, the widest block that any chroma subsampling has: parts begin and end where all of them do
+BLOCK = 32  # px, the widest block of the chroma subsamplings that libjpeg-turbo names; it refuses parts of any others
 DECOMPRESS, RGB = 1, 0  # TJINIT_DECOMPRESS, TJPF_RGB of turbojpeg.h
 
 
@@ -34,8 +33,8 @@ class _Region(ctypes.Structure):
 def decode_at(path: Path, step: int, window: Window | None = None) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode a photo, upright, at 1/`step` of its size (1, 2, 4 or 8), rounded up.
 
-    Of a plain JPEG no more is decoded than the window; the pixels are `decode`'s. A damaged one is left to `decode`.
-    Formats that know no scales are decoded in full and averaged.
+    Of a baseline JPEG no more is decoded than the window; the pixels are `decode`'s. Others, and those that are damaged
+    above the window's end, are left to `decode`. Formats that know no scales are decoded in full and averaged.
 
     Args:
         path: the photo.
@@ -51,15 +50,20 @@ def decode_at(path: Path, step: int, window: Window | None = None) -> tuple[np.n
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
-            size, kind, orientation = image.size, (image.format, image.mode), image.getexif().get(0x0112)
+            size, orientation = image.size, image.getexif().get(0x0112)
+            # Of a progressive one that lacks a part of its scans libjpeg-turbo's versions make different pixels.
+            plain = image.format in ("JPEG", "MPO") and image.mode == "RGB" and not image.info.get("progressive")
     except Exception:  # `decode` meets it too, and names it
         pixels, full = _averaged(*decode(path), step)
     else:
-        if kind in (("JPEG", "RGB"), ("MPO", "RGB")) and size[0] * size[1] <= MAX_PIXELS:
-            part = decode_part(content, size, step, _as_stored(window, size, step, orientation))
-            if part is not None:
-                upright = Image.fromarray(part).transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else part
-                return np.asarray(upright), size[::-1] if orientation in ACROSS else size
+        if plain and size[0] * size[1] <= MAX_PIXELS:
+            try:
+                part = decode_part(content, size, step, _as_stored(window, size, step, orientation))
+                if part is not None:
+                    upright = Image.fromarray(part).transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else part
+                    return np.asarray(upright), size[::-1] if orientation in ACROSS else size
+            except MemoryError:  # `decode` meets it too, and names it
+                pass
         pixels, full = _averaged(*decode(path, max(1, min(size) // step)), step)
     left, top, right, bottom = window or (0, 0, *pixels.shape[1::-1])
     return pixels[top:bottom, left:right], full
@@ -93,13 +97,14 @@ def decode_part(content: bytes, size: tuple[int, int], step: int, window: Window
     """The pixels that a decode of the whole photo has there.
 
     Args:
-        content: a JPEG of three colours.
+        content: a baseline JPEG of three colours.
         size: its width and height, px.
         step: decode at 1/`step` of the size: 1, 2, 4 or 8.
         window: the part, in pixels of the decoded photo, whose sides are `size` / `step`, rounded up.
 
     Returns:
-        `(bottom - top, right - left, 3)` uint8, RGB; None where libjpeg-turbo warns of damage, or is not there.
+        `(bottom - top, right - left, 3)` uint8, RGB; None where the window is not within the photo, or
+        libjpeg-turbo warns of damage, does not know the chroma subsampling, or is not there.
     """
     turbo = library()
     if turbo is None:
@@ -110,8 +115,8 @@ def decode_part(content: bytes, size: tuple[int, int], step: int, window: Window
     right, bottom = (
         min(-(-side // step), (-(-edge // block) + 1) * block) for side, edge in zip(size, window[2:], strict=True)
     )
-    if left >= right or top >= bottom:
-        return None  # beyond the photo; and a side of 0 would mean all that is left
+    if not (left <= window[0] < window[2] <= right and top <= window[1] < window[3] <= bottom):
+        return None  # and a side of 0 would mean all that is left
     pixels = np.empty((bottom - top, right - left, 3), np.uint8)
     handle = turbo.tj3Init(DECOMPRESS)
     try:
@@ -126,15 +131,20 @@ def decode_part(content: bytes, size: tuple[int, int], step: int, window: Window
     return None if failed else pixels[window[1] - top : window[3] - top, window[0] - left : window[2] - left]
 
 
+def decoder() -> str:
+    """What decodes parts of photos: a name and version, for the keys of what is made with it."""
+    return f"turbojpeg {version('turbojpeg')}" if library() else "Pillow"
+
+
 @cache
 def library() -> ctypes.CDLL | None:
-    """libturbojpeg 3 or newer; None where there is none."""
+    """The wheel's libturbojpeg; None where there is none that can be loaded and decodes parts."""
     try:
-        carried = [str(file.locate()) for file in files("turbojpeg") or () if file.name.startswith("libturbojpeg")]
-    except PackageNotFoundError:
-        carried = []
-    path = carried[0] if carried else find_library("turbojpeg")
-    if not path or not hasattr(turbo := ctypes.CDLL(path), "tj3SetCroppingRegion"):  # version 2 knows no parts
+        path = next(str(file.locate()) for file in files("turbojpeg") or () if file.name.startswith("libturbojpeg"))
+        turbo = ctypes.CDLL(path)
+    except (PackageNotFoundError, StopIteration, OSError):
+        return None
+    if not hasattr(turbo, "tj3SetCroppingRegion"):
         return None
     pointer, number, length = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
     turbo.tj3Init.restype = pointer

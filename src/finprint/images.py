@@ -1,5 +1,6 @@
 """Reading photographs: every failure becomes a `BadPhoto` with a reason a person understands."""
 
+import io
 from datetime import datetime
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
                 raise BadPhoto(f"{image.width} x {image.height} px: more than {MAX_PIXELS // 10**6} megapixels")
             if image.mode[0] in "IF":  # 16 or 32 bits of grey, which Pillow would clip to white
                 raise BadPhoto("more than 8 bits a pixel of grey: save it with 8")
-            if shorter_side:
+            if shorter_side and not _lossless(path):
                 scale = max(1, min(image.size) // shorter_side)
                 image.draft("RGB", (image.width // scale, image.height // scale))
             image.load()
@@ -72,6 +73,18 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
         raise
     except Exception as error:  # damaged files make Pillow's parsers raise whatever comes: struct.error, TypeError
         raise BadPhoto(f"cannot be decoded: {error}") from None
+
+
+def _lossless(path: Path) -> bool:
+    """Is it a lossless JPEG? At a reduced scale Pillow would write beyond its memory, and the process would end."""
+    with path.open("rb") as file:
+        if file.read(2) != b"\xff\xd8":
+            return False
+        while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] not in (0xC0, 0xC2, 0xDA):
+            if head[1] == 0xC3:
+                return True
+            file.seek(int.from_bytes(head[2:]) - 2, io.SEEK_CUR)
+    return False
 
 
 def date_taken(path: Path) -> datetime | None:
