@@ -217,13 +217,13 @@ def tell_shares(jobs: Jobs, detector: TrainedDetector, repeats: int) -> None:
         seen = timed(spent, "shrinking", lambda p=photos: [views(photo, detector.image_size, PARAMS) for photo in p])
         pictures = [view for mine, _ in seen for view in mine]
         boxes = iter(timed(spent, "detection", lambda p=pictures: detector.find(p, PARAMS.confidence)))
-        for photo, (mine, places) in zip(photos, seen, strict=True):
+        for path, photo, (mine, places) in zip(paths, photos, seen, strict=True):
             full = in_full_photo(photo, mine, places, [next(boxes) for _ in mine])
             best = choose(full, PARAMS, photo.full)[0]
             finer: Photo = photo
             if (step := boxes_step([best], photo.full, PARAMS)) < photo.step:
                 window = place(best, step, photo.full, PARAMS)
-                finer = timed(spent, "second decode", lambda p=photo, s=step, w=window: read(p.path, s, w))
+                finer = timed(spent, "second decode", lambda p=path, s=step, w=window: read(p, s, w))
                 again += 1
             pixels = timed(spent, "shrinking", lambda p=finer, b=best: stored_pixels(p, b, PARAMS))
             timed(spent, "encoding", lambda p=pixels: encode_jpeg(p, PARAMS.quality))

@@ -27,7 +27,6 @@ LOOK = 3
 class Photo:
     """A decoded photo, or a part of one, perhaps at a reduced scale."""
 
-    path: Path
     pixels: np.ndarray  # (H, W, 3)
     full: tuple[int, int]  # width and height of the full photo
     step: int  # pixels of the full photo a pixel: 1, 2, 4 or 8
@@ -41,7 +40,7 @@ def read(path: Path, step: int, window: Window | None = None) -> Photo:
         BadPhoto: it cannot be read.
     """
     pixels, full = decode_at(path, step, window)
-    return Photo(path, pixels, full, step, window[:2] if window else (0, 0))
+    return Photo(pixels, full, step, window[:2] if window else (0, 0))
 
 
 def look_step(size: tuple[int, int], input_size: int, params: Crop) -> int:
