@@ -159,6 +159,7 @@ def test_a_search_param_runs_search_and_evaluate_only(clone: Clone) -> None:
 
 
 def test_lr_runs_training_and_what_follows(clone: Clone) -> None:
+    before = clone.lock()
     said = clone.run("dvc", "exp", "run", "-S", "lr=1e-5", "-n", "slow-learner")
     assert ran(said) == ALL[3:]
     assert "1e-05" in clone.run("dvc", "exp", "show", "--csv")
@@ -166,6 +167,11 @@ def test_lr_runs_training_and_what_follows(clone: Clone) -> None:
     drawn = json.loads(clone.run("dvc", "plots", "diff", "--json", "HEAD", "workspace").splitlines()[-1])["data"]
     for name in ("loss", "map5", "cmc"):
         assert sorted(drawn[name][0]["revisions"]) == ["HEAD", "workspace"]
+    clone.run("git", "checkout", "-q", "HEAD", "params.yaml")
+    said = clone.run("dvc", "repro")
+    assert ran(said) == []  # params that it ran with before: nothing is learned again
+    assert said.count("is cached - skipping run") == len(ALL[3:])
+    assert clone.lock() == before
     clone.back()
 
 
