@@ -44,6 +44,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mixup 0.2 of vectors": {"train.augment.mixup": 0.2, "train.augment.mixed": "vectors"},
     "wider shift": {"train.augment.shift": 0.1},
     "wider affine": {"train.augment.rotate": 25, "train.augment.zoom": 0.25, "train.augment.shear": 10},
+    "colour 0.1": {"train.augment.colour": 0.1},
     "colour 0.5": {"train.augment.colour": 0.5},
     "erased half the time": {"train.augment.erase": 0.5},
     "noise 0.2": {"train.augment.noise": 0.2},
