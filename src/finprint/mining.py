@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from finprint.calibration import calibrate
+from finprint.calibration import animal_folds, calibrate
 from finprint.errors import UserError
 from finprint.openset import Checked, best_map5
 from finprint.params import Mine
@@ -23,7 +23,7 @@ class Mined:
 
     Attributes:
         bar: cosine of the nearest photo from which on a name is taken; above 1: none is.
-        precision: of the names taken by the same bar on validation; 0 where none is.
+        precision: of the names so taken on validation, each by a bar chosen on other animals; 0 where none is.
         recall: share of the validation photos so named.
     """
 
@@ -68,7 +68,9 @@ def mine(known: Catalogue, params: Mine) -> Mined:
     places = 1 if params.targets == "hard" else SHORTLIST
     checked = rank(array[validation], gallery, places)
     truth, new = known.truth(validation, train)
-    bar, reached, recall = confidence_bar(checked.best, checked.identities[:, 0] == truth, params.precision)
+    right = checked.identities[:, 0] == truth
+    bar, recall = confidence_bar(checked.best, right, params.precision)
+    reached = held_out_precision(checked.best, right, codes[validation], params.precision)
 
     named = rank(array[test], gallery, places)
     groups = known.photos["group"]
@@ -108,7 +110,28 @@ def probabilities(checked: Checked, animals: np.ndarray, named: Ranking) -> np.n
     return curves.probabilities(named, np.full(len(named), value))[0]
 
 
-def confidence_bar(scores: np.ndarray, right: np.ndarray, precision: float) -> tuple[float, float, float]:
+def held_out_precision(scores: np.ndarray, right: np.ndarray, animals: np.ndarray, precision: float) -> float:
+    """The share of right names above a `confidence_bar`, cross-fitted: the very photos that a bar was chosen on flatter
+    it, so each is judged by a bar chosen on other animals' photos.
+
+    Args:
+        scores: (Q,).
+        right: (Q,) bool.
+        animals: (Q,) codes, equal for photos of one animal.
+        precision: as for `confidence_bar`.
+
+    Returns:
+        The share, 0 where no name is taken.
+    """
+    taken = np.zeros(len(scores), bool)
+    fold = animal_folds(animals) if len(animals) else animals
+    for part in np.unique(fold):
+        here = fold == part
+        taken[here] = scores[here] >= confidence_bar(scores[~here], right[~here], precision)[0]
+    return float(right[taken].mean()) if taken.any() else 0.0
+
+
+def confidence_bar(scores: np.ndarray, right: np.ndarray, precision: float) -> tuple[float, float]:
     """The lowest bar above which at least `precision` of the answers are right.
 
     Args:
@@ -116,8 +139,7 @@ def confidence_bar(scores: np.ndarray, right: np.ndarray, precision: float) -> t
         right: (Q,) bool.
 
     Returns:
-        The bar, a score of one of the queries (2.0 where no bar serves); the precision and the share of
-        queries above it.
+        The bar, a score of one of the queries (2.0 where no bar serves), and the share of queries above it.
     """
     levels, counts = np.unique(-scores, return_counts=True)  # scores descending; ties stand or fall together
     upto = np.cumsum(counts)
@@ -125,6 +147,6 @@ def confidence_bar(scores: np.ndarray, right: np.ndarray, precision: float) -> t
     reached = np.cumsum(right[order])[upto - 1] / upto if len(scores) else np.zeros(0)
     serving = np.flatnonzero(reached >= precision)
     if not len(serving):
-        return 2.0, 0.0, 0.0
+        return 2.0, 0.0
     last = serving[-1]
-    return float(-levels[last]), float(reached[last]), float(upto[last] / len(scores))
+    return float(-levels[last]), float(upto[last] / len(scores))
