@@ -1,13 +1,17 @@
 """What looks wrong in a collection: found where it is, and not where it is not."""
 
+import itertools
+
 import pandas as pd
 import pytest
 
 from finprint.hygiene import (
+    ALIKE,
     ALIKE_TWO_NAMES,
     COPY,
     COPY_TWO_NAMES,
     IDENTITIES,
+    QUERY_ALIKE,
     QUERY_COPY,
     SIZE,
     SPECIES,
@@ -54,12 +58,26 @@ def test_animals_of_one_photo_are_no_copies() -> None:
     assert list(alike(photos, [(0, 1)])) == []
 
 
-def test_alike_under_two_names() -> None:
+def test_alike_by_hand() -> None:
     photos = _photos("a a 1 A train", "b b 2 B train", "c c 3 A train", "d d 4 ? train", "e e 1 B train")
     pairs = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2)]
     assert list(alike(photos, pairs)) == [
         (ALIKE_TWO_NAMES, "a", "b", "A and B"),
+        (ALIKE, "c", "a", None),
+        (ALIKE, "d", "a", None),
         (ALIKE_TWO_NAMES, "b", "c", "B and A"),
+    ]
+
+
+def test_a_burst_is_told_once_a_photo_and_photos_to_identify_beside_the_catalogue() -> None:
+    photos = _photos("a a 1 A train", "b b 2 A train", "c c 3 A train", "q q 4 ? test", "r r 5 ? test", "s s 1 ? test")
+    pairs = list(itertools.combinations(range(6), 2))
+    assert list(alike(photos, pairs)) == [
+        (ALIKE, "b", "a", None),
+        (ALIKE, "c", "a", None),
+        (QUERY_ALIKE, "q", "a", None),
+        (QUERY_ALIKE, "r", "a", None),
+        (QUERY_ALIKE, "s", "b", None),  # of a it is a copy
     ]
 
 

@@ -300,7 +300,8 @@ def test_the_summary_by_hand(folder: SurveyFolder) -> None:
     assert summary(_survey(folder)) == {
         "photos": 5, "train": 4, "validation": 0, "validation_new_share": 0.0, "test": 1, "individuals": 2,
         "singletons": 1, "species": 2, "encounters_and_duplicate_groups": 1, "boxes": 1, "rejects": 1,
-        "copy": 0, "photo_to_identify_is_in_the_catalogue": 0, "copy_under_two_names": 0, "alike_under_two_names": 0,
+        "copy": 0, "photo_to_identify_is_in_the_catalogue": 0, "copy_under_two_names": 0, "alike": 0,
+        "photo_to_identify_is_nearly_in_the_catalogue": 0, "alike_under_two_names": 0,
         "individuals_written_alike": 0, "species_written_alike": 0, "odd_size": 0,
     }  # fmt: skip
 

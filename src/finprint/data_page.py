@@ -29,7 +29,15 @@ SECTIONS = (  # kind of finding, and what it means
         f"Less than {hygiene.SMALL} px high or wide, or more than {hygiene.LONG} times as long as wide. Used.",
     ),
     (hygiene.QUERY_COPY, "Photos to identify that the catalogue has already. They are answered all the same."),
+    (
+        hygiene.QUERY_ALIKE,
+        "Photos to identify that hardly differ from one of the catalogue. They are answered all the same.",
+    ),
     (hygiene.COPY, "The same photo again: the first one is used."),
+    (
+        hygiene.ALIKE,
+        "Hardly to be told apart: a burst, or a photo saved again? Used; they never stand on both sides of a split.",
+    ),
 )
 
 

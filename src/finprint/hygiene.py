@@ -15,15 +15,17 @@ from finprint.tables import TEST
 COPY = "copy"  # the same bytes, one individual or none
 QUERY_COPY = "photo to identify is in the catalogue"  # the same bytes
 COPY_TWO_NAMES = "copy under two names"
-ALIKE_TWO_NAMES = "alike under two names"  # hashes hardly differ
+ALIKE = "alike"  # hashes hardly differ; one individual, or none
+QUERY_ALIKE = "photo to identify is nearly in the catalogue"
+ALIKE_TWO_NAMES = "alike under two names"
 IDENTITIES = "individuals written alike"
 SPECIES = "species written alike"
 SIZE = "odd size"
-KINDS = (COPY, QUERY_COPY, COPY_TWO_NAMES, ALIKE_TWO_NAMES, IDENTITIES, SPECIES, SIZE)
+KINDS = (COPY, QUERY_COPY, COPY_TWO_NAMES, ALIKE, QUERY_ALIKE, ALIKE_TWO_NAMES, IDENTITIES, SPECIES, SIZE)
 
 Finding = tuple[str, str, str | None, str | None]  # a row of the table `FINDINGS`
 SMALL, LONG = 64, 6  # px of the shorter side, and ratio of the sides, from which on a photo is odd
-ALIKE = 0.92  # difflib's ratio of two species; short- and long-finned pilot whales have 0.85
+TYPO = 0.92  # difflib's ratio of two species; short- and long-finned pilot whales have 0.85
 MANGLED = re.compile(r"\d(?:\.\d+)?[eE]\+\d+")  # a spreadsheet's way to write a long number
 
 
@@ -45,18 +47,26 @@ def copies(photos: pd.DataFrame) -> Iterator[Finding]:
 
 
 def alike(photos: pd.DataFrame, pairs: Iterable[tuple[int, int]]) -> Iterator[Finding]:
-    """Photos of two individuals that are hardly to be told apart.
+    """Photos that are hardly to be told apart, but no copies: every two of two individuals; of others each beside the
+    first that it is like, so that a burst of n has n - 1 findings.
 
     Args:
         photos: as for `copies`.
-        pairs: rows of photos whose hashes are near each other.
+        pairs: rows (i, j) of photos whose hashes are near each other, i < j; ascending.
     """
-    images, names = photos["image"].tolist(), photos["identity"].tolist()
+    images, names, asked = photos["image"].tolist(), photos["identity"].tolist(), photos["split"].eq(TEST).tolist()
     paths, hashes = photos["path"].tolist(), photos["sha256"].tolist()
+    told = set()
     for i, j in pairs:
-        named = not pd.isna(names[i]) and not pd.isna(names[j]) and names[i] != names[j]
-        if named and paths[i] != paths[j] and hashes[i] != hashes[j]:
+        if paths[i] == paths[j] or hashes[i] == hashes[j] or (asked[i] and asked[j]):
+            continue
+        if not pd.isna(names[i]) and not pd.isna(names[j]) and names[i] != names[j]:
             yield (ALIKE_TWO_NAMES, images[i], images[j], f"{names[i]} and {names[j]}")
+            continue
+        first, other = (j, i) if asked[i] else (i, j)
+        if other not in told:
+            told.add(other)
+            yield (QUERY_ALIKE if asked[other] else ALIKE, images[other], images[first], None)
 
 
 def odd_sizes(photos: pd.DataFrame) -> Iterator[Finding]:
@@ -92,7 +102,7 @@ def species_alike(names: Iterable[str]) -> Iterator[Finding]:
     """
     counts = pd.Series(list(names), dtype="string").value_counts()
     for one, other in itertools.combinations(sorted(counts.index, key=lambda name: (counts[name], name)), 2):
-        if _plain(one) == _plain(other) or difflib.SequenceMatcher(None, one, other, False).ratio() >= ALIKE:
+        if _plain(one) == _plain(other) or difflib.SequenceMatcher(None, one, other, False).ratio() >= TYPO:
             yield (SPECIES, one, other, f"{counts[one]} and {counts[other]} photos")
 
 
