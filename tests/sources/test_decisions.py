@@ -49,6 +49,7 @@ def test_the_truth_is_merged_and_relabelled_as_well(folder: SurveyFolder) -> Non
         ("relabel,zzzzzzz,A,", "no photo is called 'zzzzzzz'"),
         ("relabel,a.jpg,Old_Tom,", "no individual is called 'Old_Tom'; did you mean 'Old Tom'?"),
         ("merge,Old_Tom,A,", "no individual is called 'Old_Tom'; did you mean 'Old Tom'?"),
+        ("relabel,a.jpg,C,", "no individual is called 'C'"),
         ("merge,A,,", "merge needs the individual in column to"),
     ],
 )
@@ -56,6 +57,17 @@ def test_what_nobody_knows(folder: SurveyFolder, line: str, complaint: str) -> N
     with pytest.raises(UserError) as caught:
         _decided(folder, "drop,b.jpg,,", line)
     assert str(caught.value) == f"{folder.root}/decisions.csv line 3: {complaint}"
+
+
+def test_a_name_that_was_merged_away_is_known_no_more(folder: SurveyFolder) -> None:
+    with pytest.raises(UserError) as caught:
+        _decided(folder, "merge,A,B,", "relabel,e.jpg,A,")
+    assert str(caught.value) == f"{folder.root}/decisions.csv line 3: no individual is called 'A'"
+
+
+def test_a_photo_may_be_dropped_twice(folder: SurveyFolder) -> None:
+    found, _ = _decided(folder, "drop,a.jpg,,blurred", "drop,a.jpg,,again", "relabel,a.jpg,B,")
+    assert found.labelled["image"].tolist() == ["b.jpg", "c.jpg", "d.jpg", "e.jpg"]
 
 
 def test_no_decisions(folder: SurveyFolder) -> None:

@@ -191,18 +191,22 @@ def test_an_individual_called_new(folder: SurveyFolder) -> None:
 
 
 @pytest.mark.parametrize("space", [" ", "\t", "\u00a0"])
-def test_an_individual_with_a_space(folder: SurveyFolder, space: str) -> None:
-    folder.train("a.jpg,orca,A,", f"b.jpg,orca,Old{space}Tom,")
-    assert _complaint(folder) == (
-        f"SURVEY: b.jpg: the individual's name {f'Old{space}Tom'!r} contains a space, "
-        "and answers are separated by spaces: rename it"
-    )
-
-
-def test_a_true_individual_with_a_space(folder: SurveyFolder) -> None:
-    folder.train("a.jpg,orca,A,")
+def test_spaces_in_a_name(folder: SurveyFolder, space: str) -> None:
+    folder.train("a.jpg,orca,A ,", f"b.jpg,orca,Old{space}Tom,", f"c.jpg,orca,{space}Old{space}{space}Tom,")
     folder.table("test_truth.csv", "image,individual_id", "q.jpg,new_individual", "r.jpg,Old Tom")
-    assert _complaint(folder).startswith("SURVEY: r.jpg: the individual's name 'Old Tom' contains a space")
+    found, _ = read_source(prepare_params(), folder.root)
+    assert found.labelled["identity"].tolist() == ["A", "Old_Tom", "Old_Tom"]
+    assert found.truth["identity"].tolist() == ["new_individual", "Old_Tom"]
+
+
+def test_two_individuals_that_would_be_called_alike(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,Old_Tom,", "b.jpg,orca,Old Tom,")
+    assert _complaint(folder) == (
+        "SURVEY: 'Old_Tom' and 'Old Tom' would both be called Old_Tom: rename one of them, or write into "
+        "decisions.csv: merge,Old_Tom,Old Tom"
+    )
+    folder.table("decisions.csv", "action,id,to", "merge,Old_Tom,Old Tom")
+    assert read_source(prepare_params(), folder.root)[0].labelled["identity"].tolist() == ["Old_Tom", "Old_Tom"]
 
 
 def test_one_name_in_both_folders(folder: SurveyFolder) -> None:

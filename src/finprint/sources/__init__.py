@@ -3,13 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from finprint.errors import UserError
 from finprint.params import Prepare
 from finprint.sources.csv_table import read_any_csv
 from finprint.sources.decisions import apply_decisions
 from finprint.sources.folders import read_folders
 from finprint.sources.happywhale import read_happywhale
-from finprint.sources.source import Source
+from finprint.sources.source import Source, whole_name
 from finprint.tables import NEW
 
 
@@ -38,8 +40,27 @@ def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
         for table in (source.labelled, source.queries)
     )
     decided, counts = apply_decisions(replace(source, labelled=labelled, queries=queries), folder)
+    decided = _whole_names(decided, folder)
     _check_ids(decided, folder)
     return decided, counts
+
+
+def _whole_names(source: Source, folder: Path) -> Source:
+    """Spaces in individuals' names become underscores, since spaces stand between the names of an answer."""
+    tables = [source.labelled, source.truth]
+    of: dict[str, str] = {}
+    for name in pd.concat([table["identity"] for table in tables]).dropna().unique():
+        other = of.setdefault(whole_name(name), name)
+        if other.split() != name.split():
+            raise UserError(
+                f"{folder}: {other!r} and {name!r} would both be called {whole_name(name)}: rename one of them, or "
+                f"write into decisions.csv: merge,{other},{name}"
+            )
+    names = [table["identity"].map(whole_name, na_action="ignore").astype("string") for table in tables]
+    labelled, truth = (
+        table.assign(identity=name.mask(name.eq("").fillna(False))) for table, name in zip(tables, names, strict=True)
+    )
+    return replace(source, labelled=labelled, truth=truth)
 
 
 def _check_ids(source: Source, folder: Path) -> None:
@@ -48,11 +69,6 @@ def _check_ids(source: Source, folder: Path) -> None:
         for image, identity in zip(first["image"], first["identity"], strict=True):
             if own and identity == NEW:
                 raise UserError(f"{folder}: {image}: an individual cannot be called {NEW}: leave it empty")
-            if any(character.isspace() for character in identity):
-                raise UserError(
-                    f"{folder}: {image}: the individual's name {identity!r} contains a space, "
-                    "and answers are separated by spaces: rename it"
-                )
     both = set(source.labelled["image"]) & set(source.queries["image"])
     if both:
         raise UserError(

@@ -41,12 +41,13 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
                 raise UserError(f"{path} line {line}: merge needs the individual in column to")
             for table in (labelled, truth):
                 table["identity"] = table["identity"].mask(table["identity"].eq(one).fillna(False), to)
-            names.add(to)
+            for these in (names, known):
+                these.discard(one)
+                these.add(to)
             continue
         _know(one, images, f"{path} line {line}: no photo is called")
         if action == "drop":
             gone = {one, *(image for image in labelled["image"] if image.rpartition("#")[0] == one)}
-            images -= gone
             labelled, queries, boxes = (t[~t["image"].isin(gone)] for t in (labelled, queries, boxes))
             continue
         if not pd.isna(to):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from finprint.errors import UserError
 from finprint.sources.boxes import read_boxes
-from finprint.sources.source import Source, photos, walk, without_tables
+from finprint.sources.source import Source, photos, walk, whole_name, without_tables
 
 
 def read_folders(folder: Path, queries: str, boxes: Sequence[str] = (), least: float = 0.0) -> Source:
@@ -40,7 +40,7 @@ def read_folders(folder: Path, queries: str, boxes: Sequence[str] = (), least: f
         *above, identity, _ = ["", *name.split("/")]
         if identity and len(above) <= 2:
             species = above[1] if len(above) == 2 else None
-            called, home = "_".join(identity.split()), name.rpartition("/")[0]
+            called, home = whole_name(identity), name.rpartition("/")[0]
             if of.setdefault(called, home) != home:
                 raise UserError(f"{folder}: {of[called]} and {home} are both individual {called}: rename one of them")
             rows.append((name, species, called))

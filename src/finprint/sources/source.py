@@ -75,6 +75,7 @@ def photos(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """The columns of a `Source` table from any table with a column image, its file's name in `folder`."""
     found = table.rename(columns={"individual_id": "identity"}).reindex(columns=["image", *FACTS]).astype("string")
     paths = [(folder / image).as_posix() for image in found["image"]]
+    found["identity"] = found["identity"].str.strip()
     found.insert(1, "path", pd.Series(paths, found.index, dtype="string"))
     return found
 
@@ -83,6 +84,11 @@ def without_tables(others: list[tuple[str, str]], tables: list[str]) -> list[tup
     """`walk`'s other files without the survey's own tables; NAME or NAME:PART, of a folder all that is in it."""
     own = {"boxes.csv", "decisions.csv", *(table.partition(":")[0] for table in tables)}
     return [(name, why) for name, why in others if not any(name == one or name.startswith(f"{one}/") for one in own)]
+
+
+def whole_name(name: str) -> str:
+    """An individual's name as answers have it, which are separated by spaces: `Old Tom` is `Old_Tom`."""
+    return "_".join(name.split())
 
 
 def without_identity(table: pd.DataFrame) -> pd.DataFrame:
