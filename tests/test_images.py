@@ -220,6 +220,15 @@ def test_more_than_400_megapixels_is_a_bomb(tmp_path: Path) -> None:
     assert _reason(path).startswith("cannot be decoded: ")  # allowed, but there is nothing behind its header
 
 
+@pytest.mark.parametrize("name", ["IMG_1.NEF", "IMG_2.dng"])
+def test_a_camera_s_raw_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    """They are TIFFs within, and what Pillow would read of one is its small preview."""
+    path = tmp_path / name
+    assert _reason(path) == "not on disk"
+    Image.new("RGB", (160, 120)).save(path, "TIFF")
+    assert _reason(path) == f"camera raw ({path.suffix}): export it as JPEG"
+
+
 def test_shrinking_averages_areas() -> None:
     """By hand: each 2 x 2 block becomes its mean."""
     pixels = np.arange(16, dtype=np.uint8).reshape(4, 4, 1).repeat(3, 2) * 4

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 pillow_heif.register_heif_opener()  # telephones' photos
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif"}
+RAW = {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw"}
 MAX_PIXELS = 400_000_000  # stitched panoramas are real; a bomb of more than 400 MP is not
 Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit
 # What undoes each EXIF orientation. ImageOps.exif_transpose does the same, but it writes the EXIF anew, which
@@ -47,6 +48,8 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
         BadPhoto: missing, empty, truncated, or not an image.
     """
     try:
+        if path.suffix.lower() in RAW and path.exists():  # Pillow would take the small preview in it for the photo
+            raise BadPhoto(f"camera raw ({path.suffix}): export it as JPEG")
         with Image.open(path) as image:
             full = image.size
             if image.width * image.height > MAX_PIXELS:
