@@ -15,7 +15,6 @@ import pandas as pd
 import PIL
 import torch
 import torchvision
-from tqdm import tqdm
 
 import finprint
 from finprint.crop_cache import CHUNK, CropCache, Cut
@@ -27,6 +26,7 @@ from finprint.errors import UserError
 from finprint.files import atomic, sha256_json, sha256_path
 from finprint.images import BadPhoto
 from finprint.params import Crop
+from finprint.progress import bar
 from finprint.shards import INDEX, write_shard
 from finprint.tables import CROPS, REJECTS, SIDES, TEST, WHOLE, write_table
 
@@ -165,7 +165,7 @@ def _fill(cache: CropCache, jobs: list[Job], detector: TrainedDetector | None, p
     """Make crops and add them to the cache, chunk by chunk; returns why photos are bad, by their key."""
     bad = {}
     jobs = sorted(jobs, key=lambda job: bool(job.given))  # or batches for the detector would be filled up with black
-    with tqdm(total=len(jobs), desc="cropping", unit="photo", disable=None) as progress:
+    with bar("cropping", len(jobs), "photo") as progress:
         made: dict[str, list[Cut]] = {}
         for number, (job, cuts) in enumerate(_crops(jobs, detector, params), start=1):
             if isinstance(cuts, BadPhoto):

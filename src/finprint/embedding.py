@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
-from tqdm import tqdm
 
 from finprint.augment import plain_view
 from finprint.device import best_device
@@ -18,6 +17,7 @@ from finprint.files import sha256_path
 from finprint.loading import batches, in_order, to_device
 from finprint.model import Embedder, load_model
 from finprint.params import Embed
+from finprint.progress import bar
 from finprint.shards import Crops
 from finprint.vectors import Vectors
 
@@ -56,7 +56,7 @@ def embed(
     side, apart = embedder.config.image_size, embedder.config.mirror == "other"
     vectors = []
     stream = batches(lambda item: plain_view(pixels(int(rows[item])), side), in_order(len(rows), batch))
-    with tqdm(total=len(rows), desc="embedding", unit="crop", disable=quiet or None) as progress:
+    with bar("embedding", len(rows), "crop", quiet=quiet) as progress:
         for views in stream:
             found = _unit(network, to_device(views, device), amp)
             if mirror:

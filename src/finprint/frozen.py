@@ -7,7 +7,6 @@ import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
 from finprint.augment import plain_view
 from finprint.checkpoint import code
@@ -16,6 +15,7 @@ from finprint.files import atomic, cache, hold, remove, sha256_bytes, sha256_jso
 from finprint.loading import batches, in_order, to_device
 from finprint.model import Embedder
 from finprint.params import Train
+from finprint.progress import bar
 from finprint.shards import Crops
 
 BATCH = 64  # crops a step
@@ -105,7 +105,7 @@ def _write(path: Path, embedder: Embedder, crops: Crops) -> None:
     orders = in_order(len(crops), BATCH)
     stream = batches(lambda row: plain_view(crops.pixels(row), side), orders)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as part, tqdm(total=len(crops), desc="frozen features", unit="crop", disable=None) as progress:
+    with atomic(path) as part, bar("frozen features", len(crops), "crop") as progress:
         array: np.ndarray | None = None
         for rows, views in zip(orders, stream, strict=True):
             for mirrored, shown in enumerate((views, views.flip(-1))):

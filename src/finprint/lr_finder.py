@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from finprint.device import best_device, repeatable
 from finprint.errors import UserError
 from finprint.finetuning import hold_norms, set_learning
 from finprint.loading import to_device
 from finprint.network import Network, Targets
+from finprint.progress import bar
 from finprint.training import Pixels, Recipe, epoch_batches, mixing_share, parameter_groups
 
 LOW, HIGH = 1e-6, 1.0  # learning rates of the backbone, first and last
@@ -54,7 +54,7 @@ def find_rate(network: Network, pixels: Pixels, targets: Targets, recipe: Recipe
         hold_norms(network.embedder.backbone)
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
     rates, losses, mean = np.geomspace(LOW, HIGH, steps), [], 0.0
-    stream = tqdm(_endless(pixels, targets, recipe, steps), "lr-find", steps, disable=None)
+    stream = bar("lr-find", steps, "batch", _endless(pixels, targets, recipe, steps))
     for step, (views, shown) in enumerate(stream):
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] / recipe.lr * rates[step]

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import PIL
-from tqdm import tqdm
 
 from finprint import images
 from finprint.files import atomic, cache, sha256_json, sha256_path
 from finprint.images import BadPhoto, date_taken, decode, difference_hash
+from finprint.progress import bar
 
 SAVED = 30  # seconds from one saving of what is read to the next: what a killed run loses at most
 Stamp = tuple[str, int, int, int]  # path, bytes, and nanoseconds of the last change of content and of anything
@@ -57,7 +57,7 @@ def read_all(paths: Sequence[Path]) -> list[Reading]:
     pool = ThreadPoolExecutor(os.cpu_count())  # decoding and hashing release the interpreter lock
     try:
         read = pool.map(_read, [Path(path) for path, *_ in missing])
-        shown = tqdm(read, "reading photos", len(missing), unit="photo", disable=None)
+        shown = bar("reading photos", len(missing), "photo", read)
         for stamp, reading in zip(missing, shown, strict=True):
             (bad if reading.reason else known)[stamp] = reading
             if time.monotonic() - saved > SAVED:

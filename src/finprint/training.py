@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import nn
-from tqdm import tqdm
 
 from finprint.augment import random_view, weaker
 from finprint.checkpoint import Checkpoint
@@ -21,6 +20,7 @@ from finprint.loading import batches, to_device
 from finprint.model import Embedder
 from finprint.network import Network, Targets
 from finprint.params import Train
+from finprint.progress import bar
 from finprint.schedules import learning_rate
 
 # Number of a training photo -> crop (H, W, 3) uint8; or features of it and of its mirror image, (2, L) float16.
@@ -97,7 +97,7 @@ def fit(
         losses = []
         started = time.monotonic()
         stream = epoch_batches(pixels, targets, recipe, epoch, batch)
-        with tqdm(total=steps, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="batch", disable=None) as progress:
+        with bar(f"epoch {epoch + 1}/{recipe.epochs}", steps, "batch") as progress:
             for step, (views, shown) in enumerate(stream, start=epoch * steps):
                 share = learning_rate(step, recipe.epochs * steps, recipe.train.schedule)
                 for group in optimiser.param_groups:
