@@ -141,7 +141,15 @@ def second_round(job: Job) -> dict[str, Any]:
             recipe = Recipe(params.train, params.retrain.epochs, params.lr * params.retrain.lr_scale, job.seed)
             places = [Checkpoint(f"{model.name} {job.seed} {n}", {}, []) for n in range(params.retrain.rounds)]
             network, classes, *_ = later_rounds(
-                job.photos, Crops(job.crops), recipe, places, mined.labels, job.round1, params.retrain, params.mine
+                job.photos,
+                Crops(job.crops),
+                recipe,
+                places,
+                mined.labels,
+                job.round1,
+                params.retrain,
+                params.mine,
+                params.embed,
             )
             save_model(model, network.embedder, network.head, classes)
         else:

@@ -40,10 +40,11 @@ def main(
         inputs += [crops, labels, start]
         places = [Checkpoint("retrain", settings, inputs)]
         for number in range(3, again.rounds + 2):
-            places.append(Checkpoint(f"retrain{number}", settings | {"mine": mining.model_dump()}, inputs))
+            named = {"mine": mining.model_dump(), "embed": params.embed.model_dump()}
+            places.append(Checkpoint(f"retrain{number}", settings | named, inputs))
         recipe = Recipe(params.train, again.epochs, params.lr * again.lr_scale, params.seed)
         network, classes, history, numbers = later_rounds(
-            table, stored, recipe, places, read_table(labels, LABELS), start, again, mining
+            table, stored, recipe, places, read_table(labels, LABELS), start, again, mining, params.embed
         )
         checkpoint = places[-1]
     save_model(model, network.embedder, network.head, classes)

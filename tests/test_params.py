@@ -195,6 +195,16 @@ def test_a_value_out_of_range_is_named_with_its_key(tmp_path: Path, edits: dict[
     assert _complaint(_edited(tmp_path, edits)) == complaint
 
 
+def test_a_second_round_afresh_unfreezes_in_time_as_well(tmp_path: Path) -> None:
+    late = {"train.finetune.unfreeze": [2, 5], "retrain.start": "pretrained", "retrain.epochs": 5}
+    assert _complaint(_edited(tmp_path, late)) == (
+        "train.finetune.unfreeze has 5, but round 2 starts afresh (retrain.start), and with "
+        "retrain.epochs: 5 its last epoch is 4"
+    )
+    for fine in ({"retrain.start": "round1"}, {"retrain.epochs": 6}):
+        load_params(_edited(tmp_path, late | fine))
+
+
 def test_a_section_that_is_no_section(tmp_path: Path) -> None:
     assert _complaint(_edited(tmp_path, {"crop": 3})).startswith("crop: input should be a valid dictionary")
 

@@ -1,5 +1,7 @@
 """A round: what it learns from, the network it starts with, what it reaches."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import NO_AUGMENT, SMALL_TRAIN
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from finprint.checkpoint import Checkpoint
 from finprint.embedding import embed
@@ -14,7 +17,7 @@ from finprint.errors import UserError
 from finprint.images import encode_jpeg
 from finprint.model import Embedder, load_model, save_model
 from finprint.network import Network
-from finprint.params import Mine, Retrain
+from finprint.params import Embed, Mine, Retrain
 from finprint.rounds import fingerprint, later_rounds, lessons, new_network, photo_counts, train_round, validator
 from finprint.shards import INDEX, Crops, write_shard
 from finprint.tables import CROPS, TEST, TRAIN, VALIDATION, write_table
@@ -124,6 +127,37 @@ def test_mirror_images_can_be_individuals_of_their_own(crops: Crops) -> None:
     assert network.embedder.config.mirror == "other"
 
 
+def test_cyclic_pooling_and_the_species_head_are_switches(crops: Crops) -> None:
+    species = PHOTOS.assign(species=["orca" if name == "al" else "fin_whale" for name in PHOTOS["identity"].fillna("")])
+    learn = lessons(species, crops, None)
+    plain = new_network(learn, RECIPE, None)
+    head = SMALL_TRAIN.species.model_copy(update={"share": 0.5})
+    both = new_network(
+        learn, replace(RECIPE, train=SMALL_TRAIN.model_copy(update={"cyclic": True, "species": head})), None
+    )
+    assert (plain.embedder.config.cyclic, both.embedder.config.cyclic) == (False, True)
+    assert plain.species is None
+    assert both.species is not None
+
+
+def test_a_backbone_of_one_size_alone_says_so_where_views_are_to_grow(crops: Crops) -> None:
+    vit = SMALL_TRAIN.model_copy(update={"backbone": "vit_tiny_patch16_224", "image_size": 64, "first_size": 32})
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), replace(RECIPE, train=vit), None)
+    assert str(caught.value) == (
+        "train.first_size: vit_tiny_patch16_224 takes views of one size alone: set it to 64, which is train.image_size"
+    )
+    whole = vit.model_copy(update={"first_size": 64})
+    assert new_network(lessons(PHOTOS, crops, None), replace(RECIPE, train=whole), None).training
+    grows = SMALL_TRAIN.model_copy(update={"image_size": 64})
+    grown, plain = (
+        new_network(lessons(PHOTOS, crops, None), replace(RECIPE, train=train), None)
+        for train in (grows, grows.model_copy(update={"first_size": 64}))
+    )
+    assert grown.training
+    assert all(torch.equal(a, b) for a, b in zip(grown.state_dict().values(), plain.state_dict().values(), strict=True))
+
+
 def test_the_seed_decides_the_initial_weights(crops: Crops) -> None:
     learn = lessons(PHOTOS, crops, None)
     seeds = (0, 0, 1)
@@ -192,10 +226,11 @@ def test_later_rounds_name_photos_anew(tmp_path: Path, crops: Crops, start: str)
     again = Retrain(start=start, rounds=3, epochs=1, lr_scale=1.0)
     places = [Checkpoint("retrain", {"round": n}, []) for n in range(3)]
     mining = Mine(precision=0.01, targets="hard")
-    photos = PHOTOS.assign(group=range(len(PHOTOS)))
+    photos, named = PHOTOS.assign(group=range(len(PHOTOS))), _pseudo({"q1.jpg": "bo"})
+    asked = Embed(batch=4, mirror=False, amp=False)
 
     def rounds() -> tuple[Network, list[str], list[dict[str, float]], dict[str, dict[str, float]]]:
-        return later_rounds(photos, crops, RECIPE, places, _pseudo({"q1.jpg": "bo"}), tmp_path / "r1", again, mining)
+        return later_rounds(photos, crops, RECIPE, places, named, tmp_path / "r1", again, mining, asked)
 
     network, classes, history, numbers = rounds()
     assert classes == ["al", "bo"]
@@ -205,6 +240,14 @@ def test_later_rounds_name_photos_anew(tmp_path: Path, crops: Crops, start: str)
     resumed, _, same, _ = rounds()
     assert same == history
     assert torch.equal(resumed.head.weight, network.head.weight)
+
+
+def test_a_training_can_be_watched(tmp_path: Path, crops: Crops, capsys: pytest.CaptureFixture[str]) -> None:
+    train_round(PHOTOS, crops, RECIPE, Checkpoint("train", {}, []))
+    (folder,) = (tmp_path / ".cache" / "live" / "train").iterdir()
+    found = EventAccumulator(str(folder)).Reload()
+    assert {"loss", "lr", "photos/s", "validation/map5"} <= set(found.Tags()["scalars"])
+    assert re.search(r"^epoch 1/1: loss \d+\.\d{3}, map5 .*, \d+ photos/s$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_what_round_one_learns_from_has_a_fingerprint(tmp_path: Path, crops: Crops) -> None:

@@ -285,6 +285,16 @@ class Params(Section):
     evaluate: Evaluate
 
     @model_validator(mode="after")
+    def _unfreezes_in_time_again(self) -> "Params":
+        late = [epoch for epoch in self.train.finetune.unfreeze if epoch >= self.retrain.epochs]
+        if late and self.retrain.start == "pretrained":
+            raise ValueError(
+                f"train.finetune.unfreeze has {late[0]}, but round 2 starts afresh (retrain.start), and with "
+                f"retrain.epochs: {self.retrain.epochs} its last epoch is {self.retrain.epochs - 1}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _models_that_fit(self) -> "Params":
         for fold in self.fold.left_out:
             if fold >= self.prepare.folds:

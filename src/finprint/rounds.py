@@ -24,7 +24,7 @@ from finprint.mining import mine
 from finprint.model import CONFIG, Embedder, ModelConfig, load_model, save_model
 from finprint.network import Network, SpeciesLoss, Targets
 from finprint.openset import Checked, best_answers
-from finprint.params import Embed, Mine, Retrain
+from finprint.params import Embed, Mine, Retrain, Train
 from finprint.ranking import Gallery, rank
 from finprint.shards import Crops
 from finprint.tables import TRAIN, VALIDATION
@@ -104,6 +104,7 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
     head = SubCentreArcFace(train.embedding, margins, train.margin.centres, train.margin.logit_scale)
     network = Network(embedder, head, species_loss(learn, recipe, twice), train.augment.mixed)
     check_stages(embedder.backbone, train.finetune, train.backbone)
+    check_sizes(embedder, train)
     if start is None and before is not None:
         _go_on_from(before, network.embedder)
     if start is not None:
@@ -113,6 +114,20 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
         network.embedder.load_state_dict(earlier.state_dict())
         network.head.load_state_dict(weights | {"margins": margins})  # the counts have changed
     return network
+
+
+def check_sizes(embedder: Embedder, train: Train) -> None:
+    """Raise a UserError where views are to grow and the backbone knows one size alone, as transformers do."""
+    if train.first_size != train.image_size:
+        try:
+            with torch.inference_mode():
+                embedder.eval()(torch.zeros(1, 3, train.first_size, train.first_size))
+        except (AssertionError, RuntimeError):
+            raise UserError(
+                f"train.first_size: {train.backbone} takes views of one size alone: set it to {train.image_size}, "
+                "which is train.image_size"
+            ) from None
+        embedder.train()
 
 
 def photo_counts(targets: Targets) -> torch.Tensor:
@@ -245,6 +260,7 @@ def later_rounds(
     start: Path,
     again: Retrain,
     mining: Mine,
+    embedding: Embed,
 ) -> tuple[Network, list[str], list[dict[str, float]], dict[str, dict[str, float]]]:
     """Train round 2, and more rounds where `again` asks for them, each with the names that the one before gives.
 
@@ -253,7 +269,7 @@ def later_rounds(
         pseudo_labels: table `LABELS`, by round 1.
         start: model folder of round 1.
         again: from which weights each round starts: the round's before it, or pretrained ones.
-        mining: how photos are named anew.
+        mining: how photos are named anew, by vectors made as `embedding` says.
 
     Returns:
         As `train_round`, of the last round; the epochs count on. And what is known of the names that rounds 3 and on
@@ -269,8 +285,7 @@ def later_rounds(
         if place is not checkpoints[-1]:
             start = place.folder / "model"
             save_model(start, network.embedder, network.head, classes)
-            asked = Embed(batch=2 * recipe.train.batch, mirror=True, amp=True)
-            mined = mine(catalogue(photos, embed_crops(start, crops, asked, quiet=True)), mining)
+            mined = mine(catalogue(photos, embed_crops(start, crops, embedding, quiet=True)), mining)
             pseudo_labels, told = mined.labels, mined.numbers()
             numbers[str(number + 1)] = told
             print(
