@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -136,6 +137,18 @@ def test_nothing_written_names_this_machine(clone: Clone) -> None:
                 assert str(clone.folder).encode() not in file.read_bytes(), file
 
 
+def test_the_lr_finder_suggests_a_rate_and_draws_the_curve(clone: Clone) -> None:
+    said = clone.run("python", "-m", "finprint", "lr-find", "--steps", "20", "--output", "curve.png")
+    assert re.search(
+        r"^the loss falls fastest at lr \d\.\de-\d\d \(params.yaml has 2\.0e-03\); the curve: curve\.png$",
+        said,
+        re.MULTILINE,
+    )
+    with Image.open(clone.folder / "curve.png") as drawn:
+        assert np.ptp(np.asarray(drawn.convert("L"))) > 200
+    (clone.folder / "curve.png").unlink()
+
+
 def test_a_second_repro_runs_nothing(clone: Clone) -> None:
     said = clone.run("dvc", "repro")
     assert ran(said) == []
@@ -243,6 +256,13 @@ def test_a_folder_of_folders_and_then_some_more_photos(clone: Clone) -> None:
     said = clone.run("dvc", "repro", "prepare", code=255)
     assert "decisions.csv line 2: no photo is called 'queries/more0.jpg'; did you mean 'more0.jpg'?" in said
     clone.back()
+
+    # Elsewhere, as in the queue, where what git leaves out is not: by an absolute path the photos are found.
+    (survey / "decisions.csv").unlink()
+    said = clone.run(
+        "dvc", "exp", "run", "--temp", "-S", "prepare.source=folder", "-S", f"prepare.folder={survey}", "prepare"
+    )
+    assert ran(said) == ["prepare"]
     shutil.rmtree(survey)
 
 

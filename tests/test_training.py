@@ -332,6 +332,35 @@ def test_what_is_switched_on_trains_and_resumes_to_the_same_bytes() -> None:
     assert again == history
 
 
+TECHNIQUES: dict[str, dict[str, Any]] = {
+    "swa": {"swa": 0.5},
+    "ramp": {"margin": TRAIN.margin.model_copy(update={"ramp": 0.5})},
+    "weight_decay": {"weight_decay": 0.5},
+    "head_lr": {"head_lr": 20.0},
+    "first_size": {"first_size": 16},
+    **{
+        name: {"finetune": TRAIN.finetune.model_copy(update={name: value})}
+        for name, value in {"hold_norms": True, "layer_decay": 0.7, "trainable": 0.6, "unfreeze": [1]}.items()
+    },
+    **{
+        kind: {"schedule": TRAIN.schedule.model_copy(update={"kind": kind})}
+        for kind in ("one_cycle", "step", "restarts")
+    },
+    **{
+        name: {"augment": AUGMENT.model_copy(update={name: value})}
+        for name, value in {
+            "rotate": 90.0, "shear": 30.0, "grow": 1.0, "mixup": 0.4, "noise": 1.0, "blur": 1.0, "grey": 1.0,
+            "erase": 1.0,
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_each_technique_alone_reaches_the_weights(whole: tuple[str, list[dict[str, float]]], technique: str) -> None:
+    assert _digest(_fit(_recipe(**TECHNIQUES[technique]), key=technique)[0]) != whole[0]
+
+
 def test_scores_come_when_they_are_due_and_at_the_end() -> None:
     asked = []
 
