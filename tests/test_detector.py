@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from finprint import detector
 from finprint.detector import (
     CONFIG,
     WEIGHTS,
@@ -257,6 +258,30 @@ def test_killed_after_its_last_epoch_it_is_measured_and_not_trained_again(
         assert f"epoch {params.epochs}/{params.epochs}" in capsys.readouterr().out
     finally:
         last.write_bytes(stripped)
+
+
+def test_killed_in_mid_training_it_goes_on_after_the_last_whole_epoch(
+    trained: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root, found = trained
+    boxes = _boxes(root / "in", 12)
+    params = _params(weights=str(root / "net_a" / "yolov5n.yaml"), epochs=3)
+
+    def dies(trainer: Any) -> None:
+        if trainer.epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(detector, "_say", dies)
+        with pytest.raises(KeyboardInterrupt):
+            _train(boxes, params, 3, tmp_path / "scratch", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    capsys.readouterr()
+    assert _train(boxes, params, 3, tmp_path / "scratch", tmp_path / "model").keys() == found.keys()
+    assert re.findall(r"^epoch (\d)/3", capsys.readouterr().out, re.MULTILINE) == ["2", "3"]
 
 
 def test_saving_twice_gives_equal_bytes(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
