@@ -40,6 +40,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     # augmentation
     "mirror: same": {"train.augment.mirror": "same"},
     "no mirror images": {"train.augment.flip": 0.0},
+    "any turn": {"train.augment.rotate": 180},
     "mixup 0.2": {"train.augment.mixup": 0.2},
     "mixup 0.2 of vectors": {"train.augment.mixup": 0.2, "train.augment.mixed": "vectors"},
     "wider shift": {"train.augment.shift": 0.1},
@@ -50,7 +51,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "noise 0.2": {"train.augment.noise": 0.2},
     "augmentation grows": {"train.augment.grow": 0.5},
     "views grow from 64 px": {"train.first_size": 64},
+    "no blur": {"train.augment.blur": 0.0},
     # schedule and averages
+    "no warm-up": {"train.schedule.warmup": 0.0},
     "batch 16": {"train.batch": 16},
     "lr halved": {"lr": 0.001},
     "lr doubled": {"lr": 0.004},

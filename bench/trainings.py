@@ -28,8 +28,8 @@ from finprint.shards import Crops
 from finprint.sources import read_source
 from finprint.tables import BOXES
 
-# README's recipe for right whales in small: the strip with the callosities, the early stages frozen, but views of
-# 96 px, 12 epochs and no mixup, so that a training takes a minute or two on 2 cores.
+# Right whales in small: the strip with the callosities as in README, but the early stages frozen, views of 96 px, 12
+# epochs and no mixup, so that a training takes a minute or two on 2 cores.
 BUDGET = {
     "prepare.source": "happywhale", "crop.image_size": 128, "crop.whole": [0.30, 0.38, 0.88, 0.62],
     "train.image_size": 96, "train.first_size": 96, "train.epochs": 12, "train.score_every": 100,
