@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SurveyFolder, prepare_params, save_photo, scenery
+from PIL import Image
 
 from finprint.data_page import SHOWN, write_data_page
 from finprint.prepare import survey
@@ -50,6 +51,22 @@ def test_what_is_wrong_is_shown(folder: SurveyFolder, tmp_path: Path) -> None:
     assert "<b>" not in page
     assert "http:" not in page  # nothing is fetched
     assert "https:" not in page
+
+
+def test_photos_saved_again_are_shown_beside_the_first(folder: SurveyFolder, tmp_path: Path) -> None:
+    folder.train("a.jpg,orca,A,", "b.jpg,orca,A,", "c.jpg,orca,B,")
+    folder.photos("q.jpg", split="test")
+    train = folder.root / "train_images"
+    for again in (train / "b.jpg", folder.root / "test_images" / "q.jpg"):
+        with Image.open(train / "a.jpg") as photo:
+            photo.save(again, quality=60 if again.stem == "b" else 70)
+    page = _page(folder, tmp_path)
+    assert _sections(page) == {
+        "Photos of each individual": 0,
+        "Photo to identify is nearly in the catalogue": 1,
+        "Alike": 1,
+    }
+    assert page.count("data:image/jpeg;base64,") == 3  # of the photo to identify the catalogue's alone is at hand here
 
 
 def test_a_sound_collection(folder: SurveyFolder, tmp_path: Path) -> None:
