@@ -619,7 +619,7 @@ def test_what_the_cache_depends_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_cache_depends_on_all_code_that_makes_crops() -> None:
     root = Path(__file__).parents[1]
     imported = {Path(path).stem for path in modules(root / "stages" / "crop.py", root / "src")}
-    assert imported - set(CODE) == {"__init__", "cli", "device", "errors", "files", "params", "tables"}
+    assert imported - set(CODE) == {"__init__", "cli", "device", "errors", "files", "params", "progress", "tables"}
 
 
 KILLED = """

@@ -137,7 +137,7 @@ def test_nothing_written_names_this_machine(clone: Clone) -> None:
                 assert str(clone.folder).encode() not in file.read_bytes(), file
 
 
-def test_the_lr_finder_suggests_a_rate_and_draws_the_curve(clone: Clone) -> None:
+def test_the_lr_finder_suggests_a_rate_and_writes_its_plot(clone: Clone) -> None:
     said = clone.run("python", "-m", "finprint", "lr-find", "--steps", "20", "--output", "curve.png")
     assert re.search(
         r"^the loss falls fastest at lr \d\.\de-\d\d \(params.yaml has 2\.0e-03\); the curve: curve\.png$",

@@ -69,6 +69,12 @@ def test_alike_by_hand() -> None:
     ]
 
 
+def test_no_photo_of_a_burst_goes_untold() -> None:
+    """a and b are both like c, but not like each other."""
+    photos = _photos("a a 1 A train", "b b 2 A train", "c c 3 A train")
+    assert list(alike(photos, [(0, 2), (1, 2)])) == [(ALIKE, "c", "a", None), (ALIKE, "b", "c", None)]
+
+
 def test_a_burst_is_told_once_a_photo_and_photos_to_identify_beside_the_catalogue() -> None:
     photos = _photos("a a 1 A train", "b b 2 A train", "c c 3 A train", "q q 4 ? test", "r r 5 ? test", "s s 1 ? test")
     pairs = list(itertools.combinations(range(6), 2))

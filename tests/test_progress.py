@@ -1,6 +1,7 @@
 """Progress: a bar on a terminal, a line now and then in a log, nothing of what is short."""
 
 import io
+import re
 import sys
 import time
 
@@ -26,7 +27,7 @@ def _shown(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, quiet: bool = F
 def test_a_terminal_has_a_bar_with_an_eta(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = _shown(Terminal(), monkeypatch)
     assert "cropping: " in shown
-    assert "40/40 [00:00<00:00" in shown
+    assert re.search(r"40/40 \[\d\d:\d\d<00:00", shown)
     assert "photo/s" in shown
     assert _shown(Terminal(), monkeypatch, quiet=True) == ""
 
@@ -34,6 +35,6 @@ def test_a_terminal_has_a_bar_with_an_eta(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _shown(io.StringIO(), monkeypatch) == ""  # done in less than a minute
     monkeypatch.setattr(progress, "PERIOD", 0.1)
-    shown = _shown(io.StringIO(), monkeypatch).split("\r")
-    assert 3 <= len(shown) <= 6
-    assert all(line.startswith("cropping: ") for line in shown[1:])
+    lines = _shown(io.StringIO(), monkeypatch).splitlines()
+    assert 3 <= len(lines) < 40
+    assert all(re.match(r"cropping: .*\d+/40 \[\d\d:\d\d<.*photo/s", line) for line in lines)

@@ -12,7 +12,7 @@ from conftest import NO_AUGMENT, SMALL_TRAIN
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from finprint.checkpoint import Checkpoint
-from finprint.embedding import embed
+from finprint.embedding import embed, embed_crops
 from finprint.errors import UserError
 from finprint.images import encode_jpeg
 from finprint.model import Embedder, load_model, save_model
@@ -220,7 +220,9 @@ def test_a_fold_that_is_left_out_is_not_learned_from(crops: Crops, capsys: pytes
 
 
 @pytest.mark.parametrize("start", ["round1", "pretrained"])
-def test_later_rounds_name_photos_anew(tmp_path: Path, crops: Crops, start: str) -> None:
+def test_later_rounds_name_photos_anew(
+    tmp_path: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
     first = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
     save_model(tmp_path / "r1", first.embedder, first.head, ["al", "bo"])
     again = Retrain(start=start, rounds=3, epochs=1, lr_scale=1.0)
@@ -232,7 +234,14 @@ def test_later_rounds_name_photos_anew(tmp_path: Path, crops: Crops, start: str)
     def rounds() -> tuple[Network, list[str], list[dict[str, float]], dict[str, dict[str, float]]]:
         return later_rounds(photos, crops, RECIPE, places, named, tmp_path / "r1", again, mining, asked)
 
-    network, classes, history, numbers = rounds()
+    with monkeypatch.context() as patch:
+        asked_of: list[Embed] = []
+        real = embed_crops
+        patch.setattr(
+            "finprint.rounds.embed_crops", lambda *given, **more: (asked_of.append(given[2]), real(*given, **more))[1]
+        )
+        network, classes, history, numbers = rounds()
+    assert asked_of == [asked, asked]
     assert classes == ["al", "bo"]
     assert [row["epoch"] for row in history] == [1, 2, 3]
     assert list(numbers) == ["3", "4"]

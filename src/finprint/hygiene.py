@@ -47,26 +47,26 @@ def copies(photos: pd.DataFrame) -> Iterator[Finding]:
 
 
 def alike(photos: pd.DataFrame, pairs: Iterable[tuple[int, int]]) -> Iterator[Finding]:
-    """Photos that are hardly to be told apart, but no copies: every two of two individuals; of others each beside the
-    first that it is like, so that a burst of n has n - 1 findings.
+    """Photos that are hardly to be told apart, but no copies: every two of two individuals; of others each once, beside
+    one that it is like, so that a burst of n has n - 1 findings and not all its pairs.
 
     Args:
-        photos: as for `copies`.
+        photos: as for `copies`, those to identify last.
         pairs: rows (i, j) of photos whose hashes are near each other, i < j; ascending.
     """
     images, names, asked = photos["image"].tolist(), photos["identity"].tolist(), photos["split"].eq(TEST).tolist()
     paths, hashes = photos["path"].tolist(), photos["sha256"].tolist()
     told = set()
     for i, j in pairs:
-        if paths[i] == paths[j] or hashes[i] == hashes[j] or (asked[i] and asked[j]):
+        if paths[i] == paths[j] or hashes[i] == hashes[j] or asked[i]:
             continue
         if not pd.isna(names[i]) and not pd.isna(names[j]) and names[i] != names[j]:
             yield (ALIKE_TWO_NAMES, images[i], images[j], f"{names[i]} and {names[j]}")
             continue
-        first, other = (j, i) if asked[i] else (i, j)
-        if other not in told:
-            told.add(other)
-            yield (QUERY_ALIKE if asked[other] else ALIKE, images[other], images[first], None)
+        one, other = (i, j) if j in told and not asked[j] else (j, i)
+        if one not in told:
+            told.add(one)
+            yield (QUERY_ALIKE if asked[one] else ALIKE, images[one], images[other], None)
 
 
 def odd_sizes(photos: pd.DataFrame) -> Iterator[Finding]:

@@ -11,7 +11,10 @@ from PIL import Image, UnidentifiedImageError
 
 pillow_heif.register_heif_opener()  # telephones' photos
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif"}
-RAW = {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw"}
+RAW = {
+    ".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".kdc", ".mef", ".mos", ".nef",
+    ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
+}  # fmt: skip
 MAX_PIXELS = 400_000_000  # stitched panoramas are real; a bomb of more than 400 MP is not
 Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit
 # What undoes each EXIF orientation. ImageOps.exif_transpose does the same, but it writes the EXIF anew, which

@@ -23,7 +23,7 @@ class Mined:
 
     Attributes:
         bar: cosine of the nearest photo from which on a name is taken; above 1: none is.
-        precision: of the names so taken on validation, each by a bar chosen on other animals; 0 where none is.
+        precision: of the names so taken on validation, each by a bar chosen on other animals; 0 where there are none.
         recall: share of the validation photos so named.
     """
 
@@ -121,7 +121,7 @@ def held_out_precision(scores: np.ndarray, right: np.ndarray, animals: np.ndarra
         precision: as for `confidence_bar`.
 
     Returns:
-        The share, 0 where no name is taken.
+        The share, 0 where no name is taken, for one because there are no other animals.
     """
     taken = np.zeros(len(scores), bool)
     fold = animal_folds(animals) if len(animals) else animals

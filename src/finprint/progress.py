@@ -8,7 +8,22 @@ from tqdm import tqdm
 PERIOD = 60.0  # seconds from one line in a log to the next; what takes less leaves none
 
 
+class _Log:
+    """Standard error, where a bar is drawn anew in a line of its own."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(text.replace("\r", "").rstrip() + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def bar(what: str, total: int, unit: str, items: Any = None, quiet: bool = False) -> "tqdm[Any]":
     """tqdm's bar, over `items`, an iterable, or to be updated by hand."""
-    delay, least, most = (0.0, 0.1, 10.0) if sys.stderr.isatty() else (PERIOD, PERIOD, PERIOD)
-    return tqdm(items, what, total, unit=unit, disable=quiet, delay=delay, mininterval=least, maxinterval=most)
+    if sys.stderr.isatty():
+        return tqdm(items, what, total, unit=unit, disable=quiet)
+    return tqdm(
+        items, what, total, unit=unit, disable=quiet, file=_Log(), ascii=True,
+        delay=PERIOD, mininterval=PERIOD, maxinterval=PERIOD,
+    )  # fmt: skip

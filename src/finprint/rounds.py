@@ -118,7 +118,7 @@ def new_network(learn: Lessons, recipe: Recipe, start: Path | None) -> Network:
 
 def check_sizes(embedder: Embedder, train: Train) -> None:
     """Raise a UserError where views are to grow and the backbone knows one size alone, as transformers do."""
-    if train.first_size != train.image_size:
+    if train.first_size != train.image_size and not is_frozen(train):
         try:
             with torch.inference_mode():
                 embedder.eval()(torch.zeros(1, 3, train.first_size, train.first_size))

@@ -40,7 +40,8 @@ def read_any_csv(folder: Path, csv: Csv, queries: str, boxes: Sequence[str] = ()
     named = pd.DataFrame({"image": table[csv.image].map(_plain)}, dtype="string")
     for fact in OPTIONAL:
         named[fact] = table[getattr(csv, fact)] if getattr(csv, fact) else pd.NA
-    named["identity"] = named["identity"].mask(named["identity"].eq(csv.unknown).fillna(False))
+    identity = named["identity"].str.strip()
+    named["identity"] = identity.mask(identity.eq(csv.unknown).fillna(False))
     found = photos(named, folder)
     none = pd.Series(pd.NA, table.index, dtype="string")
     text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none

@@ -28,6 +28,7 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
     """
     path = folder / FILE
     decisions = read_csv(path, ["action", "id"], optional=True).reindex(columns=["action", "id", "to"])
+    decisions = decisions.apply(lambda column: column.astype("string").str.strip().replace({"": pd.NA}))
     labelled, queries, truth, boxes = (t.copy() for t in (source.labelled, source.queries, source.truth, source.boxes))
     images, asked = {*labelled["image"], *queries["image"]}, set(queries["image"])
     names = set(labelled["identity"].dropna()) | set(truth["identity"].dropna())

@@ -46,6 +46,7 @@ def read_happywhale(folder: Path, boxes: Sequence[str] = (), least: float = 0.0)
     facts = read_csv(folder / "test.csv", ["image"], optional=True)
     queries = queries[["image"]].merge(facts.drop_duplicates("image"), on="image", how="left")
     truth = read_csv(folder / "test_truth.csv", ["image", "individual_id"], optional=True)
+    truth["individual_id"] = truth["individual_id"].str.strip()
 
     named = {"train": set(labelled["image"]), "test": set(queries["image"])}
     strays = [f"{split}_images/{name}" for split in on_disk for name in sorted(on_disk[split] - named[split])]
