@@ -20,13 +20,13 @@ import typer
 from overrides import changed, parsed
 from trainings import BUDGET, Cropped, chosen, picked, side_by_side
 
-from finprint.checkpoint import Checkpoint
-from finprint.cli import run
-from finprint.files import sha256_json, write_csv
+from finprint.base.checkpoint import Checkpoint
+from finprint.base.cli import run
+from finprint.base.files import sha256_json, write_csv
+from finprint.individuals.rounds import train_round
+from finprint.learning.loop import Recipe
 from finprint.params import Params, load_params
-from finprint.rounds import train_round
-from finprint.shards import Crops
-from finprint.training import Recipe
+from finprint.pictures.shards import Crops
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -58,7 +58,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batch 16": {"train.batch": 16},
     "lr halved": {"lr": 0.001},
     "lr doubled": {"lr": 0.004},
-    "head lr x 30": {"train.head_lr": 30.0},
+    "head lr x 30": {"train.head_lr_factor": 30.0},
     "one cycle": {"train.schedule.kind": "one_cycle"},
     "step decay": {"train.schedule.kind": "step"},
     "warm restarts": {"train.schedule.kind": "restarts"},
@@ -70,7 +70,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "embedding 256": {"train.embedding": 256},
     "embedding 1024": {"train.embedding": 1024},
     "one centre": {"train.margin.centres": 1},
-    "equal margins 0.3": {"train.margin.scale": 0.0, "train.margin.floor": 0.3},
+    "equal margins 0.3": {"train.margin.one_photo": 0.0, "train.margin.floor": 0.3},
     "margin ramp 0.5": {"train.margin.ramp": 0.5},
     "species head (several species)": {"train.species.share": 0.563},
     "cyclic pooling": {"train.cyclic": True},
@@ -137,7 +137,7 @@ def train(job: Job) -> dict[str, Any]:
     """Train once; the figures after the last epoch: nearest photo, best threshold, plain views."""
     params = job.params
     recipe = Recipe(params.train, params.train.epochs, params.lr, job.seed)
-    checkpoint = Checkpoint("ablation", {"key": job.key}, [])
+    checkpoint = Checkpoint("ablation", {"key": job.key}, [], [])
     started = time.process_time()
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # the loop's own lines would bury the bench's
         _, _, history = train_round(job.photos, Crops(job.crops), recipe, checkpoint)

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from finprint.files import sha256_bytes, sha256_path
-from finprint.images import decode
-from finprint.pod.draw import draw_pod
-from finprint.sources.boxes import read_table_of_boxes
-from finprint.tables import BOXES, PHOTOS, SIDES, TEST
+from finprint.base.files import sha256_bytes, sha256_path
+from finprint.pictures.images import decode
+from finprint.store.tables import BOXES, PHOTOS, SIDES, TEST
+from finprint.survey.sample.draw import draw_pod
+from finprint.survey.sources.boxes import read_table_of_boxes
 
 QUALITY = 90  # of the JPEGs
 NOISE = 4.0  # grey levels of 255, standard deviation of the sensor's noise

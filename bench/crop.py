@@ -30,10 +30,10 @@ import typer
 from camera import take_photos, take_small_photos
 from PIL import Image
 
-from finprint.cli import run
-from finprint.crop_cache import CropCache
-from finprint.cropping import BATCH, crop_photos
-from finprint.cutting import (
+from finprint.base.cli import run
+from finprint.crops.cache import CropCache
+from finprint.crops.cropping import BATCH, crop_photos
+from finprint.crops.cutting import (  # fmt: skip
     Photo,
     boxes_step,
     choose,
@@ -44,15 +44,16 @@ from finprint.cutting import (
     read,
     stored_pixels,
     views,
-)  # fmt: skip
-from finprint.detector import Found, TrainedDetector
-from finprint.images import decode_jpeg, encode_jpeg
-from finprint.params import Crop, load_params
-from finprint.tables import SIDES
+)
+from finprint.crops.params import Crop
+from finprint.detector.yolo import Found, TrainedDetector
+from finprint.params import load_params
+from finprint.pictures.images import decode_jpeg, encode_jpeg
+from finprint.store.tables import SIDES
 
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml").crop
-GIVEN = PARAMS.model_copy(update={"boxes": "given"})
+GIVEN = PARAMS.model_copy(update={"boxes_from": "given"})
 CORES = os.cpu_count() or 1
 
 

@@ -14,11 +14,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from finprint.augment import plain_view
-from finprint.explain import contributions
-from finprint.model import Embedder, load_model
-from finprint.shards import Crops
-from finprint.tables import ANSWERS, read_table
+from finprint.answers.tables import ANSWERS
+from finprint.model.embedder import Embedder, load_model
+from finprint.model.views import plain_view
+from finprint.pictures.shards import Crops
+from finprint.report.explain import contributions
+from finprint.store.tables import read_table
 
 PAIRS = 120
 

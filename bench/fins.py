@@ -16,13 +16,13 @@ import typer
 from overrides import changed, parsed
 from sklearn.model_selection import GroupKFold
 
-from finprint.cli import run
-from finprint.detector import train_detector
-from finprint.errors import UserError
+from finprint.base.cli import run
+from finprint.base.errors import UserError
+from finprint.detector.training import train_detector
 from finprint.params import load_params
-from finprint.prepare import survey
-from finprint.sources import read_source
-from finprint.tables import BOXES
+from finprint.store.tables import BOXES
+from finprint.survey.prepare import survey
+from finprint.survey.sources import read_source
 
 MEASURES = {"map50": "mAP50", "map50_95": "mAP50-95"}
 

@@ -10,15 +10,16 @@ import timm
 import torch
 from torch import nn
 
-from finprint.augment import plain_view
-from finprint.backbone import PACKAGED, packaged_weights
-from finprint.evaluation import judge_round
-from finprint.files import read_json
-from finprint.loading import batches, in_order, to_device
+from finprint.base.files import read_json
+from finprint.evaluation.judging import judge_round
+from finprint.matching.catalogue import catalogue
+from finprint.model.backbone import PACKAGED, packaged_weights
+from finprint.model.loading import batches, in_order, to_device
+from finprint.model.views import plain_view
 from finprint.params import load_params
-from finprint.shards import Crops
-from finprint.tables import PHOTOS, TRUTH, read_table
-from finprint.vectors import Vectors, catalogue
+from finprint.pictures.shards import Crops
+from finprint.store.tables import PHOTOS, TRUTH, read_table
+from finprint.store.vectors import Vectors
 
 
 @torch.inference_mode()

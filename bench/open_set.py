@@ -16,15 +16,17 @@ import typer
 from drawn import Animals, animals, directions, individual_centres, spread, unit
 from sklearn.isotonic import IsotonicRegression
 
-from finprint.evaluation import Judged, judged_test, judged_validation
-from finprint.openset import Checked, best_map5, share_weights
-from finprint.params import Params, Search, load_params
-from finprint.rules import fit_rules
-from finprint.scoring import blended
-from finprint.search import Answers, Shortlist, answer, propose, search, shortlist
-from finprint.splits import validation_photos
-from finprint.tables import TEST, TRAIN, VALIDATION
-from finprint.vectors import UNKNOWN, Catalogue, Vectors, catalogue
+from finprint.answers.params import Search
+from finprint.answers.rules import fit_rules
+from finprint.answers.scoring import blended
+from finprint.answers.search import Answers, Shortlist, answer, propose, search, shortlist
+from finprint.evaluation.judging import Judged, judged_test, judged_validation
+from finprint.matching.catalogue import UNKNOWN, Catalogue, catalogue
+from finprint.matching.openset import Checked, best_map5, share_weights
+from finprint.params import Params, load_params
+from finprint.store.tables import TEST, TRAIN, VALIDATION
+from finprint.store.vectors import Vectors
+from finprint.survey.splits import validation_photos
 
 NEW_SHARE = 0.131  # of the queries, all species together
 SHARES = (0.004, 0.58)  # of the queries of a species: the least and the greatest

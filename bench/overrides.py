@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from finprint.errors import UserError
-from finprint.params import Section
+from finprint.base.errors import UserError
+from finprint.base.params import Section
 
 S = TypeVar("S", bound=Section)
 

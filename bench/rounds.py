@@ -20,20 +20,20 @@ import typer
 from overrides import changed, parsed
 from trainings import BUDGET, Cropped, chosen, picked, side_by_side
 
-from finprint.checkpoint import Checkpoint
-from finprint.cli import run
-from finprint.embedding import embed_crops
-from finprint.evaluation import judged_test, judged_validation, label_precision
-from finprint.files import write_csv
-from finprint.mining import mine
-from finprint.model import save_model
+from finprint.answers.search import search
+from finprint.base.checkpoint import Checkpoint
+from finprint.base.cli import run
+from finprint.base.files import write_csv
+from finprint.evaluation.judging import judged_test, judged_validation, label_precision
+from finprint.individuals.mining import mine
+from finprint.individuals.rounds import later_rounds, train_round
+from finprint.learning.loop import Recipe
+from finprint.matching.catalogue import Catalogue, catalogue
+from finprint.model.embedder import save_model
+from finprint.model.embedding import embed_crops
 from finprint.params import Params, load_params
-from finprint.rounds import later_rounds, train_round
-from finprint.search import search
-from finprint.shards import Crops
-from finprint.tables import TEST, TRAIN
-from finprint.training import Recipe
-from finprint.vectors import Catalogue, catalogue
+from finprint.pictures.shards import Crops
+from finprint.store.tables import TEST, TRAIN
 
 # README's second round for right whales: afresh, as long as the first.
 AGAIN = {"retrain.start": "pretrained", "retrain.lr_scale": 1.0, "mine.precision": 0.9}
@@ -139,7 +139,7 @@ def second_round(job: Job) -> dict[str, Any]:
             right = label_precision(mined.labels, job.truth).get("pseudo_labels", {"told": 0, "precision": np.nan})
             told = {"labels": float(right["told"]), "promised": mined.precision, "right": right["precision"]}
             recipe = Recipe(params.train, params.retrain.epochs, params.lr * params.retrain.lr_scale, job.seed)
-            places = [Checkpoint(f"{model.name} {job.seed} {n}", {}, []) for n in range(params.retrain.rounds)]
+            places = [Checkpoint(f"{model.name} {job.seed} {n}", {}, [], []) for n in range(params.retrain.rounds)]
             network, classes, *_ = later_rounds(
                 job.photos,
                 Crops(job.crops),
@@ -169,7 +169,7 @@ def one_more(job: Job, model: Path, seed: int, learns: str = "same") -> None:
     left_out = (params.prepare.fold + 1) % params.prepare.folds if learns == "fold" else None
     names = job.truth.assign(weight=1.0) if learns == "truth" else None
     network, classes, _ = train_round(
-        job.photos, Crops(job.crops), recipe, Checkpoint(f"{learns} {seed}", {}, []), names, left_out=left_out
+        job.photos, Crops(job.crops), recipe, Checkpoint(f"{learns} {seed}", {}, [], []), names, left_out=left_out
     )
     save_model(model, network.embedder, network.head, classes)
 

@@ -19,7 +19,7 @@ import typer
 from drawn import animals, directions, individual_centres, spread
 from sklearn.neighbors import NearestNeighbors
 
-from finprint.ranking import ANSWERS, NOBODY, Gallery, Ranking, rank, recall
+from finprint.matching.ranking import ANSWERS, NOBODY, Gallery, Ranking, rank, recall
 
 NOISE = 1.2  # length of a photo's noise; that of its individual's direction is 1
 SAMPLE = 2000  # queries by which recall is told

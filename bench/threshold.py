@@ -8,9 +8,9 @@ next scores lie 0.08 to 0.11 below, then 0.05 each. In the activated environment
 import numpy as np
 import typer
 
-from finprint.openset import Checked, Threshold, bagged_map5, best_map5
-from finprint.ranking import ANSWERS, Ranking
-from finprint.vectors import UNKNOWN
+from finprint.matching.catalogue import UNKNOWN
+from finprint.matching.openset import Checked, Threshold, bagged_map5, best_map5
+from finprint.matching.ranking import ANSWERS, Ranking
 
 SIZES = (150, 250, 600, 2000)
 NEW_SHARE = 0.15

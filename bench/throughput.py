@@ -6,7 +6,7 @@ In the activated environment: python bench/throughput.py [--set train.backbone=r
 """
 
 # isort: off
-import finprint.cli  # first: it says how OpenMP's threads wait, which torch reads when it is imported
+import finprint.base.cli  # first: it says how OpenMP's threads wait, which torch reads when it is imported
 
 # isort: on
 import time
@@ -25,17 +25,17 @@ import torch.nn.functional as F
 import typer
 from overrides import changed, parsed
 
-from finprint.augment import plain_view
-from finprint.checkpoint import Checkpoint
-from finprint.device import best_device
-from finprint.embedding import embed, folded
-from finprint.images import decode_jpeg, encode_jpeg
-from finprint.loading import remembered, to_device
-from finprint.model import Embedder
-from finprint.network import Network, Targets
+from finprint.base.checkpoint import Checkpoint
+from finprint.base.device import best_device
+from finprint.individuals.rounds import Lessons, new_network
+from finprint.learning.loop import Recipe, fit, parameter_groups
+from finprint.learning.network import Network, Targets
+from finprint.model.embedder import Embedder
+from finprint.model.embedding import embed, folded
+from finprint.model.loading import remembered, to_device
+from finprint.model.views import plain_view
 from finprint.params import Params, load_params
-from finprint.rounds import Lessons, new_network
-from finprint.training import Recipe, fit, parameter_groups
+from finprint.pictures.images import decode_jpeg, encode_jpeg
 
 INDIVIDUALS = 64
 
@@ -129,7 +129,7 @@ def bare_training(network: Network, params: Params, labels: np.ndarray) -> float
 
 def training(network: Network, params: Params, jpegs: list[bytes], labels: np.ndarray) -> float:
     """The training loop from its second epoch on, when the crops are decoded: views, averaged weights and all."""
-    checkpoint = Checkpoint("throughput", {"time": time.time()}, [])
+    checkpoint = Checkpoint("throughput", {"time": time.time()}, [], [])
     pixels = remembered(lambda item: decode_jpeg(jpegs[item]))
     speeds = []
 
@@ -216,4 +216,4 @@ def speed(step: Callable[[], None], steps: int, batch: int) -> float:
 
 
 if __name__ == "__main__":
-    finprint.cli.run(main)
+    finprint.base.cli.run(main)

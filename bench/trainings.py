@@ -14,19 +14,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from finprint.cli import keep_memory
-from finprint.crop_cache import CropCache
-from finprint.cropping import crop_key, crop_photos
-from finprint.detector import save_no_detector
-from finprint.device import best_device
-from finprint.errors import UserError
-from finprint.files import sha256_json
-from finprint.params import Crop, Params
-from finprint.prepare import survey
-from finprint.rounds import fingerprint
-from finprint.shards import Crops
-from finprint.sources import read_source
-from finprint.tables import BOXES
+from finprint.base.cli import keep_memory
+from finprint.base.device import best_device
+from finprint.base.errors import UserError
+from finprint.base.files import sha256_json
+from finprint.crops.cache import CropCache
+from finprint.crops.cropping import crop_key, crop_photos
+from finprint.crops.params import Crop
+from finprint.detector.yolo import save_no_detector
+from finprint.individuals.rounds import fingerprint
+from finprint.params import Params
+from finprint.pictures.shards import Crops
+from finprint.store.tables import BOXES
+from finprint.survey.prepare import survey
+from finprint.survey.sources import read_source
 
 # Right whales in small: the strip with the callosities as in README, but the early stages frozen, views of 96 px, 12
 # epochs and no mixup, so that a training takes a minute or two on 2 cores.

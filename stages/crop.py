@@ -1,16 +1,17 @@
 """crop: cut the animal out of every photo, into tar shards with an index."""
 
-from finprint.cli import Place, run
-from finprint.crop_cache import CropCache
-from finprint.cropping import crop_key, crop_photos
-from finprint.detector import TrainedDetector
-from finprint.files import write_metrics
-from finprint.params import load_params
-from finprint.tables import BOXES, PHOTOS, read_table
+from finprint.base.cli import Place, run
+from finprint.base.files import write_metrics
+from finprint.base.params import load_sections
+from finprint.crops.cache import CropCache
+from finprint.crops.cropping import crop_key, crop_photos
+from finprint.crops.params import Crop
+from finprint.detector.yolo import TrainedDetector
+from finprint.store.tables import BOXES, PHOTOS, read_table
 
 
 def main(photos: Place, boxes: Place, detector: Place, crops: Place, metrics: Place) -> None:
-    params = load_params()
+    params = load_sections(crop=Crop)
     trained = TrainedDetector(detector) if TrainedDetector.enabled(detector) else None
     tables = read_table(photos, PHOTOS), read_table(boxes, BOXES)
     with CropCache(crop_key(params.crop, detector)) as cache:

@@ -2,23 +2,25 @@
 
 from pathlib import Path
 
-from finprint.checkpoint import Checkpoint
-from finprint.cli import Place, run
-from finprint.detector import hold_out, save_no_detector, train_detector
-from finprint.files import write_metrics
-from finprint.params import load_params
-from finprint.tables import BOXES, read_table
+from finprint.base.checkpoint import Checkpoint
+from finprint.base.cli import Place, run
+from finprint.base.files import write_metrics
+from finprint.base.params import Seed, load_sections
+from finprint.detector.params import Detector
+from finprint.detector.training import CODE, hold_out, train_detector
+from finprint.detector.yolo import save_no_detector
+from finprint.store.tables import BOXES, read_table
 
 
 def main(boxes: Place, model: Place, metrics: Place) -> None:
-    params = load_params()
+    params = load_sections(seed=Seed, detector=Detector)
     if not params.detector.enabled:
         save_no_detector(model)
         write_metrics(metrics, {"enabled": 0})
         return
-    given = Path(params.detector.weights)
+    given = Path(params.detector.network)
     inputs = [boxes, given] if given.is_file() else [boxes]
-    checkpoint = Checkpoint("detector", {"seed": params.seed} | params.detector.model_dump(), inputs)
+    checkpoint = Checkpoint("detector", {"seed": params.seed} | params.detector.model_dump(), inputs, CODE)
     table = read_table(boxes, BOXES)
     held_out = hold_out(table, params.detector.holdout, params.seed)
     found = train_detector(table, held_out, params.detector, params.seed, checkpoint.folder, model)

@@ -1,15 +1,16 @@
 """embed and reembed: a unit vector for every crop."""
 
-from finprint.cli import Place, run
-from finprint.embedding import embed_crops
-from finprint.files import write_metrics
-from finprint.params import load_params
-from finprint.shards import Crops
-from finprint.vectors import write_vectors
+from finprint.base.cli import Place, run
+from finprint.base.files import write_metrics
+from finprint.base.params import load_sections
+from finprint.model.embedding import embed_crops
+from finprint.model.params import Embed
+from finprint.pictures.shards import Crops
+from finprint.store.vectors import write_vectors
 
 
 def main(crops: Place, model: Place, vectors: Place, metrics: Place) -> None:
-    params = load_params()
+    params = load_sections(embed=Embed)
     found = embed_crops(model, Crops(crops), params.embed)
     write_vectors(vectors, found)
     write_metrics(metrics, {"crops": len(found.array), "dimensions": found.array.shape[1]})

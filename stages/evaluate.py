@@ -2,9 +2,13 @@
 
 import pandas as pd
 
-from finprint.cli import Place, run
-from finprint.confusing import confusing, contact_sheet, out_of_fold
-from finprint.evaluation import (
+from finprint.answers.params import Search
+from finprint.answers.tables import ANSWERS, PROPOSED
+from finprint.base.cli import Place, run
+from finprint.base.files import atomic, read_json, write_csv, write_metrics
+from finprint.base.params import Seed, load_sections
+from finprint.evaluation.doubts import confusing, out_of_fold
+from finprint.evaluation.judging import (
     both,
     breakdown,
     grouping_agreement,
@@ -13,15 +17,17 @@ from finprint.evaluation import (
     judged_validation,
     label_precision,
 )
-from finprint.files import atomic, read_json, write_csv, write_metrics
-from finprint.matches import doubtful, heat_maps
-from finprint.model import load_model
-from finprint.params import load_params
-from finprint.plots import answers_plot, calibration_plot, epochs_plot
-from finprint.report import Figures, write_report
-from finprint.shards import Crops
-from finprint.tables import ANSWERS, LABELS, PHOTOS, PROPOSED, TEST, TRUTH, VALIDATION, read_table
-from finprint.vectors import catalogue, read_folds, read_vectors
+from finprint.evaluation.params import Evaluate
+from finprint.matching.catalogue import catalogue
+from finprint.matching.params import Fold
+from finprint.model.embedder import load_model
+from finprint.pictures.shards import Crops
+from finprint.report.contact_sheet import contact_sheet
+from finprint.report.matches import doubtful, heat_maps
+from finprint.report.page import Figures, write_report
+from finprint.report.plots import answers_plot, calibration_plot, epochs_plot
+from finprint.store.tables import LABELS, PHOTOS, TEST, TRUTH, VALIDATION, read_table
+from finprint.store.vectors import read_folds, read_vectors
 
 
 def main(
@@ -45,7 +51,7 @@ def main(
     figures: Place,
     report: Place,
 ) -> None:
-    params = load_params()
+    params = load_sections(seed=Seed, fold=Fold, search=Search, evaluate=Evaluate)
     told = read_table(truth, TRUTH)
     table = read_table(photos, PHOTOS)
     known = catalogue(table, read_vectors(round1))

@@ -1,15 +1,18 @@
 """mine: name test photos that the first round is sure of, as pseudo-labels for the second."""
 
-from finprint.cli import Place, run
-from finprint.files import write_metrics
-from finprint.mining import mine
-from finprint.params import load_params
-from finprint.tables import LABELS, PHOTOS, read_table, write_table
-from finprint.vectors import catalogue, read_folds, read_vectors
+from finprint.base.cli import Place, run
+from finprint.base.files import write_metrics
+from finprint.base.params import load_sections
+from finprint.individuals.mining import mine
+from finprint.individuals.params import Mine
+from finprint.matching.catalogue import catalogue
+from finprint.matching.params import Fold
+from finprint.store.tables import LABELS, PHOTOS, read_table, write_table
+from finprint.store.vectors import read_folds, read_vectors
 
 
 def main(photos: Place, vectors: Place, folds: Place, labels: Place, metrics: Place) -> None:
-    params = load_params()
+    params = load_sections(fold=Fold, mine=Mine)
     known = catalogue(read_table(photos, PHOTOS), read_vectors(vectors), *read_folds(folds, params.fold.left_out))
     mined = mine(known, params.mine)
     write_table(labels, mined.labels, LABELS)

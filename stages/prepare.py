@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from finprint.cli import Place, run
-from finprint.data_page import write_data_page
-from finprint.files import atomic, write_metrics
-from finprint.params import load_params
-from finprint.pod import draw_pod
-from finprint.prepare import summary, survey
-from finprint.sources import read_source
-from finprint.tables import BOXES, FINDINGS, PHOTOS, REJECTS, TRUTH, VALIDATION, write_table
+from finprint.base.cli import Place, run
+from finprint.base.files import atomic, write_metrics
+from finprint.base.params import Seed, load_sections
+from finprint.store.tables import BOXES, FINDINGS, PHOTOS, REJECTS, TRUTH, VALIDATION, write_table
+from finprint.survey.page import write_data_page
+from finprint.survey.params import Prepare
+from finprint.survey.prepare import summary, survey
+from finprint.survey.sample import draw_pod
+from finprint.survey.sources import read_source
 
 
 def main(
@@ -25,7 +26,7 @@ def main(
     metrics: Place,
     page: Place,
 ) -> None:
-    params = load_params()
+    params = load_sections(seed=Seed, prepare=Prepare)
     mine = params.prepare
     with atomic(sample) as part:
         part.mkdir()

@@ -6,12 +6,16 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from finprint.cli import Place, run
-from finprint.files import atomic, write_csv, write_metrics
-from finprint.params import load_params
-from finprint.search import propose, search, submission, summary, write_gallery
-from finprint.tables import ANSWERS, NEW, PHOTOS, PROPOSED, read_table, write_table
-from finprint.vectors import catalogue, read_folds, read_vectors
+from finprint.answers.params import Search
+from finprint.answers.search import propose, search, submission, summary, write_gallery
+from finprint.answers.tables import ANSWERS, PROPOSED
+from finprint.base.cli import Place, run
+from finprint.base.files import atomic, write_csv, write_metrics
+from finprint.base.params import load_sections
+from finprint.matching.catalogue import catalogue
+from finprint.matching.params import Fold
+from finprint.store.tables import NEW, PHOTOS, read_table, write_table
+from finprint.store.vectors import read_folds, read_vectors
 
 
 def main(
@@ -23,7 +27,7 @@ def main(
     curve: Place,
     metrics: Place,
 ) -> None:
-    params = load_params()
+    params = load_sections(fold=Fold, search=Search)
     table = read_table(photos, PHOTOS)
     rounds = [read_vectors(folder) for folder in vectors]
     known = catalogue(table, *rounds, *read_folds(folds, params.fold.left_out))

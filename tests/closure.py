@@ -1,26 +1,34 @@
-"""The import closure of a stage's script inside the package, read from the source: DVC does not follow imports."""
+"""What a script imports of the package, read from the source: DVC does not follow imports."""
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def modules(script: Path, src: Path) -> set[str]:
-    """Paths, from the parent of `src`, of all the package's modules that `script` imports, directly or through others.
-
-    A module's page templates and the like (same name, another suffix) count as well.
-    """
-    found: set[Path] = set()
+def modules(script: Path, src: Path) -> set[Path]:
+    """All the package's modules that `script` imports, directly or through others."""
+    seen: set[Path] = set()
     todo = [script]
     while todo:
-        for name in _imported(todo.pop(), src):
-            if name not in found:
-                found.add(name)
-                todo.append(name)
-    beside = {other for path in found for other in path.parent.glob(f"{path.stem}.*") if other.suffix != ".pyc"}
-    return {path.relative_to(src.parent).as_posix() for path in found | beside}
+        for path in imported(todo.pop(), src):
+            if path not in seen:
+                seen.add(path)
+                todo.append(path)
+    return seen
 
 
-def _imported(script: Path, src: Path) -> set[Path]:
+def rooms(paths: Iterable[Path], src: Path) -> set[str]:
+    """The deps that stand for modules: a module's room, its folder in the package; of one beside the rooms its file."""
+    package = src / "finprint"
+    deps = set()
+    for path in paths:
+        inside = path.relative_to(package).parts
+        deps.add(f"src/finprint/{inside[0]}")
+    return deps
+
+
+def imported(script: Path, src: Path) -> set[Path]:
+    """The package's modules that one file imports, wherever in the file it does."""
     paths = set()
     for node in ast.walk(ast.parse(script.read_text())):
         if isinstance(node, ast.Import):

@@ -12,8 +12,11 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from finprint.evaluation import Judged
-from finprint.params import Augment, Finetune, Margin, Prepare, Schedule, SpeciesHead, Train, load_params
+from finprint.evaluation.judging import Judged
+from finprint.learning.params import Finetune, Margin, Schedule, SpeciesHead, Train
+from finprint.model.params import Augment
+from finprint.params import load_params
+from finprint.survey.params import Prepare
 
 # The same examples on every run and no files left behind; the machine's speed is no property of the code.
 settings.register_profile("finprint", deadline=None, derandomize=True, database=None, max_examples=60)
@@ -48,17 +51,17 @@ SMALL_TRAIN = Train(
     epochs=1,
     score_every=1,
     batch=4,
-    head_lr=10.0,
+    head_lr_factor=10.0,
     weight_decay=0.01,
     schedule=Schedule(kind="cosine", warmup=0.2, drops=[0.5], cycles=2),
-    start="",
+    continue_from="",
     cyclic=False,
     swa=0.0,
-    species=SpeciesHead(share=0.0, logit_scale=33.1, scale=0.226, power=-0.72),
+    species=SpeciesHead(share=0.0, logit_scale=33.1, one_photo=0.226, power=-0.72),
     finetune=Finetune(trainable=1.0, unfreeze=[], layer_decay=1.0, hold_norms=False),
     ema=0.5,
     amp=False,
-    margin=Margin(centres=2, logit_scale=20.0, scale=0.271, power=-0.364, floor=0.05, ramp=0.0),
+    margin=Margin(centres=2, logit_scale=20.0, one_photo=0.271, power=-0.364, floor=0.05, ramp=0.0),
     augment=NO_AUGMENT,
 )
 

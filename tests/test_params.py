@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
-from finprint.errors import UserError
+from finprint.base.errors import UserError
 from finprint.params import Params, load_params
 
 OURS = Path(__file__).parents[1] / "params.yaml"
@@ -150,8 +150,8 @@ def test_a_fold_beyond_the_folds(tmp_path: Path, fold: int) -> None:
 def test_folds_that_cannot_be_left_out(tmp_path: Path, left_out: list[int], complaint: str) -> None:
     assert _complaint(_edited(tmp_path, {"fold.left_out": left_out})) == complaint
     assert load_params(_edited(tmp_path, {"fold.left_out": [1, 5]})).fold.left_out == [1, 5]
-    assert _complaint(_edited(tmp_path, {"fold.left_out": [1], "train.start": "models/mine"})) == (
-        "fold.left_out: what goes on from train.start may have learned from the fold"
+    assert _complaint(_edited(tmp_path, {"fold.left_out": [1], "train.continue_from": "models/mine"})) == (
+        "fold.left_out: what goes on from train.continue_from may have learned from the fold"
     )
 
 
@@ -258,4 +258,4 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
 def test_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("")
-    assert _complaint(path).startswith("the whole file: input should be a valid dictionary")
+    assert _complaint(path) == "the whole file must be a list of keys and values"

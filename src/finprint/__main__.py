@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from finprint.cli import guard
-from finprint.errors import UserError
-from finprint.files import read_json
+from finprint.base.cli import guard
+from finprint.base.errors import UserError
+from finprint.base.files import read_json
+from finprint.check import check_params
 from finprint.params import load_params
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
@@ -22,14 +23,14 @@ def at_the_root() -> None:
 @app.command()
 def check() -> None:
     """Check params.yaml: unknown keys, wrong types, impossible values."""
-    load_params()
+    check_params()
     print("params.yaml is well-formed")
 
 
 @app.command()
 def boxes(tables: Annotated[list[Path], typer.Argument(help="CSV, COCO .json or a folder of YOLO's .txt")]) -> None:
     """Count what tables of boxes hold, before prepare.boxes names them."""
-    from finprint.sources.boxes import count, read_table_of_boxes  # pandas takes a second to import
+    from finprint.survey.sources.boxes import count, read_table_of_boxes  # pandas takes a second to import
 
     for table in tables:
         if not table.exists():
@@ -62,7 +63,7 @@ def compare(
     b: Annotated[str, typer.Argument(help="the same; . is this folder as it is")] = ".",
 ) -> None:
     """Is B better than A, or is it chance? A paired test over the photos that both answered."""
-    from finprint import compare as comparison  # DVC takes a second to import
+    from finprint.evaluation import compare as comparison  # DVC takes a second to import
 
     found = comparison.compare(comparison.read_experiment(a), comparison.read_experiment(b), load_params().seed)
     if not len(found):
@@ -80,13 +81,13 @@ def lr_find(
     output: Annotated[Path, typer.Option(help="PNG to write")] = Path("metrics/lr_find.png"),
 ) -> None:
     """Suggest an lr for round 1: the loss while the learning rate climbs. Run `dvc repro crop` first."""
-    from finprint.files import atomic  # torch takes seconds, which the other commands need not wait
-    from finprint.lr_finder import find_rate
-    from finprint.plots import rate_plot
-    from finprint.rounds import lessons, new_network
-    from finprint.shards import Crops
-    from finprint.tables import PHOTOS, read_table
-    from finprint.training import Recipe
+    from finprint.base.files import atomic  # torch takes seconds, which the other commands need not wait
+    from finprint.individuals.rounds import lessons, new_network
+    from finprint.learning.loop import Recipe
+    from finprint.learning.lr_finder import find_rate
+    from finprint.pictures.shards import Crops
+    from finprint.report.plots import rate_plot
+    from finprint.store.tables import PHOTOS, read_table
 
     params, crops = load_params(), Crops(Path("data/crops"))
     recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)
@@ -105,7 +106,7 @@ def explain(
     output: Annotated[Path | None, typer.Option(help="PNG to write; else metrics/explained/QUERY.png")] = None,
 ) -> None:
     """Show what made a photo and its match alike: writes both with their heat maps, prints the path."""
-    from finprint.matches import explain_match  # torch takes seconds, which the other commands need not wait
+    from finprint.report.matches import explain_match  # torch takes seconds, which the other commands need not wait
 
     print(explain_match(Path("data"), Path("models/round2"), Path("metrics/explained"), query, match, output))
 

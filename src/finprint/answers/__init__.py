@@ -1,0 +1,1 @@
+"""Five names a query: scores, rules fitted on validation, search, proposed new individuals."""

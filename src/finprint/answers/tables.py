@@ -1,0 +1,32 @@
+"""The tables of answers: their columns, checked where they are read and written."""
+
+import pandera.pandas as pa
+
+from finprint.store.tables import _text
+
+ANSWERS = pa.DataFrameSchema(
+    {
+        "query": _text(),
+        "rank": pa.Column("int8", pa.Check.in_range(1, 5), coerce=True),
+        "identity": _text(),  # or NEW
+        "score": pa.Column("float64", coerce=True),  # blended cosines; of NEW: the threshold
+        # P(this answer is right), calibrated; missing where no calibration could be fitted
+        "probability": pa.Column("float64", pa.Check.in_range(0, 1), nullable=True, coerce=True),
+        "match": _text(nullable=True),  # the gallery photo that gave the score; none for NEW
+    },
+    unique=["query", "identity"],
+    strict=True,
+    name="answers",
+)
+
+
+PROPOSED = pa.DataFrameSchema(
+    {"image": pa.Column("string", unique=True, coerce=True), "proposed": _text()},
+    strict=True,
+    name="proposed new individuals",
+)
+
+
+GALLERY = pa.DataFrameSchema(
+    {"image": pa.Column("string", unique=True, coerce=True), "identity": _text()}, strict=True, name="gallery"
+)

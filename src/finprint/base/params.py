@@ -1,0 +1,111 @@
+"""How params.yaml is read: a typed class for each section, unknown keys forbidden, every mistake named.
+
+A loader of YAML 1.2 is used on purpose: `dvc exp run -S lr=1e-5` writes `lr: 1e-05`, which PyYAML
+(YAML 1.1) reads as a string.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from finprint.base.errors import UserError
+
+PARAMS = Path("params.yaml")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml; immutable, no unknown keys, no silent conversion of text to numbers.
+
+    Attributes:
+        renamed: keys as they were called once, and as they are called now.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    renamed: ClassVar[dict[str, str]] = {}
+
+
+S = TypeVar("S", bound=Section)
+
+
+def load_sections(path: Path = PARAMS, **sections: Any) -> Any:
+    """Read some sections of params.yaml: `load_sections(seed=Seed, crop=Crop).crop`.
+
+    A stage reads its own sections alone, so that it need not run again when the code of another section changes.
+    The stage `check` reads all of them before any other stage works.
+
+    Args:
+        path: of params.yaml.
+        sections: the type of each key that is wanted.
+
+    Raises:
+        UserError: the file is missing or not YAML, or a key of these sections is unknown, missing or out of range.
+    """
+    fields: dict[str, Any] = {name: (kind, ...) for name, kind in sections.items()}
+    wanted = create_model("Params", __base__=Section, **fields)
+    tree = read_yaml(path)
+    return checked(wanted, {key: tree[key] for key in sections if key in tree}, path)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read params.yaml, unchecked.
+
+    Raises:
+        UserError: the file is missing or not YAML.
+    """
+    try:
+        tree = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run from the project's root") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: the whole file must be a list of keys and values")
+    return tree
+
+
+def checked(model: type[S], tree: dict[str, Any], path: Path) -> S:
+    """`tree` in its typed form.
+
+    Raises:
+        UserError: names every key that is unknown, missing or out of range, in one line.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise UserError("; ".join(_explain(model, path, problem) for problem in error.errors())) from None
+
+
+def _explain(model: type[Section], path: Path, problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: {_unknown(model, problem['loc'], key)}"
+    if problem["type"] == "missing":
+        return f"{path}: {key} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if not problem["loc"] and problem["type"] == "value_error":  # sections that do not fit each other
+        return f"{path}: {message}"
+    value = problem["input"]
+    return f"{path}: {key}: {message}" + (f", not {value!r}" if isinstance(value, (str, int, float)) else "")
+
+
+def _unknown(model: Any, loc: tuple[Any, ...], key: str) -> str:
+    """What to say of a key that its section does not know."""
+    *sections, last = loc
+    for name in sections:
+        model = model.model_fields[name].annotation
+    if last in model.renamed:
+        now = model.renamed[last]
+        return f"{key} is called {'.'.join([*map(str, sections), now])} now"
+    keys = list(model.model_fields)
+    close = difflib.get_close_matches(str(last), keys, n=1)
+    return f"unknown key {key} " + (f"(did you mean {close[0]}?)" if close else f"(known: {', '.join(keys)})")

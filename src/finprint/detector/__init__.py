@@ -1,0 +1,1 @@
+"""YOLOv5: trained on the photos that have boxes, kept in a folder, finding animals."""

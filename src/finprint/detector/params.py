@@ -1,0 +1,21 @@
+"""The section `detector` of params.yaml."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from finprint.base.params import Count, Positive, Section, Share
+
+
+class Detector(Section):
+    renamed: ClassVar = {"weights": "network", "scale": "zoom"}
+
+    enabled: bool
+    network: str
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    epochs: Count
+    batch: Count
+    lr: Positive
+    zoom: Share
+    mosaic: Share
+    holdout: Annotated[float, Field(gt=0, lt=1)]

@@ -1,0 +1,145 @@
+"""Two experiments' answers to the same photos: which is better, and could it be chance?"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc_data.index import DataIndexDirError
+from scmrepo.exceptions import SCMError
+
+from finprint.answers.tables import ANSWERS
+from finprint.base.errors import UserError
+from finprint.evaluation.judging import Judged, judged_test, judged_validation
+from finprint.matching.catalogue import catalogue
+from finprint.matching.metrics import gains
+from finprint.store.tables import PHOTOS, ROWS, TEST, TRUTH, VALIDATION, read_table
+from finprint.store.vectors import Vectors
+
+FLIPS = 10_000  # of the permutation test
+NEEDED = {
+    "data/photos.parquet": PHOTOS,
+    "data/round2/rows.parquet": ROWS,
+    "data/search/validation.parquet": ANSWERS,
+    "data/search/answers.parquet": ANSWERS,
+    "data/truth.parquet": TRUTH,
+}
+MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "map5": gains,
+    "top1": lambda places: (places == 0).astype(float),
+    "top5": lambda places: (places < 5).astype(float),
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """B minus A in one measure, over the same queries.
+
+    Attributes:
+        a, b: the measure of either.
+        low, high: 95 % bootstrap interval of the difference.
+        p: two-sided p-value of a permutation test: the chance of so large a difference if A and B were
+            equally good.
+        queries: number of queries.
+    """
+
+    a: float
+    b: float
+    low: float
+    high: float
+    p: float
+    queries: int
+
+
+def paired_difference(a: np.ndarray, b: np.ndarray, animals: np.ndarray, seed: int) -> Difference:
+    """Test a difference of means over paired queries, where photos of one animal are not independent.
+
+    The signs of whole animals' differences are flipped at random (Fisher's permutation test), and whole
+    animals are drawn for the interval.
+
+    Args:
+        a: (Q,) worth of each query, and `b`, (Q,), of the same queries in the other experiment.
+        animals: (Q,) int, equal for photos of one animal.
+        seed: of flips and draws.
+    """
+    _, number = np.unique(animals, return_inverse=True)
+    photos = np.bincount(number).astype(float)  # (A,)
+    summed = np.bincount(number, b - a)
+    rng = np.random.default_rng(seed)
+    observed = abs(summed.sum())
+    flipped = np.abs((rng.integers(0, 2, (FLIPS, len(summed)), dtype=np.int8) * 2 - 1) @ summed)
+    drawn = rng.integers(len(summed), size=(1000, len(summed)))
+    means = summed[drawn].sum(axis=1) / photos[drawn].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Difference(
+        float(a.mean()),
+        float(b.mean()),
+        float(low),
+        float(high),
+        float((1 + (flipped >= observed - 1e-12).sum()) / (1 + FLIPS)),
+        len(a),
+    )
+
+
+def compare(a: dict[str, Judged], b: dict[str, Judged], seed: int) -> pd.DataFrame:
+    """Compare answers by split ("validation", "test") and measure, over the queries that both answered.
+
+    Returns:
+        A table (split, measure, a, b, difference, low, high, p, queries).
+    """
+    rows = []
+    for split in (VALIDATION, TEST):
+        common = a[split].truth.index.intersection(b[split].truth.index)
+        if not len(common):
+            continue
+        one, two = (_only(found[split], common) for found in (a, b))
+        for name, worth in MEASURES.items():
+            found = paired_difference(
+                worth(one.outcomes.place), worth(two.outcomes.place), one.outcomes.individual, seed
+            )
+            rows.append(
+                (split, name, found.a, found.b, found.b - found.a, found.low, found.high, found.p, found.queries)
+            )
+    return pd.DataFrame(rows, columns=["split", "measure", "a", "b", "difference", "low", "high", "p", "queries"])
+
+
+def read_experiment(where: str) -> dict[str, Judged]:
+    """Answers of an experiment, beside the truth.
+
+    Args:
+        where: the folder of another checkout, "." for this one, or a name of a commit, branch or
+            experiment of this repository.
+
+    Raises:
+        UserError: there is no such checkout or revision, or it has no answers.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        tables = {}
+        for name, schema in NEEDED.items():
+            tables[name] = read_table(_fetched(where, name, Path(scratch)), schema)
+    photos, rows, validation, test, truth = tables.values()
+    known = catalogue(photos, Vectors(rows["image"], np.zeros((len(rows), 0), np.float32)))
+    return {VALIDATION: judged_validation(known, validation), TEST: judged_test(known, test, truth)}
+
+
+def _fetched(where: str, path: str, scratch: Path) -> Path:
+    """A copy of an experiment's file."""
+    copy = scratch / Path(path).name
+    try:
+        at = {"url": where} if Path(where).is_dir() else {"rev": where}
+        source = DVCFileSystem(**at)
+        source.get_file(path, str(copy))
+    except (DvcException, SCMError) as error:
+        raise UserError(f"{where} is no folder with a checkout, nor a commit, branch or experiment: {error}") from None
+    except (FileNotFoundError, DataIndexDirError):
+        what = "is not there" if Path(where).is_dir() else "is not in the cache here: check it out"
+        raise UserError(f"{path} of {where} {what}; `dvc repro` makes it, `dvc pull` fetches it") from None
+    return copy
+
+
+def _only(judged: Judged, queries: pd.Index) -> Judged:
+    return Judged(judged.answers, judged.truth.loc[queries], judged.animals)

@@ -1,0 +1,1 @@
+"""The task of telling individuals apart: lessons, rounds, pseudo-labels."""

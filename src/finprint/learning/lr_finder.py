@@ -1,0 +1,79 @@
+"""The learning rate range test: the loss while the learning rate climbs, and the rate at which it falls fastest."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from finprint.base.device import best_device, repeatable
+from finprint.base.errors import UserError
+from finprint.base.progress import bar
+from finprint.learning.finetuning import hold_norms, set_learning
+from finprint.learning.loop import Pixels, Recipe, epoch_batches, mixing_share, parameter_groups
+from finprint.learning.network import Network, Targets
+from finprint.model.loading import to_device
+
+LOW, HIGH = 1e-6, 1.0  # learning rates of the backbone, first and last
+SMOOTH = 0.9  # decay of the loss's moving average
+DIVERGED = 2.0  # times the least loss: the test ends
+
+
+@dataclass(frozen=True)
+class Curve:
+    """(S,) learning rates of the backbone, (S,) smoothed losses, and the rate to begin with."""
+
+    rates: np.ndarray
+    losses: np.ndarray
+
+    @property
+    def suggestion(self) -> float:
+        """Where the loss falls fastest over the logarithm of the rate, up to its least value."""
+        least = max(2, int(self.losses.argmin()) + 1)
+        slope = np.gradient(self.losses[:least], np.log(self.rates[:least]))
+        return float(self.rates[int(slope.argmin())])
+
+
+def find_rate(network: Network, pixels: Pixels, targets: Targets, recipe: Recipe, steps: int) -> Curve:
+    """Train for some steps while the learning rate climbs evenly in its logarithm (Smith, Cyclical learning rates,
+    WACV 2017). The network is spoilt by it.
+
+    Args:
+        network: to train, in place.
+        pixels: the training photos.
+        targets: whom each shows.
+        recipe: how, but for its learning rate and its epochs; in float32, with margins at their full size.
+        steps: at most; the test ends where the loss diverges.
+    """
+    device = best_device()
+    repeatable()
+    network.to(device).to(memory_format=torch.channels_last).train()
+    set_learning(network.embedder.backbone, recipe.train.finetune, recipe.epochs)  # all that ever learns
+    if recipe.train.finetune.hold_norms:
+        hold_norms(network.embedder.backbone)
+    optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
+    rates, losses, mean = np.geomspace(LOW, HIGH, steps), [], 0.0
+    stream = bar("lr-find", steps, "batch", _endless(pixels, targets, recipe, steps))
+    for step, (views, shown) in enumerate(stream):
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] / recipe.lr * rates[step]
+        loss = network(to_device(views, device), shown.to(device), mixing_share(recipe, step))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        mean = SMOOTH * mean + (1 - SMOOTH) * loss.item()
+        losses.append(mean / (1 - SMOOTH ** (step + 1)))
+        if not np.isfinite(losses[-1]) or losses[-1] > DIVERGED * min(losses):
+            break
+    good = np.isfinite(losses)
+    if good.sum() < 3:
+        raise UserError(f"the loss is {losses[-1]} after {len(losses)} steps at a learning rate of {rates[0]:.0e}")
+    return Curve(rates[: len(losses)][good], np.array(losses)[good])
+
+
+def _endless(pixels: Pixels, targets: Targets, recipe: Recipe, steps: int) -> Iterator[tuple[torch.Tensor, Targets]]:
+    """So many batches, of as many epochs as it takes."""
+    batch = min(recipe.train.batch, len(targets))
+    epochs = (epoch_batches(pixels, targets, recipe, epoch, batch) for epoch in itertools.count())
+    return itertools.islice(itertools.chain.from_iterable(epochs), steps)

@@ -1,0 +1,83 @@
+"""The section `train` of params.yaml."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from finprint.base.params import Count, Positive, Section, Share
+from finprint.model.params import Augment
+
+
+class Margin(Section):
+    renamed: ClassVar = {"scale": "one_photo"}
+
+    centres: Count
+    logit_scale: Positive
+    one_photo: Annotated[float, Field(ge=0)]
+    power: Annotated[float, Field(le=0)]
+    floor: Annotated[float, Field(ge=0, lt=1.5)]
+    ramp: Share
+
+
+class Schedule(Section):
+    kind: Literal["cosine", "one_cycle", "step", "restarts"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    drops: list[Share]
+    cycles: Annotated[int, Field(ge=1, le=10)]
+
+
+class Finetune(Section):
+    trainable: Share
+    unfreeze: list[Annotated[int, Field(ge=0)]]
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    hold_norms: bool
+
+    @model_validator(mode="after")
+    def _from_the_head_backwards(self) -> "Finetune":
+        if self.unfreeze != sorted(self.unfreeze):
+            raise ValueError(f"unfreeze is {self.unfreeze}: the epochs go up, from the last stage to the first")
+        return self
+
+
+class SpeciesHead(Section):
+    renamed: ClassVar = {"scale": "one_photo"}
+
+    share: Annotated[float, Field(ge=0, lt=1)]
+    logit_scale: Positive
+    one_photo: Annotated[float, Field(ge=0)]
+    power: Annotated[float, Field(le=0)]
+
+
+class Train(Section):
+    renamed: ClassVar = {"head_lr": "head_lr_factor", "start": "continue_from"}
+
+    backbone: str
+    weights: str
+    fusion: Literal["gem", "dolg", "average"]
+    embedding: Count
+    image_size: Annotated[int, Field(ge=32)]
+    first_size: Annotated[int, Field(ge=32)]
+    epochs: Count
+    batch: Annotated[int, Field(ge=2)]
+    score_every: Count
+    head_lr_factor: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Schedule
+    finetune: Finetune
+    continue_from: str
+    cyclic: bool
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    swa: Share
+    amp: bool
+    margin: Margin
+    species: SpeciesHead
+    augment: Augment
+
+    @model_validator(mode="after")
+    def _unfreezes_in_time(self) -> "Train":
+        late = [epoch for epoch in self.finetune.unfreeze if epoch >= self.epochs]
+        if late:
+            raise ValueError(
+                f"finetune.unfreeze has {late[0]}, but with epochs: {self.epochs} the last one is {self.epochs - 1}"
+            )
+        return self

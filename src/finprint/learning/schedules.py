@@ -1,0 +1,59 @@
+"""Learning rates over a training: a warm-up, then one of several falls."""
+
+import math
+from collections.abc import Callable
+
+from finprint.learning.params import Schedule
+
+LAST = 0.01  # the share of the peak that the falls end at, but for `one_cycle` and `step`
+
+
+def learning_rate(step: int, steps: int, schedule: Schedule) -> float:
+    """The learning rate at a step, as a share of its peak.
+
+    Args:
+        step: 0 to `steps` - 1.
+        steps: of the whole training.
+        schedule: the section `train.schedule`. After a linear climb over the share `warmup` of the steps:
+            cosine: half a cosine down to a hundredth (Loshchilov and Hutter, SGDR, ICLR 2017);
+            restarts: `cycles` of them, each twice as long as the one before (ibid.);
+            step: a tenth from each share in `drops` of the whole on;
+            one_cycle: climbs by a cosine from a 25th instead, and falls to a 10,000th of that
+            (Smith, Super-convergence, 2018; as in torch's OneCycleLR).
+    """
+    climb = round(steps * schedule.warmup)
+    if step < climb:
+        curved = schedule.kind == "one_cycle"
+        return _half_cosine(1 / 25, 1.0, step / max(1, climb - 1)) if curved else (step + 1) / climb
+    return FALLS[schedule.kind](min(1.0, (step - climb) / max(1, steps - climb - 1)), step / steps, schedule)
+
+
+def _half_cosine(start: float, end: float, done: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
+
+
+def _cosine(done: float, _: float, __: Schedule) -> float:
+    return _half_cosine(1.0, LAST, done)
+
+
+def _restarts(done: float, _: float, schedule: Schedule) -> float:
+    total = 2**schedule.cycles - 1  # in lengths of the first one
+    cycle = min(schedule.cycles - 1, int(math.log2(done * total + 1)))
+    return _half_cosine(1.0, LAST, min(1.0, (done * total + 1) / 2**cycle - 1))
+
+
+def _step(_: float, gone: float, schedule: Schedule) -> float:
+    return 0.1 ** sum(gone >= drop for drop in schedule.drops)
+
+
+def _one_cycle(done: float, _: float, __: Schedule) -> float:
+    return _half_cosine(1.0, 1 / 25 / 1e4, done)
+
+
+# Each of: share of the fall that is done, share of all steps that are gone, the section.
+FALLS: dict[str, Callable[[float, float, Schedule], float]] = {
+    "cosine": _cosine,
+    "restarts": _restarts,
+    "step": _step,
+    "one_cycle": _one_cycle,
+}

@@ -1,0 +1,1 @@
+"""Gallery and queries: nearest photos, known or new, probabilities, metrics. No torch."""

@@ -1,0 +1,1 @@
+"""The embedding model: backbone, fusion, neck, heads; views, and vectors of crops."""

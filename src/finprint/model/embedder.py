@@ -1,0 +1,112 @@
+"""The embedding model, and the folder it travels in: weights, configuration, names of the individuals."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from finprint.base.errors import UserError
+from finprint.base.files import atomic, read_json, write_json
+from finprint.model.backbone import create_backbone
+from finprint.model.fusion import FUSIONS
+
+WEIGHTS, CONFIG, CLASSES = "weights.safetensors", "config.json", "classes.json"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What it takes to build an `Embedder`; `image_size` is the side of its square input in px, `mirror` what it
+    has learnt of a mirror image: that it shows the `same` individual, or an `other` one; `cyclic`: it pools the four
+    quarter turns of a photo."""
+
+    backbone: str
+    fusion: str
+    embedding: int
+    image_size: int
+    mirror: str = "same"
+    cyclic: bool = False
+
+
+class Embedder(nn.Module):
+    """Backbone, fusion and neck: photos (N, 3, H, W), values 0 to 1, to vectors (N, D) of any length.
+
+    The neck is BatchNorm, a linear layer and BatchNorm (Luo et al., Bag of tricks for person
+    re-identification, 2019). The input is normalised here, with the backbone's own mean and deviation.
+    """
+
+    backbone: Any  # timm adds feature_info and pretrained_cfg to its modules
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, config: ModelConfig, weights: str = "none") -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = create_backbone(config.backbone, weights, config.image_size)
+        channels = self.backbone.feature_info.channels()
+        self.fusion: Any = FUSIONS[config.fusion](tuple(channels))
+        self.neck = nn.Sequential(
+            nn.BatchNorm1d(self.fusion.features),
+            nn.Linear(self.fusion.features, config.embedding, bias=False),
+            nn.BatchNorm1d(config.embedding),
+        )
+        normal = self.backbone.pretrained_cfg
+        self.register_buffer("mean", torch.tensor(normal["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(normal["std"]).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        if not self.config.cyclic:
+            return self.vectors(*self.maps(photos))
+        turned = torch.cat([photos.rot90(quarter, (2, 3)) for quarter in range(4)])
+        fused = self.fusion(*self.maps(turned)).float()  # (4 N, F)
+        return self.neck(fused.view(4, len(photos), -1).mean(dim=0))
+
+    def maps(self, photos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The feature maps of the backbone's last two stages, (N, C3, H, W) and (N, C4, H/2, W/2)."""
+        found = self.backbone((photos - self.mean) / self.std)
+        # Some transformers put the channels last.
+        stage3, stage4 = (
+            m if m.shape[1] == c else m.permute(0, 3, 1, 2)
+            for m, c in zip(found, self.backbone.feature_info.channels(), strict=True)
+        )
+        return stage3, stage4
+
+    def vectors(self, stage3: torch.Tensor, stage4: torch.Tensor) -> torch.Tensor:
+        """Vectors (N, D) from the feature maps."""
+        return self.neck(self.fusion(stage3, stage4).float())
+
+
+def save_model(folder: Path, embedder: Embedder, head: nn.Module, classes: Sequence[str]) -> None:
+    """Write a model folder, atomically; equal weights give equal bytes."""
+    tensors = {f"embedder.{k}": v for k, v in embedder.state_dict().items()}
+    tensors |= {f"head.{k}": v for k, v in head.state_dict().items()}
+    with atomic(folder) as part:
+        part.mkdir()
+        save_file({k: v.detach().cpu().contiguous() for k, v in sorted(tensors.items())}, part / WEIGHTS)
+        write_json(part / CONFIG, asdict(embedder.config))
+        write_json(part / CLASSES, list(classes))
+
+
+def load_model(folder: Path) -> tuple[Embedder, dict[str, torch.Tensor], list[str]]:
+    """Read a model folder.
+
+    Returns:
+        The embedder in evaluation mode, the state dict of its margin head, the names of the individuals.
+
+    Raises:
+        UserError: a file of the folder is missing.
+    """
+    missing = [name for name in (WEIGHTS, CONFIG, CLASSES) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{folder} is no model: {missing[0]} is missing; `dvc repro` makes it")
+    tensors = load_file(folder / WEIGHTS)
+    embedder = Embedder(ModelConfig(**read_json(folder / CONFIG)))
+    part = {
+        name: {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+        for name in ("embedder", "head")
+    }
+    embedder.load_state_dict(part["embedder"])
+    return embedder.eval(), part["head"], read_json(folder / CLASSES)

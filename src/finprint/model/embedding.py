@@ -1,0 +1,136 @@
+"""Unit vectors of crops."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from timm.layers import Conv2dSame
+from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from finprint.base.device import best_device
+from finprint.base.files import sha256_path
+from finprint.base.progress import bar
+from finprint.model.embedder import Embedder, load_model
+from finprint.model.loading import batches, in_order, to_device
+from finprint.model.params import Embed
+from finprint.model.views import plain_view
+from finprint.pictures.shards import Crops
+from finprint.store.vectors import Vectors
+
+SAME = 1e-3  # unit vectors no farther apart are the same; rightly folded ones are 1e-5 apart
+
+
+@torch.inference_mode()
+def embed(
+    embedder: Embedder,
+    pixels: Callable[[int], np.ndarray],
+    rows: np.ndarray,
+    *,
+    batch: int,
+    mirror: bool,
+    amp: bool,
+    quiet: bool = False,
+) -> np.ndarray:
+    """Embed crops.
+
+    Args:
+        embedder: the model; it is put on the best device, channels last, and into evaluation mode.
+        pixels: gives the crop of a row, `(H, W, 3)` uint8.
+        rows: (N,) row numbers.
+        batch: crops a step.
+        mirror: embed the mirror image as well. Where the model takes it for the same individual, the mean
+            of the two vectors is taken; where for another, one stands behind the other, so that a cosine
+            compares left with left and right with right.
+        amp: bfloat16 autocast; vectors then agree with float32's to about 0.01.
+        quiet: show no progress.
+
+    Returns:
+        (N, D) float32 unit vectors, in the order of `rows`.
+    """
+    device = best_device()
+    network = folded(embedder.to(device).to(memory_format=torch.channels_last).eval())
+    side, apart = embedder.config.image_size, embedder.config.mirror == "other"
+    vectors = []
+    stream = batches(lambda item: plain_view(pixels(int(rows[item])), side), in_order(len(rows), batch))
+    with bar("embedding", len(rows), "crop", quiet=quiet) as progress:
+        for views in stream:
+            found = _unit(network, to_device(views, device), amp)
+            if mirror:
+                mirrored = _unit(network, to_device(views.flip(-1), device), amp)
+                found = F.normalize(torch.hstack([found, mirrored]) if apart else found + mirrored)
+            vectors.append(found.cpu().numpy())
+            progress.update(len(views))
+    return (
+        np.concatenate(vectors)
+        if vectors
+        else np.zeros((0, embedder.config.embedding * (1 + (mirror and apart))), np.float32)
+    )
+
+
+def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False) -> Vectors:
+    """The vectors of all crops by the model in a folder, comparable with its classes' centres.
+
+    Raises:
+        UserError: the folder is no model.
+    """
+    embedder, head, classes = load_model(model)
+    array = embed(embedder, crops.pixels, np.arange(len(crops)), **params.model_dump(), quiet=quiet)
+    heads = centres(embedder, head, len(classes), params.mirror)
+    return Vectors(crops.index["image"], array, sha256_path(model), np.array(classes, object), heads)
+
+
+def centres(embedder: Embedder, head: dict[str, torch.Tensor], classes: int, mirror: bool) -> np.ndarray:
+    """(C, S, D) float32 unit vectors: each class's sub-centres in the margin head, comparable with `embed`'s vectors.
+
+    Args:
+        head: state dict of the margin head.
+        classes: C.
+        mirror: as given to `embed`.
+    """
+    weight = F.normalize(head["weight"].float())
+    if embedder.config.mirror == "same":
+        return weight.view(classes, -1, weight.shape[1]).numpy()
+    plain, mirrored = weight.view(2, classes, -1, weight.shape[1])  # (C, K, D) each
+    if not mirror:
+        return plain.numpy()
+    count = plain.shape[1]  # every sub-centre beside every one of the mirror images
+    pairs = torch.cat([plain.repeat_interleave(count, dim=1), mirrored.repeat(1, count, 1)], dim=2)
+    return F.normalize(pairs, dim=2).numpy()
+
+
+@torch.inference_mode()
+def folded(embedder: Embedder) -> Embedder:
+    """The model, in evaluation mode, with each BatchNorm in the convolution before it: quicker, vectors alike to 1e-5.
+
+    Which convolution a norm follows is read from the order in which modules hold them. Where that is not how they are
+    called, vectors come out otherwise, and the model is returned as it is.
+    """
+    twin = deepcopy(embedder)
+    for parent in twin.modules():
+        last, before = "", nn.Module()
+        for name, child in list(parent.named_children()):
+            if isinstance(before, nn.Conv2d) and isinstance(child, nn.BatchNorm2d) and _fit(before, child):
+                setattr(parent, last, fuse_conv_bn_eval(before, child))
+                setattr(parent, name, getattr(child, "act", nn.Identity()))  # timm's norms hold the activation, too
+            last, before = name, child
+    side = embedder.config.image_size
+    photos = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(embedder.mean.device)
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        apart = (_unit(twin, photos, amp=False) - _unit(embedder, photos, amp=False)).norm(dim=1).max()
+    return twin if apart < SAME else embedder
+
+
+def _fit(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
+    """Can the norm be folded into the convolution?"""
+    same = convolution.out_channels == norm.num_features and norm.running_mean is not None
+    return same and type(convolution) in (nn.Conv2d, Conv2dSame)  # others do more with their weights than multiply
+
+
+def _unit(embedder: nn.Module, photos: torch.Tensor, amp: bool) -> torch.Tensor:
+    with torch.autocast(photos.device.type, torch.bfloat16, enabled=amp):
+        vectors = embedder(photos)
+    return F.normalize(vectors.float())

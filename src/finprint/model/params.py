@@ -1,0 +1,30 @@
+"""The section `train.augment` and `embed` of params.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from finprint.base.params import Count, Section, Share
+
+
+class Augment(Section):
+    rotate: Annotated[float, Field(ge=0, le=180)]
+    shift: Share
+    zoom: Annotated[float, Field(ge=0, lt=1)]
+    shear: Annotated[float, Field(ge=0, lt=60)]
+    flip: Share
+    mirror: Literal["same", "other"]
+    mixup: Annotated[float, Field(ge=0)]
+    mixed: Literal["photos", "vectors"]
+    colour: Annotated[float, Field(ge=0, lt=1)]
+    grey: Share
+    blur: Share
+    noise: Share
+    erase: Share
+    grow: Share
+
+
+class Embed(Section):
+    batch: Count
+    mirror: bool
+    amp: bool

@@ -1,0 +1,1 @@
+"""What prints: figures as PNG, templates of pages."""

@@ -1,0 +1,1 @@
+"""Photos as pixels: reading, decoding, hashing; crops in shards."""

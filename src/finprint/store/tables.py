@@ -1,0 +1,122 @@
+"""The tables that flow between the stages: their columns, checked where they are read and written.
+
+Ids are strings, always: `875923901e14` is a name and not a number. What is unknown is missing (NA),
+never a sentinel such as -1 or "".
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaError, SchemaErrors
+
+from finprint.base.errors import UserError
+from finprint.base.files import atomic
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+NEW = "new_individual"
+WHOLE = "whole"  # the part of a crop that no box made: what crop.whole says of the photo
+
+
+def _text(nullable: bool = False) -> pa.Column:
+    return pa.Column("string", nullable=nullable, coerce=True)
+
+
+PHOTOS = pa.DataFrameSchema(
+    {
+        "image": pa.Column("string", unique=True, coerce=True),  # file name: the photo's id
+        "path": _text(),  # from the project's root
+        "sha256": pa.Column("string", pa.Check.str_length(64, 64), coerce=True),
+        "width": pa.Column("int32", pa.Check.gt(0), coerce=True),  # px, upright
+        "height": pa.Column("int32", pa.Check.gt(0), coerce=True),
+        "species": _text(nullable=True),
+        "identity": _text(nullable=True),
+        "encounter": _text(nullable=True),
+        "group": pa.Column("int32", coerce=True),  # photos of one group are never split
+        "split": pa.Column("string", pa.Check.isin([TRAIN, VALIDATION, TEST]), coerce=True),
+        "fold": pa.Column("int32", coerce=True),  # that its group was dealt to; -1 without an identity
+    },
+    strict=True,
+    name="photos",
+)
+SIDES = ["x_min", "y_min", "x_max", "y_max"]  # of a box
+BOXES = pa.DataFrameSchema(  # with all that the detector needs: photos without boxes must not make it train again
+    {
+        "image": _text(),
+        "path": _text(),
+        "sha256": pa.Column("string", pa.Check.str_length(64, 64), coerce=True),
+        "width": pa.Column("int32", pa.Check.gt(0), coerce=True),  # px, of the photo
+        "height": pa.Column("int32", pa.Check.gt(0), coerce=True),
+        "group": _text(),  # the first boxed photo of its group
+        "part": _text(),
+        **{side: pa.Column("float64", coerce=True) for side in SIDES},  # px
+        "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 1 where drawn by hand
+    },
+    strict=True,
+    name="boxes",
+)
+CROPS = pa.DataFrameSchema(
+    {
+        "image": pa.Column("string", unique=True, coerce=True),
+        "part": _text(),
+        **{side: pa.Column("float64", coerce=True) for side in SIDES},  # px, no margin
+        "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 0 for part whole
+        "shard": _text(),
+        "offset": pa.Column("int64", coerce=True),  # bytes, where the JPEG starts in the shard
+        "length": pa.Column("int64", coerce=True),  # bytes
+    },
+    strict=True,
+    name="crops",
+)
+ROWS = pa.DataFrameSchema({"image": pa.Column("string", unique=True, coerce=True)}, strict=True, name="rows of vectors")
+LABELS = pa.DataFrameSchema(
+    {
+        "image": _text(),
+        "identity": _text(),
+        "score": pa.Column("float64", coerce=True),  # cosine of the photo's nearest neighbour
+        "weight": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # how much the name counts
+    },
+    strict=True,
+    unique=["image", "identity"],
+    name="pseudo-labels",
+)
+TRUTH = pa.DataFrameSchema(
+    {"image": pa.Column("string", unique=True, coerce=True), "identity": _text()}, strict=True, name="truth"
+)
+FINDINGS = pa.DataFrameSchema(
+    {"kind": _text(), "name": _text(), "other": _text(nullable=True), "detail": _text(nullable=True)},
+    strict=True,
+    name="findings",
+)
+REJECTS = pa.DataFrameSchema({"image": _text(), "table": _text(), "reason": _text()}, strict=True, name="rejects")
+
+
+def write_table(path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> None:
+    """Check `table` and write it, as .parquet or .csv by the path's suffix, atomically."""
+    checked = schema.validate(table[list(schema.columns)].reset_index(drop=True))
+    with atomic(path) as part:
+        if path.suffix == ".csv":
+            checked.to_csv(part, index=False, lineterminator="\n")
+        else:
+            checked.to_parquet(part, index=False)
+
+
+def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Read a table that `write_table` wrote and check it.
+
+    Raises:
+        UserError: the file is missing or does not fit the schema.
+    """
+    try:
+        if path.suffix == ".csv":
+            table = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
+        else:
+            table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: `dvc repro` makes it") from None
+    except ValueError as error:  # pandas' and pyarrow's errors of reading are ValueErrors
+        raise UserError(f"{path} is no table of {schema.name}: {error}") from None
+    try:
+        return schema.validate(table)
+    except (SchemaError, SchemaErrors) as error:
+        raise UserError(f"{path} is no table of {schema.name}: {error}") from None

@@ -1,0 +1,72 @@
+"""A folder of vectors with the photos they belong to, and how photos become gallery and queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from finprint.base.errors import UserError
+from finprint.base.files import atomic, read_json, write_array, write_json
+from finprint.store.tables import ROWS, read_table, write_table
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Unit vectors of photos, and the model that they come from.
+
+    Attributes:
+        images: (N,) names of the photos.
+        array: (N, D) float32 unit vectors.
+        model: hash of the model's files.
+        classes: (C,) the individuals that the model was trained to tell apart.
+        centres: (C, S, D) float32 unit vectors, each individual's sub-centres in the model's margin head.
+    """
+
+    images: pd.Series
+    array: np.ndarray
+    model: str = ""
+    classes: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
+    centres: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 0), np.float32))
+
+
+def write_vectors(folder: Path, vectors: Vectors) -> None:
+    """Write a folder of vectors, atomically."""
+    with atomic(folder) as part:
+        part.mkdir()
+        write_array(part / "vectors.npy", vectors.array)
+        write_array(part / "centres.npy", vectors.centres)
+        write_table(part / "rows.parquet", pd.DataFrame({"image": vectors.images}), ROWS)
+        write_json(part / "model.json", {"model": vectors.model, "classes": list(vectors.classes)})
+
+
+def read_vectors(folder: Path) -> Vectors:
+    """Read a folder of vectors.
+
+    Raises:
+        UserError: the folder is missing, its parts disagree, or a vector is no unit vector.
+    """
+    rows = read_table(folder / "rows.parquet", ROWS)
+    array = np.load(folder / "vectors.npy")
+    if len(array) != len(rows):
+        raise UserError(f"{folder}: {len(array)} vectors, but {len(rows)} rows: run `dvc repro` again")
+    wrong = ~np.isclose(np.linalg.norm(array, axis=1), 1, atol=1e-3)  # NaN is wrong, too
+    if wrong.any():
+        raise UserError(
+            f"{folder}: the vector of {rows['image'][int(wrong.argmax())]} is no unit vector ({wrong.sum()} are not): "
+            "the training has diverged, lower lr"
+        )
+    model = read_json(folder / "model.json")
+    centres = np.load(folder / "centres.npy")
+    if centres.shape[2] != array.shape[1]:
+        raise UserError(
+            f"{folder}: vectors of {array.shape[1]} dimensions, but centres of {centres.shape[2]}: they come from "
+            "different models; run `dvc repro` again"
+        )
+    return Vectors(rows["image"], array, model["model"], np.array(model["classes"], dtype=object), centres)
+
+
+def read_folds(folder: Path, left_out: Sequence[int]) -> list[Vectors]:
+    """The vectors by the models that left out a fold, in the order of `fold.left_out`."""
+    return [read_vectors(folder / str(fold)) for fold in left_out]

@@ -1,0 +1,1 @@
+"""A collection as its owner keeps it, checked, grouped and split."""

@@ -1,0 +1,230 @@
+"""From a source's own tables to one checked table of photos, and a table of what was rejected and why."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from finprint.base.errors import UserError
+from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
+from finprint.survey.hygiene import (
+    COPY,
+    COPY_TWO_NAMES,
+    KINDS,
+    Finding,
+    alike,
+    copies,
+    identities_alike,
+    odd_sizes,
+    species_alike,
+)
+from finprint.survey.params import Prepare
+from finprint.survey.readings import read_all
+from finprint.survey.sources.source import Source
+from finprint.survey.splits import group, near_duplicates, validation_photos
+
+DAY = r"(?=.*\d{4})\d+\D+\d+\D+\d+|\d{8}"  # a date has a year, a month and a day: pandas would make up what is missing
+ZONE = r"(:\d{2}(?:\.\d+)?)\s*(?:Z|[+-]\d{2}:?\d{2})$"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What `prepare` knows of a source; the tables are those of `finprint.tables`."""
+
+    photos: pd.DataFrame
+    boxes: pd.DataFrame
+    truth: pd.DataFrame
+    rejects: pd.DataFrame
+    findings: pd.DataFrame
+    queries: list[str]  # every photo to identify, readable or not, in the order of the answers
+
+
+def survey(source: Source, params: Prepare, seed: int) -> Survey:
+    """Check a source against its files, group what belongs together, and split it.
+
+    Args:
+        source: as its owner wrote it down.
+        params: the section `prepare`.
+        seed: of the splits.
+
+    Raises:
+        UserError: no photo can be used.
+    """
+    rejects: list[tuple[str, str, str]] = [(name, "photos", why) for name, why in source.strays]
+
+    def reject(table: str) -> Callable[[str, str], None]:
+        return lambda image, reason: rejects.append((image, table, reason))
+
+    labelled = _one_row_a_photo(source.labelled, reject("labelled"))
+    queries = _one_row_a_photo(source.queries, reject("queries"))
+    photos = pd.concat([labelled.assign(split=TRAIN), queries.assign(split=TEST)], ignore_index=True)
+
+    readings = read_all([Path(path) for path in photos["path"]])
+    for image, split, reading in zip(photos["image"], photos["split"], readings, strict=True):
+        if reading.reason:
+            reject("labelled" if split == TRAIN else "queries")(image, reading.reason)
+    good = np.array([not reading.reason for reading in readings], dtype=bool)
+    photos = photos[good].reset_index(drop=True)
+    kept = [reading for reading in readings if not reading.reason]
+    if not (photos["split"] == TRAIN).any():
+        told = [reject for reject in rejects if reject[1] != "photos"] or rejects  # of a table, if there are any
+        why = f"; the first of {len(rejects)} rejects: {told[0][0]}: {told[0][2]}" if rejects else ""
+        raise UserError(f"no usable photo in the catalogue{why}")
+    for field in ("sha256", "width", "height"):
+        photos[field] = [getattr(reading, field) for reading in kept]
+    photos["bits"], photos["taken"] = [reading.bits for reading in kept], [reading.taken for reading in kept]
+
+    found = list(copies(photos))
+    photos = _drop_copies(photos, found, reject("labelled"))
+    photos["encounter"] = _encounters(photos, params.encounter_gap, reject("photos"))
+    hashes = np.frombuffer(b"".join(photos["bits"]), np.uint8).reshape(len(photos), -1)
+    near = near_duplicates(hashes, params.duplicate_bits)
+    pairs = itertools.chain(near, *(_chains(photos[c]) for c in ("sha256", "encounter")))
+    photos["group"] = group(len(photos), pairs)
+    for looked in (
+        alike(photos, near),
+        identities_alike(source.labelled["identity"].dropna()),
+        species_alike(source.labelled["species"].dropna()),
+        odd_sizes(photos),
+    ):
+        found += looked
+
+    named = photos["identity"].notna().to_numpy()
+    # Missing names go first: with one among them, pandas' to_numpy(str) cuts every name to its first letter.
+    identities = photos.loc[named, "identity"].to_numpy(str)
+    validates, folds = validation_photos(
+        photos["group"].to_numpy()[named], identities, params.fold, params.folds, params.new_share, seed
+    )
+    photos["fold"] = -1
+    photos.loc[named, "fold"] = folds
+    # Photos without an identity teach the detector only, and go where their group goes.
+    groups = set(photos["group"].to_numpy()[named][validates])
+    photos.loc[(photos["split"] == TRAIN) & photos["group"].isin(groups), "split"] = VALIDATION
+
+    boxes = _check_boxes(source.boxes, photos, reject("boxes"))
+    truth = source.truth.dropna().drop_duplicates("image")
+    return Survey(
+        photos=photos,
+        boxes=boxes,
+        truth=truth[truth["image"].isin(source.queries["image"])],
+        rejects=pd.DataFrame(rejects, columns=["image", "table", "reason"], dtype="string"),
+        findings=pd.DataFrame(found, columns=list(FINDINGS.columns)),
+        queries=source.queries["image"].drop_duplicates().tolist(),
+    )
+
+
+def summary(found: Survey) -> dict[str, float]:
+    """The counts of metrics/data.json."""
+    photos = found.photos
+    known = set(photos.loc[photos["split"] == TRAIN, "identity"].dropna())
+    validation = photos[photos["split"] == VALIDATION]
+    each = photos.loc[photos["split"] != TEST, "identity"].value_counts()
+    return {
+        "photos": len(photos),
+        "train": int((photos["split"] == TRAIN).sum()),
+        "validation": len(validation),
+        "validation_new_share": float((~validation["identity"].isin(known)).mean()) if len(validation) else 0.0,
+        "test": int((photos["split"] == TEST).sum()),
+        "individuals": len(each),
+        "singletons": int((each == 1).sum()),
+        "species": photos["species"].nunique(),
+        "encounters_and_duplicate_groups": int((photos["group"].value_counts() > 1).sum()),
+        "boxes": len(found.boxes),
+        "rejects": len(found.rejects),
+        **{kind.replace(" ", "_"): int((found.findings["kind"] == kind).sum()) for kind in KINDS},
+    }
+
+
+def _one_row_a_photo(table: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:
+    """Drop repeated rows; a photo under two names is dropped altogether, for nobody knows which is right."""
+    contradicted = set()
+    for image, rows in table[table["image"].duplicated(keep=False)].groupby("image", sort=False):
+        names = rows["identity"].dropna().unique().tolist()
+        if len(names) > 1:
+            contradicted.add(image)
+            reject(str(image), f"labelled as {' and as '.join(names)}: keep one of the rows")
+        else:
+            reject(str(image), f"{len(rows)} rows for one photo: the first is used")
+    return table[~table["image"].isin(contradicted)].drop_duplicates("image")
+
+
+def _chains(values: pd.Series) -> list[tuple[int, int]]:
+    """Join each row to the next one of the same value; missing values join nothing."""
+    rows = values.dropna().groupby(values).groups.values()
+    return [(int(i), int(j)) for same in rows for i, j in itertools.pairwise(same)]
+
+
+def _drop_copies(photos: pd.DataFrame, found: list[Finding], reject: Callable[[str, str], None]) -> pd.DataFrame:
+    """The photos without copies: of one individual's the first stays; of two individuals' none, for who is right?"""
+    dropped: set[str] = set()
+    for kind, image, first, names in found:
+        if kind == COPY:
+            dropped.add(image)
+            reject(image, f"the same photo as {first}, which is used")
+        elif kind == COPY_TWO_NAMES:
+            for one, other in ((str(first), image), (image, str(first))):
+                if one not in dropped:
+                    dropped.add(one)
+                    reject(one, f"the same photo as {other}, labelled as {names}: say in decisions.csv which to drop")
+    paths = photos.loc[photos["image"].isin(dropped), "path"]
+    return photos[~photos["path"].isin(paths)].reset_index(drop=True)
+
+
+def _encounters(photos: pd.DataFrame, gap: float, reject: Callable[[str, str], None]) -> pd.Series:
+    """The encounters, those missing made of dates: photos that follow one another within `gap` minutes are of one.
+
+    A date is the table's, else the camera's; one without a time stands for midnight, so that a day without times is one
+    encounter. An encounter made so is called by its first photo's date.
+    """
+    local = photos["date"].str.replace(ZONE, r"\1", regex=True)  # cameras have no zones, so the table's do not count
+    written = pd.to_datetime(local.where(local.str.match(DAY)), errors="coerce", format="mixed")
+    for image, date in photos.loc[photos["date"].notna() & written.isna(), ["image", "date"]].itertuples(index=False):
+        reject(image, f"{date!r} is no date")
+    taken = written.fillna(pd.to_datetime(photos["taken"]))
+    dated = taken[photos["encounter"].isna() & taken.notna()].sort_values(kind="stable")
+    if not gap or not len(dated):
+        return photos["encounter"]
+    number = (dated.diff() > pd.Timedelta(minutes=gap)).cumsum()
+    first = dated.groupby(number).transform("first").dt.strftime("%Y-%m-%d %H:%M:%S")
+    return photos["encounter"].fillna(first.astype("string"))
+
+
+def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:
+    """Boxes in pixels, clipped to their photos; what makes no sense is rejected."""
+    facts = photos.set_index("image")[["path", "sha256", "width", "height", "group"]]
+    table = boxes.join(facts, on="image").reset_index(drop=True)
+    size = table[["width", "height", "width", "height"]].to_numpy(float)
+    corners = table[SIDES].to_numpy(float) * np.where(table[["share"]].to_numpy(bool), size, 1)
+    clipped = np.clip(corners, 0, size)
+    extent = clipped[:, 2:] - clipped[:, :2]
+    overhang = np.maximum(corners[:, 2:] - size[:, 2:], -corners[:, :2]).max(axis=1)
+    sure = table["confidence"]
+    photo = [f"the photo of {w:.0f} x {h:.0f} px" for w, h in size[:, :2]]
+    # The first that holds is told; a box that only reaches outside is kept.
+    wrong: list[tuple[np.ndarray, Callable[[int], str]]] = [
+        (table["path"].isna().to_numpy(), lambda row: "box of a photo that is missing or rejected"),
+        (table["part"].isna().to_numpy(), lambda row: "its part is empty"),
+        (np.isnan(corners).any(axis=1), lambda row: "not four numbers"),
+        (np.any(corners[:, :2] >= corners[:, 2:], axis=1), lambda row: "empty or corners swapped"),
+        ((extent < 1).any(axis=1), lambda row: f"lies outside {photo[row]}"),
+        (
+            ~sure.between(0, 1).to_numpy(),
+            lambda row: f"its confidence {sure[row]:g} is not between 0 and 1",
+        ),
+        (overhang > 2, lambda row: f"reaches outside {photo[row]}: clipped"),
+    ]
+    good = np.ones(len(table), bool)
+    for row in np.flatnonzero(np.any([where for where, _ in wrong], axis=0)).tolist():
+        number = next(number for number, (where, _) in enumerate(wrong) if where[row])
+        reason = wrong[number][1](row)
+        good[row] = number == len(wrong) - 1
+        between = "" if number in (4, 6) else ":"
+        written = table["written"][row]
+        reject(table["image"][row], reason if number == 0 else f"box ({written}){between} {reason}")
+    table[SIDES] = clipped
+    table = table[good].reset_index(drop=True)
+    table["group"] = table.groupby("group")["image"].transform("first")
+    return table

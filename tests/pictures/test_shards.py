@@ -1,0 +1,91 @@
+"""Shards: plain tar files of the same bytes each time, read at random through the index."""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import scenery
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finprint.base.errors import UserError
+from finprint.pictures.images import decode_jpeg, encode_jpeg
+from finprint.pictures.shards import INDEX, Crops, write_shard
+from finprint.store.tables import CROPS, write_table
+
+CONTENTS = st.lists(st.binary(max_size=1300), max_size=25)  # around tar's blocks of 512 bytes
+
+
+def _members(contents: list[bytes]) -> list[tuple[str, bytes]]:
+    return [(f"{number:08}.jpg", content) for number, content in enumerate(contents)]
+
+
+@given(contents=CONTENTS)
+def test_offsets_are_those_of_tarfile(tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]) -> None:
+    path = tmp_path_factory.mktemp("tar") / "a.tar"
+    places = write_shard(path, _members(contents))
+    raw = path.read_bytes()
+    with tarfile.open(path) as tar:
+        infos = tar.getmembers()
+        assert [(info.name, tar.extractfile(info).read()) for info in infos] == _members(contents)  # type: ignore[union-attr]
+    assert places == [(info.offset_data, info.size) for info in infos]
+    assert [raw[offset : offset + length] for offset, length in places] == contents
+
+
+@given(contents=CONTENTS)
+def test_same_members_same_bytes(tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]) -> None:
+    one, other = tmp_path_factory.mktemp("one") / "a.tar", tmp_path_factory.mktemp("other") / "b.tar"
+    assert write_shard(one, _members(contents)) == write_shard(other, _members(contents))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_shard_says_nothing_of_when_and_by_whom(tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.tar", _members([b"a", b"b"]))
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        for info in tar:
+            assert (info.mtime, info.uid, info.gid, info.uname, info.gname) == (0, 0, 0, "", "")
+
+
+def _write_crops(folder: Path, shards: dict[str, dict[str, bytes]]) -> None:
+    folder.mkdir()
+    rows = []
+    for shard, members in shards.items():
+        for image, place in zip(members, write_shard(folder / shard, list(members.items())), strict=True):
+            rows.append([image, "fin", 0.0, 0.0, 9.0, 9.0, 0.5, shard, *place])
+    write_table(folder / INDEX, pd.DataFrame(rows, columns=list(CROPS.columns)), CROPS)
+
+
+def test_crops_are_read_in_any_order(tmp_path: Path) -> None:
+    jpegs = {f"{number}.jpg": encode_jpeg(scenery(number, 40 + number, 32), 90) for number in range(7)}
+    names = list(jpegs)
+    shards = {"crops-00000.tar": names[:4], "crops-00001.tar": names[4:]}
+    _write_crops(tmp_path / "crops", {shard: {n: jpegs[n] for n in mine} for shard, mine in shards.items()})
+    crops = Crops(tmp_path / "crops")
+    assert len(crops) == 7
+    assert crops.index["image"].tolist() == names
+    wanted = pd.Series(["5.jpg", "0.jpg", "6.jpg", "5.jpg"])
+    rows = crops.rows(wanted)
+    assert rows.tolist() == [5, 0, 6, 5]
+    for image, row in zip(wanted, rows, strict=True):
+        assert crops.jpeg(row) == jpegs[image]
+        assert np.array_equal(crops.pixels(row), decode_jpeg(jpegs[image]))
+
+
+def test_a_photo_without_a_crop_is_named(tmp_path: Path) -> None:
+    _write_crops(tmp_path / "crops", {"crops-00000.tar": {"a.jpg": b"a"}})
+    with pytest.raises(UserError) as caught:
+        Crops(tmp_path / "crops").rows(pd.Series(["a.jpg", "b.jpg", "c.jpg"]))
+    assert str(caught.value) == "2 photos have no crop, b.jpg for one: run `dvc repro crop`"
+
+
+def test_no_folder_of_crops(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        Crops(tmp_path / "crops")
+    assert str(caught.value) == f"{tmp_path}/crops/index.parquet is missing: `dvc repro` makes it"
+
+
+def test_a_folder_without_crops(tmp_path: Path) -> None:
+    _write_crops(tmp_path / "crops", {"crops-00000.tar": {}})
+    assert len(Crops(tmp_path / "crops")) == 0

@@ -1,0 +1,135 @@
+"""Any table of photos, its columns called as params say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import prepare_params, save_photo, scenery
+
+from finprint.base.errors import UserError
+from finprint.store.tables import SIDES
+from finprint.survey.params import Prepare
+from finprint.survey.sources import read_source
+from finprint.survey.sources.source import Source
+
+
+def _params(**columns: Any) -> Prepare:
+    return prepare_params(source="csv", csv=prepare_params().csv.model_dump() | columns)
+
+
+def _read(root: Path, **columns: Any) -> Source:
+    return read_source(_params(**columns), root)[0]
+
+
+def _table(root: Path, *lines: str, name: str = "metadata.csv") -> None:
+    root.mkdir(exist_ok=True)
+    (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_the_metadata_of_wildlife_datasets(tmp_path: Path) -> None:
+    _table(
+        tmp_path,
+        "image_id,identity,path,bbox,date,species,original_split",
+        '0,A,imgs\\1.jpg,"[1.0, 2.0, 30.0, 40.0]",2019-07-03 10:00:00,orca,train',
+        "1,unknown,imgs/2.jpg,,,orca,train",
+        '2,B,imgs/3.jpg,"[5, 6, 7, 8]",2019-07-03,,test',
+    )
+    found = _read(
+        tmp_path, species="species", date="date", box="bbox", split="original_split", query="test", part="fin"
+    )
+    assert found.labelled[["image", "identity", "species", "date"]].fillna("?").to_numpy().tolist() == [
+        ["imgs/1.jpg", "A", "orca", "2019-07-03 10:00:00"],
+        ["imgs/2.jpg", "?", "orca", "?"],
+    ]
+    assert found.queries[["image", "identity", "date"]].fillna("?").to_numpy().tolist() == [
+        ["imgs/3.jpg", "?", "2019-07-03"]
+    ]
+    assert found.truth.to_numpy().tolist() == [["imgs/3.jpg", "B"]]
+    assert found.boxes[["image", "part", *SIDES]].to_numpy().tolist() == [
+        ["imgs/1.jpg", "fin", 1, 2, 31, 42],
+        ["imgs/3.jpg", "fin", 5, 6, 12, 14],
+    ]
+
+
+def test_several_animals_in_one_photo(tmp_path: Path) -> None:
+    rows = ("a.jpg,A,1,2,3,4", "a.jpg,B,5,6,7,8", "b.jpg,A,1,1,2,2", "a.jpg,C,,,,")
+    _table(tmp_path, "path,identity,l,t,r,b", *rows)
+    found = _read(tmp_path, box="l t r b", box_form="corners")
+    assert found.labelled["image"].tolist() == ["a.jpg", "a.jpg#2", "b.jpg", "a.jpg#3"]
+    assert found.labelled["path"].tolist() == [str(tmp_path / f"{name}.jpg") for name in "aaba"]
+    assert found.boxes[["image", *SIDES]].to_numpy().tolist() == [
+        ["a.jpg", 1, 2, 3, 4],
+        ["a.jpg#2", 5, 6, 7, 8],
+        ["b.jpg", 1, 1, 2, 2],
+    ]
+
+
+def test_coco_with_names(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+        "categories": [{"id": 1, "name": "orca"}],
+        "annotations": [
+            {"id": 5, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "individual": 17},
+            {"id": 6, "image_id": 1, "category_id": 1, "bbox": [5, 6, 7, 8], "individual": 18},
+        ],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    columns = {"file": "coco.json", "image": "file_name", "identity": "individual", "species": "category"}
+    found = _read(tmp_path, **columns, box="bbox")
+    assert found.labelled[["image", "identity", "species"]].fillna("?").to_numpy().tolist() == [
+        ["a.jpg", "17", "orca"],
+        ["a.jpg#2", "18", "orca"],
+        ["b.jpg", "?", "?"],
+    ]
+    assert found.boxes[SIDES].to_numpy().tolist() == [[1, 2, 4, 6], [5, 6, 12, 14]]
+
+
+def test_loose_photos_are_queries_or_strays(tmp_path: Path) -> None:
+    for number, name in enumerate(("a.jpg", "b.jpg", "queries/q.jpg", "note.txt")):
+        save_photo(tmp_path / name, scenery(number)) if name.endswith("jpg") else (tmp_path / name).write_text("")
+    _table(tmp_path, "path,identity", "a.jpg,A")
+    found = _read(tmp_path)
+    assert found.queries[["image", "path"]].to_numpy().tolist() == [["q.jpg", str(tmp_path / "queries/q.jpg")]]
+    assert found.strays == [
+        ("b.jpg", "on disk, but in no table"),
+        ("note.txt", "no photo by its name: .txt files are not read"),
+    ]
+
+
+def test_a_column_that_is_not_there(tmp_path: Path) -> None:
+    _table(tmp_path, "path,id", "a.jpg,A")
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path)
+    assert str(caught.value) == f"{tmp_path}/metadata.csv has no column identity (it has: path, id)"
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path, file="gone.csv")
+    assert str(caught.value) == f"{tmp_path}/gone.csv is missing"
+    with pytest.raises(ValueError, match="it must name one column, or four with spaces between them"):
+        _params(box="x y w")
+
+
+def test_photos_without_boxes_are_no_rejects(tmp_path: Path) -> None:
+    _table(tmp_path, "path,identity", "./im/a.jpg,A", "im\\b.jpg,B")
+    for name in ("a.jpg", "b.jpg"):
+        save_photo(tmp_path / "im" / name, scenery(1))
+    found = _read(tmp_path)
+    assert len(found.boxes) == 0
+    assert found.labelled["image"].tolist() == ["im/a.jpg", "im/b.jpg"]
+    assert found.strays == []
+
+
+def test_an_empty_table_and_a_row_without_a_photo(tmp_path: Path) -> None:
+    _table(tmp_path, "path,identity,x,y,w,h")
+    assert len(_read(tmp_path, box="x y w h").labelled) == 0
+    (tmp_path / "c.json").write_text(json.dumps({"images": [{"id": 1}, {"id": 2, "file_name": "a.jpg"}]}))
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path, file="c.json", image="file_name", identity="")
+    assert str(caught.value) == f"{tmp_path}/c.json: 1 rows have no file_name"
+
+
+def test_a_table_in_a_sub_folder_is_no_stray(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    _table(tmp_path / "notes", "path,identity", "a.jpg,A")
+    save_photo(tmp_path / "a.jpg", scenery(1))
+    assert _read(tmp_path, file="notes/metadata.csv").strays == []

@@ -1,0 +1,104 @@
+"""What the owner decided: dropped, relabelled, merged; what nobody knows is an error."""
+
+from pathlib import Path
+
+import pytest
+from conftest import SurveyFolder, prepare_params
+
+from finprint.base.errors import UserError
+from finprint.survey.sources import read_source
+from finprint.survey.sources.source import Source
+
+
+def _decided(folder: SurveyFolder, *lines: str) -> tuple[Source, dict[str, int]]:
+    folder.train("a.jpg,orca,A,", "b.jpg,orca,B,", "c.jpg,orca,Old Tom,", "d.jpg,orca,B,", "e.jpg,orca,,")
+    folder.photos("q.jpg", "r.jpg", split="test")
+    folder.table("test_truth.csv", "image,individual_id", "q.jpg,B", "r.jpg,Z")
+    folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", "a.jpg,fin,1,2,3,4", "b.jpg,fin,1,2,3,4")
+    folder.table("decisions.csv", "action,id,to,why", *lines)
+    return read_source(prepare_params(), folder.root)
+
+
+def test_each_action(folder: SurveyFolder) -> None:
+    found, counts = _decided(
+        folder, "merge,Old Tom,Old_Tom,spaces", "drop,a.jpg,,blurred", "relabel,b.jpg,Old_Tom,", "relabel,d.jpg,,who?",
+        "drop,r.jpg,,", "relabel,e.jpg,B,",
+    )  # fmt: skip
+    assert counts == {"drop": 2, "merge": 1, "relabel": 3}
+    assert found.labelled[["image", "identity"]].fillna("?").to_numpy().tolist() == [
+        ["b.jpg", "Old_Tom"],
+        ["c.jpg", "Old_Tom"],
+        ["d.jpg", "?"],
+        ["e.jpg", "B"],
+    ]
+    assert found.queries["image"].tolist() == ["q.jpg"]
+    assert found.boxes["image"].tolist() == ["b.jpg"]
+
+
+def test_the_truth_is_merged_and_relabelled_as_well(folder: SurveyFolder) -> None:
+    found, _ = _decided(folder, "merge,Old Tom,Tom,", "merge,B,A,", "relabel,r.jpg,A,")
+    assert found.truth.to_numpy().tolist() == [["q.jpg", "A"], ["r.jpg", "A"]]
+    assert found.labelled["identity"].fillna("?").tolist() == ["A", "A", "Tom", "A", "?"]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("delete,a.jpg,,", "action 'delete' is none of drop, merge, relabel"),
+        ("drop,a.jpeg,,", "no photo is called 'a.jpeg'; did you mean 'a.jpg'?"),
+        ("relabel,zzzzzzz,A,", "no photo is called 'zzzzzzz'"),
+        ("relabel,a.jpg,Old_Tom,", "no individual is called 'Old_Tom'; did you mean 'Old Tom'?"),
+        ("merge,Old_Tom,A,", "no individual is called 'Old_Tom'; did you mean 'Old Tom'?"),
+        ("relabel,a.jpg,C,", "no individual is called 'C'"),
+        ("merge,A,,", "merge needs the individual in column to"),
+    ],
+)
+def test_what_nobody_knows(folder: SurveyFolder, line: str, complaint: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _decided(folder, "drop,b.jpg,,", line)
+    assert str(caught.value) == f"{folder.root}/decisions.csv line 3: {complaint}"
+
+
+def test_a_name_that_was_merged_away_is_known_no_more(folder: SurveyFolder) -> None:
+    with pytest.raises(UserError) as caught:
+        _decided(folder, "merge,A,B,", "relabel,e.jpg,A,")
+    assert str(caught.value) == f"{folder.root}/decisions.csv line 3: no individual is called 'A'"
+
+
+def test_a_photo_may_be_dropped_twice(folder: SurveyFolder) -> None:
+    found, _ = _decided(folder, "drop,a.jpg,,blurred", "drop,a.jpg,,again", "relabel,a.jpg,B,")
+    assert found.labelled["image"].tolist() == ["b.jpg", "c.jpg", "d.jpg", "e.jpg"]
+
+
+def test_no_decisions(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,")
+    assert read_source(prepare_params(), folder.root)[1] == {"drop": 0, "merge": 0, "relabel": 0}
+
+
+def test_chains_and_no_column_to(folder: SurveyFolder) -> None:
+    found, _ = _decided(folder, "merge,A,new_name,", "merge,new_name,B,", "merge,Old Tom,Tom,")
+    assert found.labelled["identity"].fillna("?").tolist() == ["B", "B", "Tom", "B", "?"]
+    folder.train("a.jpg,orca,A,", "b.jpg,orca,B,")
+    folder.table("test_truth.csv", "image,individual_id")
+    folder.table("decisions.csv", "action,id", "drop,a.jpg")
+    assert "a.jpg" not in read_source(prepare_params(), folder.root)[0].labelled["image"].tolist()
+
+
+def test_a_photo_to_identify_gets_a_truth(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,")
+    folder.photos("q.jpg", split="test")
+    folder.table("decisions.csv", "action,id,to", "relabel,q.jpg,A")
+    found, _ = read_source(prepare_params(), folder.root)
+    assert found.truth.to_numpy().tolist() == [["q.jpg", "A"]]
+    assert found.queries["identity"].isna().all()
+
+
+def test_a_dropped_photo_takes_its_animals_along(tmp_path: Path) -> None:
+    rows = ["path,identity,box", "a.jpg,A,1 2 3 4", "a.jpg,B,5 6 7 8", "b.jpg,A,1 1 2 2"]
+    (tmp_path / "metadata.csv").write_text("\n".join(rows) + "\n")
+    csv = prepare_params().csv.model_dump() | {"box": "box"}
+    for lines, left in ((["drop,a.jpg,"], ["b.jpg"]), (["drop,a.jpg#2,"], ["a.jpg", "b.jpg"])):
+        (tmp_path / "decisions.csv").write_text("\n".join(["action,id,to", *lines]) + "\n")
+        found, _ = read_source(prepare_params(source="csv", csv=csv), tmp_path)
+        assert found.labelled["image"].tolist() == left
+        assert found.boxes["image"].tolist() == left

@@ -1,0 +1,127 @@
+"""What looks wrong in a collection: found where it is, and not where it is not."""
+
+import itertools
+
+import pandas as pd
+import pytest
+
+from finprint.survey.hygiene import (
+    ALIKE,
+    ALIKE_TWO_NAMES,
+    COPY,
+    COPY_TWO_NAMES,
+    IDENTITIES,
+    QUERY_ALIKE,
+    QUERY_COPY,
+    SIZE,
+    SPECIES,
+    alike,
+    copies,
+    identities_alike,
+    odd_sizes,
+    species_alike,
+)
+
+# The labels of the Happywhale competition.
+HAPPYWHALE = (
+    "beluga blue_whale bottlenose_dolpin bottlenose_dolphin brydes_whale commersons_dolphin common_dolphin "
+    "cuviers_beaked_whale dusky_dolphin false_killer_whale fin_whale frasiers_dolphin globis gray_whale humpback_whale "
+    "kiler_whale killer_whale long_finned_pilot_whale melon_headed_whale minke_whale pantropic_spotted_dolphin "
+    "pilot_whale pygmy_killer_whale rough_toothed_dolphin sei_whale short_finned_pilot_whale southern_right_whale "
+    "spinner_dolphin spotted_dolphin white_sided_dolphin"
+)
+
+
+def _photos(*rows: str) -> pd.DataFrame:
+    """Rows `image path sha256 identity split`; ? for no identity."""
+    table = pd.DataFrame([row.split() for row in rows], columns=["image", "path", "sha256", "identity", "split"])
+    return table.assign(identity=table["identity"].replace("?", pd.NA))
+
+
+def test_copies_by_hand() -> None:
+    photos = _photos(
+        "a a 1 A train", "b b 1 A train", "c c 2 ? train", "d d 2 B train", "e e 3 A train", "f f 3 B train",
+        "g g 3 B train", "h h 4 A train", "q q 4 ? test", "r r 5 ? test", "s s 5 ? test",
+    )  # fmt: skip
+    assert list(copies(photos)) == [
+        (COPY, "b", "a", None),
+        (COPY, "c", "d", None),  # the one with a name stays
+        (COPY_TWO_NAMES, "f", "e", "A and B"),
+        (COPY_TWO_NAMES, "g", "e", "A and B"),
+        (QUERY_COPY, "q", "h", None),
+    ]
+
+
+def test_animals_of_one_photo_are_no_copies() -> None:
+    photos = _photos("a a 1 A train", "a#2 a 1 B train")
+    assert list(copies(photos)) == []
+    assert list(alike(photos, [(0, 1)])) == []
+
+
+def test_alike_by_hand() -> None:
+    photos = _photos("a a 1 A train", "b b 2 B train", "c c 3 A train", "d d 4 ? train", "e e 1 B train")
+    pairs = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2)]
+    assert list(alike(photos, pairs)) == [
+        (ALIKE_TWO_NAMES, "a", "b", "A and B"),
+        (ALIKE, "c", "a", None),
+        (ALIKE, "d", "a", None),
+        (ALIKE_TWO_NAMES, "b", "c", "B and A"),
+    ]
+
+
+def test_no_photo_of_a_burst_goes_untold() -> None:
+    """a and b are both like c, but not like each other."""
+    photos = _photos("a a 1 A train", "b b 2 A train", "c c 3 A train")
+    assert list(alike(photos, [(0, 2), (1, 2)])) == [(ALIKE, "c", "a", None), (ALIKE, "b", "c", None)]
+
+
+def test_a_burst_is_told_once_a_photo_and_photos_to_identify_beside_the_catalogue() -> None:
+    photos = _photos("a a 1 A train", "b b 2 A train", "c c 3 A train", "q q 4 ? test", "r r 5 ? test", "s s 1 ? test")
+    pairs = list(itertools.combinations(range(6), 2))
+    assert list(alike(photos, pairs)) == [
+        (ALIKE, "b", "a", None),
+        (ALIKE, "c", "a", None),
+        (QUERY_ALIKE, "q", "a", None),
+        (QUERY_ALIKE, "r", "a", None),
+        (QUERY_ALIKE, "s", "b", None),  # of a it is a copy
+    ]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("Whale-7", "whale_7"),
+        ("00123", "123"),
+        ("Æ1", "æ 1"),
+        ("1.36215E+11", "136215123456"),
+        ("8.75924E+22", "875923901e14"),
+    ],
+)
+def test_names_written_alike(pair: tuple[str, str]) -> None:
+    (found,) = identities_alike([*pair, "X1", "x2", "875923901e15"])
+    assert found[0] == IDENTITIES
+    assert set(found[1:3]) == set(pair)
+
+
+def test_names_that_are_not_alike() -> None:
+    others = ["1.36215E+11", "136225123456", "13621512345", "a1", "a11", "0", "00", "-", "_1_", "875923901e14"]
+    assert list(identities_alike(others)) == [(IDENTITIES, "0", "00", None)]
+
+
+def test_species_of_happywhale() -> None:
+    """All thirty labels: the two typos, and none of the true species that sound alike."""
+    photos = HAPPYWHALE.split() * 3 + ["killer_whale", "bottlenose_dolphin"]
+    assert [found[:3] for found in species_alike(photos)] == [
+        (SPECIES, "bottlenose_dolpin", "bottlenose_dolphin"),
+        (SPECIES, "kiler_whale", "killer_whale"),
+    ]
+    assert [found[1:] for found in species_alike(["Orca", "orca", "orca"])] == [("Orca", "orca", "1 and 2 photos")]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "odd"),
+    [(64, 64, False), (63, 200, True), (600, 100, False), (601, 100, True), (100, 700, True)],
+)
+def test_odd_sizes(width: int, height: int, odd: bool) -> None:
+    found = list(odd_sizes(pd.DataFrame({"image": ["a"], "width": [width], "height": [height]})))
+    assert found == ([(SIZE, "a", None, f"{width} x {height} px")] if odd else [])

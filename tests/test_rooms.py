@@ -1,0 +1,96 @@
+"""The rooms of the library: arrows go down, from the floors that docs/architecture.md lists, and never in a circle."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from closure import imported
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src"
+PACKAGE = SRC / "finprint"
+
+
+def floors() -> dict[str, int]:
+    """Room to floor, the topmost being 1, as docs/architecture.md has them."""
+    text = (ROOT / "docs" / "architecture.md").read_text().split("## The rooms")[1].split("\n## ")[0]
+    lines = re.findall(r"(?m)^(\d+)\. (.*)$", text)
+    return {room: int(number) for number, line in lines for room in re.findall(r"`(\w+)`:", line)}
+
+
+def room(path: Path) -> str:
+    """The room of a module; one beside the rooms is a room by itself."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def arrows(package: Path = PACKAGE) -> Iterator[tuple[Path, Path]]:
+    """(module, module that it imports), without the packages' own `__init__`, which hold no code."""
+    for module in sorted(package.rglob("*.py")):
+        for other in sorted(imported(module, package.parent)):
+            if other != module and other.name != "__init__.py":
+                yield module, other
+
+
+def upward(found: list[tuple[Path, Path]], levels: dict[str, int]) -> list[str]:
+    """The arrows that do not go down, as text."""
+    return [
+        f"{one.relative_to(PACKAGE)} imports {other.relative_to(PACKAGE)}"
+        for one, other in found
+        if room(one) != room(other) and levels[room(one)] >= levels[room(other)]
+    ]
+
+
+def test_every_room_stands_on_a_floor() -> None:
+    there = {room(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert set(floors()) == there
+
+
+def test_arrows_go_down() -> None:
+    assert upward(list(arrows()), floors()) == []
+
+
+def test_an_arrow_that_goes_up_or_across_is_seen() -> None:
+    levels = {"top": 1, "left": 2, "right": 2, "base": 3}
+    fine = [("top", "left"), ("left", "base"), ("left", "left")]
+    wrong = [("base", "top"), ("left", "right"), ("right", "left")]
+    as_paths = [(PACKAGE / a / "a.py", PACKAGE / b / "b.py") for a, b in fine + wrong]
+    assert upward(as_paths, levels) == [f"{a}/a.py imports {b}/b.py" for a, b in wrong]
+
+
+def test_no_circle_of_modules() -> None:
+    after: dict[Path, set[Path]] = {}
+    for one, other in arrows():
+        after.setdefault(one, set()).add(other)
+    done: set[Path] = set()
+
+    def walk(module: Path, way: tuple[Path, ...]) -> None:
+        assert module not in way, " -> ".join(path.stem for path in (*way, module))
+        if module not in done:
+            for other in after.get(module, ()):
+                walk(other, (*way, module))
+            done.add(module)
+
+    for module in list(after):
+        walk(module, ())
+
+
+@pytest.mark.parametrize("package", sorted(path for path in PACKAGE.rglob("__init__.py")))
+def test_packages_say_what_they_are(package: Path) -> None:
+    assert package.read_text().startswith('"""')
+
+
+def test_tests_mirror_the_rooms() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    tested = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and any(path.rglob("test_*.py"))}
+    assert tested <= rooms
+    assert rooms - tested <= {"paper"}  # its figures and templates are tested where they are filled
+
+
+def test_matching_needs_no_torch() -> None:
+    loaded = [
+        path
+        for path in (PACKAGE / "matching").rglob("*.py")
+        if re.search(r"^(import|from) torch", path.read_text(), re.M)
+    ]
+    assert loaded == []
