@@ -1,6 +1,6 @@
 """crop: cut the animal out of every photo, into tar shards with an index."""
 
-from finprint.base.cli import Place, run
+from finprint.base.cli import Input, Output, run
 from finprint.base.files import write_metrics
 from finprint.base.params import load_sections
 from finprint.crops.cache import CropCache
@@ -10,7 +10,7 @@ from finprint.detector.yolo import TrainedDetector
 from finprint.store.tables import BOXES, PHOTOS, read_table
 
 
-def main(photos: Place, boxes: Place, detector: Place, crops: Place, metrics: Place) -> None:
+def main(photos: Input, boxes: Input, detector: Input, crops: Output, metrics: Output) -> None:
     params = load_sections(crop=Crop)
     trained = TrainedDetector(detector) if TrainedDetector.enabled(detector) else None
     tables = read_table(photos, PHOTOS), read_table(boxes, BOXES)

@@ -1,6 +1,6 @@
 """embed and reembed: a unit vector for every crop."""
 
-from finprint.base.cli import Place, run
+from finprint.base.cli import Input, Output, run
 from finprint.base.files import write_metrics
 from finprint.base.params import load_sections
 from finprint.model.embedding import embed_crops
@@ -9,7 +9,7 @@ from finprint.pictures.shards import Crops
 from finprint.store.vectors import write_vectors
 
 
-def main(crops: Place, model: Place, vectors: Place, metrics: Place) -> None:
+def main(crops: Input, model: Input, vectors: Output, metrics: Output) -> None:
     params = load_sections(embed=Embed)
     found = embed_crops(model, Crops(crops), params.embed)
     write_vectors(vectors, found)

@@ -4,7 +4,7 @@ import pandas as pd
 
 from finprint.answers.params import Search
 from finprint.answers.tables import ANSWERS, PROPOSED
-from finprint.base.cli import Place, run
+from finprint.base.cli import Input, Output, run
 from finprint.base.files import atomic, read_json, write_csv, write_metrics
 from finprint.base.params import Seed, load_sections
 from finprint.evaluation.doubts import confusing, out_of_fold
@@ -31,25 +31,25 @@ from finprint.store.vectors import read_folds, read_vectors
 
 
 def main(
-    photos: Place,
-    truth: Place,
-    crops: Place,
-    labels: Place,
-    model: Place,
-    round1: Place,
-    folds: Place,
-    answers: Place,
-    curve: Place,
-    search: Place,
-    epochs1: Place,
-    epochs2: Place,
-    metrics: Place,
-    intervals: Place,
-    cmc: Place,
-    reliability: Place,
-    doubts: Place,
-    figures: Place,
-    report: Place,
+    photos: Input,
+    truth: Input,
+    crops: Input,
+    labels: Input,
+    model: Input,
+    round1: Input,
+    folds: Input,
+    answers: Input,
+    curve: Input,
+    search: Input,
+    epochs1: Input,
+    epochs2: Input,
+    metrics: Output,
+    intervals: Output,
+    cmc: Output,
+    reliability: Output,
+    doubts: Output,
+    figures: Output,
+    report: Output,
 ) -> None:
     params = load_sections(seed=Seed, fold=Fold, search=Search, evaluate=Evaluate)
     told = read_table(truth, TRUTH)

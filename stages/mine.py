@@ -1,6 +1,6 @@
 """mine: name test photos that the first round is sure of, as pseudo-labels for the second."""
 
-from finprint.base.cli import Place, run
+from finprint.base.cli import Input, Output, run
 from finprint.base.files import write_metrics
 from finprint.base.params import load_sections
 from finprint.individuals.mining import mine
@@ -11,7 +11,7 @@ from finprint.store.tables import LABELS, PHOTOS, read_table, write_table
 from finprint.store.vectors import read_folds, read_vectors
 
 
-def main(photos: Place, vectors: Place, folds: Place, labels: Place, metrics: Place) -> None:
+def main(photos: Input, vectors: Input, folds: Input, labels: Output, metrics: Output) -> None:
     params = load_sections(fold=Fold, mine=Mine)
     known = catalogue(read_table(photos, PHOTOS), read_vectors(vectors), *read_folds(folds, params.fold.left_out))
     mined = mine(known, params.mine)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from finprint.base.cli import Place, run
+from finprint.base.cli import Output, run
 from finprint.base.files import atomic, write_metrics
 from finprint.base.params import Seed, load_sections
 from finprint.store.tables import BOXES, FINDINGS, PHOTOS, REJECTS, TRUTH, VALIDATION, write_table
@@ -16,15 +16,15 @@ from finprint.survey.sources import read_source
 
 
 def main(
-    sample: Place,
-    photos: Place,
-    boxes: Place,
-    truth: Place,
-    queries: Place,
-    rejects: Place,
-    findings: Place,
-    metrics: Place,
-    page: Place,
+    sample: Output,
+    photos: Output,
+    boxes: Output,
+    truth: Output,
+    queries: Output,
+    rejects: Output,
+    findings: Output,
+    metrics: Output,
+    page: Output,
 ) -> None:
     params = load_sections(seed=Seed, prepare=Prepare)
     mine = params.prepare

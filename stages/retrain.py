@@ -1,11 +1,12 @@
 """retrain: round 2, learn again from the labelled photos and the pseudo-labels."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.checkpoint import Checkpoint
-from finprint.base.cli import Place, run
+from finprint.base.cli import Input, Output, run
 from finprint.base.files import atomic, write_metrics
 from finprint.base.params import Positive, Seed, load_sections
 from finprint.individuals.params import Mine, Retrain
@@ -18,7 +19,9 @@ from finprint.pictures.shards import Crops
 from finprint.store.tables import LABELS, PHOTOS, read_table
 
 
-def main(photos: Place, crops: Place, labels: Place, start: Place, model: Place, metrics: Place, epochs: Place) -> None:
+def main(
+    photos: Input, crops: Input, labels: Input, start: Input, model: Output, metrics: Output, epochs: Output
+) -> Callable[[], None]:
     params = load_sections(seed=Seed, lr=Positive, train=Train, embed=Embed, mine=Mine, retrain=Retrain)
     table, stored, again = read_table(photos, PHOTOS), Crops(crops), params.retrain
     settings = {"seed": params.seed, "lr": params.lr, **params.train.model_dump(), "photos": fingerprint(table, stored)}
@@ -38,7 +41,7 @@ def main(photos: Place, crops: Place, labels: Place, start: Place, model: Place,
         pd.DataFrame(history).to_csv(part, index=False, lineterminator="\n")
     scores = {name: value for name, value in history[-1].items() if name not in ("epoch", "lr")}
     write_metrics(metrics, scores | ({"named_for_round": numbers} if numbers else {}))
-    places[-1].finish()
+    return places[-1].finish
 
 
 if __name__ == "__main__":

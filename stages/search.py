@@ -1,15 +1,11 @@
 """search: five names for every query, with `new_individual` placed by rules from validation."""
 
-from pathlib import Path
-from typing import Annotated
-
 import pandas as pd
-import typer
 
 from finprint.answers.params import Search
 from finprint.answers.search import propose, search, submission, summary, write_gallery
 from finprint.answers.tables import ANSWERS, PROPOSED
-from finprint.base.cli import Place, run
+from finprint.base.cli import Input, Inputs, Output, run
 from finprint.base.files import atomic, write_csv, write_metrics
 from finprint.base.params import load_sections
 from finprint.matching.catalogue import catalogue
@@ -19,13 +15,13 @@ from finprint.store.vectors import read_folds, read_vectors
 
 
 def main(
-    photos: Place,
-    queries: Place,
-    vectors: Annotated[list[Path], typer.Option(show_default=False)],
-    folds: Place,
-    answers: Place,
-    curve: Place,
-    metrics: Place,
+    photos: Input,
+    queries: Input,
+    vectors: Inputs,
+    folds: Input,
+    answers: Output,
+    curve: Output,
+    metrics: Output,
 ) -> None:
     params = load_sections(fold=Fold, search=Search)
     table = read_table(photos, PHOTOS)

@@ -1,11 +1,12 @@
 """train and fold: round 1, learn to tell individuals apart from the labelled photos."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.checkpoint import Checkpoint
-from finprint.base.cli import Place, run
+from finprint.base.cli import Input, Output, run
 from finprint.base.files import atomic, write_metrics
 from finprint.base.params import Positive, Seed, load_sections
 from finprint.individuals.rounds import CODE, fingerprint, train_round
@@ -16,7 +17,9 @@ from finprint.pictures.shards import Crops
 from finprint.store.tables import PHOTOS, read_table
 
 
-def main(photos: Place, crops: Place, model: Place, metrics: Place, epochs: Place, fold: int | None = None) -> None:
+def main(
+    photos: Input, crops: Input, model: Output, metrics: Output, epochs: Output, fold: int | None = None
+) -> Callable[[], None]:
     params = load_sections(seed=Seed, lr=Positive, train=Train)
     table, stored = read_table(photos, PHOTOS), Crops(crops)
     settings = {"seed": params.seed, "lr": params.lr, **params.train.model_dump(), "photos": fingerprint(table, stored)}
@@ -28,7 +31,7 @@ def main(photos: Place, crops: Place, model: Place, metrics: Place, epochs: Plac
     with atomic(epochs) as part:
         pd.DataFrame(history).to_csv(part, index=False, lineterminator="\n")
     write_metrics(metrics, {name: value for name, value in history[-1].items() if name not in ("epoch", "lr")})
-    checkpoint.finish()
+    return checkpoint.finish
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ TINY = {
     "mine.precision": 0.05,
     "evaluate.explained": 4,
 }
-ALL = ["prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "search", "evaluate"]
+ALL = ["check", "prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "search", "evaluate"]
 
 pytestmark = pytest.mark.slow
 
@@ -156,10 +157,23 @@ def test_a_second_repro_runs_nothing(clone: Clone) -> None:
     assert clone.run("git", "status", "--porcelain") == ""
 
 
+def test_byte_code_in_a_room_is_no_change(clone: Clone) -> None:
+    """A room is a dependency as a folder, and Python writes into it; .dvcignore keeps that out."""
+    for folder in clone.folder.rglob("src/**/__pycache__"):
+        shutil.rmtree(folder)
+    assert ran(clone.run("dvc", "repro")) == []
+    clone.run("env", "-u", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH=src", "python", "-c", "import finprint.learning.loop")
+    assert list(clone.folder.rglob("src/finprint/learning/__pycache__/loop.*.pyc"))
+    assert ran(clone.run("dvc", "repro")) == []
+    (clone.folder / "src/finprint/learning/note.py").write_text("")  # a module is a change
+    assert "src/finprint/learning" in clone.run("dvc", "status", "train")
+    clone.run("git", "clean", "-qfd", "src")
+
+
 def test_a_search_param_runs_search_and_evaluate_only(clone: Clone) -> None:
     before = clone.lock()
     said = clone.run("dvc", "exp", "run", "-S", "search.new.target=fixed", "-S", "search.new.value=1")
-    assert ran(said) == ["search", "evaluate"]
+    assert ran(said) == ["check", "search", "evaluate"]
     changed = clone.run("dvc", "metrics", "diff")
     assert re.search(r"search\.json\s+threshold\s.*1\.0", changed)
     assert re.search(r"evaluate\.json\s+test\.new_rate", changed)
@@ -174,7 +188,7 @@ def test_a_search_param_runs_search_and_evaluate_only(clone: Clone) -> None:
 def test_lr_runs_training_and_what_follows(clone: Clone) -> None:
     before = clone.lock()
     said = clone.run("dvc", "exp", "run", "-S", "lr=1e-5", "-n", "slow-learner")
-    assert ran(said) == ALL[3:]
+    assert ran(said) == ["check", *ALL[4:]]
     assert "1e-05" in clone.run("dvc", "exp", "show", "--csv")
     assert "round1.json" in clone.run("dvc", "metrics", "diff")
     drawn = json.loads(clone.run("dvc", "plots", "diff", "--json", "HEAD", "workspace").splitlines()[-1])["data"]
@@ -183,7 +197,7 @@ def test_lr_runs_training_and_what_follows(clone: Clone) -> None:
     clone.run("git", "checkout", "-q", "HEAD", "params.yaml")
     said = clone.run("dvc", "repro")
     assert ran(said) == []  # params that it ran with before: nothing is learned again
-    assert said.count("is cached - skipping run") == len(ALL[3:])
+    assert said.count("is cached - skipping run") == len(["check", *ALL[4:]])
     assert clone.lock() == before
     clone.back()
 
@@ -262,19 +276,24 @@ def test_a_folder_of_folders_and_then_some_more_photos(clone: Clone) -> None:
     said = clone.run(
         "dvc", "exp", "run", "--temp", "-S", "prepare.source=folder", "-S", f"prepare.folder={survey}", "prepare"
     )
-    assert ran(said) == ["prepare"]
+    assert ran(said) == ["check", "prepare"]
     shutil.rmtree(survey)
+
+
+def _wait_for(process: "subprocess.Popen[str]", what: Callable[[], bool]) -> None:
+    """Wait until something is true of a command that is still running."""
+    deadline = time.monotonic() + 300
+    while not what():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
 
 
 def test_killed_in_mid_training_it_resumes_to_the_same_weights(clone: Clone) -> None:
     clone.set({"train.epochs": 6})
     shutil.rmtree(clone.folder / ".cache")  # where an earlier run's finished state lies
     process = clone.start("dvc", "repro", "train")
-    deadline = time.monotonic() + 300
-    while not list(clone.folder.glob(".cache/checkpoints/train/*/state.pt")):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
+    _wait_for(process, lambda: bool(list(clone.folder.glob(".cache/checkpoints/train/*/state.pt"))))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (clone.folder / "models/round1").exists(), "nothing half-written"
@@ -289,6 +308,69 @@ def test_killed_in_mid_training_it_resumes_to_the_same_weights(clone: Clone) -> 
     shutil.rmtree(clone.folder / ".cache")
     assert "epoch 6/6" in clone.run(*again)
     assert clone.lock()["models/round1"] == resumed
+    clone.back()
+
+
+def test_what_is_edited_in_mid_training_is_not_recorded(clone: Clone) -> None:
+    """To prepare the next experiment during an hour of training is ordinary use."""
+    loop = clone.folder / "src/finprint/learning/loop.py"
+    code = loop.read_text()
+    edits: dict[str, tuple[Callable[[], object], Callable[[], object], str]] = {
+        "params": (
+            lambda: clone.set({"lr": 0.9}),
+            lambda: clone.set({"lr": 0.002}),
+            "error: params.yaml: lr has changed from 0.002 to 0.9 while this stage ran",
+        ),
+        "code": (
+            lambda: loop.write_text(code + "\n# another thought\n"),
+            lambda: loop.write_text(code),
+            "src/finprint/learning/loop.py has changed while this stage ran",
+        ),
+    }
+    for epochs, (edit, undo, told) in enumerate(edits.values(), start=7):
+        shutil.rmtree(clone.folder / ".cache", ignore_errors=True)
+        clone.set({"train.epochs": epochs})
+        recorded = (clone.folder / "dvc.lock").read_text()
+        process = clone.start("dvc", "repro", "train")
+        _wait_for(process, lambda: bool(list(clone.folder.glob(".cache/checkpoints/train/*/state.pt"))))
+        edit()
+        said, _ = process.communicate()
+        assert process.returncode != 0
+        assert told in said
+        assert said.count("so its result is not recorded") == 1
+        assert "train:" in clone.run("dvc", "status", "train"), "nothing wrong is called up to date"
+        after = YAML(typ="safe").load(clone.folder / "dvc.lock")["stages"]["train"]
+        assert after == YAML(typ="safe").load(recorded)["stages"]["train"], "no false record"
+        undo()
+        said = clone.run("dvc", "repro", "train")
+        assert ran(said)[-1] == "train", "nor in the run-cache"
+        assert "learned by this recipe already" in said, "the work was kept"
+    clone.back()
+
+
+def test_what_a_stage_does_not_read_may_be_edited_while_it_runs(clone: Clone) -> None:
+    shutil.rmtree(clone.folder / ".cache", ignore_errors=True)
+    clone.set({"train.epochs": 9})
+    process = clone.start("dvc", "repro", "train")
+    _wait_for(process, lambda: bool(list(clone.folder.glob(".cache/checkpoints/train/*/state.pt"))))
+    clone.set({"search.nearest": 2})
+    report = clone.folder / "src/finprint/report/plots.py"
+    report.write_text(report.read_text() + "\n# another colour\n")
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    clone.back()
+
+
+def test_a_change_in_the_report_leaves_a_killed_training_resumable(clone: Clone) -> None:
+    shutil.rmtree(clone.folder / ".cache", ignore_errors=True)
+    clone.set({"train.epochs": 10})
+    process = clone.start("dvc", "repro", "train")
+    _wait_for(process, lambda: bool(list(clone.folder.glob(".cache/checkpoints/train/*/state.pt"))))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    report = clone.folder / "src/finprint/report/plots.py"
+    report.write_text(report.read_text() + "\n# another colour\n")
+    assert "resuming after epoch" in clone.run("dvc", "repro", "train")
     clone.back()
 
 

@@ -4,22 +4,50 @@ import ctypes
 import platform
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from finprint.base.errors import UserError
+from finprint.base.unchanged import Unchanged
 
-Place = Annotated[Path, typer.Option(show_default=False)]  # a file or folder, given as --name PATH
+# Files and folders, given as --name PATH: what a stage reads, and what it writes.
+READ = "read"
+Input = Annotated[Path, typer.Option(show_default=False), READ]
+Inputs = Annotated[list[Path], typer.Option(show_default=False), READ]
+Output = Annotated[Path, typer.Option(show_default=False)]
+Place = Output
 
 
-def run(main: Callable[..., Any]) -> None:
-    """Run `main` with arguments from the command line; a `UserError` ends in one line and exit code 2."""
+def run(main: Callable[..., Callable[[], None] | None]) -> None:
+    """Run a stage's `main` with arguments from the command line; a `UserError` ends in one line and exit code 2.
+
+    Args:
+        main: its parameters are of the types `Input`, `Inputs` and `Output`. What it returns is called when it is
+            certain that nothing the stage depends on has changed while it ran: the place to forget a checkpoint.
+    """
     keep_memory()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command()(_watched(main))
     guard(app)
+
+
+def _watched(main: Callable[..., Callable[[], None] | None]) -> Callable[..., None]:
+    hints = get_type_hints(main, include_extras=True)
+    reads = [name for name, hint in hints.items() if READ in getattr(hint, "__metadata__", ())]
+
+    @wraps(main)
+    def watched(**given: Any) -> None:
+        paths = [path for name in reads for path in (given[name] if isinstance(given[name], list) else [given[name]])]
+        before = Unchanged(paths, Path(sys.argv[0]))
+        at_the_end = main(**given)
+        before.check()
+        if at_the_end:
+            at_the_end()
+
+    return watched
 
 
 def guard(app: Callable[[], Any]) -> None:

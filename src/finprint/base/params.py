@@ -34,6 +34,7 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+_read: list[tuple[Path, dict[str, Any]]] = []  # of this process, for `read_so_far`
 
 
 def load_sections(path: Path = PARAMS, **sections: Any) -> Any:
@@ -52,7 +53,14 @@ def load_sections(path: Path = PARAMS, **sections: Any) -> Any:
     fields: dict[str, Any] = {name: (kind, ...) for name, kind in sections.items()}
     wanted = create_model("Params", __base__=Section, **fields)
     tree = read_yaml(path)
-    return checked(wanted, {key: tree[key] for key in sections if key in tree}, path)
+    mine = {key: tree[key] for key in sections if key in tree}
+    _read.append((path, mine))
+    return checked(wanted, mine, path)
+
+
+def read_so_far() -> list[tuple[Path, dict[str, Any]]]:
+    """The sections that this process has read with `load_sections`, as they stood in the file."""
+    return list(_read)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""What a stage depends on must stay as it is while the stage runs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finprint.base.errors import UserError
+from finprint.base.unchanged import Unchanged
+
+STAGE = """
+import os, sys
+from pathlib import Path
+from finprint.base.cli import Input, Output, run
+from finprint.base.params import Count, Positive, load_sections
+
+def main(photos: Input, model: Output) -> None:
+    params = load_sections(lr=Positive)
+    model.write_text(str(params.lr))
+    exec(os.environ.get("MEANWHILE", ""))
+    return lambda: print("forgotten")
+
+if __name__ == "__main__":
+    run(main)
+"""
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    """A folder with a stage, its params and its input."""
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "params.yaml").write_text("lr: 0.002\nseed: 7\n")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_text("a")
+    return tmp_path
+
+
+def _run(folder: Path, meanwhile: str = "") -> tuple[int, str, str]:
+    command = [sys.executable, "stage.py", "--photos", "photos", "--model", "model"]
+    package = Path(__file__).parents[2] / "src"
+    env = os.environ | {"MEANWHILE": meanwhile, "PYTHONPATH": str(package)}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_nothing_changes(stage: Path) -> None:
+    assert _run(stage) == (0, "forgotten\n", "")
+    assert _run(stage) == (0, "forgotten\n", "")  # its own output of before is no input
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "told"),
+    [
+        ("Path('params.yaml').write_text('lr: 0.9\\nseed: 7')", "params.yaml: lr has changed from 0.002 to 0.9"),
+        ("Path('params.yaml').write_text('seed: 7')", "params.yaml: lr has changed from 0.002 to None"),
+        ("Path('params.yaml').unlink()", "params.yaml is missing: run from the project's root: it has changed"),
+        ("Path('photos/a.jpg').write_text('b, longer')", "photos/a.jpg has changed"),
+        ("Path('photos/b.jpg').write_text('b')", "photos/b.jpg has come"),
+        ("Path('photos/a.jpg').unlink()", "photos/a.jpg has gone"),
+        ("Path('stage.py').write_text('# new')", "stage.py has changed"),
+    ],
+)
+def test_what_changed_is_named_and_nothing_is_forgotten(stage: Path, meanwhile: str, told: str) -> None:
+    code, out, err = _run(stage, meanwhile)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"error: {told} while this stage ran, so its result is not recorded. Its work is kept: undo the change and run "
+        "the same command to use it, or leave the change and run the same command to begin anew\n"
+    )
+
+
+def test_what_the_stage_does_not_read_may_change(stage: Path) -> None:
+    assert _run(stage, "Path('params.yaml').write_text('lr: 0.002\\nseed: 8')") == (0, "forgotten\n", "")
+    assert _run(stage, "Path('notes.txt').write_text('x')") == (0, "forgotten\n", "")
+
+
+def test_a_photo_replaced_by_one_of_the_same_length_and_time(tmp_path: Path) -> None:
+    photo, other = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    photo.write_text("one")
+    other.write_text("two")
+    os.utime(other, ns=(photo.stat().st_atime_ns, photo.stat().st_mtime_ns))
+    before = Unchanged([photo], Path(__file__))
+    before.check()
+    other.replace(photo)
+    with pytest.raises(UserError, match=r"a\.jpg has changed while this stage ran"):
+        before.check()
+
+
+def test_code_counts_where_the_stage_imports_from_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import finprint
+
+    package = tmp_path / "finprint"
+    for room in ("base", "report"):
+        (package / room).mkdir(parents=True)
+        (package / room / "a.py").write_text("")
+    monkeypatch.setattr(finprint, "__file__", str(package / "__init__.py"))
+    loaded = type(sys)("loaded")
+    loaded.__file__ = str(package / "base" / "a.py")
+    monkeypatch.setitem(sys.modules, "loaded", loaded)
+    before = Unchanged([], Path(__file__))
+    (package / "report" / "a.py").write_text("# a plot's colour")
+    (package / "base" / "__pycache__").mkdir()
+    (package / "base" / "__pycache__" / "a.pyc").write_text("")
+    before.check()
+    (package / "base" / "b.py").write_text("# new")  # DVC hashes the room, not the module
+    with pytest.raises(UserError, match=r"base/b\.py has come while this stage ran"):
+        before.check()
