@@ -377,7 +377,7 @@ def test_a_change_in_the_report_leaves_a_killed_training_resumable(clone: Clone)
 @pytest.mark.parametrize(
     ("line", "wrong", "message"),
     [
-        ("lr: 0.002", "lr: abc", "error: params.yaml: lr: input should be a valid number, not 'abc'"),
+        ("lr: 0.002", "lr: abc", "error: params.yaml: lr must be a number, not 'abc'"),
         (
             "  epochs: 2",
             "  epoch: 2",

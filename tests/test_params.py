@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
 from finprint.base.errors import UserError
+from finprint.base.params import Positive, Seed, load_sections
+from finprint.crops.params import Crop
 from finprint.params import Params, load_params
 
 OURS = Path(__file__).parents[1] / "params.yaml"
@@ -91,14 +93,14 @@ def test_any_positive_number_survives_its_text(tmp_path_factory: pytest.TempPath
 @pytest.mark.parametrize(
     ("written", "complaint"),
     [
-        ("abc", "lr: input should be a valid number, not 'abc'"),
-        ("'0.01'", "lr: input should be a valid number, not '0.01'"),
-        ("0", "lr: input should be greater than 0, not 0"),
-        ("-0.1", "lr: input should be greater than 0, not -0.1"),
-        ("true", "lr: input should be a valid number, not True"),
-        (".nan", "lr: input should be a finite number, not nan"),
-        (".inf", "lr: input should be a finite number, not inf"),
-        ("", "lr: input should be a valid number"),
+        ("abc", "lr must be a number, not 'abc'"),
+        ("'0.01'", "lr must be a number, not '0.01'"),
+        ("0", "lr must be more than 0, not 0"),
+        ("-0.1", "lr must be more than 0, not -0.1"),
+        ("true", "lr must be a number, not True"),
+        (".nan", "lr must be a finite number, not nan"),
+        (".inf", "lr must be a finite number, not inf"),
+        ("", "lr must be a number, not empty"),
     ],
 )
 def test_a_learning_rate_that_is_none(tmp_path: Path, written: str, complaint: str) -> None:
@@ -127,7 +129,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     path = _edited(tmp_path, {"lr": "fast", "crop.quality": 101, "croop": 1})
     assert _complaint(path) == (
-        f"lr: input should be a valid number, not 'fast'; {path}: crop.quality: input should be less than or equal to "
+        f"lr must be a number, not 'fast'; {path}: crop.quality must be at most "
         f"100, not 101; {path}: unknown key croop (did you mean crop?)"
     )
 
@@ -172,23 +174,23 @@ def test_shares_are_as_many_as_the_models(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("edits", "complaint"),
     [
-        ({"prepare.fold": -1}, "prepare.fold: input should be greater than or equal to 0, not -1"),
+        ({"prepare.fold": -1}, "prepare.fold must be at least 0, not -1"),
         (
             {"prepare.source": "disk"},
-            "prepare.source: input should be 'sample', 'happywhale', 'folder' or 'csv', not 'disk'",
+            "prepare.source must be 'sample', 'happywhale', 'folder' or 'csv', not 'disk'",
         ),
         (
             {"prepare.sample.photos": 20, "prepare.sample.individuals": 11},
             "prepare.sample: photos must be at least twice individuals",
         ),
-        ({"detector.image_size": 100}, "detector.image_size: input should be a multiple of 32, not 100"),
-        ({"detector.enabled": "yes"}, "detector.enabled: input should be a valid boolean, not 'yes'"),
-        ({"detector.holdout": 1.0}, "detector.holdout: input should be less than 1, not 1.0"),
-        ({"crop.parts": []}, "crop.parts: list should have at least 1 item after validation, not 0"),
-        ({"crop.parts": [7]}, "crop.parts.0: input should be a valid string, not 7"),
-        ({"train.epochs": 2.5}, "train.epochs: input should be a valid integer, not 2.5"),
-        ({"seed": -1}, "seed: input should be greater than or equal to 0, not -1"),
-        ({"train.fusion": 3}, "train.fusion: input should be 'gem', 'dolg' or 'average', not 3"),
+        ({"detector.image_size": 100}, "detector.image_size must be a multiple of 32, not 100"),
+        ({"detector.enabled": "yes"}, "detector.enabled must be true or false, not 'yes'"),
+        ({"detector.holdout": 1.0}, "detector.holdout must be less than 1, not 1.0"),
+        ({"crop.parts": []}, "crop.parts must be a list of at least 1, not of 0"),
+        ({"crop.parts": [7]}, "crop.parts.0 must be text, not 7"),
+        ({"train.epochs": 2.5}, "train.epochs must be a whole number, not 2.5"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"train.fusion": 3}, "train.fusion must be 'gem', 'dolg' or 'average', not 3"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_key(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:
@@ -206,7 +208,7 @@ def test_a_second_round_afresh_unfreezes_in_time_as_well(tmp_path: Path) -> None
 
 
 def test_a_section_that_is_no_section(tmp_path: Path) -> None:
-    assert _complaint(_edited(tmp_path, {"crop": 3})).startswith("crop: input should be a valid dictionary")
+    assert _complaint(_edited(tmp_path, {"crop": 3})).startswith("crop must be a section with keys of its own, not 3")
 
 
 @pytest.mark.parametrize("shares", ["equal", "fit", [0.3, 0.7], [0.0, 1.0]])
@@ -259,3 +261,55 @@ def test_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("")
     assert _complaint(path) == "the whole file must be a list of keys and values"
+
+
+def test_a_key_by_its_old_name_is_told_its_new_one(tmp_path: Path) -> None:
+    renamed = {
+        "crop.margin": "crop.border",
+        "crop.boxes": "crop.boxes_from",
+        "detector.scale": "detector.zoom",
+        "detector.weights": "detector.network",
+        "train.head_lr": "train.head_lr_factor",
+        "train.margin.scale": "train.margin.one_photo",
+        "train.species.scale": "train.species.one_photo",
+        "train.start": "train.continue_from",
+    }
+    for old, new in renamed.items():
+        assert _complaint(_edited(tmp_path, {old: 1})) == f"{old} is called {new} now"
+        assert _complaint(_edited(tmp_path, {old: 1}, gone=new)).split("; ")[0] == f"{new} is missing"
+
+
+@pytest.mark.parametrize(
+    ("edits", "complaint"),
+    [
+        ({"search.shares": "foo"}, "search.shares must be 'equal' or 'fit', or a list, not 'foo'"),
+        ({"search.shares": [0.5, "a"]}, "search.shares.1 must be a number, not 'a'"),
+        ({"search.new.expected_new": "x"}, "search.new.expected_new must be 'validation', or a number, not 'x'"),
+        ({"crop.whole": [0, 1]}, "crop.whole must be a list of at least 4, not of 2"),
+        ({"train.schedule": "cosine"}, "train.schedule must be a section with keys of its own, not 'cosine'"),
+        ({"train.BATCH": 3}, "unknown key train.BATCH (did you mean batch?)"),
+        ({"detector": None}, "detector must be a section with keys of its own, not empty"),
+    ],
+)
+def test_a_mistake_is_told_in_plain_words(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:
+    assert _complaint(_edited(tmp_path, edits)) == complaint
+
+
+def test_what_needs_a_detector(tmp_path: Path) -> None:
+    off = {"detector.enabled": False}
+    assert _complaint(_edited(tmp_path, off | {"crop.slices": 3})) == (
+        "crop.slices is 3, which needs a detector, and detector.enabled is false"
+    )
+    assert _complaint(_edited(tmp_path, off | {"crop.animals": "each"})) == (
+        "crop.animals is each, which needs a detector, and detector.enabled is false"
+    )
+    load_params(_edited(tmp_path, off | {"crop.animals": "each", "crop.boxes_from": "given"}))
+
+
+def test_a_section_is_read_without_the_others(tmp_path: Path) -> None:
+    path = _edited(tmp_path, {"train.epochs": "many"})
+    assert load_sections(path, seed=Seed, lr=Positive, crop=Crop).crop == load_params(OURS).crop
+    with pytest.raises(UserError, match=r"crop\.quality must be at most 100, not 101"):
+        load_sections(_edited(tmp_path, {"crop.quality": 101}), crop=Crop)
+    with pytest.raises(UserError, match="crop is missing"):
+        load_sections(_edited(tmp_path, {}, gone="crop"), crop=Crop)

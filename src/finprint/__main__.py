@@ -1,5 +1,6 @@
 """`python -m finprint`: small helpers around the pipeline, which itself is run by `dvc repro`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,8 @@ def headline() -> None:
     folder = Path("metrics")
     if not (folder / "evaluate.json").exists():
         raise UserError("metrics/evaluate.json is missing: `dvc repro` makes it")
+    if stale := stale_stages():
+        print(f"These figures are of an earlier run: {stale[0]} is due. Run `dvc repro`.", file=sys.stderr)
     found, detector = read_json(folder / "evaluate.json"), read_json(folder / "detector.json")
     rows = [("detector mAP50", f"{detector['map50']:.3f}" if detector["enabled"] else "off")]
     for name, scores in (("after round 1", found["round1"]), ("after round 2", found)):
@@ -111,5 +114,18 @@ def explain(
     print(explain_match(Path("data"), Path("models/round2"), Path("metrics/explained"), query, match, output))
 
 
-if __name__ == "__main__":
+def stale_stages() -> list[str]:
+    """The stages that `dvc repro` would run, in no particular order."""
+    from dvc.repo import Repo  # takes a second to import
+
+    with Repo() as repo:
+        return [name for name in repo.status(targets=["evaluate"], with_deps=True) if ".dvc" not in name]
+
+
+def main() -> None:
+    """The command `finprint`."""
     guard(app)
+
+
+if __name__ == "__main__":
+    main()

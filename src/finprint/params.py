@@ -43,6 +43,17 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _a_detector_where_one_is_needed(self) -> "Params":
+        if self.detector.enabled:
+            return self
+        for key, wanted in (("slices", self.crop.slices > 1), ("animals", self.crop.animals == "each")):
+            if wanted and not (key == "animals" and self.crop.boxes_from == "given"):
+                raise ValueError(
+                    f"crop.{key} is {getattr(self.crop, key)}, which needs a detector, and detector.enabled is false"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _models_that_fit(self) -> "Params":
         for fold in self.fold.left_out:
             if fold >= self.prepare.folds:

@@ -5,6 +5,7 @@ A loader of YAML 1.2 is used on purpose: `dvc exp run -S lr=1e-5` writes `lr: 1e
 """
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -32,6 +33,27 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     renamed: ClassVar[dict[str, str]] = {}
 
+
+WANTED = {  # pydantic's kinds of mistakes
+    "bool_type": "true or false",
+    "dict_type": "a section with keys of its own",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "list_type": "a list",
+    "literal_error": "{expected}",
+    "model_type": "a section with keys of its own",
+    "multiple_of": "a multiple of {multiple_of:g}",
+    "string_too_short": "some text",
+    "string_type": "text",
+    "too_long": "a list of at most {max_length}",
+    "too_short": "a list of at least {min_length}",
+}
 
 S = TypeVar("S", bound=Section)
 _read: list[tuple[Path, dict[str, Any]]] = []  # of this process, for `read_so_far`
@@ -89,21 +111,42 @@ def checked(model: type[S], tree: dict[str, Any], path: Path) -> S:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        raise UserError("; ".join(_explain(model, path, problem) for problem in error.errors())) from None
+        problems = _by_key(error.errors()).items()
+        raise UserError("; ".join(f"{path}: {_explain(model, *problem)}" for problem in problems)) from None
 
 
-def _explain(model: type[Section], path: Path, problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: {_unknown(model, problem['loc'], key)}"
-    if problem["type"] == "missing":
-        return f"{path}: {key} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    if not problem["loc"] and problem["type"] == "value_error":  # sections that do not fit each other
-        return f"{path}: {message}"
-    value = problem["input"]
-    return f"{path}: {key}: {message}" + (f", not {value!r}" if isinstance(value, (str, int, float)) else "")
+def _by_key(errors: list[Any]) -> dict[tuple[Any, ...], list[Any]]:
+    """Problems by their key; where a key may be of several kinds, what was wrong with each kind it could have been."""
+    problems: dict[tuple[Any, ...], list[Any]] = {}
+    for error in errors:
+        # Where there are several kinds, pydantic puts the kind's name, such as list[float], among the keys.
+        keys = tuple(key for key in error["loc"] if not (isinstance(key, str) and re.search(r"\W", key)))
+        problems.setdefault(keys, []).append(error)
+    lists = {
+        key[:-1] for key in problems if key
+    }  # where an item is wrong, it is of no use to say that it need be no list
+    return {key: listed for key, listed in problems.items() if key not in lists}
+
+
+def _explain(model: type[Section], keys: tuple[Any, ...], problems: list[Any]) -> str:
+    key, first = ".".join(map(str, keys)), problems[0]
+    if first["type"] == "extra_forbidden":
+        return _unknown(model, keys, key)
+    if first["type"] == "missing":
+        return f"{key} is missing"
+    if first["type"] == "value_error":  # of a validator of ours
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{key}: {message}" if key else message
+    wanted = ", or ".join(_wanted(problem) for problem in problems)
+    value = first["input"]
+    if first["type"] in ("too_long", "too_short"):
+        return f"{key} must be {wanted}, not of {len(value)}"
+    return f"{key or 'the whole file'} must be {wanted}, not " + ("empty" if value is None else repr(value))
+
+
+def _wanted(problem: Any) -> str:
+    """What a value must be, in plain words."""
+    return WANTED.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
 
 
 def _unknown(model: Any, loc: tuple[Any, ...], key: str) -> str:
@@ -115,5 +158,5 @@ def _unknown(model: Any, loc: tuple[Any, ...], key: str) -> str:
         now = model.renamed[last]
         return f"{key} is called {'.'.join([*map(str, sections), now])} now"
     keys = list(model.model_fields)
-    close = difflib.get_close_matches(str(last), keys, n=1)
+    close = [key for key in keys if key.lower() == str(last).lower()] or difflib.get_close_matches(str(last), keys, n=1)
     return f"unknown key {key} " + (f"(did you mean {close[0]}?)" if close else f"(known: {', '.join(keys)})")
