@@ -115,11 +115,15 @@ def explain(
 
 
 def stale_stages() -> list[str]:
-    """The stages that `dvc repro` would run, in no particular order."""
-    from dvc.repo import Repo  # takes a second to import
+    """The stages that `dvc repro` would run; none where no DVC project is."""
+    from dvc.exceptions import NotDvcRepoError  # takes a second to import
+    from dvc.repo import Repo
 
-    with Repo() as repo:
-        return [name for name in repo.status(targets=["evaluate"], with_deps=True) if ".dvc" not in name]
+    try:
+        with Repo() as repo:
+            return list(repo.status(targets=["evaluate"], with_deps=True))
+    except NotDvcRepoError:
+        return []
 
 
 def main() -> None:
