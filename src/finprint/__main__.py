@@ -105,7 +105,7 @@ def lr_find(
 @app.command()
 def explain(
     query: Annotated[str, typer.Argument(help="file name of a photo to identify, or of a validation photo")],
-    match: Annotated[str | None, typer.Option(help="photo to compare it with; by default the match of its best answer")] = None,
+    match: Annotated[str | None, typer.Option(help="photo to compare it with; by default its best match")] = None,
     output: Annotated[Path | None, typer.Option(help="PNG to write; by default metrics/explained/QUERY.png")] = None,
 ) -> None:
     """Show what made a photo and its match look alike: write both with heat maps, print the path."""
