@@ -1,38 +1,38 @@
-# Two commands: `make repro` runs the pipeline, `make test` the tests. Both make the environment if it is missing.
+# Two commands: `make repro` runs the pipeline, `make test` runs the tests. Both create the environment if it is missing.
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := $(CURDIR)/.venv
 READY := $(VENV)/.ready
-# DVC starts the stages by the name `python`: it must be the environment's.
+# DVC starts the stages as `python`, so the environment's python must come first.
 export PATH := $(VENV)/bin:$(PATH)
 export VIRTUAL_ENV := $(VENV)
 
 .PHONY: repro test test-fast lint env
 .DEFAULT_GOAL := help
 
-help:  ## this list
+help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-repro: $(READY)  ## run the pipeline (dvc repro) and print its figures
+repro: $(READY)  ## run the pipeline (dvc repro) and print the main results
 	python -m finprint check
 	dvc repro
 	@python -m finprint headline
 
-test: $(READY)  ## all tests; the end-to-end ones run DVC in temporary clones
+test: $(READY)  ## run all tests; the end-to-end tests run DVC in temporary clones
 	python -m pytest
 
-test-fast: $(READY)  ## the tests that take a couple of minutes
+test-fast: $(READY)  ## run the fast tests, a couple of minutes
 	python -m pytest -m "not slow"
 
-lint: $(READY)  ## style and types
+lint: $(READY)  ## check style and types
 	ruff check .
 	ruff format --check .
 	mypy
 
-env: $(READY)  ## the environment alone
+env: $(READY)  ## create the environment (.venv) and nothing else
 
-# The lock is complete, so nothing is resolved: --no-deps also keeps out opencv-python, whose place
-# opencv-python-headless takes (it needs no display libraries).
+# The lock is complete, so nothing needs to be resolved. --no-deps also keeps out opencv-python: opencv-python-headless
+# takes its place, because it needs no display libraries.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("finprint needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""`python -m finprint`: small helpers around the pipeline, which itself is run by `dvc repro`."""
+"""Small helpers around the pipeline. `dvc repro` runs the pipeline itself."""
 
 import sys
 from pathlib import Path
@@ -23,14 +23,14 @@ def at_the_root() -> None:
 
 @app.command()
 def check() -> None:
-    """Check params.yaml: unknown keys, wrong types, impossible values."""
+    """Check params.yaml for unknown keys, wrong types and impossible values."""
     check_params()
     print("params.yaml is well-formed")
 
 
 @app.command()
-def boxes(tables: Annotated[list[Path], typer.Argument(help="CSV, COCO .json or a folder of YOLO's .txt")]) -> None:
-    """Count what tables of boxes hold, before prepare.boxes names them."""
+def boxes(tables: Annotated[list[Path], typer.Argument(help="CSV, COCO .json, or a folder of YOLO .txt")]) -> None:
+    """Count the boxes in tables, before you name the tables in prepare.boxes."""
     from finprint.survey.sources.boxes import count, read_table_of_boxes  # pandas takes a second to import
 
     for table in tables:
@@ -42,7 +42,7 @@ def boxes(tables: Annotated[list[Path], typer.Argument(help="CSV, COCO .json or 
 
 @app.command()
 def headline() -> None:
-    """Print the figures of the last run: detector, MAP@5 of both rounds, where the report lies."""
+    """Print the main results of the last run: detector, MAP@5 of both rounds, path of the report."""
     folder = Path("metrics")
     if not (folder / "evaluate.json").exists():
         raise UserError("metrics/evaluate.json is missing: `dvc repro` makes it")
@@ -62,10 +62,10 @@ def headline() -> None:
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="a commit, branch, experiment, or the folder of a checkout")],
-    b: Annotated[str, typer.Argument(help="the same; . is this folder as it is")] = ".",
+    a: Annotated[str, typer.Argument(help="a commit, a branch, an experiment, or a folder with a checkout")],
+    b: Annotated[str, typer.Argument(help="likewise; . is this folder in its present state")] = ".",
 ) -> None:
-    """Is B better than A, or is it chance? A paired test over the photos that both answered."""
+    """Test whether B is better than A or the difference is chance, on the photos that both answered."""
     from finprint.evaluation import compare as comparison  # DVC takes a second to import
 
     found = comparison.compare(comparison.read_experiment(a), comparison.read_experiment(b), load_params().seed)
@@ -80,10 +80,10 @@ def compare(
 
 @app.command()
 def lr_find(
-    steps: Annotated[int, typer.Option(min=20, help="training steps, at most")] = 200,
+    steps: Annotated[int, typer.Option(min=20, help="largest number of training steps")] = 200,
     output: Annotated[Path, typer.Option(help="PNG to write")] = Path("metrics/lr_find.png"),
 ) -> None:
-    """Suggest an lr for round 1: the loss while the learning rate climbs. Run `dvc repro crop` first."""
+    """Suggest a learning rate for round 1, from a short training in which it rises. Needs crops: `dvc repro crop`."""
     from finprint.base.files import atomic  # torch takes seconds, which the other commands need not wait
     from finprint.individuals.rounds import lessons, new_network
     from finprint.learning.loop import Recipe
@@ -104,11 +104,11 @@ def lr_find(
 
 @app.command()
 def explain(
-    query: Annotated[str, typer.Argument(help="file name of a photo that was searched for")],
-    match: Annotated[str | None, typer.Option(help="photo to compare it with; else its best answer's")] = None,
-    output: Annotated[Path | None, typer.Option(help="PNG to write; else metrics/explained/QUERY.png")] = None,
+    query: Annotated[str, typer.Argument(help="file name of a photo to identify, or of a validation photo")],
+    match: Annotated[str | None, typer.Option(help="photo to compare it with; by default its best match")] = None,
+    output: Annotated[Path | None, typer.Option(help="PNG to write; by default metrics/explained/QUERY.png")] = None,
 ) -> None:
-    """Show what made a photo and its match alike: writes both with their heat maps, prints the path."""
+    """Show what made a photo and its match look alike: write both with heat maps, print the path."""
     from finprint.report.matches import explain_match  # torch takes seconds, which the other commands need not wait
 
     print(explain_match(Path("data"), Path("models/round2"), Path("metrics/explained"), query, match, output))
