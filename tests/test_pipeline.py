@@ -138,6 +138,35 @@ def test_params_survive_an_override_as_a_one_line_diff(tmp_path: Path) -> None:
     assert load_params(copy).lr == 1e-05
 
 
+def lists(tree: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The keys of all lists in params.yaml."""
+    if isinstance(tree, dict):
+        return [found for key, value in tree.items() for found in lists(value, (*path, key))]
+    return [path] if isinstance(tree, list) else []
+
+
+@pytest.mark.parametrize("key", lists(RAW), ids=".".join)
+@pytest.mark.parametrize("value", [[], [0.25, 0.75, 0.5]])
+def test_a_list_survives_an_override(tmp_path: Path, key: tuple[str, ...], value: list[float]) -> None:
+    """DVC's writer loses comments inside a list, and breaks the file where one stands beside the key of a list that
+    becomes empty: so a comment stands above the key of a list that has items."""
+    from dvc.utils.serialize import modify_yaml
+
+    copy = tmp_path / "params.yaml"
+    copy.write_text((ROOT / "params.yaml").read_text())
+    before = re.findall("#.*", copy.read_text())
+    with modify_yaml(copy) as tree:
+        section = tree
+        for name in key[:-1]:
+            section = section[name]
+        section[key[-1]] = value
+    assert [comment.strip() for comment in re.findall("#.*", copy.read_text())] == before
+    changed = YAML(typ="safe").load(copy)
+    for name in key:
+        changed = changed[name]
+    assert changed == value
+
+
 def test_no_machine_or_registry_is_named() -> None:
     lock = (ROOT / "requirements.lock").read_text()
     assert "://" not in lock
