@@ -10,9 +10,10 @@ import timm
 import torch
 from torch import nn
 
+from finprint.answers.search import search
 from finprint.base.files import read_json
-from finprint.evaluation.judging import judge_round
-from finprint.matching.catalogue import catalogue
+from finprint.evaluation.judging import both, judged_test, judged_validation
+from finprint.matching.catalogue import build_catalogue
 from finprint.model.backbone import PACKAGED, packaged_weights
 from finprint.model.loading import batches, in_order, to_device
 from finprint.model.views import plain_view
@@ -38,13 +39,15 @@ def main() -> None:
     params = load_params()
     crops = Crops(Path("data/crops"))
     vectors = Vectors(crops.index["image"], frozen_vectors(crops, params.train.image_size), PACKAGED[0])
-    known = catalogue(read_table(Path("data/photos.parquet"), PHOTOS), vectors)
-    frozen = judge_round(known, read_table(Path("data/truth.parquet"), TRUTH), params.search)
+    catalogue = build_catalogue(read_table(Path("data/photos.parquet"), PHOTOS), vectors)
+    answers = search(catalogue, params.search)
+    truth = read_table(Path("data/truth.parquet"), TRUTH)
+    frozen = both(judged_validation(catalogue, answers.validation), judged_test(catalogue, answers.test, truth))
     trained = read_json(Path("metrics/evaluate.json"))
     for split, scores in frozen.items():
         rounds = ", ".join(
-            f"{name} {found[split]['map5']:.3f}"
-            for name, found in (("round 1", trained["round1"]), ("round 2", trained))
+            f"{name} {metrics[split]['map5']:.3f}"
+            for name, metrics in (("round 1", trained["round1"]), ("round 2", trained))
         )
         print(f"MAP@5 on {split}: frozen {scores['map5']:.3f}, {rounds}")
 

@@ -8,6 +8,7 @@ python bench/open_set.py [--scale 0.1] [--seeds 3] [--table FOLDER_OF_HAPPYWHALE
 
 import resource
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ from drawn import Animals, animals, directions, individual_centres, spread, unit
 from sklearn.isotonic import IsotonicRegression
 
 from finprint.answers.params import Search
+from finprint.answers.results import propose
 from finprint.answers.rules import fit_rules
 from finprint.answers.scoring import blended
-from finprint.answers.search import Answers, Shortlist, answer, propose, search, shortlist
+from finprint.answers.search import Answers, answer, search
+from finprint.answers.shortlist import Shortlist, look_up
 from finprint.evaluation.judging import Judged, judged_test, judged_validation
-from finprint.matching.catalogue import UNKNOWN, Catalogue, catalogue
+from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.matching.openset import Checked, best_map5, share_weights
 from finprint.params import Params, load_params
 from finprint.store.tables import TEST, TRAIN, VALIDATION
@@ -42,24 +45,25 @@ def main(table: Path | None = None, scale: float = 1.0, seeds: int = 1, variants
     params = load_params()
     rows = []
     for seed in range(seeds):
-        known, truth = draw(table, scale, params, seed)
+        catalogue, truth = draw(table, scale, params, seed)
         start = time.perf_counter()
-        found = search(known, params.search)
+        answers = search(catalogue, params.search)
         searched = time.perf_counter() - start
-        listed = look_up(known, found.shares, params.search)
-        rows.append({"rules": "params.yaml", "seed": seed} | numbers_of(known, truth, found, listed))
+        listed = looked_up(catalogue, answers.rules.shares, params.search)
+        rows.append({"rules": "params.yaml", "seed": seed} | numbers_of(catalogue, truth, answers, listed))
         if not seed:
-            judged = judged_test(known, found.test, truth)
+            judged = judged_test(catalogue, answers.test, truth)
             grouping = time.perf_counter()
-            proposed, numbers = propose(known, found)
+            proposed = propose(catalogue, answers)
             grouping = time.perf_counter() - grouping
-            counts = known.photos["split"].value_counts()
+            counts = catalogue.photos["split"].value_counts()
             print(", ".join(f"{counts[split]} {split}" for split in (TRAIN, VALIDATION, TEST)), "photos")
             print(f"search {searched:.1f} s, grouping {grouping:.1f} s, peak memory {peak():.2f} GB")
-            print(f"{len(proposed)} photos grouped:", rounded(numbers))
-            weights = ", ".join(f"{weight:.2f}" for weight in found.rules.blend.weights)
-            print(f"blend {weights}; threshold {found.rules.threshold.value:.3f}")
-            print("validation", rounded(judged_validation(known, found.validation).metrics()))
+            grouped = {"proposed_individuals": proposed["proposed"].nunique()} | vars(answers.rules.grouping)
+            print(f"{len(proposed)} photos grouped:", rounded(grouped))
+            weights = ", ".join(f"{weight:.2f}" for weight in answers.rules.blend.weights.values())
+            print(f"blend {weights}; threshold {answers.rules.threshold.value:.3f}")
+            print("validation", rounded(judged_validation(catalogue, answers.validation).metrics()))
             print("test", rounded(judged.metrics()))
             print(
                 "first answers by their probability, test",
@@ -67,8 +71,8 @@ def main(table: Path | None = None, scale: float = 1.0, seeds: int = 1, variants
                 sep="\n",
             )
         if variants:
-            rows += others(known, truth, params.search, listed, seed)
-            rows.append(with_fitted_shares(known, truth, params.search, seed))
+            rows += others(catalogue, truth, params.search, listed, seed)
+            rows.append(with_fitted_shares(catalogue, truth, params.search, seed))
     told = pd.DataFrame(rows)
     spread_of = told.drop(columns="seed").groupby("rules", sort=False).agg(["mean", "std"])
     for name, line in spread_of.iterrows():
@@ -97,7 +101,7 @@ def draw(table: Path | None, scale: float, params: Params, seed: int) -> tuple[C
     )
     members = vectors(images, shown, split == TRAIN, names, individual_centres(species, rng), rng)
     tested = split == TEST
-    return catalogue(photos, *members), pd.DataFrame({"image": images[tested], "identity": identity[tested]})
+    return build_catalogue(photos, *members), pd.DataFrame({"image": images[tested], "identity": identity[tested]})
 
 
 def queries(listed: Animals, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -150,21 +154,20 @@ def vectors(
     return members
 
 
-def look_up(known: Catalogue, shares: list[float], params: Search) -> tuple[Shortlist, Shortlist]:
+def looked_up(catalogue: Catalogue, shares: Sequence[float], params: Search) -> tuple[Shortlist, Shortlist]:
     """Validation's and test's individuals, as `search` looks them up."""
-    labelled = known.where(TRAIN, VALIDATION)
     return (
-        shortlist(known, shares, known.validation, known.train, params),
-        shortlist(known, shares, known.where(TEST), labelled, params),
+        look_up(catalogue, shares, catalogue.validation, catalogue.train, params),
+        look_up(catalogue, shares, catalogue.where(TEST), catalogue.labelled, params),
     )
 
 
 def others(
-    known: Catalogue, truth: pd.DataFrame, params: Search, listed: tuple[Shortlist, Shortlist], seed: int
+    catalogue: Catalogue, truth: pd.DataFrame, params: Search, listed: tuple[Shortlist, Shortlist], seed: int
 ) -> list[dict[str, object]]:
     """The same with other rules, of what was looked up."""
-    codes, new = known.truth(known.validation, known.train)
-    individuals = known.photos["code"].to_numpy()[known.validation]
+    codes, new = catalogue.truth(catalogue.validation, catalogue.train)
+    individuals = catalogue.codes[catalogue.validation]
     rows = []
     for name, change in {
         "expected_new": {"expected_new": NEW_SHARE},
@@ -174,56 +177,56 @@ def others(
         tried = params.model_copy(update={"new": params.new.model_copy(update=change)})
         share = None if tried.new.expected_new == "validation" else tried.new.expected_new
         checked = Checked(listed[0].ranking, codes, new, share_weights(new, share))
-        rules = fit_rules(checked, listed[0].parts, listed[0].species, individuals, tried)
-        found = Answers(pd.DataFrame(), answer(known, listed[1], rules), rules, [])
-        rows.append({"rules": name, "seed": seed} | numbers_of(known, truth, found, listed))
+        rules = fit_rules(checked, listed[0], individuals, tried)
+        answers = Answers(pd.DataFrame(), answer(catalogue, listed[1], rules), rules)
+        rows.append({"rules": name, "seed": seed} | numbers_of(catalogue, truth, answers, listed))
     return rows
 
 
-def with_fitted_shares(known: Catalogue, truth: pd.DataFrame, params: Search, seed: int) -> dict[str, object]:
+def with_fitted_shares(catalogue: Catalogue, truth: pd.DataFrame, params: Search, seed: int) -> dict[str, object]:
     """The same with the members' weights fitted."""
     start = time.perf_counter()
     tried = params.model_copy(update={"shares": "fit"})
-    found = search(known, tried)
-    print(f"seed {seed}, shares: fit {time.perf_counter() - start:.1f} s, found {np.round(found.shares, 2).tolist()}")
-    listed = look_up(known, found.shares, tried)
-    return {"rules": "shares: fit", "seed": seed} | numbers_of(known, truth, found, listed)
+    answers = search(catalogue, tried)
+    print(
+        f"seed {seed}, shares: fit {time.perf_counter() - start:.1f} s, answers {np.round(answers.rules.shares, 2).tolist()}"
+    )
+    listed = looked_up(catalogue, answers.rules.shares, tried)
+    return {"rules": "shares: fit", "seed": seed} | numbers_of(catalogue, truth, answers, listed)
 
 
 def numbers_of(
-    known: Catalogue, truth: pd.DataFrame, found: Answers, listed: tuple[Shortlist, Shortlist]
+    catalogue: Catalogue, truth: pd.DataFrame, answers: Answers, listed: tuple[Shortlist, Shortlist]
 ) -> dict[str, float]:
-    """Metrics on test: `figures`, and what only a bench may know.
+    """Metrics on test: those of `measure`, and what only a bench may know.
 
     `regret` is MAP@5 lost against the best single threshold for the test photos, `log_loss` that of the first answer's
     probability, and `excess` what it lost against the best (isotonic) curve through these very answers.
     """
-    judged = judged_test(known, found.test, truth)
+    judged = judged_test(catalogue, answers.test, truth)
     numbers = judged.metrics()
     return numbers | {
-        "regret": best_possible(known, judged, listed[1], found) - numbers["map5"],
-        "top1_known": float(np.mean(first_known(known, judged, listed[1], found))),
+        "regret": best_possible(catalogue, judged, listed[1], answers) - numbers["map5"],
+        "top1_known": float(np.mean(first_known(catalogue, judged, listed[1], answers))),
         **loss(judged),
     }
 
 
-def best_possible(known: Catalogue, judged: Judged, asked: Shortlist, found: Answers) -> float:
+def best_possible(catalogue: Catalogue, judged: Judged, asked: Shortlist, answers: Answers) -> float:
     """MAP@5 on test at the threshold that is best there."""
-    return float(best_map5(checked_test(known, judged, asked, found)).curve[:, 1].max())
+    return float(best_map5(checked_test(catalogue, judged, asked, answers)).curve[:, 1].max())
 
 
-def first_known(known: Catalogue, judged: Judged, asked: Shortlist, found: Answers) -> np.ndarray:
+def first_known(catalogue: Catalogue, judged: Judged, asked: Shortlist, answers: Answers) -> np.ndarray:
     """Of each known animal: does the right individual score highest, whatever the threshold?"""
-    checked = checked_test(known, judged, asked, found)
+    checked = checked_test(catalogue, judged, asked, answers)
     return checked.place[~checked.new] == 0
 
 
-def checked_test(known: Catalogue, judged: Judged, asked: Shortlist, found: Answers) -> Checked:
+def checked_test(catalogue: Catalogue, judged: Judged, asked: Shortlist, answers: Answers) -> Checked:
     """The test queries by their blended scores, with what is true."""
-    ranking = blended(asked.ranking, asked.parts, found.rules.blend)
-    codes = pd.Series(np.arange(len(known.names)), known.names)
-    right = judged.truth.loc[known.photos["image"].iloc[asked.queries]]
-    truth = codes.reindex(right).fillna(UNKNOWN).to_numpy(int)
+    ranking = blended(asked.ranking, asked.components, answers.rules.blend)
+    truth = catalogue.names.codes(judged.truth.loc[catalogue.photos["image"].iloc[asked.queries]])
     return Checked(ranking, truth, truth < 0, np.ones(len(truth)))
 
 

@@ -28,7 +28,7 @@ from finprint.evaluation.judging import judged_test, judged_validation, label_pr
 from finprint.individuals.mining import mine
 from finprint.individuals.rounds import later_rounds, train_round
 from finprint.learning.loop import Recipe
-from finprint.matching.catalogue import Catalogue, catalogue
+from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.model.embedder import save_model
 from finprint.model.embedding import embed_crops
 from finprint.params import Params, load_params
@@ -177,22 +177,22 @@ def one_more(job: Job, model: Path, seed: int, learns: str = "same") -> None:
 def vectors(job: Job, *models: Path) -> Catalogue:
     """All photos with their vectors by each model."""
     stored = Crops(job.crops)
-    return catalogue(job.photos, *(embed_crops(model, stored, job.params.embed, quiet=True) for model in models))
+    return build_catalogue(job.photos, *(embed_crops(model, stored, job.params.embed, quiet=True) for model in models))
 
 
-def judged(job: Job, known: Catalogue) -> dict[str, float]:
+def judged(job: Job, catalogue: Catalogue) -> dict[str, float]:
     """MAP@5 of validation and of the photos to identify, by the catalogue's models together."""
-    found = search(known, job.params.search)
+    answers = search(catalogue, job.params.search)
     return {
-        "map5": judged_validation(known, found.validation).metrics()["map5"],
-        "map5 of test": judged_test(known, found.test, job.truth).metrics()["map5"],
+        "map5": judged_validation(catalogue, answers.validation).metrics()["map5"],
+        "map5 of test": judged_test(catalogue, answers.test, job.truth).metrics()["map5"],
     }
 
 
 def table(runs: pd.DataFrame, names: list[str]) -> str:
     """The means over the seeds in Markdown; the gain is that of MAP@5 on validation over round 1, by seed."""
-    figures = ["map5", "map5 of test", "map5, alone", "labels", "right", "cpu_s"]
-    runs = runs.reindex(columns=["way", "seed", *figures])
+    columns = ["map5", "map5 of test", "map5, alone", "labels", "right", "cpu_s"]
+    runs = runs.reindex(columns=["way", "seed", *columns])
     runs["map5, alone"] = runs["map5, alone"].fillna(runs["map5"])
     first = runs[runs["way"] == names[0]].set_index("seed")
     lines = [
@@ -202,7 +202,7 @@ def table(runs: pd.DataFrame, names: list[str]) -> str:
     for name in dict.fromkeys(names):
         rows = runs[runs["way"] == name].set_index("seed").sort_index()
         gain = rows["map5"] - first["map5"]
-        mean = rows[figures].mean()
+        mean = rows[columns].mean()
         labels = "" if np.isnan(mean["labels"]) else f"{mean['labels']:.0f}"
         right = "" if np.isnan(mean["right"]) else f"{mean['right']:.3f}"
         lines.append(

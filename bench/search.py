@@ -19,7 +19,8 @@ import typer
 from drawn import animals, directions, individual_centres, spread
 from sklearn.neighbors import NearestNeighbors
 
-from finprint.matching.ranking import ANSWERS, NOBODY, Gallery, Ranking, rank, recall
+from finprint.matching.names import NOBODY
+from finprint.matching.ranking import ANSWERS, Gallery, Ranking, rank, recall
 
 NOISE = 1.2  # length of a photo's noise; that of its individual's direction is 1
 SAMPLE = 2000  # queries by which recall is told
@@ -52,7 +53,7 @@ def main(
     stored = Gallery(gallery, codes)
     stored.index.search(queries[:64], neighbours)  # the first call starts the threads
     bare, _ = best_time(lambda: stored.index.search(queries, neighbours), repeats)
-    ours, found = best_time(lambda: rank(queries, stored, neighbours=neighbours), repeats)
+    ours, ranking = best_time(lambda: rank(queries, stored, neighbours=neighbours), repeats)
     wide, _ = best_time(lambda: rank(queries, stored, 20, neighbours, 3), repeats)
     print(f"(a) faiss alone              {bare:7.2f} s")
     print(f"(b) rank, 5 individuals      {ours:7.2f} s   (b)/(a) {ours / bare:.2f}")
@@ -60,19 +61,19 @@ def main(
     for metric in ("euclidean", "cosine"):  # of unit vectors the nearest are the same
         simple, names = best_time(lambda m=metric: with_sklearn(queries, gallery, codes, neighbours, m), 1)
         print(
-            f"(c) scikit-learn, {metric:10s} {simple:7.2f} s   (c)/(b) {simple / ours:.2f}   {agreement(found, names)}"
+            f"(c) scikit-learn, {metric:10s} {simple:7.2f} s   (c)/(b) {simple / ours:.2f}   {agreement(ranking, names)}"
         )
     if blocks:
         for block in (512, 1024, 2048, 4096, 8192, 16384, len(queries)):
-            parts = [queries[start : start + block] for start in range(0, len(queries), block)]
-            taken, _ = best_time(lambda p=parts: [stored.index.search(part, neighbours) for part in p], repeats)
+            pieces = [queries[start : start + block] for start in range(0, len(queries), block)]
+            taken, _ = best_time(lambda p=pieces: [stored.index.search(piece, neighbours) for piece in p], repeats)
             print(f"faiss in blocks of {block:6d}  {taken:7.2f} s   /(a) {taken / bare:.2f}")
     if approximate:
         print("index   build, s   search, s   speed-up   recall   same first individual")
         for kind in ("ivf", "hnsw"):
             built, rough = best_time(lambda k=kind: Gallery(gallery, codes, k), 1)
             taken, answers = best_time(lambda r=rough: rank(queries, r, neighbours=neighbours), repeats)
-            same = (answers.identities[:, 0] == found.identities[:, 0]).mean()
+            same = (answers.identities[:, 0] == ranking.identities[:, 0]).mean()
             share = recall(queries[:SAMPLE], rough, neighbours)
             print(f"{kind:5s} {built:10.1f} {taken:11.2f} {ours / taken:10.1f} {share:8.3f} {same:23.4f}")
 
@@ -106,9 +107,9 @@ def with_sklearn(
     return names
 
 
-def agreement(found: Ranking, names: np.ndarray) -> str:
-    """How far the loop's answers are `rank`'s; where it found fewer than five names, over those it found."""
-    same = (found.identities == names) | (names == NOBODY)
+def agreement(ranking: Ranking, names: np.ndarray) -> str:
+    """How many of the loop's answers are the same as `rank`'s, among the names that the loop found."""
+    same = (ranking.identities == names) | (names == NOBODY)
     short = (names == NOBODY).any(axis=1)
     return f"same names {same.mean():.6f}; fewer than five by the loop: {short.sum()} queries"
 

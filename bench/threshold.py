@@ -8,7 +8,7 @@ next scores lie 0.08 to 0.11 below, then 0.05 each. In the activated environment
 import numpy as np
 import typer
 
-from finprint.matching.catalogue import UNKNOWN
+from finprint.matching.names import UNKNOWN
 from finprint.matching.openset import Checked, Threshold, bagged_map5, best_map5
 from finprint.matching.ranking import ANSWERS, Ranking
 

@@ -5,7 +5,7 @@ from finprint.base.files import write_metrics
 from finprint.base.params import load_sections
 from finprint.individuals.mining import mine
 from finprint.individuals.params import Mine
-from finprint.matching.catalogue import catalogue
+from finprint.matching.catalogue import build_catalogue
 from finprint.matching.params import Fold
 from finprint.store.tables import LABELS, PHOTOS, read_table, write_table
 from finprint.store.vectors import read_folds, read_vectors
@@ -13,10 +13,10 @@ from finprint.store.vectors import read_folds, read_vectors
 
 def main(photos: Input, vectors: Input, folds: Input, labels: Output, metrics: Output) -> None:
     params = load_sections(fold=Fold, mine=Mine)
-    known = catalogue(read_table(photos, PHOTOS), read_vectors(vectors), *read_folds(folds, params.fold.left_out))
-    mined = mine(known, params.mine)
+    left_out = read_folds(folds, params.fold.left_out)
+    mined = mine(build_catalogue(read_table(photos, PHOTOS), read_vectors(vectors), *left_out.values()), params.mine)
     write_table(labels, mined.labels, LABELS)
-    write_metrics(metrics, mined.numbers())
+    write_metrics(metrics, mined.metrics())
     if mined.bar > 1:
         print(f"no bar reaches a precision of {params.mine.precision} on validation: no pseudo-labels")
 

@@ -10,11 +10,13 @@ from conftest import NO_AUGMENT, SMALL_TRAIN
 from finprint.answers.params import NewThreshold, Search
 from finprint.learning.loop import Recipe
 from finprint.learning.network import Network
+from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.model.embedder import Embedder, ModelConfig
 from finprint.model.heads import SubCentreArcFace
 from finprint.pictures.images import encode_jpeg
 from finprint.pictures.shards import INDEX, Crops, write_shard
 from finprint.store.tables import CROPS, write_table
+from finprint.store.vectors import Vectors
 
 FIT = Search(
     shares="equal",
@@ -75,3 +77,34 @@ def small_network(seed: int = 0) -> Network:
     torch.manual_seed(seed)
     embedder = Embedder(ModelConfig(TRAIN.backbone, TRAIN.fusion, TRAIN.embedding, TRAIN.image_size))
     return Network(embedder, SubCentreArcFace(TRAIN.embedding, torch.full((3,), 0.2), 2, 20.0))
+
+
+def two_animals() -> tuple[pd.DataFrame, Vectors]:
+    """Training photos of al and bo in two folds, their vectors on a circle; b9.jpg of bo lies amid al's photos."""
+    rows = [(f"a{n}.jpg", "al", "train", n % 2, 10.0 * n) for n in range(4)]
+    rows += [(f"b{n}.jpg", "bo", "train", n % 2, 90.0 + 10 * n) for n in range(4)]
+    rows += [("b9.jpg", "bo", "train", 1, 5.0), ("v.jpg", "al", "validation", 1, 1.0), ("q.jpg", None, "test", -1, 1.0)]
+    photos = pd.DataFrame(rows, columns=["image", "identity", "split", "fold", "angle"]).assign(species=pd.NA)
+    photos["group"] = range(len(photos))
+    angles = np.radians(photos["angle"].to_numpy())
+    array = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    return photos, Vectors(photos["image"], array)
+
+
+def blurred(seed: int = 0, species: bool = False) -> Catalogue:
+    """40 individuals in 8 dimensions, whose photos scatter; a fifth of the validation and test photos are new."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(60, 8))
+    rows, vectors, kinds = [], [], []
+    for split, animals in (("train", range(40)), ("validation", range(50)), ("test", [*range(40), *range(50, 60)])):
+        for animal in animals:
+            for photo in range(4 if split == "train" else 2):
+                rows.append((f"{split}{animal}_{photo}", None if split == "test" else f"i{animal:02d}", split))
+                vectors.append(centres[animal] + 0.9 * rng.normal(size=8))
+                kinds.append(("orca", "beluga")[animal % 2] if species else None)
+    photos = pd.DataFrame(rows, columns=["image", "identity", "split"]).astype("string")
+    photos["species"] = pd.Series(kinds, dtype="string")
+    array = np.array(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
+    classes = np.array([f"i{n:02d}" for n in range(40)], object)
+    heads = (centres[:40] / np.linalg.norm(centres[:40], axis=1, keepdims=True))[:, None].astype(np.float32)
+    return build_catalogue(photos, Vectors(photos["image"], array.astype(np.float32), "", classes, heads))

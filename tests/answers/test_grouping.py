@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from finprint.answers.grouping import fit_similarity, groups, proposals
+from finprint.answers.grouping import Grouping, fit_grouping, groups, proposals
 from finprint.matching.metrics import agreement
 
 
@@ -32,18 +32,16 @@ def test_the_similarity_that_tells_animals_apart_is_found() -> None:
     animals = np.repeat(np.arange(12), 5)
     vectors = rng.normal(size=(12, 32))[animals] + 0.4 * rng.normal(size=(60, 32))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    similarity, reached = fit_similarity(vectors, animals, 0.123)
-    assert reached == pytest.approx(1.0)
-    assert agreement(animals.astype(str), groups(vectors, similarity).astype(str)) == {
+    fitted = fit_grouping(vectors, animals, 0.123)
+    assert fitted.agreement == pytest.approx(1.0)
+    assert agreement(animals.astype(str), groups(vectors, fitted.similarity).astype(str)) == {
         "photos": 60, "animals": 12, "proposed": 12, "adjusted_rand": 1.0,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("animals", [[], [3], [1, 1, 1], [1, 2, 3]])
 def test_without_two_animals_and_one_of_them_twice_the_default_holds(animals: list[int]) -> None:
-    similarity, reached = fit_similarity(_at(*range(len(animals))), np.array(animals, int), 0.123)
-    assert similarity == 0.123
-    assert np.isnan(reached)
+    assert fit_grouping(_at(*range(len(animals))), np.array(animals, int), 0.123) == Grouping(0.123, None)
 
 
 def test_proposals_are_numbered_by_size_and_do_not_depend_on_the_order() -> None:

@@ -5,14 +5,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from conftest import judged
-from examples import stored_crops
+from examples import stored_crops, two_animals
 
-from finprint.evaluation.doubts import COLUMNS, confusing, out_of_fold
+from finprint.answers.search import out_of_fold
+from finprint.evaluation.doubts import COLUMNS, confusing
+from finprint.evaluation.judging import judged_validation
+from finprint.matching.catalogue import build_catalogue, fold_as_validation
 from finprint.params import load_params
 from finprint.pictures.images import decode
 from finprint.report.contact_sheet import contact_sheet
-from finprint.store.tables import NEW, TEST, TRAIN, VALIDATION
-from finprint.store.vectors import Vectors
+from finprint.store.tables import NEW
+from finprint.store.vectors import without_vectors
 
 
 def _answers(*rows: tuple[str, str, float]) -> pd.DataFrame:
@@ -55,17 +58,11 @@ def test_nothing_to_look_at() -> None:
     assert not len(confusing([judged(_answers(), pd.Series(dtype=object))]))
 
 
-def test_training_photos_of_a_fold_are_asked_out_of_fold() -> None:
-    """Whom the model that left a fold out names its photos: by the other folds' photos alone."""
-    rows = [(f"a{n}.jpg", "al", TRAIN, n % 2, 10.0 * n) for n in range(4)]
-    rows += [(f"b{n}.jpg", "bo", TRAIN, n % 2, 90.0 + 10 * n) for n in range(4)]
-    rows += [("b9.jpg", "bo", TRAIN, 1, 5.0), ("v.jpg", "al", VALIDATION, 1, 1.0), ("q.jpg", None, TEST, -1, 1.0)]
-    photos = pd.DataFrame(rows, columns=["image", "identity", "split", "fold", "angle"]).assign(species=pd.NA)
-    photos["group"] = range(len(photos))
-    angles = np.radians(photos["angle"].to_numpy())
-    array = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
-    said = out_of_fold(photos, Vectors(photos["image"], array), 1, load_params().search)
+def test_answers_out_of_fold_are_judged_by_the_photos_of_the_fold() -> None:
+    photos, vectors = two_animals()
+    answers = out_of_fold(photos, vectors, 1, load_params().search)
+    catalogue = build_catalogue(fold_as_validation(photos, 1), without_vectors(vectors.images))
+    said = judged_validation(catalogue, answers)
     assert set(said.truth.index) == {"a1.jpg", "a3.jpg", "b1.jpg", "b3.jpg", "b9.jpg"}
-    first = said.answers[said.answers["rank"] == 1].set_index("query")
-    assert first.loc["b9.jpg", "match"] == "a0.jpg"
-    assert set(first["match"].dropna()) <= {"a0.jpg", "a2.jpg", "b0.jpg", "b2.jpg"}
+    assert set(said.answers["query"]) == set(said.truth.index)
+    assert said.truth.to_dict() == said.animals.to_dict()

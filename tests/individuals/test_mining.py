@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from finprint.base.errors import UserError
 from finprint.individuals.mining import confidence_bar, held_out_precision, mine
 from finprint.individuals.params import Mine
-from finprint.matching.catalogue import Catalogue, catalogue
+from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.store.tables import LABELS, TEST, TRAIN, VALIDATION
 from finprint.store.vectors import Vectors
 
@@ -84,13 +84,13 @@ def _hard(precision: float) -> Mine:
     return Mine(precision=precision, targets="hard")
 
 
-def _known(rows: list[tuple[str, str | None, str, int, float]]) -> Catalogue:
+def _catalogue(rows: list[tuple[str, str | None, str, int, float]]) -> Catalogue:
     """Photos (image, identity, split, group, angle): vectors on a circle, so that cosines are of angles in degrees."""
     photos = pd.DataFrame([row[:4] for row in rows], columns=["image", "identity", "split", "group"])
     photos = photos.astype({"image": "string", "identity": "string", "split": "string"})
     angles = np.radians([row[4] for row in rows])
     array = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
-    return catalogue(photos, Vectors(photos["image"], array, ""))
+    return build_catalogue(photos, Vectors(photos["image"], array, ""))
 
 
 TRAINED = [("t1", "al", TRAIN, 1, 0.0), ("t2", "bo", TRAIN, 2, 90.0), ("t3", "cy", TRAIN, 3, 180.0)]
@@ -103,7 +103,7 @@ CHECKED = [
 
 def test_mine_hand_worked() -> None:
     tests = [("q1", None, TEST, 7, 3.0), ("q2", None, TEST, 8, 98.0), ("q3", None, TEST, 9, 165.0)]
-    mined = mine(_known(TRAINED + CHECKED + tests), _hard(1.0))
+    mined = mine(_catalogue(TRAINED + CHECKED + tests), _hard(1.0))
     assert mined.bar == pytest.approx(np.cos(np.radians(10)), abs=1e-6)  # v3 is wrong, being new
     assert mined.precision == 1
     assert mined.recall == pytest.approx(2 / 3)
@@ -111,7 +111,7 @@ def test_mine_hand_worked() -> None:
     assert labels["image"].tolist() == ["q1", "q2"]
     assert labels["identity"].tolist() == ["al", "bo"]
     np.testing.assert_allclose(labels["score"], np.cos(np.radians([3, 8])), atol=1e-6)
-    assert mined.numbers() == {
+    assert mined.metrics() == {
         "bar": mined.bar,
         "precision_validation": 1.0,
         "recall_validation": pytest.approx(2 / 3),
@@ -123,8 +123,8 @@ def test_mine_hand_worked() -> None:
 
 def test_a_lower_precision_takes_more() -> None:
     tests = [("q1", None, TEST, 7, 3.0), ("q3", None, TEST, 9, 165.0)]
-    assert mine(_known(TRAINED + CHECKED + tests), _hard(0.6)).labels["identity"].tolist() == ["al", "cy"]
-    assert mine(_known(TRAINED + CHECKED + tests), _hard(1.0)).labels["identity"].tolist() == ["al"]
+    assert mine(_catalogue(TRAINED + CHECKED + tests), _hard(0.6)).labels["identity"].tolist() == ["al", "cy"]
+    assert mine(_catalogue(TRAINED + CHECKED + tests), _hard(1.0)).labels["identity"].tolist() == ["al"]
 
 
 def _circle(targets: str) -> pd.DataFrame:
@@ -137,7 +137,7 @@ def _circle(targets: str) -> pd.DataFrame:
             (f"v{n}", f"new{n}" if n % 6 == 0 else f"i{n:02d}", VALIDATION, 3 * n + 1, 6 * n + rng.normal(0, 2))
         )
         rows.append((f"q{n}", None, TEST, 3 * n + 2, 6 * n + rng.normal(0, 2)))
-    return LABELS.validate(mine(_known(rows), Mine(precision=0.5, targets=targets)).labels)
+    return LABELS.validate(mine(_catalogue(rows), Mine(precision=0.5, targets=targets)).labels)
 
 
 def test_a_name_may_count_by_its_probability() -> None:
@@ -157,9 +157,9 @@ def test_a_name_may_count_by_its_probability() -> None:
 
 @pytest.mark.parametrize("targets", ["weighted", "soft"])
 def test_probabilities_need_new_animals_in_validation(targets: str) -> None:
-    known = _known([*TRAINED, *CHECKED[:2], ("q1", None, TEST, 7, 3.0)])
+    catalogue = _catalogue([*TRAINED, *CHECKED[:2], ("q1", None, TEST, 7, 3.0)])
     with pytest.raises(UserError) as caught:
-        mine(known, Mine(precision=0.5, targets=targets))
+        mine(catalogue, Mine(precision=0.5, targets=targets))
     assert str(caught.value) == (
         "mine.targets: probabilities need known and new individuals among the validation photos: set it to hard"
     )
@@ -167,12 +167,12 @@ def test_probabilities_need_new_animals_in_validation(targets: str) -> None:
 
 def test_a_photo_that_shares_a_group_with_a_validation_photo_is_not_taken() -> None:
     tests = [("q1", None, TEST, 4, 3.0), ("q2", None, TEST, 1, 3.0)]  # the group of v1, the group of t1
-    assert mine(_known(TRAINED + CHECKED + tests), _hard(1.0)).labels["image"].tolist() == ["q2"]
+    assert mine(_catalogue(TRAINED + CHECKED + tests), _hard(1.0)).labels["image"].tolist() == ["q2"]
 
 
 def test_no_name_of_an_individual_held_out() -> None:
     tests = [("q1", None, TEST, 7, 200.0)]  # exactly zoe's validation photo
-    mined = mine(_known(TRAINED + CHECKED + tests), _hard(0.5))
+    mined = mine(_catalogue(TRAINED + CHECKED + tests), _hard(0.5))
     assert mined.labels["identity"].tolist() == ["cy"]
 
 
@@ -184,9 +184,9 @@ def test_only_test_photos_get_only_trained_names_and_never_beside_validation(see
         split = [TRAIN, VALIDATION, TEST][int(rng.integers(3))]
         name = None if split == TEST else f"i{rng.integers(6)}"
         rows.append((f"p{n}", name, split, int(rng.integers(30)), float(rng.uniform(0, 360))))
-    known = _known(rows)
-    mined = mine(known, _hard(precision))
-    photos = known.photos.set_index("image")
+    catalogue = _catalogue(rows)
+    mined = mine(catalogue, _hard(precision))
+    photos = catalogue.photos.set_index("image")
     taken = photos.loc[mined.labels["image"]]
     assert (taken["split"] == TEST).all()
     assert not set(taken["group"]) & set(photos.loc[photos["split"] == VALIDATION, "group"])
@@ -204,7 +204,7 @@ def test_only_test_photos_get_only_trained_names_and_never_beside_validation(see
     ],
 )
 def test_nothing_to_mine_is_an_empty_table(rows: list[tuple[str, str | None, str, int, float]]) -> None:
-    mined = mine(_known(rows), _hard(0.95))
+    mined = mine(_catalogue(rows), _hard(0.95))
     assert len(LABELS.validate(mined.labels)) == 0
-    assert mined.numbers()["pseudo_labels"] == 0
-    assert all(np.isfinite(value) for value in mined.numbers().values())
+    assert mined.metrics()["pseudo_labels"] == 0
+    assert all(np.isfinite(value) for value in mined.metrics().values())

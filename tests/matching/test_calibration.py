@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from finprint.matching.calibration import Calibration, Logistic, calibrate
-from finprint.matching.catalogue import UNKNOWN
+from finprint.matching.calibration import Calibration, Isotonic, Logistic, calibrate
 from finprint.matching.metrics import calibration_error
+from finprint.matching.names import NOBODY, UNKNOWN
 from finprint.matching.openset import Checked
-from finprint.matching.ranking import NOBODY, Ranking
+from finprint.matching.ranking import Ranking
 
 PLACES = 6
 
@@ -36,7 +36,6 @@ def _fit(checked: Checked, threshold: float = 0.4) -> Calibration | None:
 def test_the_curves_of_a_known_model_are_found() -> None:
     found = _fit(_drawn(20000, 0))
     assert found is not None
-    assert found.new_method == "logistic"
     assert isinstance(found.new, Logistic)
     # Its argument is the score above the threshold, 0.4: 20 (s - 0.5) = 20 (s - 0.4) - 2.
     assert found.new.slope == pytest.approx(-20, rel=0.05)
@@ -48,7 +47,7 @@ def test_where_the_truth_is_no_logistic_curve_the_isotonic_one_is_taken() -> Non
     checked = _drawn(5000, 1, "step")
     found = _fit(checked)
     assert found is not None
-    assert found.new_method == "isotonic"
+    assert isinstance(found.new, Isotonic)
     _, new = found.probabilities(_at([0.6, 0.9]), np.full(2, 0.4))
     np.testing.assert_allclose(new, [0.9, 0.1], atol=0.05)
 

@@ -12,10 +12,10 @@ from finprint.matching.metrics import (
     auroc,
     calibration_error,
     cmc,
-    figures,
     gains,
     hit_places,
     intervals,
+    measure,
     names_by_query,
     outcomes,
     reliability,
@@ -69,7 +69,7 @@ def _outcomes(
     )
 
 
-def test_figures_hand_worked() -> None:
+def test_metrics_hand_worked() -> None:
     # Three photos of a (two right), one of b (called new), two new animals (one called so).
     first = ["a", "a", "b", NEW, NEW, "a"]
     second = ["b", NEW, "a", "b", "a", NEW]
@@ -77,7 +77,7 @@ def test_figures_hand_worked() -> None:
     truth = np.array(["a", "a", "a", "b", NEW, NEW])
     best = np.array([0.9, 0.8, 0.7, 0.3, 0.2, 0.6])
     confidence = np.array([0.9, 0.9, 0.9, 0.5, 0.5, 0.1])
-    found = figures(_outcomes(answers, truth, best, confidence))
+    found = measure(_outcomes(answers, truth, best, confidence))
     # Of the 4 x 2 pairs of a known and a new one, (b 0.3, new 0.6) alone stands the wrong way round.
     # Three known and one new animal are taken for known ones: 4 recognised instead of 4, no bias.
     assert found == pytest.approx(
@@ -104,7 +104,7 @@ def test_missed_animals_inflate_the_abundance() -> None:
     # 10 known animals, two of them called new: 8 recognised, so an estimate is 10 / 8 of the truth.
     says = np.array([[NEW if n < 2 else "a", "", "", "", ""] for n in range(10)] + [[NEW, "", "", "", ""]])
     truth = np.array(["a"] * 10 + [NEW])
-    found = figures(_outcomes(says, truth, np.zeros(11)))
+    found = measure(_outcomes(says, truth, np.zeros(11)))
     assert found["known_called_new"] == pytest.approx(0.2)
     assert found["abundance_bias"] == pytest.approx(0.25)
 
@@ -118,20 +118,20 @@ def test_missed_animals_inflate_the_abundance() -> None:
 )
 def test_what_needs_a_kind_of_query_is_left_out_where_it_is_missing(truth: list[str], absent: set[str]) -> None:
     answers = np.array([["a", NEW, "", "", ""]] * 2)
-    everything = figures(_outcomes(answers, np.array(["a", NEW]), np.array([0.5, 0.4])))
-    found = figures(_outcomes(answers, np.array(truth), np.array([0.5, 0.4])))
+    everything = measure(_outcomes(answers, np.array(["a", NEW]), np.array([0.5, 0.4])))
+    found = measure(_outcomes(answers, np.array(truth), np.array([0.5, 0.4])))
     assert set(everything) - set(found) == absent
     assert all(np.isfinite(value) for value in found.values())
 
 
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(4, 40))
-def test_figures_against_scikit_learn(seed: int, count: int) -> None:
+def test_metrics_against_scikit_learn(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     names = np.array(["a", "b", "c", "d", "e", "f", NEW])
     truth = np.concatenate([["a", NEW], rng.choice(names, count - 2)])
     answers = np.array([rng.permutation(names)[:5] for _ in range(count)])
     best = np.round(rng.random(count), 1)  # ties
-    found = figures(_outcomes(answers, truth, best))
+    found = measure(_outcomes(answers, truth, best))
     # Ranks as scores, so that scikit-learn sees the same order.
     table = np.array([[5 - row.tolist().index(n) if n in row else 0 for n in names] for row in answers])
     labels = [names.tolist().index(t) for t in truth]
@@ -158,8 +158,8 @@ def test_a_weight_counts_like_a_repetition(seed: int) -> None:
     # All photos of an animal weigh the same, as in the bootstrap that draws animals: else BAKS means another thing.
     weight = rng.integers(1, 4, size=4)[found.individual]
     repeated = found[np.repeat(np.arange(16), weight)]
-    expected = figures(repeated)
-    got = figures(found, weight.astype(float))
+    expected = measure(repeated)
+    got = measure(found, weight.astype(float))
     for name in set(expected) - {"baks", "bak_baus_gm"}:
         assert got[name] == pytest.approx(expected[name]), name
 
@@ -202,7 +202,7 @@ def test_intervals_hold_the_value_and_narrow_with_more_animals() -> None:
     width = {}
     for found in (few, many):
         low, high = intervals(found, 200, 1)["top1"]
-        assert low < figures(found)["top1"] < high
+        assert low < measure(found)["top1"] < high
         width[len(found)] = high - low
     # The spread of a share p of n is 2 * 1.96 * sqrt(p (1 - p) / n).
     assert width[2000] == pytest.approx(2 * 1.96 * (0.7 * 0.3 / 2000) ** 0.5, rel=0.25)
@@ -219,7 +219,7 @@ def test_photos_of_one_animal_do_not_make_an_interval_narrower() -> None:
 
 
 def _judge(table: pd.DataFrame, truth: dict[str, str]) -> dict[str, float]:
-    return figures(outcomes(table, pd.Series(truth), pd.Series(truth)))
+    return measure(outcomes(table, pd.Series(truth), pd.Series(truth)))
 
 
 def test_a_small_table() -> None:
@@ -237,7 +237,7 @@ def test_a_small_table() -> None:
     assert len(seen) == 3
     assert seen.confidence.tolist() == [0.5] * 3
     assert len(set(seen.individual)) == 3
-    found = figures(seen)
+    found = measure(seen)
     assert found["map5"] == pytest.approx((1 + 1 + 1 / 2) / 3)
     assert found["known_called_new"] == pytest.approx(1 / 2)
     assert found["auroc_new"] == 1.0  # best known scores: q1 0.9, q2 0.4, new q3 0.3

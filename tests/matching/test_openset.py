@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finprint.matching.catalogue import UNKNOWN
 from finprint.matching.metrics import gains, hit_places
+from finprint.matching.names import NOBODY, UNKNOWN
 from finprint.matching.openset import (
     TARGETS,
     Checked,
@@ -19,9 +19,8 @@ from finprint.matching.openset import (
     species_thresholds,
 )
 from finprint.matching.openset import with_new as put_new
-from finprint.matching.ranking import NOBODY, Ranking
+from finprint.matching.ranking import Ranking
 
-NEW_CODE = 99
 Drawn = tuple[Ranking, np.ndarray, np.ndarray]
 
 
@@ -29,8 +28,9 @@ def fit_threshold(ranking: Ranking, truth: np.ndarray, new: np.ndarray) -> Thres
     return best_map5(Checked(ranking, truth, new, np.ones(len(truth))))
 
 
-def with_new(ranking: Ranking, threshold: float, new_code: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return put_new(ranking, np.full(len(ranking), threshold), new_code)[:3]
+def with_new(ranking: Ranking, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    five = put_new(ranking, np.full(len(ranking), threshold))
+    return five.codes, five.scores, five.photos
 
 
 def _ranking(scores: list[list[float]], identities: list[list[int]] | None = None) -> Ranking:
@@ -60,8 +60,8 @@ def validations(draw: st.DrawFn) -> Drawn:
 
 
 def _score(ranking: Ranking, truth: np.ndarray, new: np.ndarray, threshold: float) -> float:
-    codes = with_new(ranking, threshold, NEW_CODE)[0]
-    return float(gains(hit_places(codes, np.where(new, NEW_CODE, truth))).mean())
+    codes = with_new(ranking, threshold)[0]
+    return float(gains(hit_places(codes, truth)).mean())
 
 
 @given(drawn=validations())
@@ -109,7 +109,7 @@ def test_a_score_of_one_can_still_be_called_new() -> None:
     ranking = _ranking([[1.0, 0.5, 0.4, 0.3, 0.2], [0.9, 0.5, 0.4, 0.3, 0.2]])
     truth, new = np.array([UNKNOWN, 9]), np.array([True, False])  # the known one is not among the answers
     value = fit_threshold(ranking, truth, new).value
-    assert with_new(ranking, value, NEW_CODE)[0][0, 0] == NEW_CODE
+    assert with_new(ranking, value)[0][0, 0] == UNKNOWN
 
 
 def test_neighbouring_float32_scores_are_told_apart() -> None:
@@ -117,7 +117,7 @@ def test_neighbouring_float32_scores_are_told_apart() -> None:
     high = np.nextafter(low, np.float32(1))
     ranking = _ranking([[high, 0.1, 0.1, 0.1, 0.1], [low, 0.1, 0.1, 0.1, 0.1]])
     value = fit_threshold(ranking, np.array([0, UNKNOWN]), np.array([False, True])).value
-    assert with_new(ranking, value, NEW_CODE)[0][:, 0].tolist() == [0, NEW_CODE]
+    assert with_new(ranking, value)[0][:, 0].tolist() == [0, UNKNOWN]
 
 
 def test_without_queries_there_is_no_threshold() -> None:
@@ -134,29 +134,34 @@ def test_an_empty_gallery_gives_a_threshold_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("threshold", "names", "scores"),
     [
-        (0.95, [99, 0, 1, 2, 3], [0.95, 0.9, 0.7, 0.5, 0.3]),
-        (0.6, [0, 1, 99, 2, 3], [0.9, 0.7, 0.6, 0.5, 0.3]),
-        (0.5, [0, 1, 2, 99, 3], [0.9, 0.7, 0.5, 0.5, 0.3]),  # who scores just the threshold stands before
-        (0.2, [0, 1, 2, 3, 99], [0.9, 0.7, 0.5, 0.3, 0.2]),
+        (0.95, [UNKNOWN, 0, 1, 2, 3], [0.95, 0.9, 0.7, 0.5, 0.3]),
+        (0.6, [0, 1, UNKNOWN, 2, 3], [0.9, 0.7, 0.6, 0.5, 0.3]),
+        (0.5, [0, 1, 2, UNKNOWN, 3], [0.9, 0.7, 0.5, 0.5, 0.3]),  # who scores just the threshold stands before
+        (0.2, [0, 1, 2, 3, UNKNOWN], [0.9, 0.7, 0.5, 0.3, 0.2]),
         (-0.5, [0, 1, 2, 3, 4], [0.9, 0.7, 0.5, 0.3, 0.1]),
     ],
 )
 def test_with_new_hand_worked(threshold: float, names: list[int], scores: list[float]) -> None:
     # A sixth place is never answered.
     ranking = _ranking([[0.9, 0.7, 0.5, 0.3, 0.1, -0.2]])
-    codes, values, photos = with_new(ranking, threshold, NEW_CODE)
+    codes, values, photos = with_new(ranking, threshold)
     assert codes.tolist() == [names]
     np.testing.assert_allclose(values, [scores], atol=1e-7)
-    assert photos.tolist() == [[NOBODY if name == NEW_CODE else 100 + name for name in names]]
+    assert photos.tolist() == [[NOBODY if name == UNKNOWN else 100 + name for name in names]]
 
 
 @pytest.mark.parametrize(
     ("known", "expected"),
-    [(0, [99, -1, -1, -1, -1]), (1, [0, 99, -1, -1, -1]), (3, [0, 1, 2, 99, -1]), (4, [0, 1, 2, 3, 99])],
+    [
+        (0, [UNKNOWN, -1, -1, -1, -1]),
+        (1, [0, UNKNOWN, -1, -1, -1]),
+        (3, [0, 1, 2, UNKNOWN, -1]),
+        (4, [0, 1, 2, 3, UNKNOWN]),
+    ],
 )
 def test_with_fewer_than_four_individuals_the_last_places_hold_nobody(known: int, expected: list[int]) -> None:
     scores = [[0.9, 0.8, 0.7, 0.6, 0.5][:known] + [-np.inf] * (5 - known)]
-    codes, values, photos = with_new(_ranking(scores), 0.1, NEW_CODE)
+    codes, values, photos = with_new(_ranking(scores), 0.1)
     assert codes.tolist() == [expected]
     assert np.isneginf(values[codes == NOBODY]).all()
     assert (photos[codes == NOBODY] == NOBODY).all()
@@ -165,13 +170,13 @@ def test_with_fewer_than_four_individuals_the_last_places_hold_nobody(known: int
 @given(drawn=validations(), threshold=st.floats(-1.5, 1.5))
 def test_new_splits_the_answers_at_the_threshold_and_keeps_their_order(drawn: Drawn, threshold: float) -> None:
     ranking = drawn[0]
-    codes, scores, _ = with_new(ranking, threshold, NEW_CODE)
+    codes, scores, _ = with_new(ranking, threshold)
     for row in range(len(codes)):
         names = codes[row].tolist()
-        assert names.count(NEW_CODE) <= 1
-        others = [name for name in names if name != NEW_CODE]
+        assert names.count(UNKNOWN) <= 1
+        others = [name for name in names if name != UNKNOWN]
         assert others == ranking.identities[row, : len(others)].tolist()
-        place = names.index(NEW_CODE) if NEW_CODE in names else 5
+        place = names.index(UNKNOWN) if UNKNOWN in names else 5
         assert (scores[row, :place] >= threshold).all()
         assert (scores[row, place + 1 :] < threshold).all()
 
@@ -211,7 +216,7 @@ def test_best_answers_are_those_at_the_best_threshold(drawn: Drawn) -> None:
     place, says_new = best_answers(Checked(ranking, truth, new, np.ones(len(truth))))
     found = fit_threshold(ranking, truth, new)
     assert gains(place).mean() == pytest.approx(found.curve[:, 1].max(), abs=1e-9)
-    assert says_new.tolist() == (with_new(ranking, found.value, NEW_CODE)[0][:, 0] == NEW_CODE).tolist()
+    assert says_new.tolist() == (with_new(ranking, found.value)[0][:, 0] == UNKNOWN).tolist()
 
 
 def test_weights_count_like_repetitions() -> None:
@@ -293,8 +298,8 @@ def test_thresholds_of_species_are_drawn_towards_the_common_one() -> None:
 
 def test_each_query_can_have_its_own_threshold() -> None:
     ranking = _ranking([[0.9, 0.7, 0.5, 0.3, 0.1]] * 2)
-    codes, scores, _, places = put_new(ranking, np.array([0.95, 0.6]), NEW_CODE)
-    assert codes.tolist() == [[99, 0, 1, 2, 3], [0, 1, 99, 2, 3]]
-    assert scores[0, 0] == 0.95
-    assert scores[1, 2] == 0.6
-    assert places.tolist() == [[-1, 0, 1, 2, 3], [0, 1, -1, 2, 3]]
+    five = put_new(ranking, np.array([0.95, 0.6]))
+    assert five.codes.tolist() == [[UNKNOWN, 0, 1, 2, 3], [0, 1, UNKNOWN, 2, 3]]
+    assert five.scores[0, 0] == 0.95
+    assert five.scores[1, 2] == 0.6
+    assert five.places.tolist() == [[NOBODY, 0, 1, 2, 3], [0, 1, NOBODY, 2, 3]]

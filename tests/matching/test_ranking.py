@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax as scipy_softmax
 
-from finprint.matching.ranking import NOBODY, Gallery, Ranking, build_index, expanded, rank, recall, softmax
+from finprint.matching.names import NOBODY
+from finprint.matching.ranking import Gallery, Ranking, build_index, expanded, rank, recall, softmax
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
 

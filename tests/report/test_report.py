@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from finprint.evaluation.judging import Judged
 from finprint.pictures.images import encode_jpeg
 from finprint.pictures.shards import INDEX, Crops, write_shard
 from finprint.report import page as report
-from finprint.report.page import HEIGHT, WIDTH, Figures, script_json, write_report
+from finprint.report.page import HEIGHT, WIDTH, Report, script_json, write_report
 from finprint.store.tables import CROPS, NEW, write_table
 
 NASTY = '</script><!--<script><img src=http://evil.example onerror="x">&amp;"&<.jpg'
@@ -36,7 +37,6 @@ BREAKDOWN = pd.DataFrame(
     ],
     columns=["split", "by", "group", "metric", "value", "low", "high", "queries"],
 )
-FIGURES = Figures(BREAKDOWN, [('training "one"', b"PNG one")], 0.4321)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,8 @@ EMPTY = judged(TEST.answers.iloc[:0], pd.Series(dtype=object))
 PHOTOS = pd.DataFrame({"image": IMAGES, "species": ["killer_whale"] * 5 + ["<i>"] + [None] * 2}).astype("string")
 PROPOSED = pd.Series({"q3.jpg": "new_0001", "q1.jpg": None})
 EXPLAINED = {("q2.jpg", "g1.jpg"): (b"hot q2", b"hot g1"), ("q1.jpg", "g2.jpg"): (b"hot q1", b"hot g2")}
+PLOTS = {'training "one"': b"PNG one"}
+REPORT = Report({"test": TEST, "validation": VALIDATION}, BREAKDOWN, PLOTS, 0.4321, PHOTOS, PROPOSED, EXPLAINED)
 
 
 class Page(HTMLParser):
@@ -109,16 +111,10 @@ class Page(HTMLParser):
             self.tables[-1][-1][-1] += f" {data}" if self._open == "small" else data
 
 
-def _write(
-    path: Path,
-    crops: Crops,
-    test: Judged = TEST,
-    validation: Judged = VALIDATION,
-    figures: Figures = FIGURES,
-    proposed: pd.Series | None = PROPOSED,
-    explained: report.Explained = EXPLAINED,
-) -> str:
-    write_report(path, figures, test, validation, PHOTOS, crops, proposed, explained)
+def _write(path: Path, crops: Crops, report: Report = REPORT, **changes: Any) -> str:
+    """Write the report, `test` and `validation` among the changes, and read it."""
+    splits = report.splits | {split: changes.pop(split) for split in report.splits if split in changes}
+    write_report(path, replace(report, splits=splits, **changes), crops)
     return path.read_text(encoding="utf-8")
 
 
@@ -161,7 +157,7 @@ def test_every_answer_stands_in_the_page(tmp_path: Path, crops: Crops) -> None:
 
 def test_missing_probabilities_are_null(tmp_path: Path, crops: Crops) -> None:
     unsure = judged(TEST.answers.assign(probability=np.nan), TEST.truth)
-    data = Page(_write(tmp_path / "r.html", crops, unsure, EMPTY)).data
+    data = Page(_write(tmp_path / "r.html", crops, test=unsure, validation=EMPTY)).data
     assert {answer[2] for query in data["queries"] for answer in query["answers"]} == {None}
 
 
@@ -241,12 +237,12 @@ def test_same_bytes_twice_whatever_the_order_of_the_rows(tmp_path: Path, crops: 
     shuffled = judged(TEST.answers.sample(frac=1, random_state=0), TEST.truth)
     assert not shuffled.answers.index.equals(TEST.answers.index)
     turned = dict(reversed(EXPLAINED.items()))
-    assert _write(tmp_path / "r.html", crops, shuffled, explained=turned) == first
+    assert _write(tmp_path / "r.html", crops, test=shuffled, explained=turned) == first
     changed = judged(TEST.answers.assign(score=TEST.answers["score"] - 0.001), TEST.truth)
-    assert _write(tmp_path / "r.html", crops, changed) != first
+    assert _write(tmp_path / "r.html", crops, test=changed) != first
 
 
-def test_the_tables_of_figures(tmp_path: Path, crops: Crops) -> None:
+def test_the_tables_of_metrics(tmp_path: Path, crops: Crops) -> None:
     text = _write(tmp_path / "r.html", crops)
     overall, species, gallery = Page(text).tables
     assert overall == [
@@ -267,9 +263,9 @@ def test_the_tables_of_figures(tmp_path: Path, crops: Crops) -> None:
     assert 'alt="training &#34;one&#34;"' in text
 
 
-def test_figures_without_intervals(tmp_path: Path, crops: Crops) -> None:
-    bare = Figures(BREAKDOWN.assign(low=np.nan, high=np.nan), [], 0.5)
-    text = _write(tmp_path / "r.html", crops, figures=bare)
+def test_metrics_without_intervals(tmp_path: Path, crops: Crops) -> None:
+    bare = BREAKDOWN.assign(low=np.nan, high=np.nan)
+    text = _write(tmp_path / "r.html", crops, breakdown=bare, plots={}, threshold=0.5)
     assert Page(text).tables[0][1] == ["MAP@5", "0.750", "0.500"]
     assert "intervals" not in text
 
@@ -283,7 +279,8 @@ def test_figures_without_intervals(tmp_path: Path, crops: Crops) -> None:
     ],
 )
 def test_with_less(tmp_path: Path, crops: Crops, test: Judged, validation: Judged, queries: int) -> None:
-    text = _write(tmp_path / "r.html", crops, test, validation, Figures(BREAKDOWN.iloc[:0], [], 0.5), None, {})
+    empty = Report({"test": test, "validation": validation}, BREAKDOWN.iloc[:0], {}, 0.5, PHOTOS, PROPOSED[:0], {})
+    text = _write(tmp_path / "r.html", crops, empty)
     page = Page(text)
     assert len(page.data["queries"]) == queries
     assert len(page.album) == len(page.data["photos"])

@@ -13,7 +13,7 @@ from conftest import judged
 
 from finprint.pictures.images import encode_jpeg
 from finprint.pictures.shards import INDEX, Crops, write_shard
-from finprint.report.page import Figures, write_report
+from finprint.report.page import Report, write_report
 from finprint.store.tables import CROPS, NEW, write_table
 
 CHROMIUM = shutil.which("chromium")
@@ -46,6 +46,7 @@ FIRST = ANSWERS[ANSWERS["rank"] == 1].reset_index(drop=True)
 TRUTH = FIRST["identity"].where(FIRST.index % 3 > 0, "ind99")[FIRST.index % 4 > 0]
 JUDGED = judged(ANSWERS, TRUTH.set_axis(FIRST["query"][TRUTH.index]))
 EMPTY = judged(ANSWERS.iloc[:0], pd.Series(dtype=object))
+NOTHING = pd.DataFrame(columns=["split", "by", "group", "metric", "value", "low", "high", "queries"])
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +82,10 @@ def page(tmp_path_factory: pytest.TempPathFactory, crops: Crops) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     species = ["killer_whale" if n % 2 else None for n in range(len(NAMES))]
     photos = pd.DataFrame({"image": NAMES, "species": species}).astype("string")
-    figures = Figures(
-        pd.DataFrame(columns=["split", "by", "group", "metric", "value", "low", "high", "queries"]), [], 0.5
-    )
     explained = {("q0001.jpg", "g0001.jpg"): (b"hot one", b"hot two")}
     proposed = pd.Series({"q0007.jpg": "new_0042"})
-    write_report(path, figures, JUDGED, EMPTY, photos, crops, proposed, explained)
+    report = Report({"test": JUDGED, "validation": EMPTY}, NOTHING, {}, 0.5, photos, proposed, explained)
+    write_report(path, report, crops)
     return path
 
 
@@ -187,12 +186,11 @@ def test_a_match_without_heat_maps_says_how_they_are_made_and_a_nasty_name_is_te
 
 def test_without_probabilities_the_score_stands_alone(tmp_path: Path, crops: Crops) -> None:
     photos = pd.DataFrame({"image": NAMES, "species": pd.NA}).astype("string")
-    figures = Figures(
-        pd.DataFrame(columns=["split", "by", "group", "metric", "value", "low", "high", "queries"]), [], 0.5
-    )
     answers = ANSWERS.head(20).assign(probability=np.nan)
     path = tmp_path / "report.html"
-    write_report(path, figures, EMPTY, judged(answers, pd.Series(dtype=object)), photos, crops, None, {})
+    unsure = judged(answers, pd.Series(dtype=object))
+    nobody = pd.Series(dtype=object)
+    write_report(path, Report({"test": EMPTY, "validation": unsure}, NOTHING, {}, 0.5, photos, nobody, {}), crops)
     dom = _open(path, "#sort=name")
     assert _count(dom) == "10 of 10 photos"
     assert '<span class="sure">score 0.750</span>' in dom

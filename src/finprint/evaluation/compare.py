@@ -15,10 +15,10 @@ from scmrepo.exceptions import SCMError
 from finprint.answers.tables import ANSWERS
 from finprint.base.errors import UserError
 from finprint.evaluation.judging import Judged, judged_test, judged_validation
-from finprint.matching.catalogue import catalogue
+from finprint.matching.catalogue import build_catalogue
 from finprint.matching.metrics import gains
 from finprint.store.tables import PHOTOS, ROWS, TEST, TRUTH, VALIDATION, read_table
-from finprint.store.vectors import Vectors
+from finprint.store.vectors import without_vectors
 
 FLIPS = 10_000  # of the permutation test
 NEEDED = {
@@ -96,14 +96,12 @@ def compare(a: dict[str, Judged], b: dict[str, Judged], seed: int) -> pd.DataFra
         common = a[split].truth.index.intersection(b[split].truth.index)
         if not len(common):
             continue
-        one, two = (_only(found[split], common) for found in (a, b))
+        one, two = (_only(judged[split], common) for judged in (a, b))
         for name, worth in MEASURES.items():
-            found = paired_difference(
+            difference = paired_difference(
                 worth(one.outcomes.place), worth(two.outcomes.place), one.outcomes.individual, seed
             )
-            rows.append(
-                (split, name, found.a, found.b, found.b - found.a, found.low, found.high, found.p, found.queries)
-            )
+            rows.append({"split": split, "measure": name, "difference": difference.b - difference.a} | vars(difference))
     return pd.DataFrame(rows, columns=["split", "measure", "a", "b", "difference", "low", "high", "p", "queries"])
 
 
@@ -122,8 +120,8 @@ def read_experiment(where: str) -> dict[str, Judged]:
         for name, schema in NEEDED.items():
             tables[name] = read_table(_fetched(where, name, Path(scratch)), schema)
     photos, rows, validation, test, truth = tables.values()
-    known = catalogue(photos, Vectors(rows["image"], np.zeros((len(rows), 0), np.float32)))
-    return {VALIDATION: judged_validation(known, validation), TEST: judged_test(known, test, truth)}
+    catalogue = build_catalogue(photos, without_vectors(rows["image"]))
+    return {VALIDATION: judged_validation(catalogue, validation), TEST: judged_test(catalogue, test, truth)}
 
 
 def _fetched(where: str, path: str, scratch: Path) -> Path:

@@ -1,43 +1,25 @@
-"""Labelled photos that the model, which has not learned from them, contradicts or cannot decide: to be looked at."""
+"""Labelled photos to look at again: the model, which has not learned from them, contradicts them or cannot decide."""
 
 import numpy as np
 import pandas as pd
 
-from finprint.answers.params import Search
-from finprint.answers.search import search
-from finprint.evaluation.judging import Judged, judged_validation
-from finprint.matching.catalogue import catalogue
-from finprint.store.tables import TRAIN, VALIDATION
-from finprint.store.vectors import Vectors
+from finprint.evaluation.judging import Judged
 
 SURE = 0.9  # probability from which on another answer contradicts the label
 TORN = (0.5, 0.6)  # probabilities of the first answer at which the model cannot decide
 COLUMNS = ["image", "identity", "answered", "probability", "match", "why"]
 
 
-def out_of_fold(photos: pd.DataFrame, vectors: Vectors, fold: int, params: Search) -> Judged:
-    """What a model says of the training photos of the fold that it did not learn from, searched in the others.
-
-    Args:
-        photos: table `PHOTOS`.
-        vectors: by the model that left `fold` out.
-    """
-    shown = photos[photos["split"] == TRAIN].reset_index(drop=True)
-    shown["split"] = shown["split"].mask(shown["fold"] == fold, VALIDATION)
-    known = catalogue(shown, vectors)
-    return judged_validation(known, search(known, params).validation)
-
-
 def confusing(opinions: list[Judged]) -> pd.DataFrame:
     """Photos to be looked at again, the surest contradictions first.
 
     Args:
-        opinions: out of fold: neither the model nor the rules of an answer have seen its animal's labels. Those on the
-            validation photos, and `out_of_fold` those on training photos.
+        opinions: on labelled photos, out of fold: neither the model nor the rules of an answer have seen its animal's
+            labels. Those are the answers to the validation photos, and `answers.search.out_of_fold`.
 
     Returns:
         A table of `COLUMNS`: the photo, whom its label names, whom the model names with what probability and by which
-        photo, and why it stands here: contradicted or undecided.
+        photo, and why it is listed: contradicted or undecided.
     """
     first = pd.concat([_first_answers(judged) for judged in opinions])
     sure = ~first["right"] & (first["probability"] > SURE)

@@ -1,16 +1,15 @@
 """What the answers are worth: metrics with intervals, overall, by species and by what the gallery holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from finprint.answers.params import Search
-from finprint.answers.search import search
 from finprint.matching.catalogue import Catalogue
-from finprint.matching.metrics import Outcomes, agreement, cmc, figures, intervals, outcomes, reliability
-from finprint.store.tables import NEW, TEST, TRAIN, VALIDATION
+from finprint.matching.metrics import Outcomes, agreement, cmc, intervals, measure, outcomes, reliability
+from finprint.store.tables import NEW, TEST, VALIDATION
 
 # Bands of how many gallery photos the right individual has: from, name.
 BANDS = ((0, "none (new)"), (1, "1"), (2, "2-3"), (4, "4-9"), (10, "10 and more"))
@@ -37,8 +36,8 @@ class Judged:
         return outcomes(self.answers, self.truth, self.animals)
 
     def metrics(self) -> dict[str, float]:
-        """The number of queries and `metrics.figures` of them; empty without truth."""
-        return {"queries": len(self.truth)} | figures(self.outcomes) if len(self.truth) else {}
+        """The number of queries and what `measure` gives of them; empty without truth."""
+        return {"queries": len(self.truth)} | measure(self.outcomes) if len(self.truth) else {}
 
     def cmc(self) -> np.ndarray:
         """(5,) share of queries answered rightly by rank 1 to 5; empty without truth."""
@@ -46,15 +45,9 @@ class Judged:
 
     def reliability(self) -> pd.DataFrame:
         """`metrics.reliability` of the first answers; empty without truth or probabilities."""
-        found = self.outcomes
-        told = np.isfinite(found.confidence)
-        return reliability(found.confidence[told], found.place[told] == 0)
-
-
-def judge_round(known: Catalogue, truth: pd.DataFrame, params: Search) -> dict[str, dict[str, float]]:
-    """The metrics of one round alone, from its vectors, searched as the search stage does."""
-    found = search(known, params)
-    return both(judged_validation(known, found.validation), judged_test(known, found.test, truth))
+        queries = self.outcomes
+        told = np.isfinite(queries.confidence)
+        return reliability(queries.confidence[told], queries.place[told] == 0)
 
 
 def both(validation: Judged, test: Judged) -> dict[str, dict[str, float]]:
@@ -62,17 +55,17 @@ def both(validation: Judged, test: Judged) -> dict[str, dict[str, float]]:
     return {name: judged.metrics() for name, judged in ((VALIDATION, validation), (TEST, test)) if len(judged.truth)}
 
 
-def judged_validation(known: Catalogue, answers: pd.DataFrame) -> Judged:
+def judged_validation(catalogue: Catalogue, answers: pd.DataFrame) -> Judged:
     """Answers to the validation photos, searched among the training photos."""
-    identity = known.photos.set_index("image")["identity"].iloc[known.validation]
-    return Judged(answers, known.true_names(known.validation, known.train), identity)
+    identity = catalogue.photos.set_index("image")["identity"].iloc[catalogue.validation]
+    return Judged(answers, catalogue.true_names(catalogue.validation, catalogue.train), identity)
 
 
-def judged_test(known: Catalogue, answers: pd.DataFrame, truth: pd.DataFrame) -> Judged:
+def judged_test(catalogue: Catalogue, answers: pd.DataFrame, truth: pd.DataFrame) -> Judged:
     """Answers to the test photos, searched among all labelled photos; `truth` is the table `TRUTH`."""
     told = truth.set_index("image")["identity"]
     told = told[told.index.isin(answers["query"])].astype(object)
-    in_gallery = set(known.photos["identity"].iloc[known.where(TRAIN, VALIDATION)])
+    in_gallery = set(catalogue.photos["identity"].iloc[catalogue.labelled])
     return Judged(
         answers,
         told.where(told.isin(in_gallery), NEW),
@@ -80,47 +73,55 @@ def judged_test(known: Catalogue, answers: pd.DataFrame, truth: pd.DataFrame) ->
     )
 
 
-def breakdown(parts: dict[str, Judged], known: Catalogue, draws: int, seed: int) -> pd.DataFrame:
+def breakdown(splits: Mapping[str, Judged], catalogue: Catalogue, draws: int, seed: int) -> pd.DataFrame:
     """Metrics with 95 % intervals, overall, by species, and by the gallery's photos of the right individual.
 
     Args:
-        parts: by name of the split, "validation" and "test"; one without truth gives no rows.
-        known: photos, whose table tells species and, for each split's gallery, the counts.
+        splits: by name, "validation" and "test"; one without truth gives no rows.
+        catalogue: its table of photos tells the species and, for each split's gallery, the counts.
         draws: bootstrap samples.
         seed: of the draws.
 
     Returns:
-        Table of `COLUMNS`.
+        Table of `COLUMNS`; an interval is missing where no sample showed the metric.
     """
     rows = []
-    for split, judged in parts.items():
+    for split, judged in splits.items():
         if not len(judged.truth):
             continue
-        for by, group, mask in _groups(split, judged.truth, known):
-            found = judged.outcomes[mask]
-            spread = intervals(found, draws, seed)
-            for metric, value in figures(found).items():
-                low, high = spread.get(metric, (np.nan, np.nan))  # which no sample showed
-                rows.append((split, by, group, metric, value, low, high, len(found)))
+        for by, group, mask in _groups(split, judged.truth, catalogue):
+            queries = judged.outcomes[mask]
+            spread = intervals(queries, draws, seed)
+            for metric, value in measure(queries).items():
+                low, high = spread.get(metric, (np.nan, np.nan))
+                rows.append((split, by, group, metric, value, low, high, len(queries)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _groups(split: str, truth: pd.Series, known: Catalogue) -> list[tuple[str, str, np.ndarray]]:
+def _groups(split: str, truth: pd.Series, catalogue: Catalogue) -> list[tuple[str, str, np.ndarray]]:
     """(by, name, (Q,) mask) of the groups of queries that a breakdown shows."""
-    gallery = known.train if split == VALIDATION else known.where(TRAIN, VALIDATION)
-    photos = known.photos["identity"].iloc[gallery].value_counts()
+    gallery = catalogue.train if split == VALIDATION else catalogue.labelled
+    photos = catalogue.photos["identity"].iloc[gallery].value_counts()
     held = photos.reindex(truth).fillna(0).to_numpy()
     edges = np.array([start for start, _ in BANDS])
     bands = np.array([name for _, name in BANDS])[np.searchsorted(edges, held, side="right") - 1]
-    species = known.photos.set_index("image")["species"].reindex(truth.index).fillna("").to_numpy(str)
+    species = catalogue.photos.set_index("image")["species"].reindex(truth.index).fillna("").to_numpy(str)
     groups = [("all", "all", np.ones(len(held), bool))]
     groups += [("species", name.replace("_", " "), species == name) for name in np.unique(species) if name]
     return groups + [("gallery photos", name, bands == name) for _, name in BANDS if (bands == name).any()]
 
 
 def label_precision(labels: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """{"pseudo_labels": how many of the table `LABELS` the table `TRUTH` tells about, and the share that is right};
-    empty where it tells about none."""
+    """How right the pseudo-labels are.
+
+    Args:
+        labels: table `LABELS`.
+        truth: table `TRUTH`.
+
+    Returns:
+        {"pseudo_labels": the number of labelled photos whose truth is told, and the share that is named rightly};
+        empty where the truth of none is told.
+    """
     first = labels.drop_duplicates("image")  # a photo's likeliest name
     told = first.merge(truth, on="image", suffixes=("", "_true"))
     if not len(told):

@@ -1,4 +1,4 @@
-"""Pseudo-labels: test photos that the first round names so surely that the second may learn from them."""
+"""Pseudo-labels: test photos that the first round names so surely that the second round may learn from them."""
 
 from dataclasses import dataclass
 
@@ -22,8 +22,9 @@ class Mined:
     """Pseudo-labels (table `LABELS`), and how far they can be trusted.
 
     Attributes:
-        bar: cosine of the nearest photo from which on a name is taken; above 1: none is.
-        precision: of the names so taken on validation, each by a bar chosen on other animals; 0 where there are none.
+        bar: the least cosine of the nearest photo with which a name is taken; above 1: no name is.
+        precision: share of right names among those taken on validation, each by a bar chosen on other animals; 0 where
+            no name is taken.
         recall: share of the validation photos so named.
     """
 
@@ -32,8 +33,8 @@ class Mined:
     precision: float
     recall: float
 
-    def numbers(self) -> dict[str, float]:
-        """The numbers of metrics/mine.json."""
+    def metrics(self) -> dict[str, float]:
+        """The content of metrics/mine.json."""
         return {
             "bar": self.bar,
             "precision_validation": self.precision,
@@ -44,48 +45,47 @@ class Mined:
         }
 
 
-def mine(known: Catalogue, params: Mine) -> Mined:
-    """Name test photos by their nearest training photo, where validation says that this is right often enough.
+def mine(catalogue: Catalogue, params: Mine) -> Mined:
+    """Name test photos by their nearest training photo, where validation says that such names are right often enough.
 
-    Searched in the training photos alone: a name of an individual held out for validation would leak
-    into the second round. For the same reason a test photo that shares an encounter or is a
-    near-duplicate of a validation photo is not taken.
+    The training photos alone are searched, because a name of an individual held out for validation would leak
+    into the second round. For the same reason a test photo that shares an encounter with a validation photo, or is a
+    near-duplicate of one, is not taken.
 
     Args:
-        known: photos with the first round's vectors.
-        params: `precision`, the wanted share of right names, counting animals that are new as wrong; and `targets`,
-            what the names of a photo count: hard: the best one fully; weighted: the best one by its probability;
+        catalogue: photos with the first round's vectors.
+        params: `precision`, the wanted share of right names, where new animals count as wrong; and `targets`,
+            what the names of a photo count: hard: the best name fully; weighted: the best name by its probability;
             soft: the best five, each by its probability (soft targets: Hinton et al., Distilling the knowledge in a
-            neural network, 2015). What is left to 1 is the probability of a new animal and of all others.
+            neural network, 2015). The rest, up to 1, is the probability of a new animal and of all others.
 
     Raises:
         UserError: probabilities are asked for, and validation does not show both known and new animals.
     """
-    train, validation, test = known.train, known.validation, known.where(TEST)
-    codes = known.photos["code"].to_numpy()
-    array = known.blend()
+    train, validation, test = catalogue.train, catalogue.validation, catalogue.where(TEST)
+    array, codes = catalogue.blend(), catalogue.codes
     gallery = Gallery(array[train], codes[train])
     places = 1 if params.targets == "hard" else SHORTLIST
-    checked = rank(array[validation], gallery, places)
-    truth, new = known.truth(validation, train)
-    right = checked.identities[:, 0] == truth
-    bar, recall = confidence_bar(checked.best, right, params.precision)
-    reached = held_out_precision(checked.best, right, codes[validation], params.precision)
+    ranking = rank(array[validation], gallery, places)
+    truth, new = catalogue.truth(validation, train)
+    right = ranking.identities[:, 0] == truth
+    bar, recall = confidence_bar(ranking.best, right, params.precision)
+    reached = held_out_precision(ranking.best, right, codes[validation], params.precision)
 
     named = rank(array[test], gallery, places)
-    groups = known.photos["group"]
+    groups = catalogue.photos["group"]
     safe = ~groups.iloc[test].isin(groups.iloc[validation]).to_numpy()
     taken = np.flatnonzero(safe & (named.best >= bar))
     named = named[taken]
     counted = ANSWERS if params.targets == "soft" else 1  # names of a photo
     weights = np.ones((len(taken), counted))
     if params.targets != "hard" and len(taken):
-        judged = Checked(checked, truth, new, np.ones(len(new)))
-        weights = probabilities(judged, codes[validation], named)[:, :counted]
+        checked = Checked(ranking, truth, new, np.ones(len(new)))
+        weights = probabilities(checked, codes[validation], named)[:, :counted]
     labels = pd.DataFrame(
         {
-            "image": np.repeat(known.photos["image"].iloc[test[taken]].to_numpy(), counted),
-            "identity": np.array([*known.names, None], object)[named.identities[:, :counted].ravel()],  # -1: nobody
+            "image": np.repeat(catalogue.photos["image"].iloc[test[taken]].to_numpy(), counted),
+            "identity": catalogue.names.of(named.identities[:, :counted].ravel()),
             "score": np.repeat(named.best, counted),
             "weight": weights.ravel(),
         }
@@ -99,7 +99,7 @@ def probabilities(checked: Checked, animals: np.ndarray, named: Ranking) -> np.n
     Args:
         checked: the validation queries, by the nearest photo.
         animals: their codes, equal for photos of one animal.
-        named: Q queries, ranked likewise.
+        named: Q queries, ranked in the same way.
     """
     value = best_map5(checked).value if checked.both else 0.0
     curves = calibrate(checked, np.full(len(checked.truth), value), animals)
@@ -111,8 +111,10 @@ def probabilities(checked: Checked, animals: np.ndarray, named: Ranking) -> np.n
 
 
 def held_out_precision(scores: np.ndarray, right: np.ndarray, animals: np.ndarray, precision: float) -> float:
-    """The share of right names above a `confidence_bar`, cross-fitted: the very photos that a bar was chosen on flatter
-    it, so each is judged by a bar chosen on other animals' photos.
+    """The share of right names above a `confidence_bar`, cross-fitted.
+
+    The very photos that a bar was chosen on flatter it. So each photo is judged by a bar that was chosen on other
+    animals' photos.
 
     Args:
         scores: (Q,).
@@ -121,12 +123,12 @@ def held_out_precision(scores: np.ndarray, right: np.ndarray, animals: np.ndarra
         precision: as for `confidence_bar`.
 
     Returns:
-        The share, 0 where no name is taken, for one because there are no other animals.
+        The share; 0 where no name is taken, for example because there are no other animals.
     """
     taken = np.zeros(len(scores), bool)
-    fold = animal_folds(animals) if len(animals) else animals
-    for part in np.unique(fold):
-        here = fold == part
+    folds = animal_folds(animals) if len(animals) else animals
+    for fold in np.unique(folds):
+        here = folds == fold
         taken[here] = scores[here] >= confidence_bar(scores[~here], right[~here], precision)[0]
     return float(right[taken].mean()) if taken.any() else 0.0
 

@@ -21,8 +21,8 @@ from finprint.learning.live import curves
 from finprint.learning.loop import Recipe, fit
 from finprint.learning.network import Network, SpeciesLoss, Targets
 from finprint.learning.params import Train
-from finprint.matching.catalogue import catalogue
-from finprint.matching.metrics import Outcomes, figures
+from finprint.matching.catalogue import build_catalogue
+from finprint.matching.metrics import Outcomes, measure
 from finprint.matching.openset import Checked, best_answers
 from finprint.matching.ranking import Gallery, rank
 from finprint.model.embedder import CONFIG, Embedder, ModelConfig, load_model, save_model
@@ -194,7 +194,7 @@ def validator(photos: pd.DataFrame, crops: Crops, vectors: VectorsOf) -> Callabl
 
     def validate(embedder: Any) -> dict[str, float]:
         array = vectors(embedder, rows)
-        known = catalogue(seen, Vectors(seen["image"], array))
+        known = build_catalogue(seen, Vectors(seen["image"], array))
         train, queries = known.train, known.validation
         if not len(queries):
             return {}
@@ -202,7 +202,7 @@ def validator(photos: pd.DataFrame, crops: Crops, vectors: VectorsOf) -> Callabl
         truth, new = known.truth(queries, train)
         ranking = rank(array[queries], Gallery(array[train], codes[train]))
         place, says_new = best_answers(Checked(ranking, truth, new, np.ones(len(new))))
-        found = figures(Outcomes(place, new, says_new, ranking.best, np.full(len(new), np.nan), codes[queries]))
+        found = measure(Outcomes(place, new, says_new, ranking.best, np.full(len(new), np.nan), codes[queries]))
         return {name: found[name] for name in ("map5", "top1", "top5", "auroc_new") if name in found}
 
     return validate
@@ -292,8 +292,8 @@ def later_rounds(
         if place is not checkpoints[-1]:
             start = place.folder / "model"
             save_model(start, network.embedder, network.head, classes)
-            mined = mine(catalogue(photos, embed_crops(start, crops, embedding, quiet=True)), mining)
-            pseudo_labels, told = mined.labels, mined.numbers()
+            mined = mine(build_catalogue(photos, embed_crops(start, crops, embedding, quiet=True)), mining)
+            pseudo_labels, told = mined.labels, mined.metrics()
             numbers[str(number + 1)] = told
             print(
                 f"round {number + 1}: {told['pseudo_labels']} photos named anew, "

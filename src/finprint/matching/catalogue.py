@@ -7,25 +7,25 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.store.tables import NEW, TEST, TRAIN, VALIDATION
+from finprint.matching.names import UNKNOWN, Names
+from finprint.store.tables import TEST, TRAIN, VALIDATION
 from finprint.store.vectors import Vectors
-
-UNKNOWN = -2  # code of an individual who is not in the gallery
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Photos with vectors, arranged for search. Individuals have codes, their place in `names`.
+    """Photos with vectors, arranged for search.
 
     Attributes:
-        photos: table `PHOTOS` of the photos that have vectors, with a column `code` (-1: no identity).
+        photos: table `PHOTOS` of the N photos that have vectors, with a column `code` of `names`. The identities of
+            the photos to identify are never read: their code is NOBODY.
         members: vectors by one model or several, each with a row for each of `photos`.
-        names: (C,) the individuals, sorted.
+        names: the individuals on the labelled photos.
     """
 
     photos: pd.DataFrame
     members: tuple[Vectors, ...]
-    names: np.ndarray
+    names: Names
 
     def blend(self, shares: Sequence[float] = ()) -> np.ndarray:
         """(N, sum of D) float32 unit vectors whose cosines are the weighted mean of the members' cosines.
@@ -45,15 +45,19 @@ class Catalogue:
 
     def truth(self, queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Codes (Q,) of labelled `queries`, UNKNOWN for an individual not in `gallery`; and (Q,) bool: unknown."""
-        codes = self.photos["code"].to_numpy()
+        codes = self.codes
         new = ~np.isin(codes[queries], codes[gallery])
         return np.where(new, UNKNOWN, codes[queries]), new
 
     def true_names(self, queries: np.ndarray, gallery: np.ndarray) -> pd.Series:
         """The right answers to labelled `queries`, by image: a name, or `new_individual`."""
-        codes, new = self.truth(queries, gallery)
-        names = np.where(new, NEW, self.names[np.where(new, 0, codes)])
-        return pd.Series(names, index=self.photos["image"].iloc[queries])
+        codes, _ = self.truth(queries, gallery)
+        return pd.Series(self.names.of(codes), index=self.photos["image"].iloc[queries])
+
+    @property
+    def codes(self) -> np.ndarray:
+        """(N,) int64, the individual on each photo."""
+        return self.photos["code"].to_numpy()
 
     @property
     def train(self) -> np.ndarray:
@@ -65,8 +69,13 @@ class Catalogue:
         """Rows of the validation queries."""
         return self.where(VALIDATION)
 
+    @property
+    def labelled(self) -> np.ndarray:
+        """Rows of the gallery that the photos to identify are searched in: training and validation photos."""
+        return self.where(TRAIN, VALIDATION)
 
-def catalogue(photos: pd.DataFrame, *members: Vectors) -> Catalogue:
+
+def build_catalogue(photos: pd.DataFrame, *members: Vectors) -> Catalogue:
     """Join the table of photos with vectors; photos without a vector were rejected and are left out.
 
     Args:
@@ -82,16 +91,27 @@ def catalogue(photos: pd.DataFrame, *members: Vectors) -> Catalogue:
     places = pd.Series(np.arange(len(images)), index=images)
     photos = with_further_animals(photos, images)
     present = photos[photos["image"].isin(places.index)].reset_index(drop=True)
-    labelled = present["split"] != TEST
-    names = np.unique(present.loc[labelled, "identity"].dropna().to_numpy(str))
-    codes = pd.Categorical(present["identity"].where(labelled), categories=names).codes
+    identities = present["identity"].where(present["split"] != TEST)
+    names = Names(identities)
     rows = places.loc[present["image"]].to_numpy()
     arranged = tuple(replace(member, images=present["image"], array=member.array[rows]) for member in members)
-    return Catalogue(present.assign(code=codes.astype(np.int64)), arranged, names)
+    return Catalogue(present.assign(code=names.codes(identities)), arranged, names)
+
+
+def fold_as_validation(photos: pd.DataFrame, fold: int) -> pd.DataFrame:
+    """The training photos alone, those of `fold` as validation photos.
+
+    A model that left the fold out answers them out of fold: it has not learned from them.
+
+    Args:
+        photos: table `PHOTOS`.
+    """
+    shown = photos[photos["split"] == TRAIN].reset_index(drop=True)
+    return shown.assign(split=shown["split"].mask(shown["fold"] == fold, VALIDATION))
 
 
 def with_further_animals(photos: pd.DataFrame, images: pd.Series) -> pd.DataFrame:
-    """The photos, and behind them a row for each further animal (NAME#2, NAME#3) that was cropped from one to identify.
+    """The photos, followed by a row for each further animal (NAME#2, NAME#3) that was cropped from a photo to identify.
 
     Args:
         photos: table `PHOTOS`.

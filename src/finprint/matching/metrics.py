@@ -1,4 +1,4 @@
-"""How good answers are, by the names that scientists use. Q queries, five answers each, best first."""
+"""How good answers are: the metrics of Q queries with five answers each, best first."""
 
 from dataclasses import dataclass, fields
 
@@ -43,8 +43,8 @@ def outcomes(answers: pd.DataFrame, truth: pd.Series, animals: pd.Series) -> Out
 
     Args:
         answers: table `ANSWERS`.
-        truth: right answers by image, names of the gallery or `new_individual`; queries that are not in it
-            do not count.
+        truth: right answers by image, names of the gallery or `new_individual`; queries without a truth do not
+            count.
         animals: the animals' own names, by image.
     """
     names = names_by_query(answers, truth.index)
@@ -71,7 +71,7 @@ def hit_places(answers: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The place, 0 to K - 1, of the true name among each query's answers; K where it is not there.
 
     Args:
-        answers: (Q, K) names or codes; places without an answer hold one that nobody has.
+        answers: (Q, K) names or codes; a place without an answer holds one that no individual has.
         truth: (Q,) names or codes, that of `new_individual` for an animal that is not in the gallery.
     """
     hits = answers == truth[:, None]
@@ -79,7 +79,7 @@ def hit_places(answers: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def gains(places: np.ndarray) -> np.ndarray:
-    """(Q,) what each query adds to MAP@5, with one true name a query: 1/rank, 0 beyond the fifth."""
+    """(Q,) what each query adds to MAP@5, where each has one true name: 1/rank, 0 beyond the fifth."""
     return np.where(places < 5, 1 / (1 + places), 0.0)
 
 
@@ -88,54 +88,54 @@ def cmc(places: np.ndarray, answers: int = 5) -> np.ndarray:
     return np.array([(places <= k).mean() for k in range(answers)])
 
 
-def figures(found: Outcomes, weights: np.ndarray | None = None) -> dict[str, float]:
+def measure(queries: Outcomes, weights: np.ndarray | None = None) -> dict[str, float]:
     """The metrics of one set of queries.
 
     Args:
-        found: of at least one query.
+        queries: at least one.
         weights: (Q,) not negative, how often a query counts (for the bootstrap); None: once.
 
     Returns:
         `map5`, the mean average precision at 5; `top1`, `top5`; `new_rate`, the share answered
-        `new_individual` first, and `new_share`, the true one. Where known animals are there:
+        `new_individual` first, and `new_share`, the true one. Where there are known animals:
         `known_called_new`, the false-negative rate, and `baks`, the balanced accuracy on them (mean over
-        individuals). Where new ones are there: `new_called_known`, the false-positive rate, and `baus`, the
+        individuals). Where there are new ones: `new_called_known`, the false-positive rate, and `baus`, the
         accuracy on them (BAKS and BAUS: AnimalCLEF 2025). With both: `bak_baus_gm`, the geometric mean of
-        the two; `auroc_new`, of -`best` against being new; `abundance_bias`, by what share a
-        Lincoln-Petersen estimate is too high if first answers are taken for true: such an estimate is
+        the two; `auroc_new`, of -`best` against being new; `abundance_bias`, the share by which a
+        Lincoln-Petersen estimate is too high if first answers are taken for true, because such an estimate is
         inversely proportional to the animals recognised. With confidences: `ece`, the expected
         calibration error of the first answer, in 15 bins of equal width (Guo et al., ICML 2017).
     """
-    weight = np.ones(len(found)) if weights is None else weights
+    weight = np.ones(len(queries)) if weights is None else weights
 
     def mean(values: np.ndarray, rows: np.ndarray | slice = slice(None)) -> float:
         return float(np.average(values[rows], weights=weight[rows]))
 
-    known = ~found.new
-    some_known, some_new = weight[known].sum() > 0, weight[found.new].sum() > 0
-    right = found.place == 0
+    known = ~queries.new
+    some_known, some_new = weight[known].sum() > 0, weight[queries.new].sum() > 0
+    right = queries.place == 0
     numbers = {
-        "map5": mean(gains(found.place)),
+        "map5": mean(gains(queries.place)),
         "top1": mean(right),
-        "top5": mean(found.place < 5),
-        "new_rate": mean(found.says_new),
-        "new_share": mean(found.new),
+        "top5": mean(queries.place < 5),
+        "new_rate": mean(queries.says_new),
+        "new_share": mean(queries.new),
     }
     if some_known:
-        numbers["known_called_new"] = mean(found.says_new, known)
-        photos = np.bincount(found.individual[known])[found.individual[known]]  # of the query's individual
+        numbers["known_called_new"] = mean(queries.says_new, known)
+        photos = np.bincount(queries.individual[known])[queries.individual[known]]  # of the query's individual
         numbers["baks"] = float(np.average(right[known], weights=weight[known] / photos))
     if some_new:
-        numbers["new_called_known"] = mean(~found.says_new, found.new)
-        numbers["baus"] = mean(right, found.new)
+        numbers["new_called_known"] = mean(~queries.says_new, queries.new)
+        numbers["baus"] = mean(right, queries.new)
     if some_known and some_new:
         numbers["bak_baus_gm"] = float(np.sqrt(numbers["baks"] * numbers["baus"]))
-        numbers["auroc_new"] = auroc(-found.best, found.new, weight)
-        recognised = mean(~found.says_new)
+        numbers["auroc_new"] = auroc(-queries.best, queries.new, weight)
+        recognised = mean(~queries.says_new)
         if recognised > 0:
             numbers["abundance_bias"] = mean(known) / recognised - 1
-    if np.isfinite(found.confidence).all():
-        numbers["ece"] = calibration_error(found.confidence, right, weight)
+    if np.isfinite(queries.confidence).all():
+        numbers["ece"] = calibration_error(queries.confidence, right, weight)
     return numbers
 
 
@@ -166,14 +166,14 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, weights: np.nda
 def reliability(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
     """The reliability plot's table: (confidence, right, queries), a row for each bin that holds queries."""
     table = pd.DataFrame({"bin": calibration_bins(confidence), "confidence": confidence, "right": right})
-    found = table.groupby("bin").agg(
+    bins = table.groupby("bin").agg(
         confidence=("confidence", "mean"), right=("right", "mean"), queries=("right", "size")
     )
-    return found.reset_index(drop=True)
+    return bins.reset_index(drop=True)
 
 
-def intervals(found: Outcomes, draws: int, seed: int) -> dict[str, tuple[float, float]]:
-    """95 % bootstrap intervals (percentiles) of `figures`; whole animals are drawn.
+def intervals(queries: Outcomes, draws: int, seed: int) -> dict[str, tuple[float, float]]:
+    """95 % bootstrap intervals (percentiles) of what `measure` gives; whole animals are drawn.
 
     Photos of one animal succeed and fail together, so drawing photos would understate the doubt.
 
@@ -182,14 +182,14 @@ def intervals(found: Outcomes, draws: int, seed: int) -> dict[str, tuple[float, 
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
-    _, animal = np.unique(found.individual, return_inverse=True)
+    _, animal = np.unique(queries.individual, return_inverse=True)
     animals = int(animal.max()) + 1
-    drawn = [
-        figures(found, np.bincount(rng.integers(animals, size=animals), minlength=animals)[animal].astype(float))
+    samples = [
+        measure(queries, np.bincount(rng.integers(animals, size=animals), minlength=animals)[animal].astype(float))
         for _ in range(draws)
     ]
-    names = list(dict.fromkeys(name for numbers in drawn for name in numbers))
-    values = {name: [numbers[name] for numbers in drawn if name in numbers] for name in names}
+    names = list(dict.fromkeys(name for sample in samples for name in sample))
+    values = {name: [sample[name] for sample in samples if name in sample] for name in names}
     return {name: (float(np.quantile(v, 0.025)), float(np.quantile(v, 0.975))) for name, v in values.items()}
 
 

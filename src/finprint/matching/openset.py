@@ -1,15 +1,16 @@
-"""Known or new: where `new_individual` stands among a query's answers, and the score below which it leads."""
+"""Known or new: the score below which an animal is called new, and the place of `new_individual` among the answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from finprint.matching.metrics import hit_places
+from finprint.matching.names import NOBODY, UNKNOWN
 from finprint.matching.ranking import ANSWERS, Ranking
 
 BAGS = 50  # bootstrap samples of a fitted threshold
-NEW_CODE = np.iinfo(np.int64).max  # stands for `new_individual` where codes are compared
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,19 @@ class Threshold:
     value: float
     curve: np.ndarray
 
+    def table(self) -> pd.DataFrame:
+        """The curve as a plot needs it: a table (threshold, map5) of six places, and of about 500 rows at most."""
+        table = pd.DataFrame(self.curve, columns=["threshold", "map5"])
+        return table.iloc[:: max(1, len(table) // 500)].round(6)
+
 
 @dataclass(frozen=True)
 class Checked:
-    """Q queries whose answers are known, ranked in a gallery.
+    """Q queries whose true individuals are known, ranked in a gallery.
 
     Attributes:
         ranking: at least 5 places.
-        truth: (Q,) codes; an individual who is not in the gallery has a code that no row holds.
+        truth: (Q,) codes; UNKNOWN for an individual who is not in the gallery.
         new: (Q,) bool, the individual is not in the gallery.
         weights: (Q,) how much each counts.
     """
@@ -46,7 +52,7 @@ class Checked:
 
     @property
     def both(self) -> bool:
-        """Are there known and new ones, so that a threshold can be fitted?"""
+        """Are there both known and new animals? Only then can a threshold be fitted."""
         return bool(self.new.any() and not self.new.all())
 
     @property
@@ -64,18 +70,18 @@ def share_weights(new: np.ndarray, share: float | None) -> np.ndarray:
 
 
 def best_map5(checked: Checked) -> Threshold:
-    """The threshold of the best MAP@5, exactly, over all that tell two rankings apart.
+    """The threshold of the best MAP@5. It is exact, because every threshold that changes an answer is tried.
 
     As the threshold rises past a score, `new_individual` moves ahead of that answer: a known animal at
-    that place falls from 1/r to 1/(r + 1), a new one climbs. MAP@5 is thus a sum of steps, found by one
-    sort of the scores. Among equally good thresholds the middle of the widest stretch is taken.
+    that place falls from 1/r to 1/(r + 1), a new one climbs. So MAP@5 is a sum of steps, which one sort of the scores
+    gives. Among equally good thresholds the middle of the widest stretch is taken.
 
     Raises:
         ValueError: there are no queries.
     """
     if not len(checked.truth):
         raise ValueError("a threshold needs validation queries")
-    gains = np.append(1 / np.arange(1, ANSWERS + 1), 0.0)  # worth of each place, the last: not among the five
+    gains = np.append(1 / np.arange(1, ANSWERS + 1), 0.0)  # what each place is worth; the last: not among the five
     place, new, weights = checked.place, checked.new, checked.weights
     known = ~new & (place < ANSWERS)
     start = (weights[known] * gains[place[known]]).sum()  # with new_individual behind all: only known animals count
@@ -104,9 +110,9 @@ def best_map5(checked: Checked) -> Threshold:
 def bagged_map5(checked: Checked) -> float:
     """The mean of the best thresholds of bootstrap samples (bagging, Breiman 1996).
 
-    MAP@5 by threshold is a jagged curve with a flat top, on which the very best place is an accident of the
+    MAP@5 by threshold is a jagged curve with a flat top, and its very best place is an accident of the
     sample. The mean loses half as much on other queries (bench/threshold.py). Known and new queries are
-    drawn apart, so that every sample has both.
+    drawn separately, so that every sample has both.
     """
     rng = np.random.default_rng(0)
     kinds = [rows for rows in (np.flatnonzero(checked.new), np.flatnonzero(~checked.new)) if len(rows)]
@@ -117,13 +123,13 @@ def bagged_map5(checked: Checked) -> float:
 def best_answers(checked: Checked) -> tuple[np.ndarray, np.ndarray]:
     """(Q,) the place of the right answer, 5 where it is not among the five, and (Q,) whether `new_individual`
     comes first, at the threshold of the best MAP@5."""
-    value = np.full(len(checked.truth), best_map5(checked).value)
-    codes = with_new(checked.ranking, value, NEW_CODE)[0]
-    return hit_places(codes, np.where(checked.new, NEW_CODE, checked.truth)), codes[:, 0] == NEW_CODE
+    thresholds = np.full(len(checked.truth), best_map5(checked).value)
+    codes = with_new(checked.ranking, thresholds).codes
+    return hit_places(codes, checked.truth), codes[:, 0] == UNKNOWN
 
 
 def called_new(best: np.ndarray, share: float, weights: np.ndarray) -> float:
-    """The highest threshold that calls at most `share` of the queries new: those whose best score is less.
+    """The highest threshold that calls at most `share` of the queries new, which are those of a lower best score.
 
     Args:
         best: (Q,) score of the best known individual.
@@ -138,8 +144,8 @@ def called_new(best: np.ndarray, share: float, weights: np.ndarray) -> float:
 
 
 def precise_new(checked: Checked, precision: float) -> float:
-    """The highest threshold below which at least `precision` of the queries are new; where none serves, the
-    lowest score, by which none is called new."""
+    """The highest threshold below which at least `precision` of the queries are new; where there is no such threshold,
+    the lowest score, with which no query is called new."""
     best = checked.ranking.best.astype(float)
     levels, level = np.unique(best, return_inverse=True)
     called = np.cumsum(np.bincount(level, checked.weights))
@@ -165,51 +171,61 @@ def species_thresholds(
 ) -> dict[str, float]:
     """A threshold for each species, drawn towards the overall one where there is little evidence.
 
-    A species' evidence is the smaller of its numbers of known and of new queries: a threshold needs both.
+    A species' evidence is the smaller of its numbers of known and of new queries, because a threshold needs both.
     Its own threshold has the weight evidence / (evidence + shrinkage).
 
     Args:
         species: (Q,) names.
         target: of `TARGETS`, with its `value`.
         overall: threshold of all species.
-        shrinkage: queries of evidence that weigh as much as all the other species.
+        shrinkage: how many queries of evidence weigh as much as all the other species.
     """
-    found = {}
+    thresholds = {}
     for name in np.unique(species.astype(str)):
         own = checked[species == name]
         evidence = min(int(own.new.sum()), int((~own.new).sum()))
         if evidence:
             share = evidence / (evidence + shrinkage)
-            found[name] = share * TARGETS[target](own, value) + (1 - share) * overall
-    return found
+            thresholds[name] = share * TARGETS[target](own, value) + (1 - share) * overall
+    return thresholds
 
 
-def with_new(
-    ranking: Ranking, thresholds: np.ndarray, new_code: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class FiveAnswers:
+    """The five answers to each of Q queries, `new_individual` among them.
+
+    Attributes:
+        codes: (Q, 5); UNKNOWN where the answer is `new_individual`. Where fewer than four individuals are known, the
+            last places hold NOBODY.
+        scores: (Q, 5); of `new_individual` the threshold, -inf at NOBODY.
+        photos: (Q, 5) gallery rows; NOBODY where there is none, as for `new_individual`.
+        places: (Q, 5) places in the ranking; NOBODY for `new_individual`.
+    """
+
+    codes: np.ndarray
+    scores: np.ndarray
+    photos: np.ndarray
+    places: np.ndarray
+
+
+def with_new(ranking: Ranking, thresholds: np.ndarray) -> FiveAnswers:
     """Put `new_individual` into each query's answers, ahead of all who score less than its threshold.
 
     Args:
         ranking: of Q queries, at least 5 places.
         thresholds: (Q,).
-        new_code: the code that stands for `new_individual`.
-
-    Returns:
-        (Q, 5) codes, scores, gallery rows, and places in the ranking; where fewer than four individuals are
-        known, the last places hold NOBODY. The score of `new_individual` is the threshold, its photo and
-        its place are -1.
     """
-    scores = ranking.scores[:, :ANSWERS].astype(float)  # a threshold between float32 neighbours is neither
+    scores = ranking.scores[:, :ANSWERS].astype(float)  # a threshold between float32 neighbours is neither of them
     ahead = (scores >= thresholds[:, None]).sum(axis=1)[:, None]  # (Q, 1), the place of new_individual
-    places = np.arange(ANSWERS)[None]  # (1, 5)
-    source = np.where(places <= ahead, places, places - 1)
-    out = []
-    for values, new in (
-        (ranking.identities, new_code),
-        (scores, thresholds[:, None]),
-        (ranking.photos, -1),
-        (np.broadcast_to(np.arange(ranking.scores.shape[1]), ranking.scores.shape), -1),
-    ):
-        moved = np.take_along_axis(values[:, :ANSWERS], source, 1)
-        out.append(np.where(places == ahead, new, moved))
-    return out[0], out[1], out[2], out[3]
+    answers = np.arange(ANSWERS)[None]  # (1, 5)
+    source = np.where(answers <= ahead, answers, answers - 1)
+
+    def moved(values: np.ndarray, of_new: int | np.ndarray) -> np.ndarray:
+        return np.where(answers == ahead, of_new, np.take_along_axis(values[:, :ANSWERS], source, 1))
+
+    return FiveAnswers(
+        moved(ranking.identities, UNKNOWN),
+        moved(scores, thresholds[:, None]),
+        moved(ranking.photos, NOBODY),
+        moved(np.broadcast_to(np.arange(ranking.scores.shape[1]), ranking.scores.shape), NOBODY),
+    )

@@ -7,22 +7,23 @@ from typing import Any
 import faiss
 import numpy as np
 
+from finprint.matching.names import NOBODY, take
+
 ANSWERS = 5  # a query is answered by so many names
-NOBODY = -1  # fills the places of a ranking where the gallery has no more individuals
 BLOCK = 4096  # queries looked up at a time, which bounds the memory
-GPU_NEIGHBOURS = 2048  # that faiss looks up on a GPU, at most
+GPU_NEIGHBOURS = 2048  # the most neighbours that faiss looks up on a GPU
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The best individuals of each query, best first; Q queries, K places.
+    """The best K individuals of each of Q queries, best first.
 
     Attributes:
-        identities: (Q, K) int64 codes, distinct in a row; NOBODY where there is none.
-        scores: (Q, K) float32, falling; at first the cosines of each individual's nearest photo; -inf where
-            there is none.
+        identities: (Q, K) int64 codes, distinct in a row; NOBODY where the gallery has no more individuals.
+        scores: (Q, K) float32, falling: the cosine of each individual's nearest photo, until the scores are blended;
+            -inf at NOBODY.
         photos: (Q, K) int64 gallery rows of these photos; NOBODY where there is none.
-        means: (Q, K) float32 mean cosines of each individual's nearest few photos.
+        means: (Q, K) float32 mean cosines of each individual's nearest few photos; -inf at NOBODY.
     """
 
     identities: np.ndarray
@@ -76,8 +77,11 @@ class Gallery:
         return self if self.exact else Gallery(self.vectors, self.codes)
 
     def nearest(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cosines and gallery rows, each (Q, `count`), of the nearest photos, best first, ties by row; an
-        approximate index that finds fewer fills up with -inf and NOBODY."""
+        """Cosines and gallery rows, each (Q, `count`), of the nearest photos, best first.
+
+        Equal cosines are ordered by the individual's code, then by the row. An approximate index that finds fewer
+        photos fills up with -inf and NOBODY.
+        """
         index = self.index if count <= GPU_NEIGHBOURS else self._on_cpu
         scores, photos = index.search(np.ascontiguousarray(queries, dtype=np.float32), count)
         scores[photos < 0] = -np.inf
@@ -94,14 +98,14 @@ def rank(
 
     With an exact index the result is exact whatever `neighbours` is: where so many photos show fewer
     than `places` individuals, or a tie reaches beyond them, more are looked up. Equal scores are ordered
-    by the individual's code, an individual's by the gallery row. Of the means, photos that are not among
-    the neighbours count with the last neighbour's cosine, which they cannot exceed.
+    by the individual's code, and equal photos of one individual by the gallery row. In the means, a photo that is
+    not among the neighbours counts with the last neighbour's cosine, which it cannot exceed.
 
     Args:
         queries: (Q, D) float32 unit vectors.
         places: K.
-        neighbours: gallery photos looked up a query at first.
-        nearest: so many photos of an individual make its mean.
+        neighbours: gallery photos looked up for a query at first.
+        nearest: how many photos of an individual make its mean.
     """
     ranking = Ranking.empty(len(queries), places)
     if not len(gallery.codes):
@@ -121,14 +125,14 @@ def _fill(ranking: Ranking, queries: np.ndarray, gallery: Gallery, neighbours: i
     while len(todo):
         count = min(neighbours, len(gallery.codes))
         scores, photos = source.nearest(queries[todo], count)
-        found = _distinct(scores, photos, gallery, places, nearest)
+        ranked = _distinct(scores, photos, gallery, places, nearest)
         for field in fields(Ranking):
-            getattr(ranking, field.name)[todo] = getattr(found, field.name)
+            getattr(ranking, field.name)[todo] = getattr(ranked, field.name)
         if source.exact and count == len(gallery.codes):
             break
         # A place that is empty (-inf), or ties with the last neighbour, may belong to a photo not looked up.
         last = scores[:, -1] if source.exact else -np.inf
-        todo = todo[found.scores[:, wanted - 1] <= last]
+        todo = todo[ranked.scores[:, wanted - 1] <= last]
         if not source.exact and len(todo):
             source = gallery.exact_twin  # an approximate index does not know where to go on
         else:
@@ -141,11 +145,11 @@ def _distinct(scores: np.ndarray, photos: np.ndarray, gallery: Gallery, places: 
     Args:
         scores: (Q, N) cosines, falling, and `photos`, (Q, N) gallery rows, of the neighbours.
     """
-    shown = np.where(photos >= 0, gallery.codes[photos], NOBODY)  # (Q, N)
+    shown = take(gallery.codes, photos, NOBODY)  # (Q, N)
     floor = np.maximum(scores[:, -1], -1)
     rows = np.arange(len(scores))
     free = photos >= 0
-    found = Ranking.empty(len(scores), places)
+    ranked = Ranking.empty(len(scores), places)
     for place in range(places):
         first = free.argmax(axis=1)
         left = free[rows, first]
@@ -162,16 +166,16 @@ def _distinct(scores: np.ndarray, photos: np.ndarray, gallery: Gallery, places: 
             total = np.where(same, scores, 0).sum(axis=1)
             means = (total + np.where(counted > seen, (counted - seen) * floor, 0)) / counted
         for out, values in zip(
-            (found.identities, found.scores, found.photos, found.means),
+            (ranked.identities, ranked.scores, ranked.photos, ranked.means),
             (individual, scores[rows, first], photos[rows, first], means),
             strict=True,
         ):
             out[left, place] = values[left]
-    return found
+    return ranked
 
 
 def softmax(ranking: Ranking, temperature: float) -> np.ndarray:
-    """(Q, K) shares of the ranked individuals by their scores; 0 where nobody stands."""
+    """(Q, K) shares of the ranked individuals by their scores; 0 at NOBODY."""
     present = ranking.identities != NOBODY
     scores = np.where(present, ranking.scores, -1e9).astype(float)
     powers = np.where(present, np.exp((scores - scores.max(axis=1, keepdims=True)) / temperature), 0)
@@ -179,12 +183,12 @@ def softmax(ranking: Ranking, temperature: float) -> np.ndarray:
 
 
 def expanded(vectors: np.ndarray, neighbours: int) -> np.ndarray:
-    """Database-side augmentation: each gallery vector drawn towards its nearest ones (Arandjelovic and
+    """Database-side augmentation: each gallery vector is drawn towards its nearest ones (Arandjelovic and
     Zisserman, CVPR 2012; weights cosine ** 3 as Radenovic et al., TPAMI 2019).
 
     Args:
         vectors: (G, D) float32 unit vectors.
-        neighbours: so many nearest ones are added; 0: the vectors as they are.
+        neighbours: how many of the nearest ones are added; 0: the vectors stay as they are.
 
     Returns:
         (G, D) float32 unit vectors.
@@ -202,13 +206,13 @@ def recall(queries: np.ndarray, gallery: Gallery, neighbours: int) -> float:
     if gallery.exact or not len(queries):
         return 1.0
     count = min(neighbours, len(gallery.codes))
-    _, found = gallery.nearest(queries, count)
-    _, true = gallery.exact_twin.nearest(queries, count)
-    return float(np.mean([np.isin(t, f).mean() for t, f in zip(true, found, strict=True)]))
+    _, approximate = gallery.nearest(queries, count)
+    _, exact = gallery.exact_twin.nearest(queries, count)
+    return float(np.mean([np.isin(e, a).mean() for e, a in zip(exact, approximate, strict=True)]))
 
 
 def build_index(vectors: np.ndarray, kind: str) -> faiss.Index:
-    """A faiss index of inner products; lists and links as faiss's guidelines advise."""
+    """A faiss index of inner products; the numbers of lists and links are those that faiss's guidelines advise."""
     count, dimensions = vectors.shape
     lists = min(4 * int(np.sqrt(count)), count // 39)  # faiss wants 39 training vectors a list
     index: Any  # faiss's own types do not tell what a kind has
@@ -223,14 +227,14 @@ def build_index(vectors: np.ndarray, kind: str) -> faiss.Index:
         index = faiss.index_factory(dimensions, "Flat", faiss.METRIC_INNER_PRODUCT)
     threads = faiss.omp_get_max_threads()
     if kind == "hnsw":
-        faiss.omp_set_num_threads(1)  # threads would link the graph in another order each time
+        faiss.omp_set_num_threads(1)  # several threads would link the graph in another order each time
     index.add(vectors)
     faiss.omp_set_num_threads(threads)
     return index
 
 
 def _on_gpu(index: faiss.Index) -> faiss.Index:
-    """The index on the GPUs that faiss sees, if there are any and they can hold its kind."""
+    """The index on the GPUs that faiss sees, if there are any and if they can hold this kind of index."""
     if getattr(faiss, "get_num_gpus", int)() == 0 or isinstance(index, faiss.IndexHNSW):
         return index
     return faiss.index_cpu_to_all_gpus(index)

@@ -42,14 +42,14 @@ def explain(embedder: Embedder, pairs: Sequence[tuple[np.ndarray, np.ndarray]], 
         batch: pairs a step.
     """
     embedder = embedder.eval()
-    found = []
+    explained = []
     for start in range(0, len(pairs), batch):
         chunk = pairs[start : start + batch]
         views = [_views(embedder, [pair[side] for pair in chunk]) for side in (0, 1)]
         queries, matches, cosines = contributions(embedder, *views)
         for (query, match), hot, warm, cosine in zip(chunk, queries, matches, cosines, strict=True):
-            found.append(Explanation(_heat(hot, query.shape), _heat(warm, match.shape), float(cosine)))
-    return found
+            explained.append(Explanation(_heat(hot, query.shape), _heat(warm, match.shape), float(cosine)))
+    return explained
 
 
 def contributions(

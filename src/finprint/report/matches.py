@@ -1,4 +1,4 @@
-"""Pairs of a query and its match: which are worth explaining, their heat maps, and one pair as a picture."""
+"""Pairs of a query and its match: which ones to explain, their heat maps, and one pair as a picture."""
 
 import difflib
 from pathlib import Path
@@ -24,22 +24,22 @@ QUALITY = 75
 def doubtful(judged: list[Judged], count: int) -> list[tuple[str, str]]:
     """The pairs (query, best match) of the queries most worth a look: wrong ones first, then the least sure.
 
-    Sure is the first answer's probability, or its cosine where that is missing. Queries without any match,
-    answered with nothing but a new individual, are left out.
+    The first answer's probability says how sure it is, or its score where there is no probability. Queries without any
+    match, because `new_individual` is their only answer, are left out.
 
     Args:
         judged: answers to several sets of queries.
         count: at most so many pairs.
     """
-    rows = pd.concat([_first(part) for part in judged])
+    rows = pd.concat([_first(answered) for answered in judged])
     rows = rows[rows["match"].notna()].sort_values(["right", "sure", "query"])[:count]
     return list(zip(rows["query"].astype(str), rows["match"].astype(str), strict=True))
 
 
 def _first(judged: Judged) -> pd.DataFrame:
-    """(query, match, right, sure), a row a query; an unknown truth counts as right."""
+    """(query, match, right, sure), a row for each query; an unknown truth counts as right."""
     answers = judged.answers.sort_values(["query", "rank"])
-    first = answers.groupby("query").first()  # of each column, what is not missing: the best match under a new one
+    first = answers.groupby("query").first()  # the first value of each column that is not missing
     top = answers.drop_duplicates("query").set_index("query")
     truth = judged.truth.reindex(top.index)
     return pd.DataFrame(
@@ -63,8 +63,8 @@ def heat_maps(
     rows = [crops.rows(pd.Series([pair[side] for pair in pairs], dtype="string")) for side in (0, 1)]
     pixels = [(crops.pixels(int(query)), crops.pixels(int(match))) for query, match in zip(*rows, strict=True)]
     made = {}
-    for pair, (query, match), found in zip(pairs, pixels, explain(embedder, pixels), strict=True):
-        shown = [overlay(query, found.query), overlay(match, found.match)]
+    for pair, (query, match), explanation in zip(pairs, pixels, explain(embedder, pixels), strict=True):
+        shown = [overlay(query, explanation.query), overlay(match, explanation.match)]
         made[pair] = (encode_jpeg(shown[0], QUALITY), encode_jpeg(shown[1], QUALITY))
     return made
 
@@ -91,7 +91,7 @@ def explain_match(
     crops = Crops(data / "crops")
     for photo in (query, match):
         if photo is not None:
-            _known(photo, crops)
+            _check_crop(photo, crops)
     chosen = match or _best_match(data / "search", query)
     embedder, _, _ = load_model(model)
     path = output or folder / f"{query.replace('/', '_')}.png"
@@ -100,14 +100,14 @@ def explain_match(
     rows = crops.rows(pd.Series([query, chosen], dtype="string"))
     names = read_table(data / "photos.parquet", PHOTOS).set_index("image")["identity"]
     titles = [f"{photo}\n{names[photo]}" if pd.notna(names.get(photo)) else photo for photo in (query, chosen)]
-    with atomic(path) as part:
+    with atomic(path) as draft:
         _picture(embedder, [crops.pixels(int(row)) for row in rows], titles).savefig(
-            part, format="png", metadata={"Software": None}
+            draft, format="png", metadata={"Software": None}
         )
     return path
 
 
-def _known(photo: str, crops: Crops) -> None:
+def _check_crop(photo: str, crops: Crops) -> None:
     names = crops.index["image"].tolist()
     if photo not in names:
         close = difflib.get_close_matches(Path(photo).name, names, n=1)
@@ -119,10 +119,10 @@ def _best_match(search: Path, query: str) -> str:
     answers = pd.concat(
         [read_table(search / f"{name}.parquet", ANSWERS) for name in ("answers", "validation")], ignore_index=True
     )
-    found = answers[answers["query"] == query].sort_values("rank")
-    if found.empty:
+    answers = answers[answers["query"] == query].sort_values("rank")
+    if answers.empty:
         raise UserError(f"{query} was not searched for: name a photo to compare it with, --match PHOTO")
-    matches = found["match"].dropna()
+    matches = answers["match"].dropna()
     if matches.empty:
         raise UserError(f"{query} was answered with no photo: name one to compare it with, --match PHOTO")
     return str(matches.iloc[0])
@@ -130,8 +130,8 @@ def _best_match(search: Path, query: str) -> str:
 
 def _picture(embedder: Embedder, pixels: list[np.ndarray], titles: list[str]) -> Figure:
     """Query, its map, match, its map, in a row."""
-    found = explain(embedder, [(pixels[0], pixels[1])])[0]
-    shown = [pixels[0], overlay(pixels[0], found.query), pixels[1], overlay(pixels[1], found.match)]
+    pair = explain(embedder, [(pixels[0], pixels[1])])[0]
+    shown = [pixels[0], overlay(pixels[0], pair.query), pixels[1], overlay(pixels[1], pair.match)]
     widths = [image.shape[1] / image.shape[0] for image in shown]
     figure = Figure(figsize=(2.4 * sum(widths), 3.2), dpi=110, layout="constrained")
     heads = [titles[0], "what made it like the match", titles[1], "what made it like the query"]
@@ -139,5 +139,5 @@ def _picture(embedder: Embedder, pixels: list[np.ndarray], titles: list[str]) ->
         axis.imshow(image, interpolation="bilinear")
         axis.set_axis_off()
         axis.set_title(title, color=INK, fontsize=9, parse_math=False)  # a name may hold dollars
-    figure.suptitle(f"cosine of the two crops {found.cosine:.3f}", color=INK, fontsize=10)
+    figure.suptitle(f"cosine of the two crops {pair.cosine:.3f}", color=INK, fontsize=10)
     return figure

@@ -1,4 +1,6 @@
-"""Plots as PNG bytes, for people without a network; the same figures stand as CSV for `dvc plots`."""
+"""Plots as PNG bytes, which need no network; the same numbers are written as CSV for `dvc plots`."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -6,7 +8,7 @@ import pandas as pd
 from finprint.paper.figure import COLOURS, GRID, INK, new_figure, png
 
 
-def epochs_plot(rounds: dict[str, pd.DataFrame]) -> bytes:
+def epochs_plot(rounds: Mapping[str, pd.DataFrame]) -> bytes:
     """Loss and validation MAP@5 by epoch, a line a round.
 
     Args:
@@ -48,7 +50,7 @@ def answers_plot(curves: dict[str, np.ndarray], threshold: pd.DataFrame, chosen:
     return png(figure)
 
 
-def calibration_plot(splits: dict[str, pd.DataFrame]) -> bytes:
+def calibration_plot(splits: Mapping[str, pd.DataFrame]) -> bytes:
     """Reliability: the share of first answers that were right by the probability they were given, and how many.
 
     Args:

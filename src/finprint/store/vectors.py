@@ -1,4 +1,4 @@
-"""A folder of vectors with the photos they belong to, and how photos become gallery and queries."""
+"""A folder of vectors with the photos that they belong to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,27 +31,32 @@ class Vectors:
     centres: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 0), np.float32))
 
 
+def without_vectors(images: pd.Series) -> Vectors:
+    """Photos whose vectors nobody needs, (N, 0): to know which photos were searched is enough to judge answers."""
+    return Vectors(images, np.zeros((len(images), 0), np.float32))
+
+
 def write_vectors(folder: Path, vectors: Vectors) -> None:
     """Write a folder of vectors, atomically."""
-    with atomic(folder) as part:
-        part.mkdir()
-        write_array(part / "vectors.npy", vectors.array)
-        write_array(part / "centres.npy", vectors.centres)
-        write_table(part / "rows.parquet", pd.DataFrame({"image": vectors.images}), ROWS)
-        write_json(part / "model.json", {"model": vectors.model, "classes": list(vectors.classes)})
+    with atomic(folder) as draft:
+        draft.mkdir()
+        write_array(draft / "vectors.npy", vectors.array)
+        write_array(draft / "centres.npy", vectors.centres)
+        write_table(draft / "rows.parquet", pd.DataFrame({"image": vectors.images}), ROWS)
+        write_json(draft / "model.json", {"model": vectors.model, "classes": list(vectors.classes)})
 
 
 def read_vectors(folder: Path) -> Vectors:
     """Read a folder of vectors.
 
     Raises:
-        UserError: the folder is missing, its parts disagree, or a vector is no unit vector.
+        UserError: the folder is missing, its files disagree, or a vector is no unit vector.
     """
     rows = read_table(folder / "rows.parquet", ROWS)
     array = np.load(folder / "vectors.npy")
     if len(array) != len(rows):
         raise UserError(f"{folder}: {len(array)} vectors, but {len(rows)} rows: run `dvc repro` again")
-    wrong = ~np.isclose(np.linalg.norm(array, axis=1), 1, atol=1e-3)  # NaN is wrong, too
+    wrong = ~np.isclose(np.linalg.norm(array, axis=1), 1, atol=1e-3)  # true for NaN as well
     if wrong.any():
         raise UserError(
             f"{folder}: the vector of {rows['image'][int(wrong.argmax())]} is no unit vector ({wrong.sum()} are not): "
@@ -67,6 +72,6 @@ def read_vectors(folder: Path) -> Vectors:
     return Vectors(rows["image"], array, model["model"], np.array(model["classes"], dtype=object), centres)
 
 
-def read_folds(folder: Path, left_out: Sequence[int]) -> list[Vectors]:
-    """The vectors by the models that left out a fold, in the order of `fold.left_out`."""
-    return [read_vectors(folder / str(fold)) for fold in left_out]
+def read_folds(folder: Path, left_out: Sequence[int]) -> dict[int, Vectors]:
+    """The vectors by the models that left out a fold, by the fold, in the order of `fold.left_out`."""
+    return {fold: read_vectors(folder / str(fold)) for fold in left_out}

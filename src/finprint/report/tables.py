@@ -1,4 +1,4 @@
-"""The report's figures as tables of text: all queries by split, and by species and by gallery photos."""
+"""The report's tables of metrics, as text: of all queries by split, and by species and by gallery photos."""
 
 from typing import Any
 
@@ -27,7 +27,14 @@ METRICS = {
 
 
 def overall(breakdown: pd.DataFrame) -> dict[str, Any]:
-    """All queries' figures, a column a split: {columns: [title], rows: [(metric, [cell])], intervals: any?}."""
+    """The metrics of all queries, a column for each split.
+
+    Args:
+        breakdown: table of `judging.COLUMNS`.
+
+    Returns:
+        {columns: titles, rows: (metric, cells), intervals: are there any?}; a cell is a value and its interval.
+    """
     table = breakdown[breakdown["by"] == "all"]
     splits = [split for split in SPLITS if split in set(table["split"])]
     titles = [_titled(split, table[table["split"] == split]) for split in splits]
@@ -36,7 +43,7 @@ def overall(breakdown: pd.DataFrame) -> dict[str, Any]:
 
 
 def by_group(breakdown: pd.DataFrame, by: str) -> list[dict[str, Any]]:
-    """For each split the figures of its groups, a row a group and a column a metric."""
+    """For each split a table of the metrics of its groups: a row for each group, a column for each metric."""
     tables = []
     for split in SPLITS:
         table = breakdown[(breakdown["by"] == by) & (breakdown["split"] == split)]
@@ -57,12 +64,12 @@ def _cells(
     table: pd.DataFrame, rows: str, columns: str, wanted: list[str], labels: dict[str, str]
 ) -> list[tuple[str, list[tuple[str, str]]]]:
     """(label, [(value, interval) of each wanted column]) for each of `rows`, in the order of the table."""
-    known = {(row[rows], row[columns]): (row["value"], row["low"], row["high"]) for row in table.to_dict("records")}
+    values = {(row[rows], row[columns]): (row["value"], row["low"], row["high"]) for row in table.to_dict("records")}
     names = list(dict.fromkeys(table[rows]))
-    return [(labels.get(name, name), [_figure(*known.get((name, c), [np.nan] * 3)) for c in wanted]) for name in names]
+    return [(labels.get(name, name), [_cell(*values.get((name, c), [np.nan] * 3)) for c in wanted]) for name in names]
 
 
-def _figure(value: float, low: float, high: float) -> tuple[str, str]:
+def _cell(value: float, low: float, high: float) -> tuple[str, str]:
     if pd.isna(value):
         return "", ""
     return f"{value:.3f}", "" if pd.isna(low) or pd.isna(high) else f"({low:.3f} – {high:.3f})"

@@ -1,0 +1,167 @@
+"""What a search writes: answers, rules, proposed new individuals, the gallery, and its metrics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pandas as pd
+
+from finprint.answers.grouping import proposals
+from finprint.answers.params import Search
+from finprint.answers.rules import Rules
+from finprint.answers.search import Answers, out_of_fold, search
+from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED
+from finprint.base.files import atomic
+from finprint.matching.catalogue import Catalogue, build_catalogue
+from finprint.matching.ranking import Gallery, build_index, expanded, recall
+from finprint.store.tables import NEW, TEST, write_table
+from finprint.store.vectors import Vectors
+
+ROUND1, FOLDS = "round1", "folds"  # sub-folders: answers by round 1 alone, and out of fold
+RECALLED = 1000  # queries on which an approximate index is compared with the exact one
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that the search stage writes.
+
+    Attributes:
+        catalogue: what was searched.
+        answers: by all models together.
+        round1: answers by round 1 alone, to tell what the second round adds.
+        folds: table `ANSWERS` of the training photos of a fold, by the model that left it out.
+        proposed: table `PROPOSED`.
+        submission: table (image, predictions).
+    """
+
+    catalogue: Catalogue
+    answers: Answers
+    round1: Answers
+    folds: dict[int, pd.DataFrame]
+    proposed: pd.DataFrame
+    submission: pd.DataFrame
+
+    def write(self, folder: Path) -> None:
+        """Write all into a folder, atomically."""
+        with atomic(folder) as draft:
+            draft.mkdir()
+            _write_answers(draft, self.answers)
+            _write_answers(draft / ROUND1, self.round1)
+            (draft / FOLDS).mkdir()
+            for fold, table in self.folds.items():
+                write_table(draft / FOLDS / f"{fold}.parquet", table, ANSWERS)
+            self.answers.rules.save(draft)
+            write_table(draft / "new_individuals.csv", self.proposed, PROPOSED)
+            self.submission.to_csv(draft / "submission.csv", index=False, lineterminator="\n")
+            write_gallery(draft, self.catalogue, self.answers.rules)
+
+
+def search_all(
+    photos: pd.DataFrame, rounds: Sequence[Vectors], folds: Mapping[int, Vectors], asked: list[str], params: Search
+) -> Results:
+    """Answer with all models together, with round 1 alone, and each fold with the model that left it out.
+
+    Args:
+        photos: table `PHOTOS`.
+        rounds: vectors by round 1, round 2.
+        folds: vectors by the model that left a fold out, by the fold.
+        asked: the photos to identify, including those that could not be read.
+    """
+    catalogue = build_catalogue(photos, *rounds, *folds.values())
+    answers = search(catalogue, params)
+    return Results(
+        catalogue,
+        answers,
+        search(build_catalogue(photos, rounds[0]), params),
+        {fold: out_of_fold(photos, vectors, fold, params) for fold, vectors in folds.items()},
+        propose(catalogue, answers),
+        submission(answers.test, photos, asked),
+    )
+
+
+def _write_answers(folder: Path, answers: Answers) -> None:
+    folder.mkdir(exist_ok=True)
+    write_table(folder / "answers.parquet", answers.test, ANSWERS)
+    write_table(folder / "validation.parquet", answers.validation, ANSWERS)
+
+
+def propose(catalogue: Catalogue, answers: Answers) -> pd.DataFrame:
+    """The test photos answered `new_individual`, grouped into proposed new individuals: table `PROPOSED`."""
+    first = answers.test[answers.test["rank"] == 1]
+    images = first.loc[first["identity"] == NEW, "query"].to_numpy()
+    rows = pd.Series(np.arange(len(catalogue.photos)), catalogue.photos["image"]).loc[images].to_numpy()
+    return proposals(images, catalogue.blend(answers.rules.shares)[rows], answers.rules.grouping.similarity)
+
+
+def submission(answers: pd.DataFrame, photos: pd.DataFrame, queries: list[str]) -> pd.DataFrame:
+    """The table (image, predictions) in the order of `queries`; each has an answer.
+
+    A photo that could not be read is answered `new_individual` and the individuals of most photos.
+
+    Args:
+        answers: table `ANSWERS`.
+        photos: table `PHOTOS`.
+    """
+    named = answers.sort_values(["query", "rank"]).groupby("query")["identity"].agg(" ".join)
+    often = photos.loc[photos["split"] != TEST, "identity"].dropna().value_counts()
+    fallback = [NEW, *sorted(often.index, key=lambda name: (-often[name], name))[:4]]
+    predictions = [named.get(query, " ".join(fallback)) for query in queries]
+    return pd.DataFrame({"image": queries, "predictions": predictions})
+
+
+def write_gallery(folder: Path, catalogue: Catalogue, rules: Rules) -> None:
+    """Write the gallery of the test photos: `index.faiss`, and `gallery.parquet` with the photo of each row."""
+    rows = catalogue.labelled
+    if len(rows):
+        array = expanded(catalogue.blend(rules.shares)[rows], rules.params.expand)
+        faiss.write_index(build_index(array, rules.params.index), str(folder / "index.faiss"))
+    write_table(folder / "gallery.parquet", catalogue.photos.iloc[rows], GALLERY)
+
+
+def summary(results: Results) -> dict[str, Any]:
+    """The content of metrics/search.json."""
+    catalogue, answers = results.catalogue, results.answers
+    rules, gallery, asked = answers.rules, catalogue.labelled, results.submission["image"]
+    metrics: dict[str, Any] = {
+        "threshold": rules.threshold.value,
+        "fitted": int(rules.fitted),
+        "gallery": len(gallery),
+        "individuals": len(catalogue.names),
+        "queries": len(asked),
+        "answered_by_default": len(set(asked) - set(answers.test["query"])),
+        "shares": {f"member{number}": share for number, share in enumerate(rules.shares, start=1)},
+        "blend": rules.blend.weights,
+    }
+    if rules.by_species:
+        metrics["threshold_by_species"] = rules.by_species
+    if rules.calibration is not None:
+        curves = {"new": rules.calibration.new, "known": rules.calibration.known}
+        metrics["calibration_log_loss"] = rules.calibration.log_loss
+        metrics["calibration_isotonic"] = {name: int(curve.kind == "isotonic") for name, curve in curves.items()}
+    if rules.params.index != "flat" and len(gallery):
+        array = catalogue.blend(rules.shares)
+        stored = Gallery(array[gallery], catalogue.codes[gallery], rules.params.index)
+        metrics["index_recall"] = recall(array[catalogue.where(TEST)][:RECALLED], stored, rules.params.neighbours)
+    metrics["proposed_individuals"] = results.proposed["proposed"].nunique()
+    metrics["proposed_similarity"] = rules.grouping.similarity
+    if rules.grouping.agreement is not None:
+        metrics["proposed_rand_validation"] = rules.grouping.agreement
+    return metrics
+
+
+def remarks(answers: Answers) -> list[str]:
+    """What a person should know of this search, a line each."""
+    rules, params = answers.rules, answers.rules.params
+    lines = []
+    if not rules.fitted and params.new.target != "fixed":
+        lines.append(
+            "validation shows no new individual, or only new ones: "
+            f"search.new.default {params.new.default} is used as the threshold"
+        )
+    first = answers.test[answers.test["rank"] == 1]
+    if len(first) and not first["identity"].eq(NEW).any():
+        lines.append(f"no photo is called new at this threshold ({rules.threshold.value:.3f}); see search.new")
+    return lines

@@ -1,0 +1,70 @@
+"""The individuals that each query might show, with the components of their scores."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finprint.answers.components import Components, Ranked, compute
+from finprint.answers.params import Search
+from finprint.matching.catalogue import Catalogue
+from finprint.matching.names import NOBODY, take
+from finprint.matching.ranking import Gallery, Ranking, expanded, rank
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """Q queries, each with the K individuals that it might show.
+
+    Attributes:
+        shares: weights of the catalogue's members, by which the individuals were looked up.
+        queries: (Q,) rows of the catalogue.
+        ranking: by the nearest photo; its photos are rows of the catalogue.
+        components: of the scores.
+        species: (Q,) of the table, else the best individual's; "" where neither is known.
+    """
+
+    shares: tuple[float, ...]
+    queries: np.ndarray
+    ranking: Ranking
+    components: Components
+    species: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> "Shortlist":
+        return Shortlist(self.shares, self.queries[rows], self.ranking[rows], self.components[rows], self.species[rows])
+
+
+def look_up(
+    catalogue: Catalogue, shares: Sequence[float], queries: np.ndarray, gallery: np.ndarray, params: Search
+) -> Shortlist:
+    """Look up the individuals that each query might show.
+
+    Args:
+        shares: weights of the members.
+        queries: (Q,) and `gallery`, (G,), rows of the catalogue.
+    """
+    array, codes = catalogue.blend(shares), catalogue.codes
+    species = catalogue.photos["species"].fillna("").to_numpy(str)
+    ranking = Ranking.empty(len(queries), params.shortlist)
+    for rows, photos in _searches(species, queries, gallery, params.species == "same"):
+        stored = Gallery(expanded(array[photos], params.expand), codes[photos], params.index)
+        ranked = rank(array[queries[rows]], stored, params.shortlist, params.neighbours, params.nearest)
+        ranking.identities[rows], ranking.scores[rows] = ranked.identities, ranked.scores
+        ranking.photos[rows], ranking.means[rows] = take(photos, ranked.photos, NOBODY), ranked.means
+    best = take(species, ranking.photos[:, 0], "")
+    asked = np.where(species[queries] == "", best, species[queries])
+    components = compute(Ranked(catalogue, shares, queries, ranking), params)
+    return Shortlist(tuple(shares), queries, ranking, components, asked)
+
+
+def _searches(
+    species: np.ndarray, queries: np.ndarray, gallery: np.ndarray, same: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(numbers of queries, gallery rows to search them in), by species if `same`; "" goes with every species."""
+    if not same:
+        yield np.arange(len(queries)), gallery
+        return
+    asked = species[queries]
+    for name in np.unique(asked):
+        alike = (species[gallery] == name) | (species[gallery] == "") | (name == "")
+        yield np.flatnonzero(asked == name), gallery[alike]
