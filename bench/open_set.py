@@ -59,8 +59,7 @@ def main(table: Path | None = None, scale: float = 1.0, seeds: int = 1, variants
             counts = catalogue.photos["split"].value_counts()
             print(", ".join(f"{counts[split]} {split}" for split in (TRAIN, VALIDATION, TEST)), "photos")
             print(f"search {searched:.1f} s, grouping {grouping:.1f} s, peak memory {peak():.2f} GB")
-            grouped = {"proposed_individuals": proposed["proposed"].nunique()} | vars(answers.rules.grouping)
-            print(f"{len(proposed)} photos grouped:", rounded(grouped))
+            print(f"{len(proposed)} photos in {proposed['proposed'].nunique()} groups, {answers.rules.grouping}")
             weights = ", ".join(f"{weight:.2f}" for weight in answers.rules.blend.weights.values())
             print(f"blend {weights}; threshold {answers.rules.threshold.value:.3f}")
             print("validation", rounded(judged_validation(catalogue, answers.validation).metrics()))
@@ -188,9 +187,8 @@ def with_fitted_shares(catalogue: Catalogue, truth: pd.DataFrame, params: Search
     start = time.perf_counter()
     tried = params.model_copy(update={"shares": "fit"})
     answers = search(catalogue, tried)
-    print(
-        f"seed {seed}, shares: fit {time.perf_counter() - start:.1f} s, answers {np.round(answers.rules.shares, 2).tolist()}"
-    )
+    shares = np.round(answers.rules.shares, 2).tolist()
+    print(f"seed {seed}, shares: fit {time.perf_counter() - start:.1f} s, found {shares}")
     listed = looked_up(catalogue, answers.rules.shares, tried)
     return {"rules": "shares: fit", "seed": seed} | numbers_of(catalogue, truth, answers, listed)
 

@@ -60,9 +60,8 @@ def main(
     print(f"    rank, 20 and mean of 3   {wide:7.2f} s       /(a) {wide / bare:.2f}")
     for metric in ("euclidean", "cosine"):  # of unit vectors the nearest are the same
         simple, names = best_time(lambda m=metric: with_sklearn(queries, gallery, codes, neighbours, m), 1)
-        print(
-            f"(c) scikit-learn, {metric:10s} {simple:7.2f} s   (c)/(b) {simple / ours:.2f}   {agreement(ranking, names)}"
-        )
+        ratio, same = simple / ours, agreement(ranking, names)
+        print(f"(c) scikit-learn, {metric:10s} {simple:7.2f} s   (c)/(b) {ratio:.2f}   {same}")
     if blocks:
         for block in (512, 1024, 2048, 4096, 8192, 16384, len(queries)):
             pieces = [queries[start : start + block] for start in range(0, len(queries), block)]
