@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,10 +43,10 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     # Keeps the suffix: np.save and pandas choose a format by it.
     draft = path.with_name(f".{path.stem}.draft{path.suffix}")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove(draft)
-        try:
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove(draft)
             yield draft
             for inner in [draft, *draft.rglob("*")]:
                 _reach_the_disk(inner)
@@ -53,8 +54,8 @@ def atomic(path: Path) -> Iterator[Path]:
                 remove(path)
             draft.replace(path)
             _reach_the_disk(path.parent)
-        finally:
-            remove(draft)
+    finally:
+        remove(draft)
 
 
 @contextmanager
@@ -71,17 +72,20 @@ def writing(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        number = error.errno if isinstance(error, OSError) else None
-        if number is None and _is_full(path):
-            number = errno.ENOSPC
+        number = _number(error, path)
         if number not in UNWRITABLE or getattr(error, "filename", None):
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
-def _is_full(path: Path) -> bool:
+def _number(error: Exception, path: Path) -> int:
+    """The system's number of an error: as it has it, as its text tells it, or that of a full disk if it is full; 0."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    if told := re.search(r"\b(?:os error|Errno) (\d+)\b", str(error)):  # safetensors, pyarrow
+        return int(told[1])
     there = next(folder for folder in path.absolute().parents if folder.exists())
-    return shutil.disk_usage(there).free < FULL
+    return errno.ENOSPC if shutil.disk_usage(there).free < FULL else 0
 
 
 def _reach_the_disk(path: Path) -> None:
@@ -107,15 +111,16 @@ def seal(path: Path) -> None:
 
 def intact(path: Path) -> bool:
     """Is there a file with the content that it was sealed with? A damaged one is removed, and one line says so."""
-    if not path.is_file():
+    if not path.exists():
         return False
-    digest, left = hashlib.sha256(), path.stat().st_size - SEAL
-    with path.open("rb") as file:
-        while left > 0 and (block := file.read(min(left, 2**20))):
-            digest.update(block)
-            left -= len(block)
-        if file.read() == digest.digest():
-            return True
+    if path.is_file():
+        digest, left = hashlib.sha256(), path.stat().st_size - SEAL
+        with path.open("rb") as file:
+            while left > 0 and (block := file.read(min(left, 2**20))):
+                digest.update(block)
+                left -= len(block)
+            if file.read() == digest.digest():
+                return True
     print(f"{path} is damaged: what it held is made anew", flush=True)
     remove(path)
     return False
@@ -127,12 +132,15 @@ def hold(path: Path, message: str) -> TextIO:
     Where another process holds it, print `message` and wait. The holder may remove the file before it closes it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    waited = False
     while True:
         lock = path.open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(message, flush=True)
+            if not waited:
+                print(message, flush=True)
+            waited = True
             fcntl.flock(lock, fcntl.LOCK_EX)
         if _still_named(lock, path):
             return lock
