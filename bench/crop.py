@@ -35,6 +35,7 @@ from finprint.crops.cache import CropCache
 from finprint.crops.cropping import BATCH, crop_photos
 from finprint.crops.cutting import (  # fmt: skip
     Photo,
+    PhotoFile,
     boxes_step,
     choose,
     cut,
@@ -46,7 +47,7 @@ from finprint.crops.cutting import (  # fmt: skip
     views,
 )
 from finprint.crops.params import Crop
-from finprint.detector.yolo import Found, TrainedDetector
+from finprint.detector.yolo import Detection, TrainedDetector
 from finprint.params import load_params
 from finprint.pictures.images import decode_jpeg, encode_jpeg
 from finprint.store.tables import SIDES
@@ -84,7 +85,7 @@ def main(
         with spawned as processes, ThreadPoolExecutor(CORES) as threads:
             list(processes.map(with_opencv, jobs.boxed[: 2 * CORES]))
             race(jobs, processes, threads, repeats)
-        tell_nearness(jobs.boxed)
+        tell_nearness(jobs)
         if detector:
             tell_shares(jobs, TrainedDetector(detector), repeats)
 
@@ -94,17 +95,21 @@ class Jobs:
 
     Attributes:
         boxed: path and (x_min, y_min, x_max, y_max) of the animal, for each photo.
+        files: the photos as the stage takes them.
     """
 
     def __init__(self, photos: pd.DataFrame, boxes: pd.DataFrame, scratch: Path) -> None:
         self.photos, self.boxes, self.scratch = photos, boxes, scratch
         corners = boxes[SIDES].itertuples(index=False)
         self.boxed = [(path, tuple(box)) for path, box in zip(boxes["path"], corners, strict=True)]
+        sizes = zip(photos["width"], photos["height"], strict=True)
+        told = zip(photos["path"], photos["sha256"], sizes, strict=True)
+        self.files = [PhotoFile(Path(path), sha256, size) for path, sha256, size in told]
         self.megabytes = float(np.mean([Path(path).stat().st_size for path in photos["path"]])) / 1e6  # and in memory
         self.size = (int(photos["width"].iloc[0]), int(photos["height"].iloc[0]))
 
     def step(self, box: tuple[float, ...]) -> int:
-        return boxes_step([found(box)], self.size, PARAMS)
+        return boxes_step([body(box)], self.size, PARAMS)
 
     def stage(self, params: Crop, detector: TrainedDetector | None) -> None:
         """The whole stage, from an empty cache."""
@@ -112,14 +117,14 @@ class Jobs:
             crop_photos(self.photos, self.boxes, detector, params, cache, self.scratch / "crops")
 
 
-def found(box: tuple[float, ...]) -> Found:
-    return Found("body", np.array(box), 1.0)
+def body(box: tuple[float, ...]) -> Detection:
+    return Detection("body", np.array(box), 1.0)
 
 
 def with_pillow(job: tuple[str, tuple[float, ...]]) -> int:
     path, box = job
     image = Image.open(path).convert("RGB")
-    image = image.crop(place(found(box), 1, image.size, PARAMS))
+    image = image.crop(place(body(box), 1, image.size, PARAMS))
     scale = min(1, PARAMS.image_size / min(image.size))
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
     image.save(stored := io.BytesIO(), "JPEG", quality=PARAMS.quality)
@@ -130,7 +135,7 @@ def with_opencv(job: tuple[str, tuple[float, ...]]) -> int:
     path, box = job
     cv2.setNumThreads(1)
     pixels = cv2.imread(path)
-    left, top, right, bottom = place(found(box), 1, pixels.shape[1::-1], PARAMS)
+    left, top, right, bottom = place(body(box), 1, pixels.shape[1::-1], PARAMS)
     pixels = pixels[top:bottom, left:right]
     scale = min(1, PARAMS.image_size / min(pixels.shape[:2]))
     size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
@@ -138,64 +143,64 @@ def with_opencv(job: tuple[str, tuple[float, ...]]) -> int:
     return len(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, PARAMS.quality])[1])
 
 
-def with_finprint(job: tuple[str, tuple[float, ...], tuple[int, int]]) -> int:
+def with_finprint(job: tuple[PhotoFile, tuple[float, ...]]) -> int:
     """One photo as the stage does it."""
-    path, box, size = job
+    file, box = job
     cv2.setNumThreads(1)
-    return len(cut(Path(path), size, [found(box)], PARAMS)[0].jpeg)
+    return len(cut(file, [body(box)], PARAMS)[0].jpeg)
 
 
 def race(jobs: Jobs, processes: Executor, threads: Executor, repeats: int) -> None:
     """Photos per second of each way, over all photos and over those of each scale of decoding."""
-    sized = [(path, box, jobs.size) for path, box in jobs.boxed]
+    ours = [(file, box) for file, (_, box) in zip(jobs.files, jobs.boxed, strict=True)]
     ways: dict[str, Callable[[], Any]] = {
         "(a) Pillow, full decode, processes": lambda: list(processes.map(with_pillow, jobs.boxed)),
         "(b) OpenCV, full decode, processes": lambda: list(processes.map(with_opencv, jobs.boxed)),
         "(c) the stage, boxes given": lambda: jobs.stage(GIVEN, None),
-        "    its work a photo, in threads": lambda: list(threads.map(with_finprint, sized)),
-        "    its work a photo, in processes": lambda: list(processes.map(with_finprint, sized)),
+        "    its work a photo, in threads": lambda: list(threads.map(with_finprint, ours)),
+        "    its work a photo, in processes": lambda: list(processes.map(with_finprint, ours)),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, work in ways.items():
-            rates[name].append(len(sized) / seconds(work))
+            rates[name].append(len(jobs.boxed) / seconds(work))
     plain = np.maximum(*(rates[name] for name in list(ways)[:2]))  # the better of (a) and (b), in each repeat
     for name, rate in rates.items():
         print(f"{name:36s} {np.median(rate):6.1f} photos/s   over the better of (a), (b) {np.median(rate / plain):.2f}")
     print("decoded at   photos   (b) photos/s   finprint   ratio")
     steps = [jobs.step(box) for _, box in jobs.boxed]
     for step in sorted(set(steps)):
-        some = [job for job, its in zip(sized, steps, strict=True) if its == step]
+        some = [(plain, job) for plain, job, its in zip(jobs.boxed, ours, steps, strict=True) if its == step]
         taken = np.array(
             [
                 [
-                    seconds(lambda s=some: list(processes.map(with_opencv, [job[:2] for job in s]))),
-                    seconds(lambda s=some: list(threads.map(with_finprint, s))),
+                    seconds(lambda s=some: list(processes.map(with_opencv, [plain for plain, _ in s]))),
+                    seconds(lambda s=some: list(threads.map(with_finprint, [job for _, job in s]))),
                 ]
                 for _ in range(repeats)
             ]
         )
-        plain, ours = len(some) / np.median(taken, axis=0)
-        print(f"1/{step} {len(some):15d} {plain:14.1f} {ours:10.1f} {np.median(taken[:, 0] / taken[:, 1]):7.2f}")
+        opencv, stage = len(some) / np.median(taken, axis=0)
+        print(f"1/{step} {len(some):15d} {opencv:14.1f} {stage:10.1f} {np.median(taken[:, 0] / taken[:, 1]):7.2f}")
 
 
-def tell_nearness(boxed: list[tuple[str, tuple[float, ...]]]) -> None:
+def tell_nearness(jobs: Jobs) -> None:
     """PSNR between crops of the stage and of a full decode, cut at the same place, before and after JPEG."""
     raw, stored = [], []
-    for path, box in boxed:
-        full = read(Path(path), 1)
-        step = boxes_step([found(box)], full.full, PARAMS)
+    for file, (_, box) in zip(jobs.files, jobs.boxed, strict=True):
+        full = read(file, 1)
+        step = boxes_step([body(box)], full.full, PARAMS)
         if step == 1:
             continue
-        window = place(found(box), step, full.full, PARAMS)
-        mine = stored_pixels(read(Path(path), step, window), found(box), PARAMS)
+        window = place(body(box), step, full.full, PARAMS)
+        mine = stored_pixels(read(file, step, window), body(box), PARAMS)
         left, top, right, bottom = (step * edge for edge in window)
         whole = Image.fromarray(full.pixels[top:bottom, left:right])
         theirs = np.asarray(whole.resize(mine.shape[1::-1], Image.Resampling.BILINEAR))
         raw.append(decibels(mine, theirs))
         stored.append(decibels(*(decode_jpeg(encode_jpeg(one, PARAMS.quality)) for one in (mine, theirs))))
     if raw:
-        print(f"{len(raw)} crops from a reduced decode, {len(boxed) - len(raw)} from a full one (the same pixels)")
+        print(f"{len(raw)} crops from a reduced decode, {len(jobs.boxed) - len(raw)} from a full one (the same pixels)")
         for name, told in (("pixels", raw), (f"as JPEGs of quality {PARAMS.quality}", stored)):
             low, middle = np.percentile(told, [5, 50])
             print(f"PSNR to a full decode's, {name}: least {min(told):.1f} dB, 5 % {low:.1f}, median {middle:.1f}")
@@ -212,19 +217,19 @@ def tell_shares(jobs: Jobs, detector: TrainedDetector, repeats: int) -> None:
     spent: Counter[str] = Counter()
     again = 0
     for start in range(0, len(jobs.boxed), BATCH):
-        paths = [Path(path) for path, _ in jobs.boxed[start : start + BATCH]]
+        files = jobs.files[start : start + BATCH]
         step = look_step(jobs.size, detector.image_size, PARAMS)
-        photos = timed(spent, "first decode", lambda p=paths, s=step: [read(path, s) for path in p])
+        photos = timed(spent, "first decode", lambda f=files, s=step: [read(file, s) for file in f])
         seen = timed(spent, "shrinking", lambda p=photos: [views(photo, detector.image_size, PARAMS) for photo in p])
         pictures = [view for mine, _ in seen for view in mine]
         boxes = iter(timed(spent, "detection", lambda p=pictures: detector.find(p, PARAMS.confidence)))
-        for path, photo, (mine, places) in zip(paths, photos, seen, strict=True):
+        for file, photo, (mine, places) in zip(files, photos, seen, strict=True):
             full = in_full_photo(photo, mine, places, [next(boxes) for _ in mine])
             best = choose(full, PARAMS, photo.full)[0]
             finer: Photo = photo
             if (step := boxes_step([best], photo.full, PARAMS)) < photo.step:
                 window = place(best, step, photo.full, PARAMS)
-                finer = timed(spent, "second decode", lambda p=path, s=step, w=window: read(p, s, w))
+                finer = timed(spent, "second decode", lambda f=file, s=step, w=window: read(f, s, w))
                 again += 1
             pixels = timed(spent, "shrinking", lambda p=finer, b=best: stored_pixels(p, b, PARAMS))
             timed(spent, "encoding", lambda p=pixels: encode_jpeg(p, PARAMS.quality))

@@ -15,10 +15,10 @@ def main(photos: Input, boxes: Input, detector: Input, crops: Output, metrics: O
     trained = TrainedDetector(detector) if TrainedDetector.enabled(detector) else None
     tables = read_table(photos, PHOTOS), read_table(boxes, BOXES)
     with CropCache(crop_key(params.crop, detector)) as cache:
-        found = crop_photos(*tables, trained, params.crop, cache, crops)
-    write_metrics(metrics, found)
-    if found["rejects"]:
-        print(f"{found['rejects']} photos have no crop, each with its reason in {crops}/rejects.csv")
+        counts = crop_photos(*tables, trained, params.crop, cache, crops)
+    write_metrics(metrics, counts)
+    if counts["rejects"]:
+        print(f"{counts['rejects']} photos have no crop, each with its reason in {crops}/rejects.csv")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ def main(boxes: Input, model: Output, metrics: Output) -> Callable[[], None] | N
     checkpoint = Checkpoint("detector", {"seed": params.seed} | params.detector.model_dump(), inputs, CODE)
     table = read_table(boxes, BOXES)
     held_out = hold_out(table, params.detector.holdout, params.seed)
-    found = train_detector(table, held_out, params.detector, params.seed, checkpoint.folder, model)
-    write_metrics(metrics, {"enabled": 1} | found)
+    checkpoint.lock()
+    scores = train_detector(table, held_out, params.detector, params.seed, checkpoint.folder, model)
+    write_metrics(metrics, {"enabled": 1} | scores)
     return checkpoint.clear
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from finprint.base.cli import Input, Place, run
+from finprint.base.cli import Input, run
 from finprint.base.files import write_csv, write_metrics
 from finprint.base.params import Seed, load_sections
 from finprint.base.unchanged import depend_on
@@ -14,7 +14,7 @@ from finprint.report.page import write_report
 from finprint.report.results import draw_plots, report_of, write_figures
 
 
-def main(data: Place, model: Input, metrics: Place) -> None:
+def main(data: Output, model: Input, metrics: Output) -> None:
     params = load_sections(seed=Seed, evaluate=Evaluate)
     learned = {f"round {number}": metrics / f"round{number}_epochs.csv" for number in (1, 2)}
     for path in (*(data / name for name in READ), *learned.values()):

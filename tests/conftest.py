@@ -1,6 +1,7 @@
 """What several test modules share: drawn photos, a survey folder to fill, and how hypothesis searches."""
 
 import csv
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,18 @@ def _kept(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def folder(tmp_path: Path) -> SurveyFolder:
     """An empty survey folder."""
     return SurveyFolder(tmp_path / "survey")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MiB of its own, which can be filled or mounted anew as read-only (`mount -o remount,ro`)."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root, and a kernel that permits it")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # a traceback may still hold a file of it open
 
 
 @pytest.fixture

@@ -1,6 +1,12 @@
 """Checkpoints: kept, found again, and never those of other params, inputs or code."""
 
+import errno
+import os
 import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +15,7 @@ import torch
 
 import finprint
 from finprint.base.checkpoint import Checkpoint
+from finprint.base.files import SEAL
 
 PARAMS = {"lr": 0.1, "train": {"epochs": 3}}
 ROOMS = ["base", "model"]
@@ -128,3 +135,160 @@ def test_the_last_finished_run_is_kept_and_those_under_way(inputs: list[Path]) -
     }
     runs["new"].finish()  # once more: nothing changes
     assert runs["new"].load() is not None
+
+
+# -- under stress --
+
+
+def _turned(content: bytes, place: int) -> bytes:
+    turned = bytearray(content)
+    turned[place] ^= 1
+    return bytes(turned)
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut", "half", "empty", "a bit", "the seal", "unsealed", "other content", "a folder"]
+)
+def test_a_damaged_state_is_as_good_as_none(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = Checkpoint("train", PARAMS, [], ROOMS)
+    checkpoint.save({"weights": torch.arange(1000.0)})
+    path = checkpoint.folder / "state.pt"
+    content = path.read_bytes()
+    if damage == "other content":
+        torch.save(["nothing", "of", "mine"], path)
+    elif damage != "a folder":
+        path.write_bytes(
+            {
+                "cut": content[:-1],
+                "half": content[: len(content) // 2],
+                "empty": b"",
+                "a bit": _turned(content, len(content) // 2),
+                "the seal": _turned(content, -1),
+                "unsealed": content[:-SEAL],
+            }[damage]
+        )
+    else:
+        path.unlink()
+        path.mkdir()
+    capsys.readouterr()
+    assert checkpoint.load() is None
+    told = capsys.readouterr().out
+    assert told == f"{path} is damaged: what it held is made anew\n"
+    checkpoint.save({"weights": torch.arange(5.0)})
+    state = checkpoint.load()
+    assert state is not None
+    assert state["weights"].tolist() == [0, 1, 2, 3, 4]
+    assert capsys.readouterr().out == ""
+
+
+class Process:
+    """Another process at work on a checkpoint: forked, which is faster than a start; it prints what it finds."""
+
+    def __init__(self, work: Callable[[Checkpoint], None], **params: Any) -> None:
+        reader, writer = os.pipe()
+        self.id = os.fork()
+        if self.id == 0:
+            try:
+                Checkpoint._locks = {}  # those are the parent's
+                sys.stdout = os.fdopen(writer, "w", buffering=1)
+                checkpoint = Checkpoint("train", params, [], [])
+                state = checkpoint.load()
+                print("found", state and state["epoch"])
+                work(checkpoint)
+            finally:
+                os._exit(0)
+        os.close(writer)
+        self.told = os.fdopen(reader)
+
+    def kill(self) -> None:
+        """End it, however it stands."""
+        os.kill(self.id, signal.SIGKILL)
+        os.waitpid(self.id, 0)
+        self.told.close()
+
+
+def _saves_once(checkpoint: Checkpoint) -> None:
+    checkpoint.save({"epoch": 3})
+    print("saved")
+    time.sleep(60)
+
+
+def _saves(checkpoint: Checkpoint) -> None:
+    for epoch in range(10**6):
+        checkpoint.save({"epoch": epoch, "weights": torch.full((200_000,), epoch)})
+
+
+forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@forks
+@pytest.mark.parametrize("end", ["finish", "clear", "dies"])
+def test_a_second_process_waits_and_finds_what_the_first_one_left(end: str) -> None:
+    first = None
+    if end == "dies":
+        first = Process(_saves_once, run=1)
+        assert [first.told.readline() for _ in range(2)] == ["found None\n", "saved\n"]
+    checkpoint = Checkpoint("train", {"run": 1}, [], [])
+    if first is None:
+        checkpoint.save({"epoch": 3})
+    second, other = (Process(lambda _: None, run=run) for run in (1, 2))
+    assert other.told.readline() == "found None\n"  # of another key: it does not wait
+    message = f"another process is at the same work ({checkpoint.folder}): waiting for its end\n"
+    assert second.told.readline() == message
+    if first is None:
+        getattr(checkpoint, end)()
+    else:
+        first.kill()
+    assert second.told.readline() == ("found None\n" if end == "clear" else "found 3\n")
+    for process in (second, other):
+        process.kill()
+
+
+def test_a_finished_run_leaves_no_lock_behind() -> None:
+    for end in ("finish", "clear"):
+        checkpoint = Checkpoint("train", {"end": end}, [], [])
+        checkpoint.save({})
+        assert [path.suffix for path in checkpoint.folder.parent.iterdir() if path.is_file()] == [".lock"]
+        getattr(checkpoint, end)()
+        assert [path for path in checkpoint.folder.parent.iterdir() if path.is_file()] == []
+
+
+@forks
+def test_killed_at_the_very_write_of_a_state_another_one_whole_is_there() -> None:
+    """Every run is killed while a draft is there, each one a little later in its write."""
+    checkpoint, epoch = Checkpoint("train", {"run": "killed"}, [], []), None
+    draft = checkpoint.folder / ".state.draft.pt"
+    for kill in range(20):
+        process = Process(_saves, run="killed")
+        assert process.told.readline() == f"found {epoch}\n"
+        while not (checkpoint.folder / "state.pt").exists() or not draft.exists():
+            assert os.waitpid(process.id, os.WNOHANG) == (0, 0)
+        time.sleep(kill * 0.0002)
+        process.kill()
+        state = checkpoint.load()
+        assert state is not None
+        epoch = state["epoch"]
+        assert (state["weights"] == epoch).all()
+        checkpoint._unlock()
+
+
+def test_a_full_disk_leaves_the_last_state_and_is_named(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(small_disk))
+    checkpoint = Checkpoint("train", PARAMS, [], ROOMS)
+    checkpoint.save({"epoch": 1})
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - number and name are compared
+        checkpoint.save({"epoch": 2, "weights": torch.zeros(2**20)})
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(checkpoint.folder / "state.pt"))
+    assert checkpoint.load() == {"epoch": 1}
+    checkpoint.clear()
+
+
+def test_a_clock_set_back_does_not_matter(inputs: list[Path]) -> None:
+    """Nothing here is told by times: a state from the future, inputs from the past."""
+    checkpoint = Checkpoint("train", PARAMS, inputs, ROOMS)
+    checkpoint.save({"epoch": 1})
+    os.utime(checkpoint.folder / "state.pt", (2e9, 2e9))
+    os.utime(inputs[0], (0, 0))
+    checkpoint.save({"epoch": 2})
+    os.utime(checkpoint.folder / "state.pt", (0, 0))
+    assert Checkpoint("train", PARAMS, inputs, ROOMS).load() == {"epoch": 2}

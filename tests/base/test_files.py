@@ -1,19 +1,33 @@
 """Writing: whole or not at all. Hashing: the content, nothing else."""
 
+import errno
 import hashlib
+import io
 import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finprint.base.errors import UserError
 from finprint.base.files import (
+    SEAL,
     atomic,
+    hold,
+    intact,
     read_json,
     remove,
+    seal,
     sha256_bytes,
     sha256_json,
     sha256_path,
@@ -21,6 +35,7 @@ from finprint.base.files import (
     write_json,
     write_metrics,
     write_text,
+    writing,
 )
 
 
@@ -35,12 +50,12 @@ def _tree(folder: Path) -> dict[str, bytes | None]:
 
 def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "table.parquet"
-    with atomic(path) as part:
-        part.write_text("half")
+    with atomic(path) as draft:
+        draft.write_text("half")
         assert not path.exists()
-        assert part.parent == path.parent
-        assert part.suffix == ".parquet"
-        part.write_text("whole")
+        assert draft.parent == path.parent
+        assert draft.suffix == ".parquet"
+        draft.write_text("whole")
     assert _tree(tmp_path / "new" / "folder") == {"table.parquet": b"whole"}
 
 
@@ -50,8 +65,8 @@ def test_an_exception_leaves_the_old_file_and_no_debris(tmp_path: Path, error: t
     write_text(path, "old")
 
     def write_and_die() -> None:
-        with atomic(path) as part:
-            part.write_text("half")
+        with atomic(path) as draft:
+            draft.write_text("half")
             raise error
 
     with pytest.raises(error):
@@ -62,14 +77,14 @@ def test_an_exception_leaves_the_old_file_and_no_debris(tmp_path: Path, error: t
 @pytest.mark.parametrize("error", [ValueError, Killed])
 def test_an_exception_leaves_the_old_folder_and_no_debris(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "model"
-    with atomic(path) as part:
-        part.mkdir()
-        (part / "weights").write_text("old")
+    with atomic(path) as draft:
+        draft.mkdir()
+        (draft / "weights").write_text("old")
 
     def write_and_die() -> None:
-        with atomic(path) as part:
-            part.mkdir()
-            (part / "weights").write_text("half")
+        with atomic(path) as draft:
+            draft.mkdir()
+            (draft / "weights").write_text("half")
             raise error
 
     with pytest.raises(error):
@@ -79,29 +94,199 @@ def test_an_exception_leaves_the_old_folder_and_no_debris(tmp_path: Path, error:
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     for names in (["a", "b"], ["c"]):
-        with atomic(tmp_path / "out") as part:
-            part.mkdir()
+        with atomic(tmp_path / "out") as draft:
+            draft.mkdir()
             for name in names:
-                (part / name).write_text(name)
+                (draft / name).write_text(name)
     assert _tree(tmp_path) == {"out": None, "out/c": b"c"}
 
 
 @pytest.mark.parametrize("is_folder", [True, False])
 def test_what_a_killed_run_left_is_swept_away(tmp_path: Path, is_folder: bool) -> None:
     path = tmp_path / "out"
-    with atomic(path) as part:  # learn the neighbour's name, then leave one there
-        left = part
-        part.mkdir()
+    with atomic(path) as draft:  # learn the neighbour's name, then leave one there
+        left = draft
+        draft.mkdir()
     remove(path)
     if is_folder:
         left.mkdir()
         (left / "old").write_text("old")
     else:
         left.write_text("old")
-    with atomic(path) as part:
-        part.mkdir()
-        (part / "new").write_text("new")
+    with atomic(path) as draft:
+        draft.mkdir()
+        (draft / "new").write_text("new")
     assert _tree(tmp_path) == {"out": None, "out/new": b"new"}
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_all_of_it_reaches_the_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_folder: bool
+) -> None:
+    """Else a power cut could leave the name with half of the content, or with none."""
+    steps: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def watched_fsync(handle: int) -> None:
+        steps.append(f"{Path(f'/dev/fd/{handle}').resolve().relative_to(tmp_path)} on disk")
+        fsync(handle)
+
+    def watched_replace(self: Path, target: Path) -> Path:
+        steps.append(f"renamed to {target.name}")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(Path, "replace", watched_replace)
+    with atomic(tmp_path / "out.x") as draft:
+        if is_folder:
+            (draft / "inner").mkdir(parents=True)
+            (draft / "inner" / "b").write_text("b")
+            (draft / "a").write_text("a")
+        else:
+            draft.write_text("a")
+    inside = ["/a", "/inner", "/inner/b"] if is_folder else []
+    assert sorted(steps[:-2]) == [".out.draft.x on disk", *(f".out.draft.x{name} on disk" for name in inside)]
+    assert steps[-2:] == ["renamed to out.x", ". on disk"]
+
+
+def _fill(disk: Path) -> None:
+    (disk / "other").write_bytes(bytes(shutil.disk_usage(disk).free))
+
+
+@pytest.mark.parametrize("library", ["text", "numpy", "torch", "safetensors", "parquet", "zipfile"])
+def test_a_full_disk_is_named_whatever_library_writes(small_disk: Path, library: str) -> None:
+    """Few say where they failed, and some do not say why."""
+    from pandas import DataFrame
+    from safetensors.torch import save_file
+
+    array = np.random.default_rng(0).random(2**20)  # 8 MiB
+    path = small_disk / "out.bin"
+    write_text(path, "old")
+    if library == "text":
+        _fill(small_disk)
+
+    def write() -> None:
+        with atomic(path) as draft:
+            if library == "text":
+                draft.write_text("new" * 2000)
+            elif library == "numpy":
+                array.tofile(draft)
+            elif library == "torch":
+                torch.save({"array": torch.from_numpy(array)}, draft)
+            elif library == "safetensors":
+                save_file({"array": torch.from_numpy(array)}, draft)
+            elif library == "parquet":
+                DataFrame({"array": array}).to_parquet(draft)
+            else:
+                with zipfile.ZipFile(draft, "w") as archive:
+                    archive.writestr("array", array.tobytes())
+
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - number and name are compared
+        write()
+    assert caught.value.errno == errno.ENOSPC
+    assert str(small_disk) in str(caught.value.filename)
+    assert path.read_text() == "old"
+    assert {file.name for file in small_disk.iterdir()} <= {"out.bin", "other"}
+
+
+def test_a_read_only_disk_is_named(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for path in (small_disk / "out.json", small_disk / "new" / "out.json"):
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - number and name are compared
+            write_json(path, {})
+        assert caught.value.errno == errno.EROFS
+        assert str(small_disk) in str(caught.value.filename)
+
+
+def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
+    for error in (UserError("x"), ValueError("x"), FileNotFoundError(errno.ENOENT, "x", "photo.jpg")):
+        with pytest.raises(type(error)) as caught, writing(tmp_path / "out"):
+            raise error
+        assert caught.value is error
+    with pytest.raises(PermissionError) as denied, writing(tmp_path / "out"):
+        raise OSError(errno.EACCES, "x", "photo.jpg")  # what was read, not what is written
+    assert denied.value.filename == "photo.jpg"
+
+
+# -- sealed files --
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(3 * 2**20 + 5)])
+def test_a_sealed_file_is_intact_until_one_bit_changes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    path = tmp_path / "state"
+    assert not intact(path)
+    assert capsys.readouterr().out == ""  # absent is not damaged
+    path.write_bytes(content)
+    seal(path)
+    sealed = path.read_bytes()
+    assert sealed[:-SEAL] == content
+    assert intact(path)
+    turned = bytearray(sealed)
+    turned[len(turned) // 3] ^= 4
+    for damaged in (sealed[:-1], sealed[1:], sealed + b"x", sealed[: len(sealed) // 2], content, b"", bytes(turned)):
+        path.write_bytes(damaged)
+        assert not intact(path)
+        assert capsys.readouterr().out == f"{path} is damaged: what it held is made anew\n"
+        assert not path.exists()
+
+
+def test_readers_pass_over_the_seal(tmp_path: Path) -> None:
+    array = np.arange(5000.0)
+    np.save(tmp_path / "a.npy", array)
+    torch.save({"array": torch.from_numpy(array)}, tmp_path / "a.pt")
+    for name in ("a.npy", "a.pt"):
+        seal(tmp_path / name)
+    assert np.array_equal(np.load(tmp_path / "a.npy", mmap_mode="r"), array)
+    assert np.array_equal(np.load(tmp_path / "a.npy"), array)
+    for source in (tmp_path / "a.pt", io.BytesIO((tmp_path / "a.pt").read_bytes())):
+        assert np.array_equal(torch.load(source, weights_only=True)["array"].numpy(), array)
+
+
+# -- locks --
+
+HOLDER = """
+import sys
+from pathlib import Path
+from finprint.base.files import hold
+lock = hold(Path(sys.argv[1]), "wait for it")
+print("held", flush=True)
+sys.stdin.readline()
+if sys.argv[2] == "removes":
+    Path(sys.argv[1]).unlink()
+"""
+
+
+def _holder(path: Path, then: str = "") -> "subprocess.Popen[str]":
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    command = [sys.executable, "-c", HOLDER, str(path), then]
+    return subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("end", ["ends", "removes", "dies"])
+def test_a_lock_lets_one_process_in_after_the_other(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "new" / "lock"
+    mine = hold(path, "never said")
+    processes = [_holder(path, end) for _ in range(2)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "wait for it\n"
+    if end == "removes":
+        path.unlink()
+    mine.close()
+    readers = {process.stdout.fileno(): process for process in processes if process.stdout}
+    for _ in range(2):
+        (ready, *others), _, _ = select.select(list(readers), [], [], 30)
+        assert others == []
+        process = readers.pop(ready)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        if readers:
+            assert select.select(list(readers), [], [], 0.3)[0] == []  # the other one still waits
+        if end == "dies":
+            process.kill()
+        process.communicate("\n" if end != "dies" else None)
 
 
 def test_remove_takes_files_folders_and_nothing(tmp_path: Path) -> None:

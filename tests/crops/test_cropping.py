@@ -22,13 +22,23 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from finprint.base.errors import UserError
-from finprint.base.files import sha256_bytes
+from finprint.base.files import sha256_bytes, sha256_path
 from finprint.crops import cropping
 from finprint.crops.cache import CropCache
 from finprint.crops.cropping import CODE, crop_key, crop_photos
-from finprint.crops.cutting import boxes_step, choose, cut_step, look_step, place, read, stored_pixels, with_margin
+from finprint.crops.cutting import (
+    PhotoFile,
+    boxes_step,
+    choose,
+    cut_step,
+    look_step,
+    place,
+    read,
+    stored_pixels,
+    with_border,
+)
 from finprint.crops.params import Crop
-from finprint.detector.yolo import Found
+from finprint.detector.yolo import Detection
 from finprint.params import load_params
 from finprint.pictures.images import BadPhoto, decode, resize
 from finprint.pictures.shards import Crops
@@ -55,19 +65,19 @@ class ColourFinder:
         self.sure = sure or {"body": 0.9}
         self.seen: list[tuple[int, int]] = []
 
-    def find(self, photos: list[np.ndarray], confidence: float) -> list[list[Found]]:
+    def find(self, photos: list[np.ndarray], confidence: float) -> list[list[Detection]]:
         self.seen += [(photo.shape[1], photo.shape[0]) for photo in photos]
         return [[one for one in self._look(photo) if one.confidence >= confidence] for photo in photos]
 
-    def _look(self, photo: np.ndarray) -> list[Found]:
-        found = []
+    def _look(self, photo: np.ndarray) -> list[Detection]:
+        detections = []
         for part, sure in self.sure.items():
             away = np.abs(photo.astype(int) - {"body": RED, "fin": BLUE}[part]).max(axis=2)
             rows, columns = np.nonzero(away < 110)
             if len(rows):
                 corners = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-                found.append(Found(part, np.array(corners, float), sure))
-        return found
+                detections.append(Detection(part, np.array(corners, float), sure))
+        return detections
 
 
 def _params(**changes: Any) -> Crop:
@@ -138,12 +148,12 @@ def _decibels(left: np.ndarray, right: np.ndarray) -> float:
 # -- choosing --
 
 
-def _found(part: str, sure: float, corner: float = 0.0) -> Found:
-    return Found(part, np.array([corner, corner, corner + 9, corner + 9]), sure)
+def _detection(part: str, sure: float, corner: float = 0.0) -> Detection:
+    return Detection(part, np.array([corner, corner, corner + 9, corner + 9]), sure)
 
 
 @pytest.mark.parametrize(
-    ("found", "part", "corner"),
+    ("told", "part", "corner"),
     [
         ([("fin", 0.9, 1), ("body", 0.3, 2)], "body", 2),  # the preferred part, though less sure
         ([("body", 0.4, 1), ("body", 0.8, 2), ("body", 0.6, 3)], "body", 2),  # the surest of it
@@ -154,10 +164,10 @@ def _found(part: str, sure: float, corner: float = 0.0) -> Found:
         ([], "whole", 0),
     ],
 )
-def test_choosing_by_hand(found: list[tuple[str, float, float]], part: str, corner: float) -> None:
-    first, *others = choose([_found(*one) for one in found], _params(), (50, 40))
+def test_choosing_by_hand(told: list[tuple[str, float, float]], part: str, corner: float) -> None:
+    first, *others = choose([_detection(*one) for one in told], _params(), (50, 40))
     assert (first.part, first.box[0]) == (part, corner)
-    assert [other.confidence for other in others] == ([0.6, 0.4] if len(found) == 3 else [])
+    assert [other.confidence for other in others] == ([0.6, 0.4] if len(told) == 3 else [])
     if part == "whole":
         assert first.box.tolist() == [0, 0, 50, 40]
         assert first.confidence == 0
@@ -176,14 +186,14 @@ def test_choosing_by_hand(found: list[tuple[str, float, float]], part: str, corn
     ],
 )
 def test_margins_by_hand(box: tuple[float, ...], margin: float, cut: tuple[int, ...]) -> None:
-    assert with_margin(np.array(box, float), margin, 100, 60) == cut
+    assert with_border(np.array(box, float), margin, 100, 60) == cut
 
 
 @given(data=st.data(), width=st.integers(1, 300), height=st.integers(1, 300), margin=st.floats(0, 1))
 def test_a_cut_holds_the_box_and_lies_in_the_photo(data: st.DataObject, width: int, height: int, margin: float) -> None:
     x_min, x_max = sorted(data.draw(st.tuples(st.floats(0, width), st.floats(0, width))))
     y_min, y_max = sorted(data.draw(st.tuples(st.floats(0, height), st.floats(0, height))))
-    left, top, right, bottom = with_margin(np.array([x_min, y_min, x_max, y_max]), margin, width, height)
+    left, top, right, bottom = with_border(np.array([x_min, y_min, x_max, y_max]), margin, width, height)
     assert 0 <= left < right <= width
     assert 0 <= top < bottom <= height
     if x_min < width and y_min < height:
@@ -216,7 +226,7 @@ def test_the_box_is_cut_out_with_its_margin(tmp_path: Path) -> None:
     part, box, confidence = _row(crops)
     assert (part, confidence) == ("body", 0.9)
     assert np.allclose(box, [40, 30, 140, 110], atol=2)
-    left, top, right, bottom = with_margin(np.array(box), 0.1, 200, 150)
+    left, top, right, bottom = with_border(np.array(box), 0.1, 200, 150)
     stored = crops.pixels(0)
     assert stored.shape == (bottom - top, right - left, 3)  # nothing is enlarged to 500
     assert _decibels(stored, decode(path)[0][top:bottom, left:right]) > 35
@@ -272,7 +282,7 @@ def test_a_small_animal_in_a_large_photo_is_cut_from_a_finer_decode(tmp_path: Pa
     crops = _crop(tmp_path / "out", path, detector=ColourFinder(256), image_size=96, border=0.0)
     _, box, _ = _row(crops)
     assert np.allclose(box, [1200, 600, 1320, 700], atol=2 * 2000 / 256)
-    left, top, right, bottom = with_margin(np.array(box), 0.0, 2000, 1504)
+    left, top, right, bottom = with_border(np.array(box), 0.0, 2000, 1504)
     stored, full = crops.pixels(0), decode(path)[0]
     height, width = stored.shape[:2]
     assert height == 96
@@ -320,10 +330,10 @@ def test_the_same_photos_give_the_same_bytes(tmp_path: Path) -> None:
     assert filecmp.cmpfiles(tmp_path / "one", tmp_path / "other", names, shallow=False) == (names, [], [])
 
 
-def test_a_photo_gone_bad_since_prepare_is_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_bad_photo_is_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     paths = _photos(tmp_path / "in", 20)
     paths[1].write_bytes(paths[1].read_bytes()[:-500])
-    paths[3].unlink()
+    paths[3].write_text("no photo")
     paths[17].write_bytes(b"")
     good = [path for number, path in enumerate(paths) if number not in (1, 3, 17)]
     counts = _counted(tmp_path / "out", _table(*paths), None, ColourFinder(64, body=0.1), shard_photos=4)
@@ -336,7 +346,7 @@ def test_a_photo_gone_bad_since_prepare_is_listed_and_the_rest_goes_on(tmp_path:
     assert rejects["image"].tolist() == ["1.jpg", "3.jpg", "17.jpg"]
     assert rejects["table"].unique().tolist() == ["photos"]
     assert rejects["reason"].iloc[0].startswith("cannot be decoded: image file is truncated")
-    assert rejects["reason"].iloc[1:].tolist() == ["not on disk", "empty file"]
+    assert rejects["reason"].iloc[1:].tolist() == ["not an image", "empty file"]
 
 
 @pytest.mark.parametrize("count", [0, 3])
@@ -361,7 +371,7 @@ def test_counts_by_hand(tmp_path: Path) -> None:
 class Blown(ColourFinder):
     """A detector that runs out of memory on its second batch."""
 
-    def find(self, photos: list[np.ndarray], confidence: float) -> list[list[Found]]:
+    def find(self, photos: list[np.ndarray], confidence: float) -> list[list[Detection]]:
         if self.seen:
             raise MemoryError("out of memory")
         return super().find(photos, confidence)
@@ -412,10 +422,10 @@ def test_a_crop_from_a_reduced_decode_is_that_of_a_full_one(tmp_path: Path, box:
     grain = sum(cv2.resize(rng.normal(0, 6, (1200 // n, 1600 // n, 1)), (1600, 1200))[..., None] for n in (1, 2, 4, 8))
     pixels = np.clip(scenery(4, 1600, 1200) + grain, 0, 255).astype(np.uint8)
     path = save_photo(tmp_path / "a.jpg", pixels)
-    body, params = Found("body", np.array(box, float), 1.0), _params()
+    body, params = Detection("body", np.array(box, float), 1.0), _params()
     step = boxes_step([body], (1600, 1200), params)
     assert step > 1
-    photo = read(path, step)
+    photo = read(PhotoFile(path, sha256_path(path), (1600, 1200)), step)
     mine = stored_pixels(photo, body, params)
     left, top, right, bottom = (step * edge for edge in place(body, step, photo.full, params))
     full = Image.fromarray(decode(path)[0][top:bottom, left:right])
@@ -521,7 +531,7 @@ def test_a_photo_may_not_have_the_name_of_an_animal(tmp_path: Path) -> None:
 class SharpFinder(ColourFinder):
     """A detector that sees nothing smaller than 16 px."""
 
-    def _look(self, photo: np.ndarray) -> list[Found]:
+    def _look(self, photo: np.ndarray) -> list[Detection]:
         return [one for one in super()._look(photo) if (one.box[2:] - one.box[:2]).min() >= 16]
 
 
@@ -565,14 +575,61 @@ def test_added_photos_cost_only_their_own_crops(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize("boxes_from", ["given", "found"])
-def test_a_photo_of_another_size_than_the_table_says_is_named(tmp_path: Path, boxes_from: str) -> None:
-    paths = [save_photo(tmp_path / f"{n}.jpg", _sea(200, 100, (RED, (20, 20, 90 + n, 80)))) for n in range(2)]
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [("swapped", "its content is another"), ("a pixel", "its content is another"), ("gone", "not on disk")],
+)
+def test_a_photo_that_changed_since_it_was_prepared_stops_the_run_and_spoils_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], boxes_from: str, change: str, how: str
+) -> None:
+    """Its key is the hash that `prepare` saw: the pixels of another photo must never be kept under it."""
+    paths = [save_photo(tmp_path / f"{n}.jpg", _sea(200, 100, (RED, (20, 20, 90 + n, 80)))) for n in range(4)]
     photos, told = _table(*paths), _boxes(*((path.name, "body", (100, 20, 190, 95), 1.0) for path in paths))
-    save_photo(paths[1], _sea(120, 60, (RED, (20, 20, 90, 50))))
-    counts = _counted(tmp_path / "out", photos, told, ColourFinder(200), boxes_from=boxes_from)
-    assert (counts["body"], counts["rejects"]) == (1, 1)
-    rejects = read_table(tmp_path / "out" / "rejects.csv", REJECTS)
-    assert rejects.to_numpy().tolist() == [["1.jpg", "photos", "120 x 60 px, not 200 x 100 as when it was prepared"]]
+    given: dict[str, Any] = {"told": told, "detector": ColourFinder(200), "boxes_from": boxes_from}
+    before = paths[1].read_bytes()
+    if change == "swapped":
+        paths[1].write_bytes(paths[2].read_bytes())
+    elif change == "a pixel":
+        save_photo(paths[1], _sea(200, 100, (RED, (20, 20, 91, 80)), (BLUE, (150, 50, 151, 51))))
+    else:
+        paths[1].unlink()
+    with pytest.raises(UserError) as caught:
+        _counted(tmp_path / "out", photos, **given)
+    assert str(caught.value) == f"run `dvc repro prepare` again: {paths[1]} has changed since ({how})"
+    assert not (tmp_path / "out").exists()
+    paths[1].write_bytes(before)
+    _told(capsys)
+    _counted(tmp_path / "out", photos, **given)
+    assert _told(capsys) == "3 of 4 photos were cropped before, 1 to crop"
+    os.environ["DVC_ROOT"] = str(tmp_path / "fresh")  # put back by the fixture
+    _counted(tmp_path / "afresh", photos, **given)
+    assert _equal(tmp_path / "out", tmp_path / "afresh")
+
+
+def test_of_many_changed_photos_one_is_named(tmp_path: Path) -> None:
+    paths = _photos(tmp_path / "in", 4)
+    photos = _table(*paths)
+    for path in paths[1:]:
+        path.write_bytes(paths[0].read_bytes())
+    with pytest.raises(UserError) as caught:
+        _counted(tmp_path / "out", photos)
+    assert str(caught.value) == (
+        f"run `dvc repro prepare` again: {paths[1]} has changed since (its content is another); so have 2 other photos"
+    )
+
+
+def test_a_photo_swapped_between_two_decodes_is_noticed(tmp_path: Path) -> None:
+    """A small animal is decoded a second time, finer."""
+    path = save_photo(tmp_path / "a.jpg", _sea(2000, 1504, (RED, (1200, 600, 1320, 700))))
+    photos = _table(path)
+
+    class Swaps(ColourFinder):
+        def find(self, photos: list[np.ndarray], confidence: float) -> list[list[Detection]]:
+            save_photo(path, _sea(2000, 1504, (BLUE, (1200, 600, 1320, 700))))
+            return super().find(photos, confidence)
+
+    with pytest.raises(UserError, match="has changed since"):
+        _counted(tmp_path / "out", photos, None, Swaps(256), image_size=96)
 
 
 def test_a_changed_photo_or_box_is_cropped_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -592,14 +649,13 @@ def test_a_changed_photo_or_box_is_cropped_again(tmp_path: Path, capsys: pytest.
 
 
 def test_a_bad_photo_is_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A lack of memory may be over."""
     paths = _photos(tmp_path / "in", 3)
-    photos, content = _table(*paths), paths[1].read_bytes()
-    paths[1].unlink()
-    assert _counted(tmp_path / "out", photos)["rejects"] == 1
-    paths[1].write_bytes(content)
-    _told(capsys)
-    assert _counted(tmp_path / "out", photos)["rejects"] == 0
-    assert _told(capsys) == "2 of 3 photos were cropped before, 1 to crop"
+    paths[1].write_bytes(b"no photo")
+    photos = _table(*paths)
+    for before in (0, 2):
+        assert _counted(tmp_path / "out", photos)["rejects"] == 1
+        assert _told(capsys) == f"{before} of 3 photos were cropped before, {3 - before} to crop"
 
 
 def test_what_the_cache_depends_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -656,7 +712,7 @@ def test_a_killed_run_goes_on_at_its_last_chunk(tmp_path: Path) -> None:
         return subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
 
     victim = run("out", 60.0)
-    while not list((tmp_path / "root").glob(".cache/crops/killed/*.parquet")):
+    while not list((tmp_path / "root").glob(".cache/crops/killed/0*.parquet")):
         assert victim.poll() is None
         time.sleep(0.05)
     victim.send_signal(signal.SIGKILL)

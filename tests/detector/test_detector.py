@@ -19,19 +19,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from finprint.base.errors import UserError
-from finprint.base.files import read_json, sha256_path
+from finprint.base.files import SEAL, read_json, sha256_path
 from finprint.detector import training
+from finprint.detector.loading import ultralytics_yolo
 from finprint.detector.params import Detector
 from finprint.detector.training import _write_photos, hold_out, train_detector
-from finprint.detector.yolo import (
-    CONFIG,
-    WEIGHTS,
-    TrainedDetector,
-    save_detector,
-    save_no_detector,
-    shrink,
-    ultralytics_yolo,
-)
+from finprint.detector.yolo import CONFIG, WEIGHTS, TrainedDetector, save_detector, save_no_detector, shrink
 from finprint.params import load_params
 from finprint.pictures.images import decode
 from finprint.store.tables import BOXES
@@ -118,7 +111,7 @@ def test_labels_by_hand(tmp_path: Path) -> None:
     """Class, then centre and extents as shares of the photo's sides: ultralytics' format."""
     save_photo(tmp_path / "a.jpg", scenery(1, 200, 100))
     path = str(tmp_path / "a.jpg")
-    photos = pd.DataFrame([{"path": path, "width": 200, "height": 100}])
+    photos = pd.DataFrame([{"path": path, "sha256": sha256_path(tmp_path / "a.jpg"), "width": 200, "height": 100}])
     boxes = pd.DataFrame(
         [[path, "fin", 20, 10, 60, 40], [path, "body", 0, 0, 200, 100], ["b.jpg", "fin", 1, 2, 3, 4]],
         columns=HEADER,
@@ -140,7 +133,7 @@ def test_labels_of_a_photo_on_its_side_are_upright(tmp_path: Path) -> None:
     upright[120:150, 10:50] = RED
     save_photo(tmp_path / "a.jpg", np.ascontiguousarray(np.rot90(upright)), orientation=6)
     path = str(tmp_path / "a.jpg")
-    photos = pd.DataFrame([{"path": path, "width": 80, "height": 160}])
+    photos = pd.DataFrame([{"path": path, "sha256": sha256_path(tmp_path / "a.jpg"), "width": 80, "height": 160}])
     _write_photos(
         tmp_path, "val", photos, pd.DataFrame([[path, "body", 10, 120, 50, 150]], columns=HEADER), ["body"], 64
     )
@@ -187,6 +180,11 @@ def test_ultralytics_is_kept_from_the_network_and_from_our_dvc_yaml() -> None:
             "detector.network: models/mine.pt is not on disk (no stage downloads; yolov5n.yaml trains afresh)",
         ),
         ("yolov99.yaml", "detector.network: yolov99.yaml: "),
+        ("http://example.org/yolov5n.yaml", "detector.network: http://example.org/yolov5n.yaml is not on disk"),
+        ("ul://someone/project/x.pt", "detector.network: ul://someone/project/x.pt is not on disk"),
+        ("yolov5nu.pt", "detector.network: yolov5nu.pt is not on disk"),
+        ("yolov5n", "detector.network: yolov5n is neither weights (.pt) nor an architecture (.yaml)"),
+        ("x.onnx", "detector.network: x.onnx is neither weights (.pt) nor an architecture (.yaml)"),
     ],
 )
 def test_weights_that_cannot_be_read(tmp_path: Path, network: str, complaint: str) -> None:
@@ -203,27 +201,27 @@ def test_weights_that_cannot_be_read(tmp_path: Path, network: str, complaint: st
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A folder with two trainings of one seed, their inputs and scratch in folders of other names; what they found."""
+    """A folder with two trainings of one seed, their inputs and scratch in folders of other names; their scores."""
     root = tmp_path_factory.mktemp("detector")
     boxes = _boxes(root / "in", 12)
     theirs = Path(str(importlib.util.find_spec("ultralytics").origin)).parent  # type: ignore[union-attr]  # not imported yet
-    found = []
+    scores = []
     for name in ("a", "elsewhere"):
         architecture = root / f"net_{name}" / "yolov5n.yaml"
         architecture.parent.mkdir()
         shutil.copy(theirs / "cfg" / "models" / "v5" / "yolov5.yaml", architecture)
         params = _params(network=str(architecture))
-        found.append(_train(boxes, params, 3, root / f"scratch_{name}", root / name))
-    assert found[0] == found[1]
-    return root, found[0]
+        scores.append(_train(boxes, params, 3, root / f"scratch_{name}", root / name))
+    assert scores[0] == scores[1]
+    return root, scores[0]
 
 
 def test_training_reports_what_it_measured(trained: tuple[Path, dict[str, Any]]) -> None:
-    _, found = trained
-    assert (found["train_photos"], found["held_out_photos"]) == (8, 4)
-    assert set(found) == {"map50", "map50_95", "body", "fin", "train_photos", "held_out_photos"}
-    for scores in (found, found["body"], found["fin"]):
-        assert 0 <= scores["map50_95"] <= scores["map50"] <= 1
+    _, scores = trained
+    assert (scores["train_photos"], scores["held_out_photos"]) == (8, 4)
+    assert set(scores) == {"map50", "map50_95", "body", "fin", "train_photos", "held_out_photos"}
+    for its in (scores, scores["body"], scores["fin"]):
+        assert 0 <= its["map50_95"] <= its["map50"] <= 1
 
 
 @pytest.mark.usefixtures("trained")
@@ -240,23 +238,33 @@ def test_the_same_seed_gives_the_same_bytes_wherever_it_ran(trained: tuple[Path,
 def test_killed_after_its_last_epoch_it_is_measured_and_not_trained_again(
     trained: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, found = trained
+    root, scores = trained
     boxes = _boxes(root / "in", 12)
     params = _params(network=str(root / "net_a" / "yolov5n.yaml"))
-    last = root / "scratch_a" / "run" / "weights" / "last.pt"
-    stripped = last.read_bytes()
-    unstripped = torch.load(last, weights_only=False) | {"epoch": params.epochs - 1}
-    try:
-        for name in ("stripped", "unstripped"):
-            assert _train(boxes, params, 3, root / "scratch_a", tmp_path / name) == found
-            assert "epoch " not in capsys.readouterr().out
-            assert (tmp_path / name / WEIGHTS).read_bytes() == (root / "a" / WEIGHTS).read_bytes()
-            torch.save(unstripped, last)
-        last.write_bytes(stripped[:1000])  # killed while it was written: trained afresh
-        assert _train(boxes, params, 3, root / "scratch_a", tmp_path / "half") == found
-        assert f"epoch {params.epochs}/{params.epochs}" in capsys.readouterr().out
-    finally:
-        last.write_bytes(stripped)
+    scratch = tmp_path / "scratch"
+    shutil.copytree(root / "scratch_a", scratch)
+    (scratch / "data.yaml").unlink()  # it names the photos by their path
+    last, kept = scratch / "run" / "weights" / "last.pt", scratch / "kept.pt"
+    for damage in ("none", "half of last.pt", "no last.pt"):  # ultralytics writes that one in place
+        if damage == "half of last.pt":
+            last.write_bytes(last.read_bytes()[:1000])
+        elif damage == "no last.pt":
+            last.unlink()
+        assert _train(boxes, params, 3, scratch, tmp_path / damage) == scores
+        assert "epoch " not in capsys.readouterr().out
+        assert (tmp_path / damage / WEIGHTS).read_bytes() == (root / "a" / WEIGHTS).read_bytes()
+    whole = kept.read_bytes()
+    for content in (whole[:1000], whole[:-SEAL], b"x" * 1000):
+        kept.write_bytes(content)
+        assert training._restore(kept, last) == 0
+        assert not kept.exists()
+    kept.write_bytes(b"")
+    capsys.readouterr()
+    assert _train(boxes, params, 3, scratch, tmp_path / "afresh") == scores
+    told = capsys.readouterr().out
+    assert told.count(f"{kept} is damaged: what it held is made anew\n") == 1
+    assert f"epoch {params.epochs}/{params.epochs}" in told
+    assert (tmp_path / "afresh" / WEIGHTS).read_bytes() == (root / "a" / WEIGHTS).read_bytes()
 
 
 def test_killed_in_mid_training_it_goes_on_after_the_last_whole_epoch(
@@ -265,7 +273,7 @@ def test_killed_in_mid_training_it_goes_on_after_the_last_whole_epoch(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root, found = trained
+    root, scores = trained
     boxes = _boxes(root / "in", 12)
     params = _params(network=str(root / "net_a" / "yolov5n.yaml"), epochs=3)
 
@@ -278,8 +286,9 @@ def test_killed_in_mid_training_it_goes_on_after_the_last_whole_epoch(
         with pytest.raises(KeyboardInterrupt):
             _train(boxes, params, 3, tmp_path / "scratch", tmp_path / "model")
     assert not (tmp_path / "model").exists()
+    (tmp_path / "scratch" / "run" / "weights" / "last.pt").write_bytes(b"half")  # as a kill in its write leaves it
     capsys.readouterr()
-    assert _train(boxes, params, 3, tmp_path / "scratch", tmp_path / "model").keys() == found.keys()
+    assert _train(boxes, params, 3, tmp_path / "scratch", tmp_path / "model").keys() == scores.keys()
     assert re.findall(r"^epoch (\d)/3", capsys.readouterr().out, re.MULTILINE) == ["2", "3"]
 
 
@@ -331,9 +340,9 @@ def test_training_goes_on_from_weights_and_keeps_the_classes_by_their_names(
     boxes = _boxes(tmp_path / "in", 12)
     fins = boxes[boxes["part"] == "fin"]
     params = _params(network=str(root / "a" / WEIGHTS), lr=1e-9)
-    found = _train(fins, params, 3, tmp_path / "s", tmp_path / "m")
-    assert "fin" in found
-    assert "body" not in found
+    scores = _train(fins, params, 3, tmp_path / "s", tmp_path / "m")
+    assert "fin" in scores
+    assert "body" not in scores
     given = ultralytics_yolo()(root / "a" / WEIGHTS).model.model[-1].cv3
     learnt = ultralytics_yolo()(tmp_path / "m" / WEIGHTS).model.model[-1].cv3
     for ours, theirs in zip(learnt, given, strict=True):
@@ -351,22 +360,22 @@ def test_the_trained_detector_finds_in_its_own_words(trained: tuple[Path, dict[s
     photos = [shrink(decode(root / "in" / f"{number}.jpg")[0], 64) for number in range(3)]
     photos += [np.ascontiguousarray(photos[0].transpose(1, 0, 2)), photos[1][:24].copy()]
     together = detector.find(photos, 0.0001)
-    assert [len(found) > 0 for found in together] == [True] * 5
-    for photo, found in zip(photos, together, strict=True):
+    assert [len(detections) > 0 for detections in together] == [True] * 5
+    for photo, detections in zip(photos, together, strict=True):
         height, width = photo.shape[:2]
-        sure = [one.confidence for one in found]
+        sure = [one.confidence for one in detections]
         assert sure == sorted(sure, reverse=True)
         assert min(sure) >= 0.0001
-        for one in found:
+        for one in detections:
             assert one.part in ("body", "fin")
             assert (one.box >= 0).all()
             assert (one.box <= [width, height, width, height]).all()
     floor = together[0][len(together[0]) // 2].confidence
     assert all(one.confidence >= floor for one in detector.find(photos[:1], floor)[0])
-    for photo, found in zip(photos, together, strict=True):  # alone or in company: the same boxes
+    for photo, detections in zip(photos, together, strict=True):  # alone or in company: the same boxes
         (alone,) = detector.find([photo], 0.0001)
-        assert [one.part for one in alone] == [one.part for one in found]
-        assert np.allclose([one.box for one in alone], [one.box for one in found], atol=0.05)
+        assert [one.part for one in alone] == [one.part for one in detections]
+        assert np.allclose([one.box for one in alone], [one.box for one in detections], atol=0.05)
 
 
 def test_in_batches_of_one_size_the_company_changes_no_bit(trained: tuple[Path, dict[str, Any]]) -> None:
@@ -375,14 +384,14 @@ def test_in_batches_of_one_size_the_company_changes_no_bit(trained: tuple[Path, 
     detector = TrainedDetector(root / "a")
     photos = [shrink(scenery(seed, 96, 64), 64) for seed in range(8)]
 
-    def bits(found: list[Any]) -> list[Any]:
-        return [(one.part, one.box.tobytes(), one.confidence) for one in found]
+    def bits(detections: list[Any]) -> list[Any]:
+        return [(one.part, one.box.tobytes(), one.confidence) for one in detections]
 
-    together = [bits(found) for found in detector.find(photos, 0.0001)]
+    together = [bits(detections) for detections in detector.find(photos, 0.0001)]
     black = [np.zeros_like(photos[0])] * 7
     assert all(together)
     assert [bits(detector.find([photo, *black], 0.0001)[0]) for photo in photos] == together
-    assert [bits(found) for found in detector.find(photos[::-1], 0.0001)] == together[::-1]
+    assert [bits(detections) for detections in detector.find(photos[::-1], 0.0001)] == together[::-1]
 
 
 def test_red_is_red_for_the_detector(trained: tuple[Path, dict[str, Any]]) -> None:
@@ -404,6 +413,42 @@ def test_the_folder_that_says_no_detector(tmp_path: Path) -> None:
     save_no_detector(tmp_path / "m")
     assert not TrainedDetector.enabled(tmp_path / "m")
     assert read_json(tmp_path / "m" / CONFIG) == {"enabled": False, "parts": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "the file: "),
+        ("{}", "enabled: "),
+        ('{"enabled": true, "parts": ["body"], "image_size": "64"}', "image_size: "),
+        ('{"enabled": true, "parts": "body", "image_size": 64}', "parts: "),
+        ('{"enabled": true, "parts": ["body"], "image_size": 64, "hook": "x"}', "hook: "),
+    ],
+)
+def test_a_folder_that_says_nonsense(tmp_path: Path, content: str, complaint: str) -> None:
+    (tmp_path / CONFIG).write_text(content)
+    with pytest.raises(UserError) as caught:
+        TrainedDetector.enabled(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / CONFIG} is damaged ({complaint}")
+    assert str(caught.value).endswith("): `dvc repro` makes it anew")
+
+
+def test_weights_of_other_parts_than_the_folder_says(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    root, _ = trained
+    shutil.copytree(root / "a", tmp_path / "m")
+    (tmp_path / "m" / CONFIG).write_text('{"enabled": true, "parts": ["body"], "image_size": 64}')
+    with pytest.raises(UserError) as caught:
+        TrainedDetector(tmp_path / "m")
+    assert str(caught.value) == f"{tmp_path / 'm'}: weights of 2 parts, but detector.json has 1"
+
+
+def test_a_photo_that_changed_since_it_was_prepared_is_not_learned(tmp_path: Path) -> None:
+    boxes = _boxes(tmp_path / "in", 6)
+    changed = Path(boxes["path"].iloc[-1])
+    changed.write_bytes(Path(boxes["path"].iloc[0]).read_bytes())
+    with pytest.raises(UserError) as caught:
+        _train(boxes, _params(), 1, tmp_path / "s", tmp_path / "m")
+    assert str(caught.value) == f"run `dvc repro prepare` again: {changed} has changed since (its content is another)"
 
 
 def test_a_folder_that_says_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from finprint.pictures import decoding
-from finprint.pictures.decoding import Window, decode_at, decode_part, decoder, library
+from finprint.pictures.decoding import Window, decode_at, decode_window, decoder, library
 from finprint.pictures.images import BadPhoto, decode
 
 SHARES = st.tuples(*[st.floats(0, 1)] * 4)
@@ -194,7 +194,7 @@ def test_a_part_of_any_chroma_subsampling(chroma: int, width: int, height: int, 
     for step, flag in reduced.items():
         whole = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | flag)
         left, top, right, bottom = window = _window(shares, *whole.shape[1::-1])
-        part = decode_part(content, (width, height), step, window)
+        part = decode_window(content, (width, height), step, window)
         assert part is not None
         assert np.array_equal(part, whole[top:bottom, left:right])
 
@@ -224,8 +224,8 @@ def test_without_the_library_the_pixels_are_the_same(
 @pytest.mark.parametrize("window", [(500, 0, 600, 60), (0, 500, 80, 600), (60, 40, 161, 120), (60, 50, 90, 50)])
 def test_no_part_that_is_not_within_the_photo(window: Window) -> None:
     content = cv2.imencode(".jpg", _grainy(160, 120))[1].tobytes()
-    assert decode_part(content, (160, 120), 1, window) is None
-    assert decode_part(content, (1600, 1200), 1, window) is None  # where the header tells another size
+    assert decode_window(content, (160, 120), 1, window) is None
+    assert decode_window(content, (1600, 1200), 1, window) is None  # where the header tells another size
 
 
 def test_a_photo_too_large_for_the_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +234,7 @@ def test_a_photo_too_large_for_the_memory_is_named(tmp_path: Path, monkeypatch: 
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(decoding, "decode_part", full)
+    monkeypatch.setattr(decoding, "decode_window", full)
     assert np.array_equal(decode_at(path, 1)[0], decode(path)[0])  # perhaps Pillow finds room
     monkeypatch.setattr(Image.Image, "convert", full)
     with pytest.raises(BadPhoto):

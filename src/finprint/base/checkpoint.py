@@ -1,15 +1,15 @@
-"""Checkpoints that a killed training resumes from, and never those of other params, data or code."""
+"""Checkpoints: a killed training resumes from its own, and never from one of other params, data or code."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TextIO
 
-import timm
 import torch
 
 from finprint.base.code import code_of
 from finprint.base.device import best_device
-from finprint.base.files import atomic, cache, remove, sha256_json, sha256_path
+from finprint.base.files import atomic, cache, hold, intact, remove, seal, sha256_json, sha256_path
 
 FINISHED = "finished"  # an empty file beside the state of a run that has ended
 
@@ -17,7 +17,8 @@ FINISHED = "finished"  # an empty file beside the state of a run that has ended
 class Checkpoint:
     """A place for one run's state, `.cache/checkpoints/<stage>/<key>/` under the project's root.
 
-    It is the main checkout's even in `dvc exp run --temp`, so an experiment that was killed there resumes as well.
+    It is the main checkout's even in `dvc exp run --temp`, so an experiment that was killed there resumes as well. One
+    process at a time uses it; another one waits for its end, and then goes on from what it left.
 
     Args:
         stage: name of the stage.
@@ -27,20 +28,31 @@ class Checkpoint:
         rooms: the rooms of this package whose code it depends on; a change elsewhere leaves the run resumable.
     """
 
+    _locks: ClassVar[dict[Path, TextIO]] = {}  # that this process holds, by their checkpoint's folder
+
     def __init__(self, stage: str, params: Mapping[str, Any], inputs: Sequence[Path], rooms: Iterable[str]) -> None:
-        machine = [torch.__version__, timm.__version__, str(best_device()), torch.get_num_threads()]
+        machine = [torch.__version__, version("timm"), str(best_device()), torch.get_num_threads()]
         key = sha256_json([params, [sha256_path(path) for path in inputs], code_of(rooms), machine])
         self.folder = cache() / "checkpoints" / stage / key[:16]
         self._file = self.folder / "state.pt"
 
+    def lock(self) -> None:
+        """Keep other processes away until this one finishes, clears or ends. `save` and `load` do it themselves."""
+        if self.folder not in self._locks:
+            message = f"another process is at the same work ({self.folder}): waiting for its end"
+            self._locks[self.folder] = hold(self._lock_file, message)
+
     def save(self, state: dict[str, Any]) -> None:
         """Write the state, atomically."""
-        with atomic(self._file) as part:
-            torch.save(state, part)
+        self.lock()
+        with atomic(self._file) as draft:
+            torch.save(state, draft)
+            seal(draft)
 
     def load(self) -> dict[str, Any] | None:
-        """The last state saved, or None."""
-        if not self._file.exists():
+        """The last state saved. None where there is none, or a damaged one, which is removed."""
+        self.lock()
+        if not intact(self._file):
             return None
         state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
         return state
@@ -51,7 +63,18 @@ class Checkpoint:
             if other != self.folder and (other / FINISHED).exists():
                 remove(other)
         (self.folder / FINISHED).touch()
+        self._unlock()
 
     def clear(self) -> None:
-        """Forget: the run has ended."""
+        """Forget the run: it has ended."""
         remove(self.folder)
+        self._unlock()
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.folder.with_suffix(".lock")
+
+    def _unlock(self) -> None:
+        if self.folder in self._locks:
+            remove(self._lock_file)
+            self._locks.pop(self.folder).close()

@@ -1,6 +1,7 @@
 """How every command starts and ends: options that are paths, errors in one line."""
 
 import ctypes
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from finprint.base.errors import UserError
+from finprint.base.files import UNWRITABLE
 from finprint.base.unchanged import Unchanged
 
 # Files and folders, given as --name PATH: what a stage reads, and what it writes.
@@ -51,11 +53,18 @@ def _watched(main: Callable[..., Callable[[], None] | None]) -> Callable[..., No
 
 
 def guard(app: Callable[[], Any]) -> None:
-    """Call `app`; turn a `UserError` into one line and exit code 2, Ctrl-C into exit code 130."""
+    """Call `app`; turn a `UserError`, and a disk that cannot be written to, into one line and exit code 2, Ctrl-C into
+    exit code 130."""
     try:
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        place, reason = error.filename or "the disk", os.strerror(error.errno).lower()
+        print(f"error: {place}: {reason}. Mend this and run the same command again", file=sys.stderr)
         sys.exit(2)
     except SystemExit as end:
         if end.code == 130:  # typer's, for Ctrl-C

@@ -1,11 +1,12 @@
-"""Finished crops of earlier runs, known by what they were made from, in a few big files.
+"""Finished crops of earlier runs, in a few big files, each crop under a key of all that it was made from.
 
 A run that was killed goes on from here, and a photo that is added costs only its own crop. The folder can be deleted
 at any time.
 """
 
+import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from finprint.base.files import atomic, cache, hold, remove
+from finprint.base.files import SEAL, atomic, cache, hold, intact, remove, seal, sha256_path
 from finprint.pictures.shards import write_shard
 from finprint.store.tables import SIDES
 
 CHUNK = 512  # photos a chunk: what a killed run loses at most
 COLUMNS = ["key", "part", *SIDES, "confidence", "offset", "length"]  # of a chunk's table, a row a crop
+TAR_HASH = "tar_sha256"  # under this name the table's metadata hold the SHA-256 of its tar
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Cut:
 class CropCache:
     """The crops made under one key, `.cache/crops/<key>/` under the project's root; a context manager.
 
-    One run at a time may use the caches of a project: another one waits. A chunk is a tar of JPEGs and a table; it
-    counts once its table is there, and that is written last.
+    One run at a time uses the caches of a project; another one waits. A chunk is a tar of JPEGs and a sealed table
+    with the tar's hash. It counts once its table is there, which is written last. A damaged chunk is removed.
 
     Args:
         key: hashes all that a crop depends on besides its photo.
@@ -49,8 +51,9 @@ class CropCache:
 
     def __enter__(self) -> "CropCache":
         self._lock = hold(self.folder.with_name("lock"), "another run is cropping: waiting for its end")
-        for table in sorted(self.folder.glob("*.parquet")):
-            self._take(table)
+        for table in sorted(self.folder.glob("[0-9]*.parquet")):
+            if _is_whole(table):
+                self._take(table)
         return self
 
     def __exit__(
@@ -72,15 +75,18 @@ class CropCache:
             return
         number = 1 + max((int(chunk.table.stem) for chunk in self._chunks), default=-1)
         table = self.folder / f"{number:08}.parquet"
-        cuts = [(key, cut) for key, mine in made.items() for cut in mine]
-        with atomic(table.with_suffix(".tar")) as part:
-            places = write_shard(part, [(f"{row:08}.jpg", cut.jpeg) for row, (_, cut) in enumerate(cuts)])
+        cuts = [(key, cut) for key, its in made.items() for cut in its]
+        with atomic(_tar(table)) as draft:
+            places = write_shard(draft, [(f"{row:08}.jpg", cut.jpeg) for row, (_, cut) in enumerate(cuts)])
         rows: list[tuple[Any, ...]] = [
             (key, cut.part, *map(float, cut.box), cut.confidence, *place)
             for (key, cut), place in zip(cuts, places, strict=True)
         ]
-        with atomic(table) as part:
-            pd.DataFrame(rows, columns=COLUMNS).to_parquet(part, index=False)
+        kept = pd.DataFrame(rows, columns=COLUMNS)
+        kept.attrs[TAR_HASH] = sha256_path(_tar(table))
+        with atomic(table) as draft:
+            kept.to_parquet(draft, index=False)
+            seal(draft)
         self._take(table)
 
     def tidy(self, keys: Sequence[str]) -> None:
@@ -98,44 +104,61 @@ class CropCache:
                 self.add({key: self.get(key) for key in live[start : start + CHUNK]})
             self._chunks = self._chunks[old:]
             self._places = {key: self._places[key] for key in live}
-        known = {chunk.table.stem for chunk in self._chunks}
+        kept = {chunk.table.stem for chunk in self._chunks}
         for path in self.folder.glob("*"):
-            if path.stem not in known:
+            if path.stem not in kept:
                 remove(path)
 
     def _take(self, table: Path) -> None:
-        """Know the crops of a chunk; one that a crash of the machine damaged is passed over."""
-        try:
-            chunk = _Chunk(table)
-        except (OSError, ValueError):
-            return
+        """From now on the crops of this chunk are there."""
+        chunk = _Chunk(table)
         self._chunks.append(chunk)
-        starts = np.flatnonzero(np.r_[True, chunk.keys[1:] != chunk.keys[:-1]])
-        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(chunk.keys)], strict=True):
-            self._places[chunk.keys[start]] = (chunk, start, stop)
+        for key, start, stop in chunk.photos():
+            self._places[key] = (chunk, start, stop)
+
+
+def _tar(table: Path) -> Path:
+    return table.with_suffix(".tar")
+
+
+def _is_whole(table: Path) -> bool:
+    """Do the table of a chunk and its tar have the content with which they were written? Else both are removed."""
+    if not intact(table):
+        remove(_tar(table))
+        return False
+    if _tar(table).is_file() and sha256_path(_tar(table)) == _read(table).attrs[TAR_HASH]:
+        return True
+    print(f"{_tar(table)} is damaged: its crops are made anew", flush=True)
+    remove(table)
+    remove(_tar(table))
+    return False
+
+
+def _read(table: Path) -> pd.DataFrame:
+    return pd.read_parquet(io.BytesIO(table.read_bytes()[:-SEAL]))
 
 
 class _Chunk:
-    """A tar of crops with its table. It is read and not mapped, or the process would grow by all that it reads.
-
-    Raises:
-        OSError, ValueError: it is damaged.
-    """
+    """A tar of crops with its table. It is read and not mapped, or the process would grow by all that it reads."""
 
     def __init__(self, table: Path) -> None:
         self.table = table
-        rows = pd.read_parquet(table)
-        self.keys: np.ndarray = rows["key"].to_numpy(object)
+        rows = _read(table)
+        self._keys: np.ndarray = rows["key"].to_numpy(object)
         self._parts: np.ndarray = rows["part"].to_numpy(object)
         self._boxes = rows[SIDES].to_numpy(np.float64)
-        self._sure = rows["confidence"].to_numpy(np.float64)
+        self._confidences = rows["confidence"].to_numpy(np.float64)
         self._ends = rows[["offset", "length"]].to_numpy(np.int64)
-        self._tar = table.with_suffix(".tar")
-        if len(rows) == 0 or self._ends.sum(axis=1).max() > self._tar.stat().st_size:
-            raise ValueError(f"{table} and its tar do not fit")
+
+    def photos(self) -> Iterator[tuple[str, int, int]]:
+        """Each photo's key, its first row, and the row behind its last one."""
+        starts = np.flatnonzero(np.r_[True, self._keys[1:] != self._keys[:-1]]).tolist()
+        for start, stop in zip(starts, [*starts[1:], len(self._keys)], strict=True):
+            yield self._keys[start], start, stop
 
     def cut(self, row: int) -> Cut:
+        """The crop in a row."""
         offset, length = self._ends[row].tolist()
-        with self._tar.open("rb") as file:
+        with _tar(self.table).open("rb") as file:
             file.seek(offset)
-            return Cut(self._parts[row], self._boxes[row], float(self._sure[row]), file.read(length))
+            return Cut(self._parts[row], self._boxes[row], float(self._confidences[row]), file.read(length))

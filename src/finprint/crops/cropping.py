@@ -22,11 +22,11 @@ from finprint.base.errors import UserError
 from finprint.base.files import atomic, sha256_json, sha256_path
 from finprint.base.progress import bar
 from finprint.crops.cache import CHUNK, CropCache, Cut
-from finprint.crops.cutting import Photo, choose, cut, in_full_photo, look_step, read, views
+from finprint.crops.cutting import Photo, PhotoFile, choose, cut, in_full_photo, look_step, read, views
 from finprint.crops.params import Crop
-from finprint.detector.yolo import Found, TrainedDetector
+from finprint.detector.yolo import Detection, TrainedDetector
 from finprint.pictures.decoding import Window, decoder
-from finprint.pictures.images import BadPhoto
+from finprint.pictures.images import BadPhoto, ChangedPhoto
 from finprint.pictures.shards import INDEX, write_shard
 from finprint.store.tables import CROPS, REJECTS, SIDES, TEST, WHOLE, write_table
 
@@ -43,30 +43,29 @@ class Job:
 
     Attributes:
         key: hashes all of it but the path.
-        size: width and height of the full photo.
-        given: boxes told by the table, in pixels of the full photo; without any the detector looks.
+        file: the photo.
+        given: boxes from the table, in pixels of the full photo; without any the detector looks.
         each: crop every animal, not only the surest.
-        why: why it cannot be cropped; else empty.
+        reason: why it cannot be cropped; else empty.
     """
 
     key: str
-    path: str
-    size: tuple[int, int]
-    given: list[Found]
+    file: PhotoFile
+    given: list[Detection]
     each: bool
-    why: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A decoded photo, what the detector has to look at, and where that lies in the photo."""
+class Look:
+    """A decoded photo, the pictures of it that the detector has to look at, and where they lie in the photo."""
 
     photo: Photo
-    views: list[np.ndarray]
+    pictures: list[np.ndarray]
     places: list[Window]
 
 
-Cuts = list[Cut] | BadPhoto  # of one photo
+Cuts = list[Cut] | BadPhoto | ChangedPhoto  # of one photo
 
 
 def crop_key(params: Crop, detector: Path) -> str:
@@ -74,9 +73,8 @@ def crop_key(params: Crop, detector: Path) -> str:
     libraries = [module.__version__ for module in (cv2, np, PIL, torch, torchvision)]
     libraries += [version("ultralytics"), decoder()]
     machine = [str(best_device()), torch.get_num_threads()]
-    kept = params.model_dump(
-        exclude={"shard_photos", "boxes_from", "animals"}
-    )  # the latter two: in the key of each photo
+    # The last two are in the key of each photo.
+    kept = params.model_dump(exclude={"shard_photos", "boxes_from", "animals"})
     return sha256_json([kept, sha256_path(detector), code_of(CODE), libraries, machine])
 
 
@@ -102,15 +100,16 @@ def crop_photos(
         Counts: photos, crops of each part, rejects; and the mean confidence of the boxes.
 
     Raises:
-        UserError: none of `params.parts` is a part that there is, or several animals of one photo cannot be told apart.
+        UserError: no box shows any of `params.parts`, several animals of one photo cannot be told apart, or photos have
+            changed since they were prepared.
     """
-    there = set(detector.parts if detector else ()) | set(boxes["part"] if params.boxes_from == "given" else ())
-    if there and not there & set(params.parts):
+    shown = set(detector.parts if detector else ()) | set(boxes["part"] if params.boxes_from == "given" else ())
+    if shown and not shown & set(params.parts):
         raise UserError(
-            f"crop.parts ({', '.join(params.parts)}) has none of the parts that boxes show: {', '.join(sorted(there))}"
+            f"crop.parts ({', '.join(params.parts)}) has none of the parts that boxes show: {', '.join(sorted(shown))}"
         )
     jobs = plan(photos, boxes, params)
-    missing = [job for job in jobs if job.key not in cache and not job.why]
+    missing = [job for job in jobs if job.key not in cache and not job.reason]
     print(f"{len(jobs) - len(missing)} of {len(jobs)} photos were cropped before, {len(missing)} to crop", flush=True)
     bad = _fill(cache, missing, detector, params)
     table, rejects = _write(photos["image"].tolist(), jobs, cache, bad, params.shard_photos, folder)
@@ -130,52 +129,67 @@ def plan(photos: pd.DataFrame, boxes: pd.DataFrame, params: Crop) -> list[Job]:
         UserError: several animals of one photo cannot be told apart.
     """
     shared = photos["path"].duplicated(keep=False)
-    given: dict[str, list[Found]] = {}
-    if params.boxes_from == "given":
-        counts = boxes[boxes["part"].isin(params.parts) & (boxes["confidence"] >= params.confidence)]
-        for image, part, sure, *sides in counts[["image", "part", "confidence", *SIDES]].itertuples(index=False):
-            given.setdefault(image, []).append(Found(part, np.array(sides, float), sure))
-        if shared.any() and not photos.loc[shared, "image"].isin(given.keys()).any():
-            raise UserError(
-                f"{shared.sum()} animals stand in photos that show several, and none has a box of crop.parts "
-                f"({', '.join(params.parts)}): is the part of the boxes (prepare.csv.part, prepare.boxes) among them?"
-            )
-    elif shared.any():
+    given = _given(boxes, params) if params.boxes_from == "given" else {}
+    if shared.any() and params.boxes_from != "given":
         several = photos[shared]
         raise UserError(
             f"{several['path'].nunique()} photos show several named animals, {several['image'].iloc[0]} for one: "
             "set crop.boxes_from to given"
         )
-    each = (photos["split"] == TEST) & ~shared & (params.animals == "each")
-    return [
-        _job(path, sha256, (width, height), given.get(image, []), every, several and image not in given)
-        for image, path, sha256, width, height, every, several in zip(
-            *(photos[column] for column in ("image", "path", "sha256", "width", "height")), each, shared, strict=True
+    if shared.any() and not photos.loc[shared, "image"].isin(given.keys()).any():
+        raise UserError(
+            f"{shared.sum()} animals stand in photos that show several, and none has a box of crop.parts "
+            f"({', '.join(params.parts)}): is the part of the boxes (prepare.csv.part, prepare.boxes) among them?"
         )
-    ]
+    each = (photos["split"] == TEST) & ~shared & (params.animals == "each")
+    columns = (photos[column] for column in ("image", "path", "sha256", "width", "height"))
+    jobs = []
+    for image, path, sha256, width, height, every, is_shared in zip(*columns, each, shared, strict=True):
+        own = given.get(image, [])
+        hashed = [sha256, [(box.part, box.box.tolist(), box.confidence) for box in own], every]
+        reason = "one of several animals in its photo, and without a box that counts" if is_shared and not own else ""
+        file = PhotoFile(Path(path), sha256, (width, height))
+        jobs.append(Job(sha256_json(hashed)[:32], file, own, every, reason))
+    return jobs
 
 
-def _job(path: str, sha256: str, size: tuple[int, int], given: list[Found], each: bool, lost: bool) -> Job:
-    told = [(one.part, one.box.tolist(), one.confidence) for one in given]
-    why = "one of several animals in its photo, and without a box that counts" if lost else ""
-    return Job(sha256_json([sha256, told, each])[:32], path, size, given, each, why)
+def _given(boxes: pd.DataFrame, params: Crop) -> dict[str, list[Detection]]:
+    """The boxes of the table that count, by their photo."""
+    given: dict[str, list[Detection]] = {}
+    counting = boxes[boxes["part"].isin(params.parts) & (boxes["confidence"] >= params.confidence)]
+    for image, part, confidence, *sides in counting[["image", "part", "confidence", *SIDES]].itertuples(index=False):
+        given.setdefault(image, []).append(Detection(part, np.array(sides, float), confidence))
+    return given
 
 
 def _fill(cache: CropCache, jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> dict[str, str]:
-    """Make crops and add them to the cache, chunk by chunk; returns why photos are bad, by their key."""
-    bad = {}
+    """Make crops and add them to the cache, chunk by chunk.
+
+    Returns:
+        Why photos are bad, by their key.
+
+    Raises:
+        UserError: photos have changed since they were prepared; the crops of all others are in the cache.
+    """
+    bad: dict[str, str] = {}
+    changed: list[ChangedPhoto] = []
     jobs = sorted(jobs, key=lambda job: bool(job.given))  # or batches for the detector would be filled up with black
     with bar("cropping", len(jobs), "photo") as progress:
         made: dict[str, list[Cut]] = {}
         for number, (job, cuts) in enumerate(_crops(jobs, detector, params), start=1):
             if isinstance(cuts, BadPhoto):
                 bad[job.key] = str(cuts)
+            elif isinstance(cuts, ChangedPhoto):
+                changed.append(cuts)
             else:
                 made[job.key] = cuts
             if number % CHUNK == 0 or number == len(jobs):
                 cache.add(made)
                 made = {}
             progress.update()
+    if changed:
+        others = f"; so have {len(changed) - 1} other photos" if len(changed) > 1 else ""
+        raise UserError(f"{changed[0]}{others}")
     return bad
 
 
@@ -185,24 +199,24 @@ def _write(
     """Write shards, index and rejects; returns the index and the number of rejects."""
     rows: list[tuple[Any, ...]] = []
     rejects: list[tuple[str, str, str]] = []
-    with atomic(folder) as part:
-        part.mkdir()
+    with atomic(folder) as draft:
+        draft.mkdir()
         for number, start in enumerate(range(0, len(jobs), shard_photos)):
             shard = f"crops-{number:05}.tar"
             named: list[tuple[str, Cut]] = []
             for image, job in zip(
                 images[start : start + shard_photos], jobs[start : start + shard_photos], strict=True
             ):
-                if job.why or job.key not in cache:
-                    rejects.append((image, "photos", job.why or bad[job.key]))
+                if job.reason or job.key not in cache:
+                    rejects.append((image, "photos", job.reason or bad[job.key]))
                     continue
                 cuts = cache.get(job.key)
                 named += zip([image, *(f"{image}#{animal}" for animal in range(2, len(cuts) + 1))], cuts, strict=True)
-            members = [(f"{len(rows) + place:08}.jpg", one.jpeg) for place, (_, one) in enumerate(named)]
-            places = write_shard(part / shard, members)
+            members = [(f"{len(rows) + row:08}.jpg", cut.jpeg) for row, (_, cut) in enumerate(named)]
+            places = write_shard(draft / shard, members)
             rows += [
-                (image, one.part, *one.box.tolist(), one.confidence, shard, *place)
-                for (image, one), place in zip(named, places, strict=True)
+                (image, cut.part, *cut.box.tolist(), cut.confidence, shard, *place)
+                for (image, cut), place in zip(named, places, strict=True)
             ]
         table = pd.DataFrame(rows, columns=list(CROPS.columns))
         twice = table.loc[table["image"].duplicated(), "image"]
@@ -210,8 +224,8 @@ def _write(
             raise UserError(
                 f"{twice.iloc[0]} is a photo's name, and that of an animal by crop.animals: rename the photo"
             )
-        write_table(part / INDEX, table, CROPS)
-        write_table(part / "rejects.csv", pd.DataFrame(rejects, columns=list(REJECTS.columns)), REJECTS)
+        write_table(draft / INDEX, table, CROPS)
+        write_table(draft / "rejects.csv", pd.DataFrame(rejects, columns=list(REJECTS.columns)), REJECTS)
     return table, len(rejects)
 
 
@@ -224,61 +238,61 @@ def _crops(jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> I
     input_size = detector.image_size if detector else 0
     empty: list[Job] = []  # batches of none push the last photos out
     batches = [jobs[start : start + BATCH] for start in range(0, len(jobs), BATCH)] + [empty] * 2 * AHEAD
-    decoding: deque[tuple[list[Job], list[Future[Seen | Cuts]]]] = deque()
+    decoding: deque[tuple[list[Job], list[Future[Look | Cuts]]]] = deque()
     cutting: deque[tuple[list[Job], list[Future[Cuts]]]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in batches:
             decoding.append((batch, [pool.submit(_look, job, input_size, params) for job in batch]))
             if len(decoding) > AHEAD:
-                ready, looked = decoding.popleft()
-                seen = [future.result() for future in looked]
-                found = _find(seen, detector, params.confidence)
-                args = zip(ready, seen, found, strict=True)
+                ready, futures = decoding.popleft()
+                looks = [future.result() for future in futures]
+                detections = _detect(looks, detector, params.confidence)
+                args = zip(ready, looks, detections, strict=True)
                 cutting.append((ready, [pool.submit(_cut, *one, params) for one in args]))
             if len(cutting) > AHEAD:
                 ready, cuts = cutting.popleft()
                 yield from zip(ready, (future.result() for future in cuts), strict=True)
 
 
-def _look(job: Job, input_size: int, params: Crop) -> Seen | Cuts:
-    """Decode a photo for the detector; where it has nothing to say, cut at once: a fine decode takes much memory."""
+def _look(job: Job, input_size: int, params: Crop) -> Look | Cuts:
+    """Decode a photo for the detector; where it need not look, cut at once: a fine decode takes much memory."""
     try:
         if job.given or not input_size:
-            return cut(Path(job.path), job.size, _chosen(job, job.given, job.size, params), params)
-        photo = read(Path(job.path), look_step(job.size, input_size, params))
-        return Seen(photo, *views(photo, input_size, params))
-    except BadPhoto as bad:
-        return bad
+            return cut(job.file, _chosen(job, job.given, params), params)
+        photo = read(job.file, look_step(job.file.size, input_size, params))
+        return Look(photo, *views(photo, input_size, params))
+    except (BadPhoto, ChangedPhoto) as failure:
+        return failure
 
 
-def _find(seen: list[Seen | Cuts], detector: TrainedDetector | None, confidence: float) -> list[list[Found]]:
-    """The detector's boxes in each photo that it has to look at, in pixels of the full photo; none in the others."""
+def _detect(looks: list[Look | Cuts], detector: TrainedDetector | None, confidence: float) -> list[list[Detection]]:
+    """What the detector sees in each photo that it has to look at, in pixels of the full photo; none in the others."""
     if detector is None:
-        return [[] for _ in seen]
-    pictures = [view for one in seen if isinstance(one, Seen) for view in one.views]
-    found: list[list[Found]] = []
+        return [[] for _ in looks]
+    pictures = [picture for look in looks if isinstance(look, Look) for picture in look.pictures]
+    detections: list[list[Detection]] = []
     for start in range(0, len(pictures), BATCH):
         batch = pictures[start : start + BATCH]
         black = [np.zeros_like(batch[0])] * (BATCH - len(batch))
-        found += detector.find(batch + black, confidence)[: len(batch)]
-    answers = iter(found)
+        detections += detector.find(batch + black, confidence)[: len(batch)]
+    answers = iter(detections)
     return [
-        in_full_photo(one.photo, one.views, one.places, [next(answers) for _ in one.views])
-        if isinstance(one, Seen)
+        in_full_photo(look.photo, look.pictures, look.places, [next(answers) for _ in look.pictures])
+        if isinstance(look, Look)
         else []
-        for one in seen
+        for look in looks
     ]
 
 
-def _cut(job: Job, seen: Seen | Cuts, found: list[Found], params: Crop) -> Cuts:
-    if not isinstance(seen, Seen):
-        return seen
+def _cut(job: Job, look: Look | Cuts, detections: list[Detection], params: Crop) -> Cuts:
+    if not isinstance(look, Look):
+        return look
     try:
-        return cut(Path(job.path), job.size, _chosen(job, found, job.size, params), params, seen.photo)
-    except BadPhoto as bad:
-        return bad
+        return cut(job.file, _chosen(job, detections, params), params, look.photo)
+    except (BadPhoto, ChangedPhoto) as failure:
+        return failure
 
 
-def _chosen(job: Job, found: list[Found], size: tuple[int, int], params: Crop) -> list[Found]:
-    chosen = choose(found, params, size)
+def _chosen(job: Job, detections: list[Detection], params: Crop) -> list[Detection]:
+    chosen = choose(detections, params, job.file.size)
     return chosen if job.each else chosen[:1]

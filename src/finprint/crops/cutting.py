@@ -9,9 +9,9 @@ from PIL import Image
 from finprint.crops.cache import Cut
 from finprint.crops.params import Crop
 from finprint.crops.slices import merge, side_share, windows
-from finprint.detector.yolo import Found, shrink
+from finprint.detector.yolo import Detection, shrink
 from finprint.pictures.decoding import Window, decode_at
-from finprint.pictures.images import BadPhoto, encode_jpeg
+from finprint.pictures.images import encode_jpeg, read_photo
 from finprint.store.tables import WHOLE
 
 # The scales at which a JPEG can be decoded, 1/8 to 1/2, and how many times the stored size a crop must have there:
@@ -23,9 +23,18 @@ SPARE = {8: 1.5, 4: 1.5, 2: 1.0}
 LOOK = 3
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoFile:
+    """A photo as the table of photos tells it."""
+
+    path: Path
+    sha256: str  # of the file's content; it is read only if it still is this one
+    size: tuple[int, int]  # width and height, px, upright
+
+
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photo, or a part of one, perhaps at a reduced scale."""
+    """A decoded photo, or a window of one, perhaps at a reduced scale."""
 
     pixels: np.ndarray  # (H, W, 3)
     full: tuple[int, int]  # width and height of the full photo
@@ -33,13 +42,17 @@ class Photo:
     corner: tuple[int, int] = (0, 0)  # left and top of `pixels` in the photo decoded whole
 
 
-def read(path: Path, step: int, window: Window | None = None) -> Photo:
+def read(file: PhotoFile, step: int, window: Window | None = None) -> Photo:
     """Decode a photo at 1/`step` of its size; all of it, or what lies in a window of it.
+
+    The bytes that are decoded are those that are hashed, so that no crop is ever kept under the key of another photo.
 
     Raises:
         BadPhoto: it cannot be read.
+        ChangedPhoto: the file is not the one that the table tells of.
     """
-    pixels, full = decode_at(path, step, window)
+    content = read_photo(file.path, file.sha256)
+    pixels, full = decode_at(file.path, step, window, content)
     return Photo(pixels, full, step, window[:2] if window else (0, 0))
 
 
@@ -48,7 +61,8 @@ def look_step(size: tuple[int, int], input_size: int, params: Crop) -> int:
 
     Args:
         size: width and height of the full photo.
-        input_size: px, the longer side of a photo, or a slice of one, as the detector sees it.
+        input_size: px, the longer side of a photo, or of a slice of one, as the detector sees it.
+        params: the section `crop`.
     """
     room = [max(size) * side_share(params.slices) / input_size, min(size) / (LOOK * params.image_size)]
     return next((step for step in SPARE if step <= min(room)), 1)
@@ -59,9 +73,9 @@ def cut_step(side: float, stored: int) -> int:
     return next((step for step, spare in SPARE.items() if side >= step * spare * stored), 1)
 
 
-def boxes_step(boxes: list[Found], size: tuple[int, int], params: Crop) -> int:
+def boxes_step(boxes: list[Detection], size: tuple[int, int], params: Crop) -> int:
     """The greatest step of decoding at which no crop of `boxes`, px of the full photo, loses anything."""
-    return min(cut_step(_shorter(place(one, 1, size, params)), params.image_size) for one in boxes)
+    return min(cut_step(_shorter(place(box, 1, size, params)), params.image_size) for box in boxes)
 
 
 def views(photo: Photo, input_size: int, params: Crop) -> tuple[list[np.ndarray], list[Window]]:
@@ -70,70 +84,75 @@ def views(photo: Photo, input_size: int, params: Crop) -> tuple[list[np.ndarray]
     return [shrink(photo.pixels[top:bottom, left:right], input_size) for left, top, right, bottom in places], places
 
 
-def in_full_photo(photo: Photo, seen: list[np.ndarray], places: list[Window], found: list[list[Found]]) -> list[Found]:
-    """Boxes in pixels of the full photo from those in its views, surest first."""
+def in_full_photo(
+    photo: Photo, pictures: list[np.ndarray], places: list[Window], detections: list[list[Detection]]
+) -> list[Detection]:
+    """Detections in pixels of the full photo, surest first, from those in the pictures that `views` made of it."""
     grown = [
-        [Found(one.part, one.box * ((right - left) / view.shape[1]), one.confidence) for one in boxes]
-        for view, (left, _, right, _), boxes in zip(seen, places, found, strict=True)
+        [Detection(one.part, one.box * ((right - left) / picture.shape[1]), one.confidence) for one in in_picture]
+        for picture, (left, _, right, _), in_picture in zip(pictures, places, detections, strict=True)
     ]
     merged = merge(grown, places) if len(places) > 1 else grown[0]
-    return [Found(one.part, np.minimum(one.box * photo.step, photo.full * 2), one.confidence) for one in merged]
+    return [Detection(one.part, np.minimum(one.box * photo.step, photo.full * 2), one.confidence) for one in merged]
 
 
-def choose(found: list[Found], params: Crop, size: tuple[int, int]) -> list[Found]:
-    """The boxes of the most preferred part that was found at all, surest first; else what `crop.whole` says
-    of the photo, confidence 0."""
+def choose(detections: list[Detection], params: Crop, size: tuple[int, int]) -> list[Detection]:
+    """The boxes of the most preferred part that any box shows, surest first.
+
+    If no box counts, what `crop.whole` says of the photo, with confidence 0.
+    """
     for part in params.parts:
-        sure = [one for one in found if one.part == part and one.confidence >= params.confidence]
-        if sure:
-            return sorted(sure, key=lambda one: -one.confidence)
-    return [Found(WHOLE, np.array(params.whole) * (*size, *size), 0.0)]
+        counting = [one for one in detections if one.part == part and one.confidence >= params.confidence]
+        if counting:
+            return sorted(counting, key=lambda one: -one.confidence)
+    return [Detection(WHOLE, np.array(params.whole) * (*size, *size), 0.0)]
 
 
-def cut(path: Path, size: tuple[int, int], chosen: list[Found], params: Crop, seen: Photo | None = None) -> list[Cut]:
+def cut(file: PhotoFile, chosen: list[Detection], params: Crop, decoded: Photo | None = None) -> list[Cut]:
     """Cut boxes out of a photo.
 
     Args:
-        path: the photo.
-        size: width and height of the full photo.
+        file: the photo.
         chosen: the boxes, in pixels of the full photo.
-        seen: the photo decoded whole; a small animal is decoded again, finer. None: what the boxes need is decoded.
+        params: the section `crop`.
+        decoded: the photo decoded whole; a small animal is decoded again, finer. None: what the boxes need is decoded.
 
     Raises:
-        BadPhoto: it cannot be read, or is not as large as it was.
+        BadPhoto: it cannot be read.
+        ChangedPhoto: the file is not the one that the table tells of.
     """
-    step = boxes_step(chosen, size, params)
-    photo = seen if seen and seen.step <= step else read(path, step, around(chosen, step, size, params))
-    if photo.full != size:
-        raise BadPhoto(f"{photo.full[0]} x {photo.full[1]} px, not {size[0]} x {size[1]} as when it was prepared")
-    jpegs = [encode_jpeg(stored_pixels(photo, one, params), params.quality) for one in chosen]
-    return [Cut(one.part, one.box, one.confidence, jpeg) for one, jpeg in zip(chosen, jpegs, strict=True)]
+    step = boxes_step(chosen, file.size, params)
+    photo = decoded
+    if photo is None or photo.step > step:
+        photo = read(file, step, around(chosen, step, file.size, params))
+    jpegs = [encode_jpeg(stored_pixels(photo, box, params), params.quality) for box in chosen]
+    return [Cut(box.part, box.box, box.confidence, jpeg) for box, jpeg in zip(chosen, jpegs, strict=True)]
 
 
-def around(boxes: list[Found], step: int, size: tuple[int, int], params: Crop) -> Window:
+def around(boxes: list[Detection], step: int, size: tuple[int, int], params: Crop) -> Window:
     """The window that holds what is cut by all boxes, in a photo of `size` decoded at 1/`step`."""
-    lefts, tops, rights, bottoms = zip(*(place(one, step, size, params) for one in boxes), strict=True)
+    lefts, tops, rights, bottoms = zip(*(place(box, step, size, params) for box in boxes), strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def place(box: Found, step: int, size: tuple[int, int], params: Crop) -> Window:
+def place(box: Detection, step: int, size: tuple[int, int], params: Crop) -> Window:
     """Where to cut a box out of a photo of `size` that is decoded at 1/`step`."""
     width, height = (-(-side // step) for side in size)
-    return with_margin(box.box / step, params.border if box.part != WHOLE else 0, width, height)
+    return with_border(box.box / step, params.border if box.part != WHOLE else 0, width, height)
 
 
-def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> Window:
+def with_border(box: np.ndarray, border: float, width: int, height: int) -> Window:
     """A box grown by a share of its sides, clipped to the photo, in whole pixels and never empty."""
     x_min, y_min, x_max, y_max = box
-    dx, dy = margin * (x_max - x_min), margin * (y_max - y_min)
+    dx, dy = border * (x_max - x_min), border * (y_max - y_min)
     left, top = max(0, int(np.floor(x_min - dx))), max(0, int(np.floor(y_min - dy)))
     right, bottom = min(width, int(np.ceil(x_max + dx))), min(height, int(np.ceil(y_max + dy)))
     left, top = min(left, width - 1), min(top, height - 1)
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def stored_pixels(photo: Photo, box: Found, params: Crop) -> np.ndarray:
-    """What is stored of a box, in pixels of the full photo: cut out with its margin and shrunk, (H, W, 3)."""
+def stored_pixels(photo: Photo, box: Detection, params: Crop) -> np.ndarray:
+    """What is stored of a box, in pixels of the full photo: cut out with its border and shrunk, (H, W, 3)."""
     left, top, right, bottom = window = place(box, photo.step, photo.full, params)
     scale = min(1.0, params.image_size / _shorter(window))
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
@@ -144,7 +163,7 @@ def stored_pixels(photo: Photo, box: Found, params: Crop) -> np.ndarray:
 def _shrink(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """Shrink with a triangle filter as wide as the factor asks for.
 
-    Area averaging would alias by factors little above 1: 5 dB farther from what a full decode gives.
+    Area averaging would alias where the factor is little above 1: 5 dB farther from what a full decode gives.
     """
     if (width, height) == pixels.shape[1::-1]:
         return pixels

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torchvision.ops import batched_nms
 
-from finprint.detector.yolo import Found
+from finprint.detector.yolo import Detection
 from finprint.pictures.decoding import Window
 
 OVERLAP = 0.2  # of neighbouring slices, as a share of their side (the paper's)
@@ -33,23 +33,23 @@ def windows(width: int, height: int, count: int) -> list[Window]:
     return whole + [(left, top, right, bottom) for top, bottom in rows for left, right in columns]
 
 
-def merge(found: list[list[Found]], places: list[Window]) -> list[Found]:
-    """Boxes of the whole photo from those of its windows: each animal once.
+def merge(detections: list[list[Detection]], places: list[Window]) -> list[Detection]:
+    """What was detected in a photo, each animal once, from what was detected in its windows.
 
     Args:
-        found: for each window the boxes in it, in pixels of the window.
+        detections: for each window what was detected in it, in pixels of the window.
         places: the windows; the first is the whole photo.
 
     Returns:
-        Boxes in pixels of the photo, surest first.
+        Detections in pixels of the photo, surest first.
     """
     moved = [
-        (Found(one.part, one.box + np.array(place[:2] * 2), one.confidence), _is_cut(one.box, place, places[0]))
-        for boxes, place in zip(found, places, strict=True)
-        for one in boxes
+        (Detection(one.part, one.box + np.array(place[:2] * 2), one.confidence), _is_cut(one.box, place, places[0]))
+        for in_window, place in zip(detections, places, strict=True)
+        for one in in_window
     ]
     moved.sort(key=lambda pair: -_area(pair[0].box))
-    kept: list[Found] = []
+    kept: list[Detection] = []
     for one, cut in moved:  # the larger first, so that of two pieces of an animal one stays
         if not (cut and any(_covers(other, one) for other in kept)):
             kept.append(one)
@@ -66,7 +66,7 @@ def merge(found: list[list[Found]], places: list[Window]) -> list[Found]:
 
 
 def _is_cut(box: np.ndarray, place: Window, whole: Window) -> bool:
-    """Does the box end at a border of its slice that is none of the photo?"""
+    """Does the box end at a border of its slice that is not a border of the photo?"""
     left, top, right, bottom = place
     near_x, near_y = TOUCH * (right - left), TOUCH * (bottom - top)
     return bool(
@@ -77,7 +77,7 @@ def _is_cut(box: np.ndarray, place: Window, whole: Window) -> bool:
     )
 
 
-def _covers(other: Found, one: Found) -> bool:
+def _covers(other: Detection, one: Detection) -> bool:
     corners = np.concatenate([np.maximum(one.box[:2], other.box[:2]), np.minimum(one.box[2:], other.box[2:])])
     return other.part == one.part and _area(corners) >= COVERED * _area(one.box)
 

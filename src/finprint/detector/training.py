@@ -1,6 +1,5 @@
 """Training YOLOv5 on the photos that have boxes, and measuring it on photos held out."""
 
-import pickle
 import random
 from collections.abc import Collection
 from pathlib import Path
@@ -8,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 import yaml
 
 from finprint.base.device import best_device
 from finprint.base.errors import UserError
-from finprint.base.files import remove
+from finprint.base.files import SEAL, atomic, intact, remove, seal, writing
+from finprint.detector.loading import load_yolo
 from finprint.detector.params import Detector
-from finprint.detector.yolo import save_detector, shrink, ultralytics_yolo
-from finprint.pictures.images import decode, encode_jpeg
+from finprint.detector.yolo import save_detector, shrink
+from finprint.pictures.images import BadPhoto, decode, encode_jpeg, read_photo
 from finprint.store.tables import SIDES
 
 CODE = ("base", "detector", "pictures", "store")  # the rooms that a training depends on, besides params and boxes
@@ -32,14 +31,15 @@ def train_detector(
         held_out: the groups whose photos measure and do not train, as `hold_out` chooses them.
         params: the section `detector`.
         seed: of the initial weights and the augmentations.
-        scratch: a folder for ultralytics' working tree; a run found there goes on where it stopped.
+        scratch: a folder for ultralytics' working tree; a run that was killed there goes on.
         folder: the model folder to write.
 
     Returns:
         mAP50 and mAP50-95, overall and for each part, and the counts of photos.
 
     Raises:
-        UserError: there are too few boxed photos, or the weights cannot be read.
+        UserError: there are too few boxed photos, one has changed since it was prepared, or the network cannot be
+            loaded.
     """
     boxed = boxes.drop_duplicates("path")  # a row a photo
     measures = boxed["group"].isin(held_out)
@@ -56,24 +56,17 @@ def train_detector(
         tree = {"path": str((scratch / "photos").resolve()), "train": "images/train", "val": "images/val"}
         data.write_text(yaml.safe_dump(tree | {"names": dict(enumerate(parts))}))
 
-    last = scratch / "run" / "weights" / "last.pt"
-    yolo_class = ultralytics_yolo()
     print(f"{(~measures).sum()} photos to train the detector, {measures.sum()} to measure it", flush=True)
-    done = _epochs_done(last, params.epochs)
-    if done < params.epochs:
-        yolo = yolo_class(last) if done else _load(params.network)
-        yolo.add_callback("on_train_epoch_end", _say)
-        yolo.train(**{"resume": True} if done else _recipe(params, seed, data, scratch))
-    trained = yolo_class(last)
+    trained = _train(params, seed, data, scratch)
     metrics = trained.val(
         data=str(data), imgsz=params.image_size, batch=params.batch, device=str(best_device()), workers=0,
         plots=False, verbose=False, project=str(scratch), name="val", exist_ok=True,
     ).box  # fmt: skip
-    found: dict[str, Any] = {"map50": metrics.map50, "map50_95": metrics.map}
+    scores: dict[str, Any] = {"map50": metrics.map50, "map50_95": metrics.map}
     for number, ap50, ap in zip(metrics.ap_class_index, metrics.ap50, metrics.ap, strict=True):
-        found[parts[number]] = {"map50": ap50, "map50_95": ap}
+        scores[parts[number]] = {"map50": ap50, "map50_95": ap}
     save_detector(folder, trained, params.image_size)
-    return found | {"train_photos": int((~measures).sum()), "held_out_photos": int(measures.sum())}
+    return scores | {"train_photos": int((~measures).sum()), "held_out_photos": int(measures.sum())}
 
 
 def hold_out(boxes: pd.DataFrame, share: float, seed: int) -> set[str]:
@@ -89,27 +82,40 @@ def hold_out(boxes: pd.DataFrame, share: float, seed: int) -> set[str]:
     return chosen
 
 
-def _load(weights: str) -> Any:
-    if weights.endswith(".pt") and not Path(weights).is_file():
-        raise UserError(f"detector.network: {weights} is not on disk (no stage downloads; yolov5n.yaml trains afresh)")
-    try:
-        return ultralytics_yolo()(weights, task="detect")
-    except Exception as error:  # a damaged .pt makes ultralytics and pickle raise whatever comes
-        raise UserError(f"detector.network: {weights}: {(str(error) or repr(error)).splitlines()[0]}") from None
+def _train(params: Detector, seed: int, data: Path, scratch: Path) -> Any:
+    """The trained YOLO; a run that was killed in `scratch` goes on after its last whole epoch."""
+    last, kept = scratch / "run" / "weights" / "last.pt", scratch / "kept.pt"
+    for pickled in (scratch / "photos" / "labels").glob("*.cache"):  # ultralytics would load it and run what it says
+        remove(pickled)
+
+    def keep(_: Any) -> None:
+        """ultralytics writes its checkpoint in place: a kill in the middle would leave half of one."""
+        with atomic(kept) as draft:
+            draft.write_bytes(last.read_bytes())
+            seal(draft)
+
+    done = _restore(kept, last)
+    if done < params.epochs:
+        yolo = load_yolo(last, "a checkpoint") if done else load_yolo(params.network, "detector.network")
+        yolo.add_callback("on_train_epoch_end", _say)
+        yolo.add_callback("on_model_save", keep)
+        with writing(scratch):
+            yolo.train(**{"resume": True, "data": str(data)} if done else _recipe(params, seed, data, scratch))
+    return load_yolo(last, "a checkpoint")
+
+
+def _restore(kept: Path, last: Path) -> int:
+    """Put the checkpoint that was kept where ultralytics goes on from; returns the number of its epochs."""
+    if not intact(kept):
+        return 0
+    last.parent.mkdir(parents=True, exist_ok=True)
+    last.write_bytes(kept.read_bytes()[:-SEAL])
+    return int(load_yolo(last, "a checkpoint").ckpt["epoch"]) + 1
 
 
 def _say(trainer: Any) -> None:
     losses = ", ".join(f"{name} {value:.3f}" for name, value in trainer.label_loss_items(trainer.tloss).items())
     print(f"epoch {trainer.epoch + 1}/{trainer.epochs}: {losses}", flush=True)
-
-
-def _epochs_done(last: Path, epochs: int) -> int:
-    """Epochs that ultralytics' `last.pt` has behind it; none where there is no such file, or half of one."""
-    try:
-        epoch = torch.load(last, map_location="cpu", weights_only=False)["epoch"]
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
-        return 0
-    return epochs if epoch == -1 else int(epoch) + 1  # -1: finished, and stripped for use
 
 
 def _recipe(params: Detector, seed: int, data: Path, scratch: Path) -> dict[str, Any]:
@@ -136,13 +142,17 @@ def _write_photos(
         (root / kind / split).mkdir(parents=True)
     by_photo = boxes.groupby("path")
     for number, photo in enumerate(photos.itertuples()):
-        pixels, _ = decode(Path(str(photo.path)), shorter_side=image_size)
+        path = Path(str(photo.path))
+        try:
+            pixels, _ = decode(path, image_size, read_photo(path, str(photo.sha256)))
+        except BadPhoto as bad:
+            raise UserError(f"{path}: {bad}") from None
         (root / "images" / split / f"{number:06}.jpg").write_bytes(encode_jpeg(shrink(pixels, image_size), 95))
-        mine = by_photo.get_group(photo.path)
-        corners = mine[SIDES].to_numpy() / [photo.width, photo.height, photo.width, photo.height]
+        own = by_photo.get_group(photo.path)
+        corners = own[SIDES].to_numpy() / [photo.width, photo.height, photo.width, photo.height]
         centres, extents = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
         lines = [
             f"{parts.index(part)} {' '.join(f'{value:.6f}' for value in values)}"
-            for part, values in zip(mine["part"], np.hstack([centres, extents]), strict=True)
+            for part, values in zip(own["part"], np.hstack([centres, extents]), strict=True)
         ]
         (root / "labels" / split / f"{number:06}.txt").write_text("\n".join(lines) + "\n")

@@ -1,28 +1,39 @@
-"""YOLOv5 of ultralytics: trained on the photos that have boxes, kept as weights that any ultralytics can load."""
+"""A trained YOLOv5: its model folder, whose weights any ultralytics can load, and what it sees in photos."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from finprint.base.device import best_device, repeatable
+from finprint.base.device import best_device
 from finprint.base.errors import UserError
-from finprint.base.files import atomic, cache, read_json, write_json
+from finprint.base.files import atomic, write_json
+from finprint.detector.loading import load_yolo
 from finprint.pictures.images import resize
 
 WEIGHTS, CONFIG = "weights.pt", "detector.json"
 
 
 @dataclass(frozen=True)
-class Found:
-    """A box that the detector found: part, corners in pixels of the photo given, confidence."""
+class Detection:
+    """What the detector sees, or what a person has drawn: part, corners in pixels of the photo given, confidence."""
 
     part: str
     box: np.ndarray  # (4,) x_min, y_min, x_max, y_max
     confidence: float
+
+
+class _Config(BaseModel):
+    """What stands beside the weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    enabled: bool
+    parts: list[str]
+    image_size: int = 0  # px
 
 
 def save_detector(folder: Path, trained: Any, image_size: int) -> None:
@@ -33,57 +44,71 @@ def save_detector(folder: Path, trained: Any, image_size: int) -> None:
     network.__dict__.pop("pt_path", None)  # where it was read from
     for parameter in network.parameters():
         parameter.requires_grad = False
-    with atomic(folder) as part:
-        part.mkdir()
-        torch.save({"model": network, "ema": None, "train_args": network.args, "date": None}, part / WEIGHTS)
-        write_json(part / CONFIG, {"enabled": True, "parts": list(trained.names.values()), "image_size": image_size})
+    with atomic(folder) as draft:
+        draft.mkdir()
+        torch.save({"model": network, "ema": None, "train_args": network.args, "date": None}, draft / WEIGHTS)
+        write_json(draft / CONFIG, {"enabled": True, "parts": list(trained.names.values()), "image_size": image_size})
 
 
 def save_no_detector(folder: Path) -> None:
     """Write the folder that says: there is no detector."""
-    with atomic(folder) as part:
-        part.mkdir()
-        write_json(part / CONFIG, {"enabled": False, "parts": []})
+    with atomic(folder) as draft:
+        draft.mkdir()
+        write_json(draft / CONFIG, {"enabled": False, "parts": []})
 
 
 class TrainedDetector:
-    """A detector read from its model folder.
+    """A detector read from its model folder, without running anything that the folder's files say.
 
     Attributes:
         image_size: px, the longer side at which it wants its photos.
+        parts: what it tells apart.
+
+    Raises:
+        UserError: the folder holds no detector, or one that is damaged or cannot be loaded without running code.
     """
 
     def __init__(self, folder: Path) -> None:
-        config = read_json(folder / CONFIG)
-        self.image_size: int = config["image_size"]
-        self.parts: list[str] = config["parts"]
-        self._yolo = ultralytics_yolo()(folder / WEIGHTS)
+        config = _read_config(folder)
+        self.image_size, self.parts = config.image_size, config.parts
+        self._yolo = load_yolo(folder / WEIGHTS, f"{folder} holds no detector of this project")
+        if len(self._yolo.names) != len(self.parts):
+            raise UserError(f"{folder}: weights of {len(self._yolo.names)} parts, but {CONFIG} has {len(self.parts)}")
 
     @staticmethod
     def enabled(folder: Path) -> bool:
         """Is there a detector in `folder`, or does it say that there is none?"""
-        if not (folder / CONFIG).is_file():
-            raise UserError(f"{folder} holds no detector: `dvc repro detector` makes it")
-        return bool(read_json(folder / CONFIG)["enabled"])
+        return _read_config(folder).enabled
 
-    def find(self, photos: list[np.ndarray], confidence: float) -> list[list[Found]]:
+    def find(self, photos: list[np.ndarray], confidence: float) -> list[list[Detection]]:
         """Find parts in a batch of photos, `(H, W, 3)` RGB uint8 each.
 
         A photo's boxes do not depend on what else is in the batch: each is padded to the same square.
 
         Returns:
-            For each photo the boxes of at least `confidence`, surest first.
+            For each photo what is seen with at least `confidence`, surest first.
         """
         results = self._yolo.predict(
             [np.ascontiguousarray(photo[:, :, ::-1]) for photo in photos], imgsz=self.image_size, conf=confidence,
             rect=False, batch=len(photos), device=str(best_device()), verbose=False, save=False,
         )  # fmt: skip
-        found = []
+        detections = []
         for result in results:
             boxes, classes = result.boxes.xyxy.cpu().numpy(), result.boxes.cls.int().tolist()
-            sure = result.boxes.conf.tolist()
-            found.append([Found(self.parts[c], box, p) for c, box, p in zip(classes, boxes, sure, strict=True)])
-        return found
+            rows = zip(classes, boxes, result.boxes.conf.tolist(), strict=True)
+            detections.append([Detection(self.parts[number], box, sure) for number, box, sure in rows])
+        return detections
+
+
+def _read_config(folder: Path) -> _Config:
+    try:
+        return _Config.model_validate_json((folder / CONFIG).read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no detector: `dvc repro detector` makes it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{folder / CONFIG} is damaged ({key}: {first['msg']}): `dvc repro` makes it anew") from None
 
 
 def shrink(pixels: np.ndarray, image_size: int) -> np.ndarray:
@@ -91,25 +116,3 @@ def shrink(pixels: np.ndarray, image_size: int) -> np.ndarray:
     height, width = pixels.shape[:2]
     scale = min(1.0, image_size / max(height, width))
     return resize(pixels, max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else pixels
-
-
-def ultralytics_yolo() -> Any:
-    """The class YOLO, imported with telemetry, downloads and its own experiment trackers switched off.
-
-    With its `dvc` setting on, ultralytics would rewrite the project's dvc.yaml in the middle of a run.
-    """
-    home = cache() / "ultralytics"
-    home.mkdir(parents=True, exist_ok=True)
-    os.environ |= {"YOLO_CONFIG_DIR": str(home.resolve()), "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
-    os.environ.setdefault("YOLO_VERBOSE", "false")
-    from ultralytics import YOLO
-    from ultralytics.utils import SETTINGS, torch_utils
-
-    torch_utils.NUM_THREADS = torch.get_num_threads()  # on a CPU it would leave one core idle: of two, half the speed
-    repeatable()
-
-    trackers = ("clearml", "comet", "dvc", "hub", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
-    off = dict.fromkeys(("sync", *trackers), False)
-    if any(SETTINGS.get(key) for key in off):
-        SETTINGS.update({key: False for key in off if key in SETTINGS})
-    return YOLO

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from finprint.pictures.images import ACROSS, MAX_PIXELS, UPRIGHT, decode, resize
+from finprint.pictures.images import ACROSS, MAX_PIXELS, UPRIGHT, decode, read_photo, resize
 
 Window = tuple[int, int, int, int]  # left, top, right, bottom of a part of a picture, px
 BLOCK = 32  # px, the widest block of the chroma subsamplings that libjpeg-turbo names; it refuses parts of any others
@@ -30,7 +30,9 @@ class _Region(ctypes.Structure):
     _fields_ = (("x", ctypes.c_int), ("y", ctypes.c_int), ("w", ctypes.c_int), ("h", ctypes.c_int))
 
 
-def decode_at(path: Path, step: int, window: Window | None = None) -> tuple[np.ndarray, tuple[int, int]]:
+def decode_at(
+    path: Path, step: int, window: Window | None = None, content: bytes | None = None
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode a photo, upright, at 1/`step` of its size (1, 2, 4 or 8), rounded up.
 
     Of a baseline JPEG no more is decoded than the window; the pixels are `decode`'s. Others, and those that are damaged
@@ -40,6 +42,7 @@ def decode_at(path: Path, step: int, window: Window | None = None) -> tuple[np.n
         path: the photo.
         step: pixels of the photo a pixel.
         window: what is wanted, in pixels of the decoded, upright photo; None: all of it.
+        content: of the photo's file, where it was read before.
 
     Returns:
         The window's pixels as RGB, `(H, W, 3)` uint8, and the photo's full upright size (width, height).
@@ -47,24 +50,25 @@ def decode_at(path: Path, step: int, window: Window | None = None) -> tuple[np.n
     Raises:
         BadPhoto: as `decode`.
     """
+    content = read_photo(path) if content is None else content
     try:
-        content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             size, orientation = image.size, image.getexif().get(0x0112)
             # Of a progressive one that lacks a part of its scans libjpeg-turbo's versions make different pixels.
             plain = image.format in ("JPEG", "MPO") and image.mode == "RGB" and not image.info.get("progressive")
     except Exception:  # `decode` meets it too, and names it
-        pixels, full = _averaged(*decode(path), step)
+        pixels, full = _averaged(*decode(path, content=content), step)
     else:
         if plain and size[0] * size[1] <= MAX_PIXELS:
             try:
-                part = decode_part(content, size, step, _as_stored(window, size, step, orientation))
-                if part is not None:
-                    upright = Image.fromarray(part).transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else part
-                    return np.asarray(upright), size[::-1] if orientation in ACROSS else size
+                there = decode_window(content, size, step, _as_stored(window, size, step, orientation))
+                if there is not None:
+                    if orientation in UPRIGHT:
+                        there = np.asarray(Image.fromarray(there).transpose(UPRIGHT[orientation]))
+                    return there, size[::-1] if orientation in ACROSS else size
             except MemoryError:  # `decode` meets it too, and names it
                 pass
-        pixels, full = _averaged(*decode(path, max(1, min(size) // step)), step)
+        pixels, full = _averaged(*decode(path, max(1, min(size) // step), content), step)
     left, top, right, bottom = window or (0, 0, *pixels.shape[1::-1])
     return pixels[top:bottom, left:right], full
 
@@ -93,7 +97,7 @@ def _averaged(pixels: np.ndarray, full: tuple[int, int], step: int) -> tuple[np.
     return resize(padded, padded.shape[1] // step, padded.shape[0] // step), full
 
 
-def decode_part(content: bytes, size: tuple[int, int], step: int, window: Window) -> np.ndarray | None:
+def decode_window(content: bytes, size: tuple[int, int], step: int, window: Window) -> np.ndarray | None:
     """The pixels that a decode of the whole photo has there.
 
     Args:

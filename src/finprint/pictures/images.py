@@ -9,6 +9,9 @@ import numpy as np
 import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
+from finprint.base.errors import UserError
+from finprint.base.files import sha256_bytes
+
 pillow_heif.register_heif_opener()  # telephones' photos
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif"}
 RAW = {
@@ -16,6 +19,8 @@ RAW = {
     ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
 }  # fmt: skip
 MAX_PIXELS = 400_000_000  # stitched panoramas are real; a bomb of more than 400 MP is not
+MAX_BYTES = 4 * 2**30  # a file of more is no photo; all of a file is read into the memory
+TOO_LARGE = "too large for the memory of this machine"
 Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit
 # What undoes each EXIF orientation. ImageOps.exif_transpose does the same, but it writes the EXIF anew, which
 # fails for photos with a damaged one.
@@ -35,7 +40,45 @@ class BadPhoto(Exception):
     """A photo that cannot be used; the message is the reason, for the table of rejects."""
 
 
-def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, int]]:
+class ChangedPhoto(UserError):
+    """A photo whose file is no longer the one that the stage `prepare` has read."""
+
+
+def read_photo(path: Path, sha256: str = "") -> bytes:
+    """The content of a photo's file.
+
+    Args:
+        path: the photo.
+        sha256: the hash that the content must have, by the table of photos; "": any content will do.
+
+    Raises:
+        BadPhoto: there is no such file, or it cannot be read.
+        ChangedPhoto: where a hash is given, the file is missing or has other content.
+    """
+    try:
+        if not path.is_file():
+            raise BadPhoto("not a file" if path.exists() else "not on disk")
+        if path.stat().st_size > MAX_BYTES:
+            raise BadPhoto(f"a file of more than {MAX_BYTES // 2**30} GiB")
+        content = path.read_bytes()
+    except BadPhoto as bad:
+        if sha256:
+            raise ChangedPhoto(_changed(path, str(bad))) from None
+        raise
+    except OSError as error:
+        raise BadPhoto(f"cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise BadPhoto(TOO_LARGE) from None
+    if sha256 and sha256_bytes(content) != sha256:
+        raise ChangedPhoto(_changed(path, "its content is another"))
+    return content
+
+
+def _changed(path: Path, how: str) -> str:
+    return f"run `dvc repro prepare` again: {path} has changed since ({how})"
+
+
+def decode(path: Path, shorter_side: int = 0, content: bytes | None = None) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode a photo, upright by its EXIF orientation.
 
     Args:
@@ -43,6 +86,7 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
         shorter_side: pixels that the result's shorter side must at least have, where the photo has
             them. A JPEG is then decoded at the smallest of the scales 1, 1/2, 1/4, 1/8 that serves
             (the DCT does the scaling). 0 decodes at full size.
+        content: of the photo's file, where it was read before.
 
     Returns:
         The pixels as RGB, `(H, W, 3)` uint8, and the photo's full upright size (width, height).
@@ -53,13 +97,14 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
     try:
         if path.suffix.lower() in RAW and path.exists():  # Pillow would take the small preview in it for the photo
             raise BadPhoto(f"camera raw ({path.suffix}): export it as JPEG")
-        with Image.open(path) as image:
+        content = read_photo(path) if content is None else content
+        with Image.open(io.BytesIO(content)) as image:
             full = image.size
             if image.width * image.height > MAX_PIXELS:
                 raise BadPhoto(f"{image.width} x {image.height} px: more than {MAX_PIXELS // 10**6} megapixels")
             if image.mode[0] in "IF":  # 16 or 32 bits of grey, which Pillow would clip to white
                 raise BadPhoto("more than 8 bits a pixel of grey: save it with 8")
-            if shorter_side and not _lossless(path):
+            if shorter_side and not _lossless(content):
                 scale = max(1, min(image.size) // shorter_side)
                 image.draft("RGB", (image.width // scale, image.height // scale))
             image.load()
@@ -69,27 +114,26 @@ def decode(path: Path, shorter_side: int = 0) -> tuple[np.ndarray, tuple[int, in
             if orientation in UPRIGHT:
                 upright = upright.transpose(UPRIGHT[orientation])
             return np.asarray(upright), full[::-1] if orientation in ACROSS else full
-    except FileNotFoundError:
-        raise BadPhoto("not on disk") from None
-    # ultralytics, once imported, makes PIL ask for its HEIF plugin where a file is no image.
-    except (UnidentifiedImageError, ModuleNotFoundError):
-        reason = "empty file" if path.stat().st_size == 0 else "not an image"
-        raise BadPhoto(reason) from None
     except BadPhoto:
         raise
+    # ultralytics, once imported, makes PIL ask for its HEIF plugin where a file is no image.
+    except (UnidentifiedImageError, ModuleNotFoundError):
+        raise BadPhoto("not an image" if content else "empty file") from None
+    except MemoryError:
+        raise BadPhoto(TOO_LARGE) from None
     except Exception as error:  # damaged files make Pillow's parsers raise whatever comes: struct.error, TypeError
-        raise BadPhoto(f"cannot be decoded: {error}") from None
+        raise BadPhoto(f"cannot be decoded: {error or type(error).__name__}") from None
 
 
-def _lossless(path: Path) -> bool:
+def _lossless(content: bytes) -> bool:
     """Is it a lossless JPEG? At a reduced scale Pillow would write beyond its memory, and the process would end."""
-    with path.open("rb") as file:
-        if file.read(2) != b"\xff\xd8":
-            return False
-        while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] not in (0xC0, 0xC2, 0xDA):
-            if head[1] == 0xC3:
-                return True
-            file.seek(int.from_bytes(head[2:]) - 2, io.SEEK_CUR)
+    file = io.BytesIO(content)
+    if file.read(2) != b"\xff\xd8":
+        return False
+    while len(head := file.read(4)) == 4 and head[0] == 0xFF and head[1] not in (0xC0, 0xC2, 0xDA):
+        if head[1] == 0xC3:
+            return True
+        file.seek(int.from_bytes(head[2:]) - 2, io.SEEK_CUR)
     return False
 
 

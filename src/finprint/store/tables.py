@@ -94,11 +94,11 @@ REJECTS = pa.DataFrameSchema({"image": _text(), "table": _text(), "reason": _tex
 def write_table(path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> None:
     """Check `table` and write it, as .parquet or .csv by the path's suffix, atomically."""
     checked = schema.validate(table[list(schema.columns)].reset_index(drop=True))
-    with atomic(path) as part:
+    with atomic(path) as draft:
         if path.suffix == ".csv":
-            checked.to_csv(part, index=False, lineterminator="\n")
+            checked.to_csv(draft, index=False, lineterminator="\n")
         else:
-            checked.to_parquet(part, index=False)
+            checked.to_parquet(draft, index=False)
 
 
 def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
