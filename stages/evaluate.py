@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from finprint.base.cli import Input, run
+from finprint.base.cli import Input, Output, run
 from finprint.base.files import write_csv, write_metrics
 from finprint.base.params import Seed, load_sections
 from finprint.base.unchanged import depend_on
