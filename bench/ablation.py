@@ -23,8 +23,9 @@ from trainings import BUDGET, Cropped, chosen, picked, side_by_side
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import run
 from finprint.base.files import sha256_json, write_csv
-from finprint.individuals.rounds import train_round
-from finprint.learning.loop import Recipe
+from finprint.individuals.task import Individuals
+from finprint.learning.recipe import Recipe
+from finprint.learning.round import train_round
 from finprint.params import Params, load_params
 from finprint.pictures.shards import Crops
 
@@ -134,16 +135,16 @@ def job(variant: str, seed: int, base: Params, cropped: Cropped) -> Job:
 
 
 def train(job: Job) -> dict[str, Any]:
-    """Train once; the figures after the last epoch: nearest photo, best threshold, plain views."""
-    params = job.params
+    """Train once; the metrics after the last epoch: nearest photo, best threshold, plain views."""
+    params, crops = job.params, Crops(job.crops)
     recipe = Recipe(params.train, params.train.epochs, params.lr, job.seed)
     checkpoint = Checkpoint("ablation", {"key": job.key}, [], [])
     started = time.process_time()
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # the loop's own lines would bury the bench's
-        _, _, history = train_round(job.photos, Crops(job.crops), recipe, checkpoint)
+        trained = train_round(Individuals.of(job.photos, crops, params.train), crops, recipe, checkpoint)
     checkpoint.clear()
     told = {"key": job.key, "variant": job.variant, "seed": job.seed}
-    return told | history[-1] | {"cpu_s": time.process_time() - started}
+    return told | trained.history[-1] | {"cpu_s": time.process_time() - started}
 
 
 def table(done: pd.DataFrame, wanted: list[Job]) -> str:

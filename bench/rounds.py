@@ -26,10 +26,11 @@ from finprint.base.cli import run
 from finprint.base.files import write_csv
 from finprint.evaluation.judging import judged_test, judged_validation, label_precision
 from finprint.individuals.mining import mine
-from finprint.individuals.rounds import later_rounds, train_round
-from finprint.learning.loop import Recipe
+from finprint.individuals.rounds import Earlier, Later, later_rounds
+from finprint.individuals.task import Individuals
+from finprint.learning.recipe import Recipe
+from finprint.learning.round import train_round
 from finprint.matching.catalogue import Catalogue, build_catalogue
-from finprint.model.embedder import save_model
 from finprint.model.embedding import embed_crops
 from finprint.params import Params, load_params
 from finprint.pictures.shards import Crops
@@ -138,20 +139,9 @@ def second_round(job: Job) -> dict[str, Any]:
             mined = mine(vectors(job, job.round1), params.mine)
             right = label_precision(mined.labels, job.truth).get("pseudo_labels", {"told": 0, "precision": np.nan})
             told = {"labels": float(right["told"]), "promised": mined.precision, "right": right["precision"]}
-            recipe = Recipe(params.train, params.retrain.epochs, params.lr * params.retrain.lr_scale, job.seed)
+            later = Later(job.seed, params.lr, params.train, params.embed, params.mine, params.retrain)
             places = [Checkpoint(f"{model.name} {job.seed} {n}", {}, [], []) for n in range(params.retrain.rounds)]
-            network, classes, *_ = later_rounds(
-                job.photos,
-                Crops(job.crops),
-                recipe,
-                places,
-                mined.labels,
-                job.round1,
-                params.retrain,
-                params.mine,
-                params.embed,
-            )
-            save_model(model, network.embedder, network.head, classes)
+            later_rounds(job.photos, Crops(job.crops), later, Earlier(job.round1, mined.labels), places).save(model)
         else:
             # Another seed, or it would be round 1 again.
             one_more(job, model, job.seed + 100, way.learns)
@@ -164,14 +154,12 @@ def second_round(job: Job) -> dict[str, Any]:
 
 def one_more(job: Job, model: Path, seed: int, learns: str = "same") -> None:
     """Train as round 1 is trained, and write the model folder."""
-    params = job.params
+    params, crops = job.params, Crops(job.crops)
     recipe = Recipe(params.train, params.train.epochs, params.lr, seed)
     left_out = (params.prepare.fold + 1) % params.prepare.folds if learns == "fold" else None
     names = job.truth.assign(weight=1.0) if learns == "truth" else None
-    network, classes, _ = train_round(
-        job.photos, Crops(job.crops), recipe, Checkpoint(f"{learns} {seed}", {}, [], []), names, left_out=left_out
-    )
-    save_model(model, network.embedder, network.head, classes)
+    task = Individuals.of(job.photos, crops, params.train, names, left_out=left_out)
+    train_round(task, crops, recipe, Checkpoint(f"{learns} {seed}", {}, [], [])).save(model)
 
 
 def vectors(job: Job, *models: Path) -> Catalogue:

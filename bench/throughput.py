@@ -27,12 +27,17 @@ from overrides import changed, parsed
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.device import best_device
-from finprint.individuals.rounds import Lessons, new_network
-from finprint.learning.loop import Recipe, fit, parameter_groups
-from finprint.learning.network import Network, Targets
+from finprint.individuals.lessons import IndividualLessons
+from finprint.individuals.task import Individuals
+from finprint.learning.inputs import Photos
+from finprint.learning.lessons import Targets
+from finprint.learning.loop import fit, new_optimiser
+from finprint.learning.network import Network
+from finprint.learning.recipe import Recipe
 from finprint.model.embedder import Embedder
-from finprint.model.embedding import embed, folded
+from finprint.model.embedding import embed, fused
 from finprint.model.loading import remembered, to_device
+from finprint.model.params import Embed
 from finprint.model.views import plain_view
 from finprint.params import Params, load_params
 from finprint.pictures.images import decode_jpeg, encode_jpeg
@@ -47,10 +52,9 @@ def main(
 ) -> None:
     params = changed(load_params(), parsed(set_))
     jpegs = draw(photos, params.crop.image_size, params.crop.quality)
-    labels = np.arange(photos) % INDIVIDUALS
-    learn = Lessons(
-        np.arange(photos), Targets.sure(labels), [str(n) for n in range(INDIVIDUALS)], np.zeros(INDIVIDUALS, int)
-    )
+    targets = Targets.sure(np.arange(photos) % INDIVIDUALS)
+    names, species = [str(n) for n in range(INDIVIDUALS)], np.zeros(INDIVIDUALS, int)
+    task = Individuals(IndividualLessons(np.arange(photos), targets, names, species), params.train)
     train, device = params.train, best_device()
     print(
         f"{photos} crops, {train.backbone}, {train.image_size} px, {torch.get_num_threads()} threads, {device}",
@@ -58,13 +62,13 @@ def main(
     )
 
     def network() -> Network:
-        return new_network(learn, Recipe(train, 1, params.lr, 0), None)
+        return task.new_network(Recipe(train, 1, params.lr, 0))
 
     report(
         "training",
         {
-            "bare": lambda: bare_training(network(), params, labels),
-            "finprint": lambda: training(network(), params, jpegs, labels),
+            "bare": lambda: bare_training(network(), params, targets),
+            "finprint": lambda: training(network(), params, jpegs, task),
         },
         repeats,
     )
@@ -74,8 +78,8 @@ def main(
             f"embedding, {'bfloat16' if amp else 'float32'}{', mirror images too' if mirror else ''}",
             {
                 "bare": lambda amp=amp, mirror=mirror: bare_embedding(embedder, params, photos, amp) / (1 + mirror),
-                "bare, norms folded": lambda amp=amp, mirror=mirror: (
-                    bare_embedding(folded(embedder.eval()), params, photos, amp) / (1 + mirror)
+                "bare, norms fused": lambda amp=amp, mirror=mirror: (
+                    bare_embedding(fused(embedder.eval()), params, photos, amp) / (1 + mirror)
                 ),
                 "finprint": lambda amp=amp, mirror=mirror: embedding(embedder, params, jpegs, amp, mirror)[0],
             }
@@ -107,14 +111,14 @@ def draw(count: int, side: int, quality: int) -> list[bytes]:
     return found
 
 
-def bare_training(network: Network, params: Params, labels: np.ndarray) -> float:
+def bare_training(network: Network, params: Params, every: Targets) -> float:
     """Forward, backward and step on a batch that lies ready."""
     device, batch, side = best_device(), params.train.batch, params.train.image_size
     network.to(device).to(memory_format=torch.channels_last).train()
     recipe = Recipe(params.train, 1, params.lr, 0)
-    optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=params.train.weight_decay)
+    optimiser = new_optimiser(network, recipe)
     photos = torch.rand(batch, 3, side, side, device=device).to(memory_format=torch.channels_last)
-    targets = Targets.sure(labels[:batch]).to(device)
+    targets = every[np.arange(batch)].to(device)
     amp = params.train.amp and device.type == "cuda"
 
     def step() -> None:
@@ -124,13 +128,13 @@ def bare_training(network: Network, params: Params, labels: np.ndarray) -> float
         loss.backward()
         optimiser.step()
 
-    return speed(step, len(labels) // batch, batch)
+    return speed(step, len(every) // batch, batch)
 
 
-def training(network: Network, params: Params, jpegs: list[bytes], labels: np.ndarray) -> float:
+def training(network: Network, params: Params, jpegs: list[bytes], task: Individuals) -> float:
     """The training loop from its second epoch on, when the crops are decoded: views, averaged weights and all."""
     checkpoint = Checkpoint("throughput", {"time": time.time()}, [], [])
-    pixels = remembered(lambda item: decode_jpeg(jpegs[item]))
+    photos = Photos(remembered(lambda item: decode_jpeg(jpegs[item])), params.embed.batch)
     speeds = []
 
     def watch(_: int, told: dict[str, float]) -> None:
@@ -139,7 +143,7 @@ def training(network: Network, params: Params, jpegs: list[bytes], labels: np.nd
 
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         recipe = Recipe(params.train, 2, params.lr, 0)
-        fit(network, pixels, Targets.sure(labels), recipe, lambda _: {}, checkpoint, watch)
+        fit(task, network, photos, recipe, checkpoint, watch)
     checkpoint.clear()
     return speeds[-1]
 
@@ -163,10 +167,8 @@ def embedding(
 ) -> tuple[float, np.ndarray]:
     """`embed`, and its vectors."""
     started = time.perf_counter()
-    vectors = embed(
-        embedder, lambda row: decode_jpeg(jpegs[row]), np.arange(len(jpegs)), batch=params.embed.batch, mirror=mirror,
-        amp=amp, quiet=True,
-    )  # fmt: skip
+    asked = Embed(batch=params.embed.batch, mirror=mirror, amp=amp)
+    vectors = embed(embedder, lambda row: decode_jpeg(jpegs[row]), np.arange(len(jpegs)), asked, quiet=True)
     return len(jpegs) / (time.perf_counter() - started), vectors
 
 

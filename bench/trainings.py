@@ -22,7 +22,7 @@ from finprint.crops.cache import CropCache
 from finprint.crops.cropping import crop_key, crop_photos
 from finprint.crops.params import Crop
 from finprint.detector.yolo import save_no_detector
-from finprint.individuals.rounds import fingerprint
+from finprint.individuals.lessons import fingerprint
 from finprint.params import Params
 from finprint.pictures.shards import Crops
 from finprint.store.tables import BOXES

@@ -11,9 +11,9 @@ from finprint.store.vectors import write_vectors
 
 def main(crops: Input, model: Input, vectors: Output, metrics: Output) -> None:
     params = load_sections(embed=Embed)
-    found = embed_crops(model, Crops(crops), params.embed)
-    write_vectors(vectors, found)
-    write_metrics(metrics, {"crops": len(found.array), "dimensions": found.array.shape[1]})
+    embedded = embed_crops(model, Crops(crops), params.embed)
+    write_vectors(vectors, embedded)
+    write_metrics(metrics, {"crops": len(embedded.array), "dimensions": embedded.array.shape[1]})
 
 
 if __name__ == "__main__":

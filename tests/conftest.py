@@ -14,8 +14,8 @@ from hypothesis import settings
 from PIL import Image
 
 from finprint.evaluation.judging import Judged
-from finprint.learning.params import Finetune, Margin, Schedule, SpeciesHead, Train
-from finprint.model.params import Augment
+from finprint.individuals.params import AnimalAugment, Margin, SpeciesHead, Train
+from finprint.learning.params import Finetune, Schedule
 from finprint.params import load_params
 from finprint.survey.params import Prepare
 
@@ -25,7 +25,7 @@ settings.load_profile("finprint")
 
 ORIENTATION = 0x0112  # of EXIF
 
-NO_AUGMENT = Augment(
+NO_AUGMENT = AnimalAugment(
     rotate=0,
     shift=0,
     zoom=0,

@@ -8,8 +8,9 @@ import torch
 from conftest import NO_AUGMENT, SMALL_TRAIN
 
 from finprint.answers.params import NewThreshold, Search
-from finprint.learning.loop import Recipe
+from finprint.individuals.heads import IndividualHeads
 from finprint.learning.network import Network
+from finprint.learning.recipe import Recipe
 from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.model.embedder import Embedder, ModelConfig
 from finprint.model.heads import SubCentreArcFace
@@ -76,7 +77,7 @@ TRAIN = SMALL_TRAIN.model_copy(update={"epochs": 3, "ema": 0.9, "amp": True, "au
 def small_network(seed: int = 0) -> Network:
     torch.manual_seed(seed)
     embedder = Embedder(ModelConfig(TRAIN.backbone, TRAIN.fusion, TRAIN.embedding, TRAIN.image_size))
-    return Network(embedder, SubCentreArcFace(TRAIN.embedding, torch.full((3,), 0.2), 2, 20.0))
+    return Network(embedder, IndividualHeads(SubCentreArcFace(TRAIN.embedding, torch.full((3,), 0.2), 2, 20.0)))
 
 
 def two_animals() -> tuple[pd.DataFrame, Vectors]:

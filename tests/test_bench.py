@@ -54,7 +54,7 @@ def test_throughput() -> None:
     ready = r"photos/s \(of bare\): bare \d+ \(1.00\), "
     assert re.search(rf"^training, {ready}finprint \d+ ", told, re.MULTILINE), told
     for kind in ("float32", "bfloat16", "bfloat16, mirror images too"):
-        line = rf"^embedding, {kind}, {ready}bare, norms folded \d+ \(\d+\.\d+\), finprint \d+ "
+        line = rf"^embedding, {kind}, {ready}bare, norms fused \d+ \(\d+\.\d+\), finprint \d+ "
         assert re.search(line, told, re.MULTILINE), told
 
 

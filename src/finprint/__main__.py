@@ -85,18 +85,19 @@ def lr_find(
 ) -> None:
     """Suggest a learning rate for round 1, from a short training in which it rises. Needs crops: `dvc repro crop`."""
     from finprint.base.files import atomic  # torch takes seconds, which the other commands need not wait
-    from finprint.individuals.rounds import lessons, new_network
-    from finprint.learning.loop import Recipe
+    from finprint.individuals.task import Individuals
+    from finprint.learning.inputs import Photos
     from finprint.learning.lr_finder import find_rate
+    from finprint.learning.recipe import Recipe
     from finprint.pictures.shards import Crops
     from finprint.report.plots import rate_plot
     from finprint.store.tables import PHOTOS, read_table
 
     params, crops = load_params(), Crops(Path("data/crops"))
     recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)
-    learn = lessons(read_table(Path("data/photos.parquet"), PHOTOS), crops, None)
-    network = new_network(learn, recipe, None)
-    curve = find_rate(network, lambda item: crops.pixels(learn.rows[item]), learn.targets, recipe, steps)
+    task = Individuals.of(read_table(Path("data/photos.parquet"), PHOTOS), crops, params.train)
+    photos = Photos(crops.pixels, params.train.batch)
+    curve = find_rate(task, task.new_network(recipe), photos, recipe, steps)
     with atomic(output) as part:
         part.write_bytes(rate_plot(curve.rates, curve.losses, curve.suggestion, params.lr))
     print(f"the loss falls fastest at lr {curve.suggestion:.1e} (params.yaml has {params.lr:.1e}); the curve: {output}")

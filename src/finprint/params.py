@@ -9,8 +9,7 @@ from finprint.base.params import PARAMS, Positive, Section, Seed, checked, read_
 from finprint.crops.params import Crop
 from finprint.detector.params import Detector
 from finprint.evaluation.params import Evaluate
-from finprint.individuals.params import Mine, Retrain
-from finprint.learning.params import Train
+from finprint.individuals.params import Mine, Retrain, Train
 from finprint.matching.params import Fold
 from finprint.model.params import Embed
 from finprint.survey.params import Prepare

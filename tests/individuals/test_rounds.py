@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,20 +15,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
-from finprint.individuals.params import Mine, Retrain
-from finprint.individuals.rounds import (
-    fingerprint,
-    later_rounds,
-    lessons,
-    new_network,
-    photo_counts,
-    train_round,
-    validator,
-)
-from finprint.learning.loop import Recipe
+from finprint.individuals.heads import photo_counts
+from finprint.individuals.lessons import fingerprint, lessons
+from finprint.individuals.params import Mine, Retrain, Train
+from finprint.individuals.rounds import Earlier, Later, later_checkpoints, later_rounds, round_checkpoint
+from finprint.individuals.task import Individuals
+from finprint.learning.inputs import Photos
 from finprint.learning.network import Network
-from finprint.model.embedder import Embedder, load_model, save_model
-from finprint.model.embedding import embed, embed_crops
+from finprint.learning.recipe import Recipe
+from finprint.learning.round import Trained, train_round
+from finprint.model.embedder import load_model, save_model
+from finprint.model.embedding import embed_crops
 from finprint.model.params import Embed
 from finprint.pictures.shards import Crops
 from finprint.store.tables import TEST, TRAIN, VALIDATION
@@ -38,6 +36,18 @@ pytestmark = pytest.mark.usefixtures("training_state")
 @pytest.fixture
 def crops(tmp_path: Path) -> Crops:
     return stored_crops(tmp_path / "crops", sorted(PHOTOS["image"], reverse=True))
+
+
+def _task(crops: Crops, train: Train = SMALL_TRAIN, photos: pd.DataFrame = PHOTOS, **more: Any) -> Individuals:
+    return Individuals.of(photos, crops, train, **more)
+
+
+def _network(crops: Crops, train: Train = SMALL_TRAIN, seed: int = 0, **more: Any) -> Network:
+    return _task(crops, train, **more).new_network(Recipe(train, 1, 1e-3, seed))
+
+
+def _round(crops: Crops, stage: str = "train", recipe: Recipe = RECIPE, **more: Any) -> Trained:
+    return train_round(_task(crops, recipe.train, **more), crops, recipe, Checkpoint(stage, {}, [], []))
 
 
 def _pseudo(names: dict[str, str]) -> pd.DataFrame:
@@ -89,7 +99,7 @@ def test_one_individual_is_nothing_to_learn_from(crops: Crops) -> None:
 
 
 def test_margins_follow_the_counts_of_photos(crops: Crops) -> None:
-    network = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    network = _network(crops)
     expected = [0.271 * 3**-0.364 + 0.05, 0.271 + 0.05]
     assert network.head.margins.tolist() == pytest.approx(expected)
     assert network.head.weight.shape == (2 * 2, 8)
@@ -98,7 +108,7 @@ def test_margins_follow_the_counts_of_photos(crops: Crops) -> None:
 
 def test_mirror_images_can_be_individuals_of_their_own(crops: Crops) -> None:
     train = SMALL_TRAIN.model_copy(update={"augment": NO_AUGMENT.model_copy(update={"flip": 0.5, "mirror": "other"})})
-    network = new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 5), None)
+    network = _network(crops, train, 5)
     once = [0.271 * 3**-0.364 + 0.05, 0.271 + 0.05]
     assert network.head.margins.tolist() == pytest.approx(once * 2)
     assert network.head.weight.shape == (2 * 2 * 2, 8)
@@ -107,48 +117,39 @@ def test_mirror_images_can_be_individuals_of_their_own(crops: Crops) -> None:
 
 def test_cyclic_pooling_and_the_species_head_are_switches(crops: Crops) -> None:
     species = PHOTOS.assign(species=["orca" if name == "al" else "fin_whale" for name in PHOTOS["identity"].fillna("")])
-    learn = lessons(species, crops, None)
-    plain = new_network(learn, RECIPE, None)
+    plain = _network(crops, photos=species)
     head = SMALL_TRAIN.species.model_copy(update={"share": 0.5})
-    both = new_network(
-        learn, replace(RECIPE, train=SMALL_TRAIN.model_copy(update={"cyclic": True, "species": head})), None
-    )
+    both = _network(crops, SMALL_TRAIN.model_copy(update={"cyclic": True, "species": head}), photos=species)
     assert (plain.embedder.config.cyclic, both.embedder.config.cyclic) == (False, True)
-    assert plain.species is None
-    assert both.species is not None
+    assert plain.heads.species is None
+    assert both.heads.species is not None
 
 
 def test_a_backbone_of_one_size_alone_says_so_where_views_are_to_grow(crops: Crops) -> None:
     vit = SMALL_TRAIN.model_copy(update={"backbone": "vit_tiny_patch16_224", "image_size": 64, "first_size": 32})
     with pytest.raises(UserError) as caught:
-        new_network(lessons(PHOTOS, crops, None), replace(RECIPE, train=vit), None)
+        _network(crops, vit)
     assert str(caught.value) == (
         "train.first_size: vit_tiny_patch16_224 takes views of one size alone: set it to 64, which is train.image_size"
     )
     whole = vit.model_copy(update={"first_size": 64})
-    assert new_network(lessons(PHOTOS, crops, None), replace(RECIPE, train=whole), None).training
+    assert _network(crops, whole).training
     grows = SMALL_TRAIN.model_copy(update={"image_size": 64})
-    grown, plain = (
-        new_network(lessons(PHOTOS, crops, None), replace(RECIPE, train=train), None)
-        for train in (grows, grows.model_copy(update={"first_size": 64}))
-    )
+    grown, plain = (_network(crops, train) for train in (grows, grows.model_copy(update={"first_size": 64})))
     assert grown.training
     assert all(torch.equal(a, b) for a, b in zip(grown.state_dict().values(), plain.state_dict().values(), strict=True))
 
 
 def test_the_seed_decides_the_initial_weights(crops: Crops) -> None:
-    learn = lessons(PHOTOS, crops, None)
-    seeds = (0, 0, 1)
-    first, same, other = (new_network(learn, Recipe(SMALL_TRAIN, 1, 1e-3, seed), None).head.weight for seed in seeds)
+    first, same, other = (_network(crops, seed=seed).head.weight for seed in (0, 0, 1))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
 
 def test_a_second_round_starts_from_the_firsts_weights_with_its_own_margins(tmp_path: Path, crops: Crops) -> None:
-    first = new_network(lessons(PHOTOS, crops, None), Recipe(SMALL_TRAIN, 1, 1e-3, 5), None)
+    first = _network(crops, seed=5)
     save_model(tmp_path / "r1", first.embedder, first.head, ["al", "bo"])
-    learn = lessons(PHOTOS, crops, _pseudo({"q1.jpg": "bo"}))
-    second = new_network(learn, RECIPE, tmp_path / "r1")
+    second = _network(crops, pseudo_labels=_pseudo({"q1.jpg": "bo"}), start=tmp_path / "r1")
     for name, tensor in second.embedder.state_dict().items():
         assert torch.equal(tensor, first.embedder.state_dict()[name]), name
     assert torch.equal(second.head.weight, first.head.weight)
@@ -156,44 +157,54 @@ def test_a_second_round_starts_from_the_firsts_weights_with_its_own_margins(tmp_
 
 
 def test_a_round_of_other_individuals_is_no_start(tmp_path: Path, crops: Crops) -> None:
-    first = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    first = _network(crops)
     save_model(tmp_path / "r1", first.embedder, first.head, ["al", "cy"])
     with pytest.raises(UserError) as caught:
-        new_network(lessons(PHOTOS, crops, None), RECIPE, tmp_path / "r1")
+        _network(crops, start=tmp_path / "r1")
     assert str(caught.value) == (f"{tmp_path}/r1 was trained on other individuals: set retrain.start to pretrained")
 
 
-def test_the_validator_scores_validation_alone(crops: Crops) -> None:
-    network = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+def test_validation_alone_is_scored(crops: Crops) -> None:
+    network = _network(crops)
 
-    def vectors(embedder: Embedder, rows: np.ndarray) -> np.ndarray:
-        return embed(embedder, crops.pixels, rows, batch=4, mirror=False, amp=True, quiet=True)
+    def metrics(photos: pd.DataFrame) -> dict[str, float]:
+        return _task(crops, photos=photos).validate(network, Photos(crops.pixels, 4))
 
-    found = validator(PHOTOS, crops, vectors)(network.embedder)
-    assert set(found) == {"map5", "top1", "top5", "auroc_new"}
-    assert all(0 <= value <= 1 for value in found.values())
-    without = validator(PHOTOS[PHOTOS["split"] != TEST], crops, vectors)(network.embedder)
-    assert without == found
-    assert validator(PHOTOS[PHOTOS["split"] == TRAIN], crops, vectors)(network.embedder) == {}
-    only_known = validator(PHOTOS[PHOTOS["identity"] != "zoe"], crops, vectors)(network.embedder)
-    assert set(only_known) == {"map5", "top1", "top5"}
+    every = metrics(PHOTOS)
+    assert set(every) == {"map5", "top1", "top5", "auroc_new"}
+    assert all(0 <= value <= 1 for value in every.values())
+    assert metrics(PHOTOS[PHOTOS["split"] != TEST]) == every
+    assert metrics(PHOTOS[PHOTOS["split"] == TRAIN]) == {}
+    assert set(metrics(PHOTOS[PHOTOS["identity"] != "zoe"])) == {"map5", "top1", "top5"}
+
+
+def test_margins_ramp_and_mirror_images_have_labels_of_their_own(crops: Crops) -> None:
+    ramp = SMALL_TRAIN.margin.model_copy(update={"ramp": 0.5})
+    other = NO_AUGMENT.model_copy(update={"mirror": "other"})
+    task = _task(crops, SMALL_TRAIN.model_copy(update={"margin": ramp, "augment": other}))
+    network = task.new_network(Recipe(task.train, 1, 1e-3, 0))
+    strengths = []
+    for step in (0, 2, 5, 9):
+        task.at_step(network, step, 10)
+        strengths.append(network.head.strength)
+    assert strengths == pytest.approx([0.2, 0.52, 1.0, 1.0])
+    mirrored = torch.tensor([True, False, False, True])
+    assert task.mirrored(task.lessons.targets, mirrored).labels.tolist() == [[2], [0], [0], [3]]
+    assert _task(crops).mirrored(task.lessons.targets, mirrored).labels.tolist() == [[0], [0], [0], [1]]
 
 
 def test_two_rounds_end_to_end(tmp_path: Path, crops: Crops) -> None:
-    network, classes, history = train_round(PHOTOS, crops, RECIPE, Checkpoint("train", {}, [], []))
-    assert classes == ["al", "bo"]
-    assert set(history[0]) == {"epoch", "loss", "lr", "map5", "top1", "top5", "auroc_new"}
-    save_model(tmp_path / "r1", network.embedder, network.head, classes)
-    again, classes, _ = train_round(
-        PHOTOS, crops, RECIPE, Checkpoint("retrain", {}, [], []), _pseudo({"q1.jpg": "bo"}), tmp_path / "r1"
-    )
-    assert classes == load_model(tmp_path / "r1")[2]
-    assert not torch.equal(again.head.weight, network.head.weight)
+    first = _round(crops)
+    assert first.classes == ["al", "bo"]
+    assert set(first.history[0]) == {"epoch", "loss", "lr", "map5", "top1", "top5", "auroc_new"}
+    first.save(tmp_path / "r1")
+    again = _round(crops, "retrain", pseudo_labels=_pseudo({"q1.jpg": "bo"}), start=tmp_path / "r1")
+    assert again.classes == load_model(tmp_path / "r1")[2]
+    assert not torch.equal(again.network.head.weight, first.network.head.weight)
 
 
 def test_a_fold_that_is_left_out_is_not_learned_from(crops: Crops, capsys: pytest.CaptureFixture[str]) -> None:
-    _, classes, _ = train_round(PHOTOS, crops, RECIPE, Checkpoint("fold1", {}, [], []), left_out=1)
-    assert classes == ["al", "bo"]
+    assert _round(crops, "fold1", left_out=1).classes == ["al", "bo"]
     assert "2 photos of 2 individuals" in capsys.readouterr().out
 
 
@@ -201,17 +212,13 @@ def test_a_fold_that_is_left_out_is_not_learned_from(crops: Crops, capsys: pytes
 def test_later_rounds_name_photos_anew(
     tmp_path: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch, start: str
 ) -> None:
-    first = new_network(lessons(PHOTOS, crops, None), RECIPE, None)
+    first = _network(crops)
     save_model(tmp_path / "r1", first.embedder, first.head, ["al", "bo"])
-    again = Retrain(start=start, rounds=3, epochs=1, lr_scale=1.0)
-    places = [Checkpoint("retrain", {"round": n}, [], []) for n in range(3)]
-    mining = Mine(precision=0.01, targets="hard")
-    photos, named = PHOTOS.assign(group=range(len(PHOTOS))), _pseudo({"q1.jpg": "bo"})
     asked = Embed(batch=4, mirror=False, amp=False)
-
-    def rounds() -> tuple[Network, list[str], list[dict[str, float]], dict[str, dict[str, float]]]:
-        return later_rounds(photos, crops, RECIPE, places, named, tmp_path / "r1", again, mining, asked)
-
+    again = Retrain(start=start, rounds=3, epochs=1, lr_scale=1.0)
+    later = Later(0, 1e-3, SMALL_TRAIN, asked, Mine(precision=0.01, targets="hard"), again)
+    places = [Checkpoint("retrain", {"round": n}, [], []) for n in range(3)]
+    photos, before = PHOTOS.assign(group=range(len(PHOTOS))), Earlier(tmp_path / "r1", _pseudo({"q1.jpg": "bo"}))
     with monkeypatch.context() as patch:
         asked_of: list[Embed] = []
         real = embed_crops
@@ -219,22 +226,61 @@ def test_later_rounds_name_photos_anew(
             "finprint.individuals.rounds.embed_crops",
             lambda *given, **more: (asked_of.append(given[2]), real(*given, **more))[1],
         )
-        network, classes, history, numbers = rounds()
+        trained = later_rounds(photos, crops, later, before, places)
     assert asked_of == [asked, asked]
-    assert classes == ["al", "bo"]
-    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert trained.classes == ["al", "bo"]
+    assert [row["epoch"] for row in trained.history] == [1, 2, 3]
+    numbers = trained.more["named_for_round"]
     assert list(numbers) == ["3", "4"]
     assert all("precision_validation" in row and "pseudo_labels" in row for row in numbers.values())
-    resumed, _, same, _ = rounds()
-    assert same == history
-    assert torch.equal(resumed.head.weight, network.head.weight)
+    assert trained.metrics() == {"named_for_round": numbers} | {
+        name: value for name, value in trained.history[-1].items() if name not in ("epoch", "lr")
+    }
+    resumed = later_rounds(photos, crops, later, before, places)
+    assert resumed.history == trained.history
+    assert torch.equal(resumed.network.head.weight, trained.network.head.weight)
+
+
+def test_checkpoints_of_rounds_depend_on_what_each_round_depends_on() -> None:
+    """Round 2 is made of given names; the rounds after it name the photos themselves."""
+    again = Retrain(start="round1", rounds=2, epochs=1, lr_scale=0.5)
+    later = Later(
+        0, 1e-3, SMALL_TRAIN, Embed(batch=4, mirror=False, amp=False), Mine(precision=0.5, targets="hard"), again
+    )
+
+    def keys(**changes: Any) -> list[str]:
+        return [place.folder.name for place in later_checkpoints(replace(later, **changes), "photos", [])]
+
+    first, second = keys()
+    assert keys(mine=Mine(precision=0.6, targets="hard"))[0] == first
+    assert keys(mine=Mine(precision=0.6, targets="hard"))[1] != second
+    assert keys(retrain=again.model_copy(update={"rounds": 1})) == [first]
+    for changes in ({"lr": 2e-3}, {"seed": 1}, {"retrain": again.model_copy(update={"epochs": 2})}):
+        assert first not in keys(**changes)
+    stages = [place.folder.parent.name for place in later_checkpoints(later, "photos", [])]
+    assert stages == ["retrain", "retrain3"]
+    recipe = later.recipe()
+    assert (recipe.lr, recipe.epochs) == (5e-4, 1)
+    keyed = [round_checkpoint("train", recipe, photos).folder.name for photos in ("these", "these", "others")]
+    assert keyed[0] == keyed[1] != keyed[2]
+
+
+def test_files_that_a_recipe_names_enter_the_key(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pth"
+    keys = []
+    for content in (b"one", b"one", b"two"):
+        weights.write_bytes(content)
+        recipe = Recipe(SMALL_TRAIN.model_copy(update={"weights": str(weights)}), 1, 1e-3, 0)
+        keys.append(round_checkpoint("train", recipe, "photos").folder.name)
+    assert keys[0] == keys[1] != keys[2]
+    assert RECIPE.files() == []  # `none` is no file
 
 
 def test_a_training_can_be_watched(tmp_path: Path, crops: Crops, capsys: pytest.CaptureFixture[str]) -> None:
-    train_round(PHOTOS, crops, RECIPE, Checkpoint("train", {}, [], []))
+    _round(crops)
     (folder,) = (tmp_path / ".cache" / "live" / "train").iterdir()
-    found = EventAccumulator(str(folder)).Reload()
-    assert {"loss", "lr", "photos/s", "validation/map5"} <= set(found.Tags()["scalars"])
+    curves = EventAccumulator(str(folder)).Reload()
+    assert {"loss", "lr", "photos/s", "validation/map5"} <= set(curves.Tags()["scalars"])
     assert re.search(r"^epoch 1/1: loss \d+\.\d{3}, map5 .*, \d+ photos/s$", capsys.readouterr().out, re.MULTILINE)
 
 
@@ -257,28 +303,28 @@ def test_the_species_of_each_individual_and_a_head_for_more_than_one(crops: Crop
     learn = lessons(photos, crops, None)
     assert learn.species.tolist() == [1, 0]
     assert lessons(PHOTOS, crops, None).species.tolist() == [0, 0]
-    unknown = lessons(PHOTOS.assign(species=PHOTOS["identity"].map({"al": "orca"})), crops, None)
-    assert unknown.species.tolist() == [0, -1]
+    unknown = PHOTOS.assign(species=PHOTOS["identity"].map({"al": "orca"}))
+    assert lessons(unknown, crops, None).species.tolist() == [0, -1]
     train = SMALL_TRAIN.model_copy(update={"species": SMALL_TRAIN.species.model_copy(update={"share": 0.5})})
-    head = new_network(learn, Recipe(train, 1, 1e-3, 0), None).species
+    head = _network(crops, train, photos=photos).heads.species
     assert head is not None
     assert head.head.margins.tolist() == pytest.approx([0.226 + 0.05, 0.226 * 3**-0.72 + 0.05])
     assert head.of.tolist() == [1, 0]
-    assert new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None).species is None
-    assert new_network(learn, RECIPE, None).species is None
-    assert new_network(unknown, Recipe(train, 1, 1e-3, 0), None).species is None  # one species, and one unknown
+    assert _network(crops, train).heads.species is None
+    assert _network(crops, photos=photos).heads.species is None
+    assert _network(crops, train, photos=unknown).heads.species is None  # one species, and one unknown
 
 
 def test_another_run_s_weights_are_a_start(tmp_path: Path, crops: Crops) -> None:
-    earlier = new_network(lessons(PHOTOS, crops, None), Recipe(SMALL_TRAIN, 1, 1e-3, 5), None)
+    earlier = _network(crops, seed=5)
     save_model(tmp_path / "old", earlier.embedder, earlier.head, ["cy", "di"])  # of other individuals
     train = SMALL_TRAIN.model_copy(update={"continue_from": str(tmp_path / "old"), "image_size": 64})
-    network = new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None)
+    network = _network(crops, train)
     for name, tensor in network.embedder.state_dict().items():
         assert torch.equal(tensor, earlier.embedder.state_dict()[name]), name
     other = train.model_copy(update={"embedding": 16})
     with pytest.raises(UserError) as caught:
-        new_network(lessons(PHOTOS, crops, None), Recipe(other, 1, 1e-3, 0), None)
+        _network(crops, other)
     assert str(caught.value) == (
         f"train.continue_from: {tmp_path}/old does not fit: "
         "it is of another backbone, fusion, embedding or (ViT) image_size"
@@ -288,8 +334,8 @@ def test_another_run_s_weights_are_a_start(tmp_path: Path, crops: Crops) -> None
 def test_a_start_that_is_no_model(tmp_path: Path, crops: Crops) -> None:
     train = SMALL_TRAIN.model_copy(update={"continue_from": str(tmp_path / "rond1")})
     with pytest.raises(UserError) as caught:
-        new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None)
-    told = "is no model folder; a copy of models/round1 is (itself it is gone when train runs)"
+        _network(crops, train)
+    told = "is no model folder; a copy of models/round1 is one (models/round1 itself is gone when train runs)"
     assert str(caught.value) == f"train.continue_from: {tmp_path}/rond1 {told}"
 
 
@@ -297,7 +343,7 @@ def test_stages_that_are_not_known(crops: Crops) -> None:
     finetune = SMALL_TRAIN.finetune.model_copy(update={"layer_decay": 0.9})
     train = SMALL_TRAIN.model_copy(update={"backbone": "regnety_002", "finetune": finetune})
     with pytest.raises(UserError) as caught:
-        new_network(lessons(PHOTOS, crops, None), Recipe(train, 1, 1e-3, 0), None)
+        _network(crops, train)
     assert str(caught.value) == (
         "train.finetune: the stages of regnety_002 are not known: leave trainable, unfreeze, layer_decay"
     )
@@ -306,12 +352,16 @@ def test_stages_that_are_not_known(crops: Crops) -> None:
 def test_what_has_learned_before_is_not_frozen_again(tmp_path: Path, crops: Crops) -> None:
     finetune = SMALL_TRAIN.finetune.model_copy(update={"unfreeze": [5]})
     recipe = Recipe(SMALL_TRAIN.model_copy(update={"finetune": finetune}), 1, 1e-3, 0)
-    first, classes, _ = train_round(PHOTOS, crops, recipe, Checkpoint("train", {}, [], []))
-    save_model(tmp_path / "r1", first.embedder, first.head, classes)
-    second, _, _ = train_round(
-        PHOTOS, crops, recipe, Checkpoint("retrain", {}, [], []), _pseudo({"q1.jpg": "bo"}), tmp_path / "r1"
-    )
+    first = _round(crops, recipe=recipe)
+    first.save(tmp_path / "r1")
+    labels = _pseudo({"q1.jpg": "bo"})
+    second = _round(crops, "retrain", recipe.thawed(), pseudo_labels=labels, start=tmp_path / "r1")
     name = "backbone.conv_stem.weight"
-    before = new_network(lessons(PHOTOS, crops, None), recipe, None).embedder.state_dict()[name]
-    assert torch.equal(first.embedder.state_dict()[name].cpu(), before)  # frozen in round 1
-    assert not torch.equal(second.embedder.state_dict()[name].cpu(), before)
+    before = _network(crops, recipe.train).embedder.state_dict()[name]
+    assert torch.equal(first.network.embedder.state_dict()[name].cpu(), before)  # frozen in round 1
+    assert not torch.equal(second.network.embedder.state_dict()[name].cpu(), before)
+    again = Retrain(start="round1", rounds=1, epochs=1, lr_scale=1.0)
+    asked = Embed(batch=4, mirror=False, amp=False), Mine(precision=0.5, targets="hard")
+    for start, unfreezes in (("round1", []), ("pretrained", [5])):
+        later = Later(0, 1e-3, recipe.train, *asked, again.model_copy(update={"start": start}))
+        assert later.recipe().train.finetune.unfreeze == unfreezes

@@ -4,9 +4,13 @@ from typing import Any
 
 import pytest
 import timm
+import torch
+from conftest import SMALL_TRAIN
 from torch import nn
 
-from finprint.learning.finetuning import hold_norms, learning_rates, set_learning, stages
+from finprint.base.errors import UserError
+from finprint.learning import finetuning
+from finprint.learning.finetuning import check_training, hold_norms, learning_rates, set_learning, stages
 from finprint.learning.params import Finetune
 
 NETWORKS = {"tf_efficientnet_lite0": 8, "convnext_atto": 5, "resnet18": 5, "vit_tiny_patch16_224": 13}
@@ -24,11 +28,11 @@ def _finetune(**changes: Any) -> Finetune:
 def _learning(backbone: nn.Module) -> set[int]:
     """Stages that learn; each wholly or not at all."""
     of = stages(name for name, _ in backbone.named_parameters())
-    found: dict[int, set[bool]] = {}
+    learns: dict[int, set[bool]] = {}
     for name, parameter in backbone.named_parameters():
-        found.setdefault(of[name], set()).add(parameter.requires_grad)
-    assert all(len(each) == 1 for each in found.values())
-    return {stage for stage, each in found.items() if each == {True}}
+        learns.setdefault(of[name], set()).add(parameter.requires_grad)
+    assert all(len(each) == 1 for each in learns.values())
+    return {stage for stage, each in learns.items() if each == {True}}
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -85,3 +89,53 @@ def test_norms_are_held() -> None:
     hold_norms(backbone)
     assert {type(m).__name__: m.training for m in backbone.modules()}["Conv2d"]
     assert not any(m.training for m in backbone.modules() if "BatchNorm" in type(m).__name__)
+
+
+VIT = {"backbone": "vit_tiny_patch16_224", "image_size": 64}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            VIT | {"first_size": 32},
+            "train.first_size: vit_tiny_patch16_224 takes views of one size alone: set it to 64, which is "
+            "train.image_size",
+        ),
+        (
+            {"backbone": "regnety_002", "finetune": _finetune(layer_decay=0.9)},
+            "train.finetune: the stages of regnety_002 are not known: leave trainable, unfreeze, layer_decay",
+        ),
+        (
+            {"backbone": "regnety_002", "finetune": _finetune(unfreeze=[0])},
+            "train.finetune: the stages of regnety_002 are not known: leave trainable, unfreeze, layer_decay",
+        ),
+    ],
+)
+def test_what_a_backbone_cannot_do_is_known_without_a_training(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check_training(SMALL_TRAIN.model_copy(update=changes))
+    assert str(caught.value) == complaint
+
+
+def test_what_a_backbone_can_do_passes_and_leaves_chance_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    frozen = _finetune(trainable=0.0)
+    for changes in (
+        {"image_size": 64},  # a convolutional network grows
+        {"finetune": _finetune(trainable=0.5, layer_decay=0.8)},
+        VIT | {"first_size": 64},
+        VIT | {"first_size": 32, "finetune": frozen},  # its features are of one size
+    ):
+        check_training(SMALL_TRAIN.model_copy(update=changes))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_network_is_built_only_where_the_params_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> nn.Module:
+        raise AssertionError("these params ask nothing of the backbone")
+
+    monkeypatch.setattr(finetuning, "create_backbone", never)
+    check_training(SMALL_TRAIN)
+    check_training(SMALL_TRAIN.model_copy(update={"backbone": "regnety_002"}))

@@ -6,15 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_TRAIN
+from conftest import NO_AUGMENT, SMALL_TRAIN
 from examples import PHOTOS, RECIPE, stored_crops
 
 from finprint.base.checkpoint import Checkpoint
-from finprint.individuals.rounds import lessons, new_network, train_round
-from finprint.learning.frozen import Features, FrozenEmbedder, is_frozen
-from finprint.learning.loop import Recipe
+from finprint.individuals.task import Individuals
+from finprint.learning.finetuning import is_frozen
+from finprint.learning.frozen import Features
+from finprint.learning.inputs import Epoch, Photos
+from finprint.learning.recipe import Recipe
+from finprint.learning.round import train_round
 from finprint.model.embedder import Embedder, ModelConfig
 from finprint.model.embedding import embed
+from finprint.model.params import Embed
 from finprint.pictures.shards import Crops
 
 pytestmark = pytest.mark.usefixtures("training_state")
@@ -36,11 +40,10 @@ def test_vectors_from_features_are_those_of_the_network(crops: Crops, backbone: 
     torch.manual_seed(0)
     embedder = Embedder(ModelConfig(backbone, fusion, 8, side)).eval()
     rows = np.array([4, 0, 2])
-    whole = embed(embedder, crops.pixels, rows, batch=2, mirror=False, amp=True, quiet=True)
+    whole = embed(embedder, crops.pixels, rows, Embed(batch=2, mirror=False, amp=True), quiet=True)
     features = Features(embedder, crops)
-    frozen = FrozenEmbedder(embedder)
-    np.testing.assert_allclose((features.vectors(frozen, rows) * whole).sum(axis=1), 1, atol=2e-3)
-    mirrored = Features(embedder, crops)(4)
+    np.testing.assert_allclose((features.vectors(embedder, rows) * whole).sum(axis=1), 1, atol=2e-3)
+    mirrored = Features(embedder, crops).of(4)
     assert mirrored.shape[0] == 2
     assert not np.array_equal(mirrored[0], mirrored[1])
 
@@ -65,18 +68,38 @@ def test_features_are_computed_once_for_the_same_crops_weights_and_size(tmp_path
 @pytest.mark.parametrize("fusion", ["gem", "dolg"])
 def test_a_head_learns_and_the_backbone_stays(crops: Crops, fusion: str) -> None:
     recipe = Recipe(FROZEN.model_copy(update={"fusion": fusion}), 8, 1e-2, 0)
-    before = new_network(lessons(PHOTOS, crops, None), recipe, None).embedder.backbone.state_dict()
-    network, _, history = train_round(PHOTOS, crops, recipe, Checkpoint("train", {"run": 1}, [], []))
-    assert history[-1]["loss"] < history[0]["loss"]
-    assert type(network.embedder) is Embedder
-    after = network.embedder.backbone.state_dict()
-    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
-    again, _, same = train_round(PHOTOS, crops, recipe, Checkpoint("train", {"run": 2}, [], []))
-    assert same == history
-    assert torch.equal(again.head.weight, network.head.weight)
+    task = Individuals.of(PHOTOS, crops, recipe.train)
+    before = task.new_network(recipe).embedder.backbone.state_dict()
+    trained = train_round(task, crops, recipe, Checkpoint("train", {"run": 1}, [], []))
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"]
+    assert type(trained.network.embedder) is Embedder
+    after = trained.network.embedder.backbone.state_dict()
+    assert all(torch.equal(tensor.cpu(), after[name].cpu()) for name, tensor in before.items())
+    again = train_round(task, crops, recipe, Checkpoint("train", {"run": 2}, [], []))
+    assert again.history == trained.history
+    assert torch.equal(again.network.head.weight, trained.network.head.weight)
 
 
 def test_what_is_frozen() -> None:
     assert is_frozen(FROZEN)
     assert not is_frozen(RECIPE.train)
     assert not is_frozen(FROZEN.model_copy(update={"cyclic": True}))  # four quarter turns of every photo
+
+
+def test_photos_and_features_are_asked_alike(crops: Crops) -> None:
+    """Plain views of photos, and the features of the same views, give the same vectors in a batch of an epoch."""
+    torch.manual_seed(0)
+    embedder = Embedder(ModelConfig("tf_efficientnet_lite0", "gem", 8, 32)).eval()
+    order, mirrored = np.array([[2, 0, 1]]), np.array([True, False, False])
+    epoch = Epoch(np.array([5, 0, 3]), order, mirrored, 32, NO_AUGMENT, (0, 0))
+    vectors, shapes = [], []
+    for inputs in (Photos(crops.pixels, 4), Features(embedder, crops)):
+        (batch,) = inputs.batches(epoch)
+        shapes.append(batch.shape[1:])
+        with torch.inference_mode():
+            given = inputs.to_device(batch, embedder.mean.device)
+            vectors.append(torch.nn.functional.normalize(inputs.embedded(embedder, given)))
+    assert shapes[0] == (3, 32, 32)
+    assert len(shapes[1]) == 1
+    assert (vectors[0] * vectors[1]).sum(dim=1).min() > 0.995
+    assert (vectors[0][0] - vectors[0][1]).norm() > 1e-3  # the control: another photo has another vector

@@ -4,6 +4,8 @@ import hashlib
 import math
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,24 +16,31 @@ from examples import AUGMENT, TRAIN, small_network
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
-from finprint.learning.loop import (
-    Recipe,
-    Validate,
-    epoch_batches,
-    even_share,
-    fit,
-    grown,
-    mixing_share,
-    parameter_groups,
-    size_at,
-)
-from finprint.learning.network import Network, Targets
+from finprint.individuals.lessons import IndividualLessons
+from finprint.individuals.task import Individuals
+from finprint.learning.inputs import Inputs, Photos
+from finprint.learning.lessons import Targets
+from finprint.learning.loop import epoch_batches, fit, parameter_groups
+from finprint.learning.network import Network
+from finprint.learning.recipe import Recipe, mixing_share, side_at
 from finprint.model.embedder import Embedder
+from finprint.model.loading import View
 
 pytestmark = pytest.mark.usefixtures("training_state")
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
-TARGETS = Targets.sure(LABELS)
+LESSONS = IndividualLessons(np.arange(9), Targets.sure(LABELS), ["al", "bo", "cy"], np.zeros(3, np.int64))
+Validate = Callable[[Embedder], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Colours(Individuals):
+    """Individuals of one colour each, validated as a test asks for."""
+
+    scored_by: Validate = lambda _: {}
+
+    def validate(self, network: Network, inputs: Inputs) -> dict[str, float]:
+        return self.scored_by(network.embedder)
 
 
 class Killed(Exception):
@@ -61,9 +70,15 @@ def _nothing(_: Embedder) -> dict[str, float]:
 
 
 def _fit(
-    recipe: Recipe, validate: Validate = _nothing, key: str = "a", start: int = 0
+    recipe: Recipe, validate: Validate = _nothing, key: str = "a", network: Network | None = None
 ) -> tuple[Network, list[dict[str, float]]]:
-    return fit(small_network(start), _pixels, TARGETS, recipe, validate, Checkpoint("train", {"key": key}, [], []))
+    task = Colours(LESSONS, recipe.train, scored_by=validate)
+    checkpoint = Checkpoint("train", {"key": key}, [], [])
+    return fit(task, network or small_network(), Photos(_pixels, 8), recipe, checkpoint)
+
+
+def _batches(recipe: Recipe, epoch: int, batch: int, pixels: View = _pixels) -> list[tuple[torch.Tensor, Targets]]:
+    return list(epoch_batches(Colours(LESSONS, recipe.train), Photos(pixels, 8), recipe, epoch, batch))
 
 
 def test_heads_learn_faster_and_norms_and_biases_do_not_decay() -> None:
@@ -79,7 +94,7 @@ def test_heads_learn_faster_and_norms_and_biases_do_not_decay() -> None:
         assert group["lr"] == group["peak"] == pytest.approx(0.002 if backbone else 0.02), name
         plain = name.endswith(".bias") or ".bn" in name or name in ("embedder.neck.0.weight", "embedder.neck.2.weight")
         assert group["weight_decay"] == (0.0 if plain else 0.03), name
-    assert {name for name in named if not name.startswith("embedder.backbone.")} >= {"head.weight"}
+    assert {name for name in named if not name.startswith("embedder.backbone.")} >= {"heads.main.weight"}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +132,8 @@ def test_killed_and_resumed_ends_like_an_uninterrupted_run(
     with pytest.raises(Killed):
         _fit(_recipe(), dies)
     torch.manual_seed(99)  # what another process would start with
-    network, history = _fit(_recipe(), start=7 if epoch > 1 else 0)  # resumed, the initial weights do not count
+    initial = small_network(7 if epoch > 1 else 0)  # resumed, the initial weights do not count
+    network, history = _fit(_recipe(), network=initial)
     assert _digest(network) == whole[0]
     assert history == whole[1]
     told = f"resuming after epoch {epoch - 1} of 3" in capsys.readouterr().out
@@ -130,7 +146,7 @@ def test_a_finished_run_that_is_started_again_only_loads(whole: tuple[str, list[
     def never(_: Embedder) -> dict[str, float]:
         raise AssertionError("no epoch is left")
 
-    network, history = _fit(_recipe(), never, start=3)
+    network, history = _fit(_recipe(), never, network=small_network(3))
     assert _digest(network) == whole[0]
     assert history == whole[1]
 
@@ -151,7 +167,7 @@ def test_the_loss_falls_and_individuals_are_told_apart() -> None:
     assert losses[-1] < 0.2 * losses[0]
     assert all(row["map5"] == 0.5 for row in history)
     assert history[-1]["lr"] == pytest.approx(1e-5)  # a hundredth of the peak
-    ((views, shows),) = epoch_batches(_pixels, TARGETS, recipe, 0, 9)
+    ((views, shows),) = _batches(recipe, 0, 9)
     device = next(network.parameters()).device
     with torch.inference_mode():  # with the batch's statistics: the running ones lag behind ten steps
         cosines = network.train().head.cosines(network.embedder(views.float().to(device) / 255))
@@ -160,11 +176,10 @@ def test_the_loss_falls_and_individuals_are_told_apart() -> None:
 
 def test_without_averaging_the_weights_are_the_trained_ones_and_with_it_others() -> None:
     trained = small_network()
-    checkpoint = Checkpoint("train", {"key": "ema"}, [], [])
-    averaged, _ = fit(trained, _pixels, TARGETS, _recipe(epochs=2, ema=0.0), _nothing, checkpoint)
+    averaged, _ = _fit(_recipe(epochs=2, ema=0.0), key="ema", network=trained)
     assert _digest(averaged) == _digest(trained)
     moved = small_network()
-    averaged, _ = fit(moved, _pixels, TARGETS, _recipe(epochs=2, ema=0.9), _nothing, Checkpoint("train", {}, [], []))
+    averaged, _ = _fit(_recipe(epochs=2, ema=0.9), key="moved", network=moved)
     assert _digest(moved) == _digest(trained)
     assert _digest(averaged) != _digest(moved)
 
@@ -194,19 +209,19 @@ def test_a_diverging_loss_ends_the_run_with_advice() -> None:
 
 
 def _epoch(recipe: Recipe, epoch: int) -> tuple[bytes, list[int]]:
-    stream = list(epoch_batches(_pixels, TARGETS, recipe, epoch, 4))
+    stream = _batches(recipe, epoch, 4)
     views = torch.cat([v for v, _ in stream])
     return views.numpy().tobytes(), torch.cat([t.labels[:, 0] for _, t in stream]).tolist()
 
 
 def test_views_do_not_depend_on_threads_and_differ_between_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {}
+    shown = {}
     for threads in (1, 2, 16):
         monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
-        found[threads] = _epoch(_recipe(), 2)
-    assert found[1] == found[2] == found[16]
-    assert _epoch(_recipe(), 3)[0] != found[1][0]
-    assert _epoch(_recipe(seed=1), 2)[0] != found[1][0]
+        shown[threads] = _epoch(_recipe(), 2)
+    assert shown[1] == shown[2] == shown[16]
+    assert _epoch(_recipe(), 3)[0] != shown[1][0]
+    assert _epoch(_recipe(seed=1), 2)[0] != shown[1][0]
 
 
 def test_an_epoch_shows_each_photo_once_in_full_batches() -> None:
@@ -216,11 +231,11 @@ def test_an_epoch_shows_each_photo_once_in_full_batches() -> None:
         shown.append(item)
         return _pixels(item)
 
-    stream = list(epoch_batches(pixels, TARGETS, _recipe(), 0, 4))
+    stream = _batches(_recipe(), 0, 4, pixels)
     assert [views.shape for views, _ in stream] == [(4, 3, 32, 32)] * 2
     assert len(shown) == len(set(shown)) == 8  # the ninth waits for the next epoch
     plain = _recipe(augment=SMALL_TRAIN.augment)
-    for views, shows in epoch_batches(_pixels, TARGETS, plain, 0, 4):
+    for views, shows in _batches(plain, 0, 4):
         assert (
             views.float().mean(dim=(2, 3)).argmax(dim=1).tolist() == shows.labels[:, 0].tolist()
         )  # a colour an individual
@@ -237,9 +252,7 @@ def test_half_of_the_views_are_mirrored_and_may_be_other_individuals(mirror: str
     turned, shifts = [], []
     for epoch in range(20):
         order = np.random.default_rng([recipe.seed, epoch]).permutation(9)[:8]
-        for (views, shows), items in zip(
-            epoch_batches(_striped, TARGETS, recipe, epoch, 4), order.reshape(2, 4), strict=True
-        ):
+        for (views, shows), items in zip(_batches(recipe, epoch, 4, _striped), order.reshape(2, 4), strict=True):
             turned += (views[:, 0, 16, 2] > 128).tolist()
             shifts += (shows.labels[:, 0].numpy() - LABELS[items]).tolist()
     assert 50 < sum(turned) < 110  # of 160
@@ -248,10 +261,10 @@ def test_half_of_the_views_are_mirrored_and_may_be_other_individuals(mirror: str
 
 def test_views_grow_to_the_full_size_by_three_quarters() -> None:
     recipe = _recipe(epochs=8, first_size=64, image_size=128)
-    assert [size_at(epoch, recipe) for epoch in range(8)] == [64, 80, 80, 96, 112, 112, 128, 128]
-    assert {size_at(epoch, _recipe(epochs=8)) for epoch in range(8)} == {32}
-    assert [size_at(epoch, _recipe(epochs=1, first_size=64, image_size=128)) for epoch in range(1)] == [64]
-    views, _ = next(iter(epoch_batches(_pixels, TARGETS, recipe, 1, 4)))
+    assert [side_at(epoch, recipe) for epoch in range(8)] == [64, 80, 80, 96, 112, 112, 128, 128]
+    assert {side_at(epoch, _recipe(epochs=8)) for epoch in range(8)} == {32}
+    assert [side_at(epoch, _recipe(epochs=1, first_size=64, image_size=128)) for epoch in range(1)] == [64]
+    views, _ = _batches(recipe, 1, 4)[0]
     assert views.shape == (4, 3, 80, 80)
 
 
@@ -269,27 +282,9 @@ def test_mixing_shares_are_the_larger_halves_of_a_beta() -> None:
 def test_mixing_trains_and_repeats_itself() -> None:
     mixed = _recipe(epochs=2, augment=AUGMENT.model_copy(update={"mixup": 0.4}))
     one, two, plain = (
-        _digest(fit(small_network(), _pixels, TARGETS, recipe, _nothing, Checkpoint("train", {"run": run}, [], []))[0])
-        for run, recipe in enumerate((mixed, mixed, _recipe(epochs=2)))
+        _digest(_fit(recipe, key=str(run))[0]) for run, recipe in enumerate((mixed, mixed, _recipe(epochs=2)))
     )
     assert one == two != plain
-
-
-def test_an_even_average_is_the_mean_of_the_last_steps() -> None:
-    values, average = np.random.default_rng(0).random(20), 0.0
-    for step, value in enumerate(values):
-        decay = even_share(step, 20, 0.3)
-        average = decay * average + (1 - decay) * value
-    assert average == pytest.approx(values[-6:].mean())
-    assert [even_share(step, 5, 0.0) for step in range(5)] == [0, 0, 0, 0, 0]  # the last one alone
-
-
-@pytest.mark.parametrize(
-    ("done", "over", "start", "share"),
-    [(0, 0.0, 0.2, 1.0), (0, 0.5, 0.2, 0.2), (25, 0.5, 0.2, 0.6), (50, 0.5, 0.2, 1.0), (90, 0.5, 0.2, 1.0)],
-)
-def test_growing_by_hand(done: int, over: float, start: float, share: float) -> None:
-    assert grown(done, 100, over, start) == pytest.approx(share)
 
 
 def test_what_is_switched_on_trains_and_resumes_to_the_same_bytes() -> None:

@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
-import torch
 from conftest import SMALL_TRAIN
+from examples import small_network
 
-from finprint.learning.loop import Recipe
+from finprint.individuals.lessons import IndividualLessons
+from finprint.individuals.task import Individuals
+from finprint.learning.inputs import Photos
+from finprint.learning.lessons import Targets
 from finprint.learning.lr_finder import DIVERGED, LOW, Curve, find_rate
-from finprint.learning.network import Network, Targets
-from finprint.model.embedder import Embedder, ModelConfig
-from finprint.model.heads import SubCentreArcFace
+from finprint.learning.recipe import Recipe
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2], np.int64)
-TARGETS = Targets.sure(LABELS)
+LESSONS = IndividualLessons(np.arange(9), Targets.sure(LABELS), ["al", "bo", "cy"], np.zeros(3, np.int64))
 
 
 def _pixels(item: int) -> np.ndarray:
@@ -29,10 +30,8 @@ def test_the_suggestion_is_the_steepest_fall() -> None:
 @pytest.mark.usefixtures("training_state")
 def test_a_climb() -> None:
     def climb() -> Curve:
-        torch.manual_seed(0)
-        embedder = Embedder(ModelConfig(SMALL_TRAIN.backbone, "gem", 8, 32))
-        network = Network(embedder, SubCentreArcFace(8, torch.full((3,), 0.2), 2, 20.0))
-        return find_rate(network, _pixels, TARGETS, Recipe(SMALL_TRAIN, 1, 1e-3, 0), 30)
+        task = Individuals(LESSONS, SMALL_TRAIN)
+        return find_rate(task, small_network(), Photos(_pixels, 8), Recipe(SMALL_TRAIN, 1, 1e-3, 0), 30)
 
     curve, again = climb(), climb()
     assert np.array_equal(curve.losses, again.losses)

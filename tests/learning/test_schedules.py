@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from timm.scheduler import CosineLRScheduler
 
 from finprint.learning.params import Schedule
-from finprint.learning.schedules import FALLS, learning_rate
+from finprint.learning.schedules import FALLS, even_share, grown, learning_rate
 
 
 def _schedule(kind: str = "cosine", warmup: float = 0.2, **changes: Any) -> Schedule:
@@ -73,3 +74,20 @@ def test_a_rate_is_a_share_of_the_peak(kind: str, steps: int, warmup: float, cyc
     assert all(0 < rate <= 1 for rate in rates)
     if kind != "one_cycle" or steps > 2:
         assert max(rates) > 0.03
+
+
+def test_an_even_average_is_the_mean_of_the_last_steps() -> None:
+    values, average = np.random.default_rng(0).random(20), 0.0
+    for step, value in enumerate(values):
+        decay = even_share(step, 20, 0.3)
+        average = decay * average + (1 - decay) * value
+    assert average == pytest.approx(values[-6:].mean())
+    assert [even_share(step, 5, 0.0) for step in range(5)] == [0, 0, 0, 0, 0]  # the last one alone
+
+
+@pytest.mark.parametrize(
+    ("done", "over", "start", "share"),
+    [(0, 0.0, 0.2, 1.0), (0, 0.5, 0.2, 0.2), (25, 0.5, 0.2, 0.6), (50, 0.5, 0.2, 1.0), (90, 0.5, 0.2, 1.0)],
+)
+def test_growing_by_hand(done: int, over: float, start: float, share: float) -> None:
+    assert grown(done, 100, over, start) == pytest.approx(share)

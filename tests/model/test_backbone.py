@@ -12,7 +12,7 @@ from sklearn.datasets import load_sample_image
 from torch import nn
 
 from finprint.base.errors import UserError
-from finprint.model.backbone import PACKAGED, create_backbone, packaged_weights
+from finprint.model.backbone import PACKAGED, check_backbone, create_backbone, packaged_weights
 from finprint.pictures.images import resize
 
 DEFAULT = PACKAGED[0]
@@ -102,18 +102,26 @@ def test_random_weights_differ_and_follow_the_seed() -> None:
 
 
 def _error(name: str, weights: str) -> str:
-    with pytest.raises(UserError) as caught:
-        create_backbone(name, weights, 64)
-    return str(caught.value)
+    """The same before any stage works as when the network is made."""
+    told = []
+    for refuses in (create_backbone, check_backbone):
+        with pytest.raises(UserError) as caught:
+            refuses(name, weights, 64)
+        told.append(str(caught.value))
+    assert told[0] == told[1]
+    assert "\n" not in told[0]
+    return told[0]
 
 
 def test_a_wrong_name_is_named_with_ones_that_are_near() -> None:
     assert _error("no_such_net", "none") == "train.backbone: timm has no no_such_net"
     assert _error("esnet18", "none").startswith("train.backbone: timm has no esnet18 (but ")
     assert "resnet18" in _error("esnet18", "none")
-    assert _error("resnet18.nope", "none") == (
-        "train.weights: none for resnet18.nope: Invalid pretrained tag (nope) for resnet18."
-    )
+    told = "train.backbone: resnet18.nope: Invalid pretrained tag (nope) for resnet18."
+    assert _error("resnet18.nope", "none") == told
+    # The first fault first, and hints whatever the case.
+    for weights in ("package", "none", "no_such_file.pth"):
+        assert _error("ResNet18", weights).startswith("train.backbone: timm has no ResNet18 (but resnet18, ")
 
 
 def test_packages_have_weights_of_few_backbones() -> None:
@@ -137,7 +145,7 @@ def test_a_file_that_holds_no_weights_is_named(tmp_path: Path, suffix: str) -> N
 
 @pytest.mark.parametrize("name", ["convnext_atto", DEFAULT])
 @pytest.mark.parametrize(
-    ("other", "prefix"), [("resnet18", ""), (DEFAULT, "module."), (None, "")], ids=["another", "prefixed", "empty"]
+    ("other", "prefix"), [("resnet18", ""), (DEFAULT, "network."), (None, "")], ids=["another", "prefixed", "empty"]
 )
 def test_weights_of_another_model_are_refused(tmp_path: Path, name: str, other: str | None, prefix: str) -> None:
     """timm itself would load none of them and say nothing."""
@@ -152,6 +160,73 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
     state = timm.create_model("convnext_femto").state_dict()
     path = _file(tmp_path, "safetensors", state)
     message = _error("convnext_atto", str(path))
-    assert message.startswith(f"train.weights: {path} for convnext_atto: Error(s) in loading state_dict for ConvNeXt")
-    assert "size mismatch" in message
-    assert "\n" not in message
+    assert message == (
+        f"train.weights: {path} does not fit convnext_atto: stem.0.weight has the shape (48, 3, 4, 4), "
+        "not (40, 3, 4, 4)"
+    )
+
+
+def test_a_file_that_fits_in_part_is_refused(tmp_path: Path) -> None:
+    """More than half of ResNet-34 stands in a file of ResNet-18."""
+    path = _file(tmp_path, "safetensors", timm.create_model("resnet18").state_dict())
+    assert _error("resnet34", str(path)) == (
+        f"train.weights: {path} does not fit resnet34: 48 of its 108 tensors are missing, layer1.2.conv1.weight for one"
+    )
+    state = timm.create_model("resnet18").state_dict()
+    del state["layer4.1.bn2.bias"]
+    path = _file(tmp_path, "pth", state)
+    assert "1 of its 60 tensors are missing, layer4.1.bn2.bias for one" in _error("resnet18", str(path))
+
+
+@pytest.mark.parametrize("container", ["", "state_dict", "model", "model_state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "model.", "module.backbone.", "model.backbone."])
+def test_weights_as_trainers_write_them(
+    tmp_path: Path, container: str, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(5)
+    state = timm.create_model("resnet18").state_dict()
+    written = {prefix + name: tensor for name, tensor in state.items()}
+    path = tmp_path / "weights.pth"
+    torch.save({container: written, "epoch": 3} if container else written, path)
+    check_backbone("resnet18", str(path), 64)
+    assert capsys.readouterr().out == ""
+    backbone = create_backbone("resnet18", str(path), 64)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in backbone.state_dict().items())
+    # Two belong to the classifier.
+    told = "120 of 122 tensors of weights.pth loaded; the others are not the backbone's\n"
+    assert capsys.readouterr().out == told
+
+
+def test_weights_of_a_headless_network_are_all_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _file(tmp_path, "safetensors", timm.create_model("resnet18", num_classes=0).state_dict())
+    create_backbone("resnet18", str(path), 64)
+    assert capsys.readouterr().out == "120 of 120 tensors of weights.safetensors loaded\n"
+
+
+def test_position_embeddings_are_resized(tmp_path: Path) -> None:
+    """A transformer's weights serve views of another size than they were made for."""
+    path = _file(tmp_path, "safetensors", timm.create_model("vit_tiny_patch16_224", img_size=96).state_dict())
+    check_backbone("vit_tiny_patch16_224", str(path), 64)
+    with torch.inference_mode():
+        maps = create_backbone("vit_tiny_patch16_224", str(path), 64).eval()(torch.zeros(1, 3, 64, 64))
+    assert maps[-1].shape == (1, 192, 4, 4)
+
+
+def test_what_fits_passes_the_check_and_leaves_chance_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a check fetches nothing")
+
+    monkeypatch.setattr("socket.socket.connect", never)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    for weights in ("package", "hub", "none"):
+        check_backbone(DEFAULT, weights, 64)
+    check_backbone("resnet18.a1_in1k", "hub", 64)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_hub_has_weights_of_most_backbones() -> None:
+    without = next(name for name in timm.list_models("resnet*") if not timm.is_model_pretrained(name))
+    with pytest.raises(UserError) as caught:
+        check_backbone(without, "hub", 64)
+    assert str(caught.value) == f"train.weights: timm's hub has no weights of {without}: use none or a file"

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from finprint.model.embedder import Embedder, ModelConfig
-from finprint.model.embedding import centres, embed, folded
+from finprint.model.embedding import centres, embed, fused
 from finprint.model.heads import SubCentreArcFace
+from finprint.model.params import Embed
 from finprint.model.views import plain_view
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -30,7 +31,7 @@ def _crop(row: int) -> np.ndarray:
 
 
 def _embed(embedder: Embedder, rows: list[int], batch: int = 4, mirror: bool = False, amp: bool = False) -> np.ndarray:
-    return embed(embedder, _crop, np.array(rows, int), batch=batch, mirror=mirror, amp=amp, quiet=True)
+    return embed(embedder, _crop, np.array(rows, int), Embed(batch=batch, mirror=mirror, amp=amp), quiet=True)
 
 
 def test_vectors_have_length_one_and_follow_the_rows(embedder: Embedder) -> None:
@@ -67,7 +68,7 @@ def test_with_mirror_a_photo_and_its_mirror_image_have_one_vector(embedder: Embe
         return square[:, ::-1].copy() if row >= 10 else square
 
     def found(mirror: bool) -> np.ndarray:
-        return embed(embedder, both_ways, np.array([1, 11]), batch=1, mirror=mirror, amp=False, quiet=True)
+        return embed(embedder, both_ways, np.array([1, 11]), Embed(batch=1, mirror=mirror, amp=False), quiet=True)
 
     np.testing.assert_allclose(*found(mirror=True), atol=1e-4)
     plain = found(mirror=False)
@@ -99,16 +100,15 @@ def test_no_rows_no_vectors(embedder: Embedder) -> None:
 def test_where_a_mirror_image_is_another_individual_left_is_compared_with_left(embedder: Embedder) -> None:
     apart = Embedder(replace(embedder.config, mirror="other"))
     apart.load_state_dict(embedder.state_dict())
-    both = embed(apart, _crop, np.array([1, 2]), batch=2, mirror=True, amp=False, quiet=True)
+    both = embed(apart, _crop, np.array([1, 2]), Embed(batch=2, mirror=True, amp=False), quiet=True)
     assert both.shape == (2, 2 * embedder.config.embedding)
     plain = _embed(embedder, [1, 2])
-    mirrored = embed(
-        embedder, lambda row: _crop(row)[:, ::-1].copy(), np.array([1, 2]), batch=2, mirror=False, amp=False, quiet=True
-    )
+    asked = Embed(batch=2, mirror=False, amp=False)
+    mirrored = embed(embedder, lambda row: _crop(row)[:, ::-1].copy(), np.array([1, 2]), asked, quiet=True)
     np.testing.assert_allclose(both @ both.T, (plain @ plain.T + mirrored @ mirrored.T) / 2, atol=1e-3)
-    alone = embed(apart, _crop, np.array([1, 2]), batch=2, mirror=False, amp=False, quiet=True)
+    alone = embed(apart, _crop, np.array([1, 2]), Embed(batch=2, mirror=False, amp=False), quiet=True)
     np.testing.assert_array_equal(alone, plain)
-    assert embed(apart, _crop, np.zeros(0, int), batch=2, mirror=True, amp=False, quiet=True).shape == (
+    assert embed(apart, _crop, np.zeros(0, int), Embed(batch=2, mirror=True, amp=False), quiet=True).shape == (
         0,
         both.shape[1],
     )
@@ -145,10 +145,10 @@ def _seasoned(backbone: str, fusion: str = "gem") -> Embedder:
         ("convnext_atto", "gem", 0), ("vit_tiny_patch16_224", "gem", 0),
     ],
 )  # fmt: skip
-def test_folded_norms_give_the_same_vectors(backbone: str, fusion: str, left: int | None) -> None:
+def test_fused_norms_give_the_same_vectors(backbone: str, fusion: str, left: int | None) -> None:
     model = _seasoned(backbone, fusion)
     before = _norms(model)
-    twin = folded(model)
+    twin = fused(model)
     photos = torch.rand(3, 3, 64, 64)
     with torch.inference_mode():
         np.testing.assert_allclose(F.normalize(twin(photos)), F.normalize(model(photos)), atol=1e-4)
@@ -159,7 +159,7 @@ def test_folded_norms_give_the_same_vectors(backbone: str, fusion: str, left: in
 def test_a_backbone_that_adds_before_it_norms_stays() -> None:
     """RepViT holds two convolutions and a norm, and norms the sum of the two and of what came in."""
     model = _seasoned("repvit_m0_9")
-    assert folded(model) is model
+    assert fused(model) is model
 
 
 def test_norms_that_are_called_in_another_order_stay() -> None:
@@ -178,14 +178,14 @@ def test_norms_that_are_called_in_another_order_stay() -> None:
     model.backbone = Crossed(model.backbone)
     with torch.no_grad():
         model.backbone.norm.running_mean.fill_(2.0)
-    assert folded(model.eval()) is model
+    assert fused(model.eval()) is model
 
 
-def test_folding_leaves_chance_alone(embedder: Embedder) -> None:
+def test_fusing_leaves_chance_alone(embedder: Embedder) -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    folded(embedder.eval())
+    fused(embedder.eval())
     assert torch.rand(1) == expected
 
 

@@ -17,7 +17,7 @@ from finprint.model.views import plain_view, random_view, weaker
 
 
 def _augment(**settings: Any) -> Augment:
-    return Augment(**NO_AUGMENT.model_dump() | settings)
+    return NO_AUGMENT.model_validate(NO_AUGMENT.model_dump() | settings)
 
 
 ALL = _augment(rotate=15, shift=0.1, zoom=0.15, shear=5, colour=0.3, grey=0.5, blur=0.5, erase=0.5)

@@ -1,10 +1,42 @@
-"""The section `mine` and `retrain` of params.yaml."""
+"""The sections `train`, `mine` and `retrain` of params.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from finprint.base.params import Count, Positive, Section
+from finprint.base.params import Count, Positive, Section, Share
+from finprint.learning.params import Training
+from finprint.model.params import Augment
+
+
+class Margin(Section):
+    renamed: ClassVar = {"scale": "one_photo"}
+
+    centres: Count
+    logit_scale: Positive
+    one_photo: Annotated[float, Field(ge=0)]
+    power: Annotated[float, Field(le=0)]
+    floor: Annotated[float, Field(ge=0, lt=1.5)]
+    ramp: Share
+
+
+class SpeciesHead(Section):
+    renamed: ClassVar = {"scale": "one_photo"}
+
+    share: Annotated[float, Field(ge=0, lt=1)]
+    logit_scale: Positive
+    one_photo: Annotated[float, Field(ge=0)]
+    power: Annotated[float, Field(le=0)]
+
+
+class AnimalAugment(Augment):
+    mirror: Literal["same", "other"]
+
+
+class Train(Training):
+    margin: Margin
+    species: SpeciesHead
+    augment: AnimalAugment
 
 
 class Mine(Section):

@@ -1,12 +1,14 @@
-"""Which parts of a pretrained backbone learn, when, and how fast."""
+"""Which stages of a pretrained backbone learn, when, and how fast."""
 
 import re
 from collections.abc import Iterable
 
+import torch
 from torch import nn
 
 from finprint.base.errors import UserError
-from finprint.learning.params import Finetune
+from finprint.learning.params import Finetune, Training
+from finprint.model.backbone import create_backbone
 
 # What timm calls the stages of its networks: blocks.3, stages_1, layers_2, layer4, model.blocks.11.
 STAGE = re.compile(r"(?:model\.)?(?:blocks\.|stages[_.]|layers[_.]|layer)(\d+)\.")
@@ -17,14 +19,14 @@ def stages(names: Iterable[str]) -> dict[str, int]:
 
     Parameters behind the last stage (a final norm) belong to it.
     """
-    found: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     now = 0
     for name in names:
         match = STAGE.match(name)
         now = int(match.group(1)) + 1 if match else now
-        found[name] = now
-    ranks = {stage: rank for rank, stage in enumerate(sorted({0, *found.values()}))}
-    return {name: ranks[stage] for name, stage in found.items()}
+        numbers[name] = now
+    ranks = {number: rank for rank, number in enumerate(sorted({0, *numbers.values()}))}
+    return {name: ranks[number] for name, number in numbers.items()}
 
 
 def learning_rates(backbone: nn.Module, layer_decay: float) -> dict[str, float]:
@@ -37,12 +39,16 @@ def learning_rates(backbone: nn.Module, layer_decay: float) -> dict[str, float]:
     return {name: layer_decay ** (last - stage) for name, stage in of.items()}
 
 
+def is_frozen(train: Training) -> bool:
+    """Whether no stage of the backbone learns, so that its features can be kept."""
+    return train.finetune.trainable == 0 and not train.cyclic
+
+
 def set_learning(backbone: nn.Module, finetune: Finetune, epoch: int) -> None:
     """Switch the gradients of a backbone's parameters on or off, for this epoch.
 
-    The share `trainable` of the stages, counted from the head, learns at all. With `unfreeze` [2, 4] they join
-    from behind: all are still in the epochs 0 and 1, the last one learns from epoch 2, the one before it from 4,
-    and the rest from the last epoch named.
+    Only the share `trainable` of the stages, counted from the head, learns at all. `unfreeze` says when: with [2, 4] no
+    stage learns in the epochs 0 and 1, the last one learns from epoch 2, the one before it and all others from epoch 4.
 
     Args:
         backbone: of timm.
@@ -58,19 +64,67 @@ def set_learning(backbone: nn.Module, finetune: Finetune, epoch: int) -> None:
         parameter.requires_grad_(of[name] >= first and epoch >= starts)
 
 
-def check_stages(backbone: nn.Module, finetune: Finetune, name: str) -> None:
-    """Refuse to fine-tune by stages what has none that we know.
+def check_training(train: Training) -> None:
+    """Refuse what the backbone cannot do, before any stage works: fine-tuning by stages, views that grow.
+
+    Only where the params ask for either, a network with random weights is built to try it on.
 
     Raises:
-        UserError: fewer than three stages are known of this backbone, and a param asks for them.
+        UserError: see `check_stages` and `check_views`. The backbone itself is looked at by `check_backbone`.
     """
-    asked = finetune.trainable not in (0, 1) or finetune.unfreeze or finetune.layer_decay < 1
-    if asked and max(stages(n for n, _ in backbone.named_parameters()).values(), default=0) < 2:
-        raise UserError(f"train.finetune: the stages of {name} are not known: leave trainable, unfreeze, layer_decay")
+    if _by_stages(train.finetune) or _views_grow(train):
+        with torch.random.fork_rng(devices=[]):  # a check leaves chance alone
+            check_learning(create_backbone(train.backbone, "none", train.image_size), train)
+
+
+def check_learning(backbone: nn.Module, train: Training) -> None:
+    """Refuse what this backbone cannot do: `check_stages` and `check_views`."""
+    check_stages(backbone, train)
+    check_views(backbone, train)
+
+
+def check_stages(backbone: nn.Module, train: Training) -> None:
+    """Refuse to fine-tune by stages a backbone whose stages are not known.
+
+    Raises:
+        UserError: fewer than three stages are known, and `train.finetune` asks for some of them.
+    """
+    known = max(stages(name for name, _ in backbone.named_parameters()).values(), default=0)
+    if _by_stages(train.finetune) and known < 2:
+        raise UserError(
+            f"train.finetune: the stages of {train.backbone} are not known: leave trainable, unfreeze, layer_decay"
+        )
+
+
+def check_views(backbone: nn.Module, train: Training) -> None:
+    """Refuse views that grow where the backbone takes one size alone, as transformers do.
+
+    Raises:
+        UserError: `train.first_size` is another than `train.image_size`, and the backbone does not take it.
+    """
+    if not _views_grow(train):
+        return
+    try:
+        with torch.inference_mode():
+            backbone.eval()(torch.zeros(1, 3, train.first_size, train.first_size))
+    except (AssertionError, RuntimeError):
+        raise UserError(
+            f"train.first_size: {train.backbone} takes views of one size alone: set it to {train.image_size}, "
+            "which is train.image_size"
+        ) from None
+    backbone.train()
+
+
+def _by_stages(finetune: Finetune) -> bool:
+    return finetune.trainable not in (0, 1) or bool(finetune.unfreeze) or finetune.layer_decay < 1
+
+
+def _views_grow(train: Training) -> bool:
+    return train.first_size != train.image_size and not is_frozen(train)
 
 
 def hold_norms(backbone: nn.Module) -> None:
-    """Let BatchNorm use the statistics that it came with: those of small batches of few individuals are noise."""
+    """Let BatchNorm use the statistics that it came with, because those of small batches are noise."""
     for module in backbone.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()

@@ -10,12 +10,12 @@ from finprint.base.checkpoint import Checkpoint
 
 
 class Watch(Protocol):
-    """Told figures by name at a step of the training."""
+    """Is told metrics by name at a step of the training."""
 
-    def __call__(self, step: int, figures: Mapping[str, float]) -> None: ...
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
 
-def nobody(step: int, figures: Mapping[str, float]) -> None:
+def nobody(step: int, metrics: Mapping[str, float]) -> None:
     """The watch that does not look."""
 
 
@@ -26,8 +26,8 @@ def curves(checkpoint: Checkpoint) -> Iterator[Watch]:
     folder = checkpoint.folder.parents[2] / "live" / stage / key
     with SummaryWriter(str(folder)) as writer:
 
-        def watch(step: int, figures: Mapping[str, float]) -> None:
-            for name, value in figures.items():
+        def watch(step: int, metrics: Mapping[str, float]) -> None:
+            for name, value in metrics.items():
                 writer.add_scalar(name, value, step)
 
         yield watch

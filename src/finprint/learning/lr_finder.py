@@ -10,10 +10,12 @@ import torch
 from finprint.base.device import best_device, repeatable
 from finprint.base.errors import UserError
 from finprint.base.progress import bar
-from finprint.learning.finetuning import hold_norms, set_learning
-from finprint.learning.loop import Pixels, Recipe, epoch_batches, mixing_share, parameter_groups
-from finprint.learning.network import Network, Targets
-from finprint.model.loading import to_device
+from finprint.learning.inputs import Inputs
+from finprint.learning.lessons import Targets
+from finprint.learning.loop import descend, epoch_batches, new_optimiser, ready
+from finprint.learning.network import Network
+from finprint.learning.recipe import Recipe, mixing_share
+from finprint.learning.task import Task
 
 LOW, HIGH = 1e-6, 1.0  # learning rates of the backbone, first and last
 SMOOTH = 0.9  # decay of the loss's moving average
@@ -35,33 +37,33 @@ class Curve:
         return float(self.rates[int(slope.argmin())])
 
 
-def find_rate(network: Network, pixels: Pixels, targets: Targets, recipe: Recipe, steps: int) -> Curve:
+def find_rate(task: Task, network: Network, inputs: Inputs, recipe: Recipe, steps: int) -> Curve:
     """Train for some steps while the learning rate climbs evenly in its logarithm (Smith, Cyclical learning rates,
     WACV 2017). The network is spoilt by it.
 
     Args:
+        task: what is learned; its heads stay as they are made.
         network: to train, in place.
-        pixels: the training photos.
-        targets: whom each shows.
-        recipe: how, but for its learning rate and its epochs; in float32, with margins at their full size.
+        inputs: what the network is fed with.
+        recipe: how, but for its learning rate and its epochs; in float32.
         steps: at most; the test ends where the loss diverges.
+
+    Raises:
+        UserError: the loss diverges at once.
     """
     device = best_device()
     repeatable()
-    network.to(device).to(memory_format=torch.channels_last).train()
-    set_learning(network.embedder.backbone, recipe.train.finetune, recipe.epochs)  # all that ever learns
-    if recipe.train.finetune.hold_norms:
-        hold_norms(network.embedder.backbone)
-    optimiser = torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
+    network.to(device).to(memory_format=torch.channels_last)
+    ready(network, recipe, recipe.epochs)  # all that ever learns
+    optimiser = new_optimiser(network, recipe)
     rates, losses, mean = np.geomspace(LOW, HIGH, steps), [], 0.0
-    stream = bar("lr-find", steps, "batch", _endless(pixels, targets, recipe, steps))
-    for step, (views, shown) in enumerate(stream):
+    stream = bar("lr-find", steps, "batch", _endless(task, inputs, recipe, steps))
+    for step, (views, targets) in enumerate(stream):
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] / recipe.lr * rates[step]
-        loss = network(to_device(views, device), shown.to(device), mixing_share(recipe, step))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        batch = inputs.to_device(views, device)
+        loss = network(batch, targets.to(device), mixing_share(recipe, step), inputs.embedded)
+        descend(optimiser, loss)
         mean = SMOOTH * mean + (1 - SMOOTH) * loss.item()
         losses.append(mean / (1 - SMOOTH ** (step + 1)))
         if not np.isfinite(losses[-1]) or losses[-1] > DIVERGED * min(losses):
@@ -72,8 +74,8 @@ def find_rate(network: Network, pixels: Pixels, targets: Targets, recipe: Recipe
     return Curve(rates[: len(losses)][good], np.array(losses)[good])
 
 
-def _endless(pixels: Pixels, targets: Targets, recipe: Recipe, steps: int) -> Iterator[tuple[torch.Tensor, Targets]]:
+def _endless(task: Task, inputs: Inputs, recipe: Recipe, steps: int) -> Iterator[tuple[torch.Tensor, Targets]]:
     """So many batches, of as many epochs as it takes."""
-    batch = min(recipe.train.batch, len(targets))
-    epochs = (epoch_batches(pixels, targets, recipe, epoch, batch) for epoch in itertools.count())
+    batch = min(recipe.train.batch, len(task.lessons))
+    epochs = (epoch_batches(task, inputs, recipe, epoch, batch) for epoch in itertools.count())
     return itertools.islice(itertools.chain.from_iterable(epochs), steps)

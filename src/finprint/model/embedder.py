@@ -1,4 +1,4 @@
-"""The embedding model, and the folder it travels in: weights, configuration, names of the individuals."""
+"""The embedding model, and the folder it travels in: weights, configuration, names of the classes."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,9 +19,16 @@ WEIGHTS, CONFIG, CLASSES = "weights.safetensors", "config.json", "classes.json"
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What it takes to build an `Embedder`; `image_size` is the side of its square input in px, `mirror` what it
-    has learnt of a mirror image: that it shows the `same` individual, or an `other` one; `cyclic`: it pools the four
-    quarter turns of a photo."""
+    """What it takes to build an `Embedder`.
+
+    Attributes:
+        backbone: timm's name of it.
+        fusion: a name of `FUSIONS`.
+        embedding: dimensions D of the vectors.
+        image_size: px, the side of the square input.
+        mirror: what the model has learned of a mirror image: it shows the `same` as the photo, or an `other`.
+        cyclic: pool the four quarter turns of each photo.
+    """
 
     backbone: str
     fusion: str
@@ -61,16 +68,16 @@ class Embedder(nn.Module):
         if not self.config.cyclic:
             return self.vectors(*self.maps(photos))
         turned = torch.cat([photos.rot90(quarter, (2, 3)) for quarter in range(4)])
-        fused = self.fusion(*self.maps(turned)).float()  # (4 N, F)
-        return self.neck(fused.view(4, len(photos), -1).mean(dim=0))
+        pooled = self.fusion(*self.maps(turned)).float()  # (4 N, F)
+        return self.neck(pooled.view(4, len(photos), -1).mean(dim=0))
 
     def maps(self, photos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The feature maps of the backbone's last two stages, (N, C3, H, W) and (N, C4, H/2, W/2)."""
-        found = self.backbone((photos - self.mean) / self.std)
+        maps = self.backbone((photos - self.mean) / self.std)
         # Some transformers put the channels last.
         stage3, stage4 = (
             m if m.shape[1] == c else m.permute(0, 3, 1, 2)
-            for m, c in zip(found, self.backbone.feature_info.channels(), strict=True)
+            for m, c in zip(maps, self.backbone.feature_info.channels(), strict=True)
         )
         return stage3, stage4
 
@@ -83,18 +90,18 @@ def save_model(folder: Path, embedder: Embedder, head: nn.Module, classes: Seque
     """Write a model folder, atomically; equal weights give equal bytes."""
     tensors = {f"embedder.{k}": v for k, v in embedder.state_dict().items()}
     tensors |= {f"head.{k}": v for k, v in head.state_dict().items()}
-    with atomic(folder) as part:
-        part.mkdir()
-        save_file({k: v.detach().cpu().contiguous() for k, v in sorted(tensors.items())}, part / WEIGHTS)
-        write_json(part / CONFIG, asdict(embedder.config))
-        write_json(part / CLASSES, list(classes))
+    with atomic(folder) as draft:
+        draft.mkdir()
+        save_file({k: v.detach().cpu().contiguous() for k, v in sorted(tensors.items())}, draft / WEIGHTS)
+        write_json(draft / CONFIG, asdict(embedder.config))
+        write_json(draft / CLASSES, list(classes))
 
 
 def load_model(folder: Path) -> tuple[Embedder, dict[str, torch.Tensor], list[str]]:
     """Read a model folder.
 
     Returns:
-        The embedder in evaluation mode, the state dict of its margin head, the names of the individuals.
+        The embedder in evaluation mode, the state dict of its head, the names of its classes.
 
     Raises:
         UserError: a file of the folder is missing.
@@ -104,9 +111,9 @@ def load_model(folder: Path) -> tuple[Embedder, dict[str, torch.Tensor], list[st
         raise UserError(f"{folder} is no model: {missing[0]} is missing; `dvc repro` makes it")
     tensors = load_file(folder / WEIGHTS)
     embedder = Embedder(ModelConfig(**read_json(folder / CONFIG)))
-    part = {
+    states = {
         name: {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
         for name in ("embedder", "head")
     }
-    embedder.load_state_dict(part["embedder"])
-    return embedder.eval(), part["head"], read_json(folder / CLASSES)
+    embedder.load_state_dict(states["embedder"])
+    return embedder.eval(), states["head"], read_json(folder / CLASSES)

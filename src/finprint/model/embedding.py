@@ -21,7 +21,7 @@ from finprint.model.views import plain_view
 from finprint.pictures.shards import Crops
 from finprint.store.vectors import Vectors
 
-SAME = 1e-3  # unit vectors no farther apart are the same; rightly folded ones are 1e-5 apart
+SAME = 1e-3  # unit vectors no farther apart are the same; those of rightly fused norms are 1e-5 apart
 
 
 @torch.inference_mode()
@@ -29,10 +29,7 @@ def embed(
     embedder: Embedder,
     pixels: Callable[[int], np.ndarray],
     rows: np.ndarray,
-    *,
-    batch: int,
-    mirror: bool,
-    amp: bool,
+    params: Embed,
     quiet: bool = False,
 ) -> np.ndarray:
     """Embed crops.
@@ -41,34 +38,32 @@ def embed(
         embedder: the model; it is put on the best device, channels last, and into evaluation mode.
         pixels: gives the crop of a row, `(H, W, 3)` uint8.
         rows: (N,) row numbers.
-        batch: crops a step.
-        mirror: embed the mirror image as well. Where the model takes it for the same individual, the mean
-            of the two vectors is taken; where for another, one stands behind the other, so that a cosine
-            compares left with left and right with right.
-        amp: bfloat16 autocast; vectors then agree with float32's to about 0.01.
+        params: the section `embed`. With `mirror`, the mirror image is embedded as well. A model that has learned it as
+            the same then gives the mean of the two vectors. A model that has learned it as another gives both, one
+            behind the other, so that a cosine compares left with left and right with right. With `amp`, vectors agree
+            with float32's to about 0.01.
         quiet: show no progress.
 
     Returns:
         (N, D) float32 unit vectors, in the order of `rows`.
     """
     device = best_device()
-    network = folded(embedder.to(device).to(memory_format=torch.channels_last).eval())
+    network = fused(embedder.to(device).to(memory_format=torch.channels_last).eval())
     side, apart = embedder.config.image_size, embedder.config.mirror == "other"
     vectors = []
-    stream = batches(lambda item: plain_view(pixels(int(rows[item])), side), in_order(len(rows), batch))
+    stream = batches(lambda item: plain_view(pixels(int(rows[item])), side), in_order(len(rows), params.batch))
     with bar("embedding", len(rows), "crop", quiet=quiet) as progress:
         for views in stream:
-            found = _unit(network, to_device(views, device), amp)
-            if mirror:
-                mirrored = _unit(network, to_device(views.flip(-1), device), amp)
-                found = F.normalize(torch.hstack([found, mirrored]) if apart else found + mirrored)
-            vectors.append(found.cpu().numpy())
+            batch_vectors = _unit(network, to_device(views, device), params.amp)
+            if params.mirror:
+                mirrored = _unit(network, to_device(views.flip(-1), device), params.amp)
+                both = torch.hstack([batch_vectors, mirrored]) if apart else batch_vectors + mirrored
+                batch_vectors = F.normalize(both)
+            vectors.append(batch_vectors.cpu().numpy())
             progress.update(len(views))
-    return (
-        np.concatenate(vectors)
-        if vectors
-        else np.zeros((0, embedder.config.embedding * (1 + (mirror and apart))), np.float32)
-    )
+    if not vectors:
+        return np.zeros((0, embedder.config.embedding * (1 + (params.mirror and apart))), np.float32)
+    return np.concatenate(vectors)
 
 
 def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False) -> Vectors:
@@ -78,7 +73,7 @@ def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False) -
         UserError: the folder is no model.
     """
     embedder, head, classes = load_model(model)
-    array = embed(embedder, crops.pixels, np.arange(len(crops)), **params.model_dump(), quiet=quiet)
+    array = embed(embedder, crops.pixels, np.arange(len(crops)), params, quiet)
     heads = centres(embedder, head, len(classes), params.mirror)
     return Vectors(crops.index["image"], array, sha256_path(model), np.array(classes, object), heads)
 
@@ -103,11 +98,12 @@ def centres(embedder: Embedder, head: dict[str, torch.Tensor], classes: int, mir
 
 
 @torch.inference_mode()
-def folded(embedder: Embedder) -> Embedder:
-    """The model, in evaluation mode, with each BatchNorm in the convolution before it: quicker, vectors alike to 1e-5.
+def fused(embedder: Embedder) -> Embedder:
+    """A copy of the model, in evaluation mode, with each BatchNorm fused into the convolution before it.
 
-    Which convolution a norm follows is read from the order in which modules hold them. Where that is not how they are
-    called, vectors come out otherwise, and the model is returned as it is.
+    It is faster, and its vectors agree to 1e-5. Which convolution a norm follows is read from the order in which
+    modules hold them. Some networks call them in another order: then the vectors differ, and the model itself is
+    returned.
     """
     twin = deepcopy(embedder)
     for parent in twin.modules():
@@ -125,7 +121,7 @@ def folded(embedder: Embedder) -> Embedder:
 
 
 def _fit(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
-    """Can the norm be folded into the convolution?"""
+    """Can the norm be fused into the convolution?"""
     same = convolution.out_channels == norm.num_features and norm.running_mean is not None
     return same and type(convolution) in (nn.Conv2d, Conv2dSame)  # others do more with their weights than multiply
 

@@ -83,7 +83,7 @@ class DOLG(nn.Module):
         local = self.norm(self.atrous(stage3))  # (N, D, H, W)
         local = F.normalize(local, dim=1) * self.attention(local)
         vector = self.globally(self.pool(stage4))  # (N, D)
-        rest = orthogonal(local, vector).mean(dim=(-2, -1))  # a plain mean: the part has both signs
+        rest = orthogonal(local, vector).mean(dim=(-2, -1))  # a plain mean: the rest has both signs
         return torch.cat([vector, rest], dim=1)
 
 

@@ -68,12 +68,12 @@ class SubCentreArcFace(nn.Module):
         """
         cosines = self.cosines(vectors)
         rows = torch.arange(len(labels), device=labels.device)
-        found = []
+        losses = []
         for label in labels.T:
             target = add_margin(cosines[rows, label], self.strength * self.margins[label])
             logits = cosines.index_put((rows, label), target)
-            found.append(F.cross_entropy(self.logit_scale * logits, label, reduction="none"))
-        return torch.stack(found, dim=1)
+            losses.append(F.cross_entropy(self.logit_scale * logits, label, reduction="none"))
+        return torch.stack(losses, dim=1)
 
 
 def add_margin(cosine: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Batches of views of crops, decoded in threads ahead of the network that eats them."""
+"""Batches of views of crops, made in threads ahead of the network that they are for."""
 
 import os
 from collections import deque
@@ -25,44 +25,52 @@ def remembered(pixels: View, limit: int = MEMORY) -> View:
 
     def read(item: int) -> np.ndarray:
         nonlocal held
-        found = kept.get(item)
-        if found is None:
-            found = pixels(item)
-            found.flags.writeable = False
-            if held + found.nbytes <= limit:
-                kept[item] = found
-                held += found.nbytes
-        return found
+        crop = kept.get(item)
+        if crop is None:
+            crop = pixels(item)
+            crop.flags.writeable = False
+            if held + crop.nbytes <= limit:
+                kept[item] = crop
+                held += crop.nbytes
+        return crop
 
     return read
 
 
 def batches(view: View, order: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
-    """Stack views into batches, a few of them ahead of the consumer.
+    """Stack views into batches, as `stacks` does.
+
+    Yields:
+        (B, 3, side, side) uint8, channels last in memory.
+    """
+    return (views.permute(0, 3, 1, 2) for views in stacks(view, order))
+
+
+def stacks(item: Callable[[int], np.ndarray], order: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
+    """Stack arrays of one shape into batches, a few of them ahead of the consumer.
 
     Threads, not processes: decoding and resampling release the interpreter lock, and nothing is copied.
 
     Args:
-        view: makes item i; called in threads, so it must depend on i alone.
+        item: makes the array of item i. Threads call it, so it must depend on i alone.
         order: the item numbers of each batch, `(B,)`.
 
     Yields:
-        (B, 3, side, side) uint8, channels last in memory; of views that are features (L,), (B, L).
+        (B, ...) of the arrays' dtype.
     """
     cv2.setNumThreads(0)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         making: deque[list[Future[np.ndarray]]] = deque()
         for items in order:
-            making.append([pool.submit(view, int(item)) for item in items])
+            making.append([pool.submit(item, int(number)) for number in items])
             if len(making) > AHEAD:
                 yield _stack(making.popleft())
         while making:
             yield _stack(making.popleft())
 
 
-def _stack(views: list["Future[np.ndarray]"]) -> torch.Tensor:
-    stacked = torch.from_numpy(np.stack([view.result() for view in views]))
-    return stacked.permute(0, 3, 1, 2) if stacked.ndim == 4 else stacked
+def _stack(arrays: list["Future[np.ndarray]"]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([array.result() for array in arrays]))
 
 
 def in_order(count: int, batch: int) -> list[np.ndarray]:
@@ -71,6 +79,5 @@ def in_order(count: int, batch: int) -> list[np.ndarray]:
 
 
 def to_device(views: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Views on `device` as float32: uint8 as values 0 to 1, channels last in memory; features as they are."""
-    moved = views.to(device, non_blocking=True).float()
-    return moved.div_(255) if views.dtype == torch.uint8 else moved
+    """uint8 views on `device`, as float32 from 0 to 1, in the same memory layout."""
+    return views.to(device, non_blocking=True).float().div_(255)

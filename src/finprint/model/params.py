@@ -1,4 +1,4 @@
-"""The section `train.augment` and `embed` of params.yaml."""
+"""How views are varied in a training, and the section `embed` of params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -8,12 +8,13 @@ from finprint.base.params import Count, Section, Share
 
 
 class Augment(Section):
+    """A task may add what its views mean; what stands here says how they look."""
+
     rotate: Annotated[float, Field(ge=0, le=180)]
     shift: Share
     zoom: Annotated[float, Field(ge=0, lt=1)]
     shear: Annotated[float, Field(ge=0, lt=60)]
     flip: Share
-    mirror: Literal["same", "other"]
     mixup: Annotated[float, Field(ge=0)]
     mixed: Literal["photos", "vectors"]
     colour: Annotated[float, Field(ge=0, lt=1)]

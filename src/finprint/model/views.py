@@ -10,12 +10,13 @@ from finprint.pictures.images import resize
 
 
 def weaker(augment: Augment, share: float) -> Augment:
-    """The same augmentation with its strengths and probabilities a share of what they were.
+    """The same augmentation with its strengths and probabilities multiplied by `share`.
 
-    What says which animal a view shows (mirror images) or how photos are mixed stays.
+    Mirror images, mixing and whatever a task adds to the section stay as they are.
     """
-    kept = {"flip", "mirror", "mixup", "mixed", "grow"}
-    return augment.model_copy(update={k: v * share for k, v in augment.model_dump().items() if k not in kept})
+    kept = {"flip", "mixup", "mixed", "grow"}
+    strengths = Augment.model_fields.keys() - kept
+    return augment.model_copy(update={name: getattr(augment, name) * share for name in strengths})
 
 
 def plain_view(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -32,8 +33,8 @@ def random_view(
         pixels: `(H, W, 3)` uint8 RGB.
         side: px of the result.
         augment: the strengths.
-        rng: its state alone decides the view.
-        mirror: of the mirror image?
+        rng: draws all that is random; its state alone decides the view.
+        mirror: show the mirror image.
 
     Returns:
         `(side, side, 3)` uint8.

@@ -1,0 +1,75 @@
+"""The photos that individuals are learned from, and whom each shows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from finprint.base.errors import UserError
+from finprint.base.files import sha256_bytes, sha256_json
+from finprint.learning.lessons import Lessons, Targets
+from finprint.pictures.shards import Crops
+from finprint.store.tables import TRAIN, VALIDATION
+
+
+@dataclass(frozen=True)
+class IndividualLessons(Lessons):
+    """Lessons whose classes are the identities.
+
+    Attributes:
+        species: (C,) int64 numbers of the species that each individual is of, -1 where that is unknown.
+    """
+
+    species: np.ndarray
+
+
+def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | None = None) -> IndividualLessons:
+    """The training photos that have an identity and a crop, and after them the pseudo-labelled ones.
+
+    Args:
+        photos: table `PHOTOS`.
+        crops: of these photos.
+        pseudo_labels: table `LABELS`.
+
+    Raises:
+        UserError: there are fewer than two individuals to learn from.
+    """
+    named = photos[(photos["split"] == TRAIN) & photos["identity"].notna()][["image", "identity"]].assign(weight=1.0)
+    if pseudo_labels is not None:
+        named = pd.concat([named, pseudo_labels[["image", "identity", "weight"]]])
+    named = named[named["image"].isin(crops.index["image"])]
+    classes, codes = np.unique(named["identity"].to_numpy(str), return_inverse=True)
+    images = named["image"].drop_duplicates()
+    if len(classes) < 2:
+        raise UserError(
+            f"{len(images)} training photos of {len(classes)} individuals are nothing to learn from: "
+            "the catalogue must name at least two individuals, each with a photo that does not validate"
+        )
+    told = photos.dropna(subset="species").drop_duplicates("identity").set_index("identity")["species"]
+    species, _ = pd.factorize(told.reindex(classes), sort=True)
+    photo = pd.Index(images).get_indexer(named["image"])
+    place = named.groupby("image").cumcount().to_numpy()  # of a photo's first name, its second, ...
+    labels = np.zeros((len(images), place.max() + 1), np.int64)
+    weights = np.zeros(labels.shape, np.float32)
+    labels[photo, place], weights[photo, place] = codes, named["weight"]
+    targets = Targets(torch.from_numpy(labels), torch.from_numpy(weights))
+    return IndividualLessons(crops.rows(images), targets, classes.tolist(), species.astype(np.int64))
+
+
+def labelled(photos: pd.DataFrame, crops: Crops) -> pd.DataFrame:
+    """The photos of the catalogue that have an identity and a crop, those that validate among them."""
+    named = photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()
+    return photos[named & photos["image"].isin(crops.index["image"])].reset_index(drop=True)
+
+
+def fingerprint(photos: pd.DataFrame, crops: Crops) -> str:
+    """A hash of all that round 1 learns from and is scored on, and of nothing else.
+
+    New photos to identify change the files that the stage reads, but not this hash: the same is not learned twice.
+    """
+    table = labelled(photos, crops)
+    contents = [sha256_bytes(crops.jpeg(row)) for row in crops.rows(table["image"])]
+    return sha256_json(
+        [table[["image", "species", "identity", "split", "fold"]].fillna("").to_numpy().tolist(), contents]
+    )
