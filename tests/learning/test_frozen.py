@@ -65,6 +65,19 @@ def test_features_are_computed_once_for_the_same_crops_weights_and_size(tmp_path
     assert len({first[0], *names}) == 4
 
 
+def test_damaged_features_are_made_anew(crops: Crops, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    embedder = Embedder(ModelConfig("tf_efficientnet_lite0", "gem", 8, 32))
+    whole = np.array(Features(embedder, crops).of(3))
+    (file,) = Path(os.environ["DVC_ROOT"], ".cache", "features").glob("*.npy")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert np.array_equal(Features(embedder, crops).of(3), whole)
+    assert f"{file} is damaged" in capsys.readouterr().out
+    assert file.read_bytes() != content
+
+
 @pytest.mark.parametrize("fusion", ["gem", "dolg"])
 def test_a_head_learns_and_the_backbone_stays(crops: Crops, fusion: str) -> None:
     recipe = Recipe(FROZEN.model_copy(update={"fusion": fusion}), 8, 1e-2, 0)

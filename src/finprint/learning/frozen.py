@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from finprint.base.code import code_of
 from finprint.base.device import best_device
-from finprint.base.files import atomic, cache, hold, remove, sha256_bytes, sha256_json
+from finprint.base.files import atomic, cache, hold, intact, remove, seal, sha256_bytes, sha256_json
 from finprint.base.progress import bar
 from finprint.learning.inputs import Epoch
 from finprint.model.embedder import Embedder
@@ -25,7 +25,8 @@ CODE = ("learning", "model", "pictures")  # the rooms that features depend on
 class Features:
     """The feature maps of every crop and of its mirror image, in a file under .cache/features; they are `Inputs`.
 
-    One file is kept, for the crops, the backbone with its weights, and the image size that were asked for last.
+    One file is kept, for the crops, the backbone with its weights, and the image size that were asked for last. A
+    damaged one is made anew.
 
     Args:
         embedder: whose backbone it is.
@@ -35,7 +36,7 @@ class Features:
     def __init__(self, embedder: Embedder, crops: Crops) -> None:
         path = cache() / "features" / f"{_key(embedder, crops)}.npy"
         with hold(path.with_name("lock"), "another run computes frozen features: waiting for its end"):
-            if not path.exists():
+            if not intact(path):
                 # Moved here, because what is moved in inference mode can never learn.
                 _write(path, embedder.to(best_device()).to(memory_format=torch.channels_last).eval(), crops)
                 for other in path.parent.glob("*.npy"):
@@ -104,4 +105,5 @@ def _write(path: Path, embedder: Embedder, crops: Crops) -> None:
                     array = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)
                 array[rows, mirrored] = flat
             progress.update(len(rows))
-        del array  # written to the disk
+        del array  # it is written to the disk
+        seal(draft)
