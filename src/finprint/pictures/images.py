@@ -122,7 +122,7 @@ def decode(path: Path, shorter_side: int = 0, content: bytes | None = None) -> t
     except MemoryError:
         raise BadPhoto(TOO_LARGE) from None
     except Exception as error:  # damaged files make Pillow's parsers raise whatever comes: struct.error, TypeError
-        raise BadPhoto(f"cannot be decoded: {error or type(error).__name__}") from None
+        raise BadPhoto(f"cannot be decoded: {str(error) or type(error).__name__}") from None
 
 
 def _lossless(content: bytes) -> bool:
