@@ -162,8 +162,14 @@ def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
 
 
 def decode_jpeg(content: bytes) -> np.ndarray:
-    """Decode JPEG bytes that finprint wrote into `(H, W, 3)` RGB uint8."""
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    """Decode JPEG bytes that finprint wrote into `(H, W, 3)` RGB uint8.
+
+    Raises:
+        BadPhoto: they are damaged.
+    """
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if pixels is None:
+        raise BadPhoto("not an image")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
