@@ -39,9 +39,9 @@ from finprint.crops.cutting import (  # fmt: skip
     boxes_step,
     choose,
     cut,
-    detector_pictures,
     in_full_photo,
     look_step,
+    pictures_of,
     place,
     read,
     stored_pixels,
@@ -220,7 +220,9 @@ def tell_shares(jobs: Jobs, detector: TrainedDetector, repeats: int) -> None:
         files = jobs.files[start : start + BATCH]
         step = look_step(jobs.size, detector.image_size, PARAMS)
         photos = timed(spent, "first decode", lambda f=files, s=step: [read(file, s) for file in f])
-        seen = timed(spent, "shrinking", lambda p=photos: [detector_pictures(photo, detector.image_size, PARAMS) for photo in p])
+        seen = timed(
+            spent, "shrinking", lambda p=photos: [pictures_of(photo, detector.image_size, PARAMS) for photo in p]
+        )
         pictures = [view for mine, _ in seen for view in mine]
         boxes = iter(timed(spent, "detection", lambda p=pictures: detector.find(p, PARAMS.confidence)))
         for file, photo, (mine, places) in zip(files, photos, seen, strict=True):
