@@ -41,10 +41,10 @@ from finprint.crops.cutting import (  # fmt: skip
     cut,
     in_full_photo,
     look_step,
+    pictures_of,
     place,
     read,
     stored_pixels,
-    views,
 )
 from finprint.crops.params import Crop
 from finprint.detector.yolo import Detection, TrainedDetector
@@ -220,7 +220,9 @@ def tell_shares(jobs: Jobs, detector: TrainedDetector, repeats: int) -> None:
         files = jobs.files[start : start + BATCH]
         step = look_step(jobs.size, detector.image_size, PARAMS)
         photos = timed(spent, "first decode", lambda f=files, s=step: [read(file, s) for file in f])
-        seen = timed(spent, "shrinking", lambda p=photos: [views(photo, detector.image_size, PARAMS) for photo in p])
+        seen = timed(
+            spent, "shrinking", lambda p=photos: [pictures_of(photo, detector.image_size, PARAMS) for photo in p]
+        )
         pictures = [view for mine, _ in seen for view in mine]
         boxes = iter(timed(spent, "detection", lambda p=pictures: detector.find(p, PARAMS.confidence)))
         for file, photo, (mine, places) in zip(files, photos, seen, strict=True):

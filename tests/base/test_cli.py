@@ -59,6 +59,35 @@ def test_paths_are_options_and_success_is_silent_on_stderr(tmp_path: Path, scrip
     assert (done.returncode, done.stdout, done.stderr) == (0, "a/b\n", "")
 
 
+WRITES = """
+from finprint.base.cli import Place, run
+from finprint.base.files import write_array, write_json
+import numpy as np
+
+def main(output: Place, count: int) -> None:
+    write_array(output / "large.npy", np.zeros(count))
+    write_json(output / "small.json", {})
+
+if __name__ == "__main__":
+    run(main)
+"""
+
+
+def test_a_full_or_read_only_disk_is_one_line(tmp_path: Path, small_disk: Path) -> None:
+    (tmp_path / "stage.py").write_text(WRITES)
+    small, large = (("stage.py", "--output", str(small_disk / "out"), str(n)) for n in (5, 10**6))
+    done = _run(tmp_path, *small)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    again = "Mend this and run the same command again"
+    done = _run(tmp_path, *large)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {small_disk}/out/large.npy: no space left on device. {again}\n"
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    done = _run(tmp_path, *small)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {small_disk}/out/large.npy: read-only file system. {again}\n"
+
+
 def test_a_bug_keeps_its_traceback(tmp_path: Path, script: str) -> None:
     done = _run(tmp_path, script, "--photos", "a", "--labels", "bug")
     assert done.returncode == 1

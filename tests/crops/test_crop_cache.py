@@ -58,26 +58,68 @@ def test_a_killed_run_leaves_a_tar_without_table_which_counts_for_nothing() -> N
         assert _same(cache.get("b"), _cuts("b"))
 
 
-@pytest.mark.parametrize("damage", ["short tar", "empty tar", "no tar", "table"])
-def test_a_damaged_chunk_is_passed_over(damage: str) -> None:
+DAMAGES = ["short tar", "empty tar", "no tar", "a bit of the tar", "another tar", "short table", "a bit of the table"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_chunk_is_removed_in_one_line(damage: str, capsys: pytest.CaptureFixture[str]) -> None:
     with CropCache("k") as cache:
         cache.add({"a": _cuts("a")})
         cache.add({"b": _cuts("b")})
     tar, table = cache.folder / "00000000.tar", cache.folder / "00000000.parquet"
-    if damage == "short tar":
-        tar.write_bytes(tar.read_bytes()[:520])
-    elif damage == "empty tar":
-        tar.write_bytes(b"")
-    elif damage == "no tar":
+    file = table if "table" in damage else tar
+    content = file.read_bytes()
+    if damage == "no tar":
         tar.unlink()
+    elif damage == "another tar":  # whole, and as long
+        tar.write_bytes((cache.folder / "00000001.tar").read_bytes())
+    elif damage.startswith("a bit"):
+        turned = bytearray(content)
+        turned[len(turned) // 2] ^= 1
+        file.write_bytes(turned)
     else:
-        table.write_bytes(table.read_bytes()[:-9])
+        file.write_bytes({"short tar": content[:520], "empty tar": b"", "short table": content[:-9]}[damage])
     with CropCache("k") as cache:
+        told = capsys.readouterr().out.splitlines()
+        assert len(told) == 1
+        assert told[0].startswith(f"{file} is damaged: ")
+        assert told[0].endswith(" made anew")
         assert "a" not in cache
+        assert _files(cache) == ["00000001.parquet", "00000001.tar"]
         assert _same(cache.get("b"), _cuts("b"))
         cache.add({"a": _cuts("a")})
     with CropCache("k") as cache:
+        assert capsys.readouterr().out == ""
         assert _same(cache.get("a"), _cuts("a"))
+
+
+def test_whatever_byte_is_wrong_no_wrong_crop_comes_out() -> None:
+    with CropCache("k") as cache:
+        cache.add({"a": _cuts("a", 2)})
+    for file in sorted(cache.folder.iterdir()):
+        whole = {path: path.read_bytes() for path in cache.folder.iterdir()}
+        for place in range(0, len(whole[file]), 97):
+            turned = bytearray(whole[file])
+            turned[place] ^= 0x10
+            file.write_bytes(turned)
+            with CropCache("k") as again:
+                assert "a" not in again
+            for path, content in whole.items():
+                path.write_bytes(content)
+    with CropCache("k") as again:
+        assert _same(again.get("a"), _cuts("a", 2))
+
+
+def test_what_a_kill_at_the_write_of_a_chunk_leaves_counts_for_nothing() -> None:
+    with CropCache("k") as cache:
+        cache.add({"a": _cuts("a")})
+        for name in (".00000001.draft.tar", ".00000001.draft.parquet"):
+            (cache.folder / name).write_bytes(b"half")
+    with CropCache("k") as cache:
+        assert "a" in cache
+        cache.add({"b": _cuts("b")})
+        cache.tidy(["a", "b"])
+        assert _files(cache) == ["00000000.parquet", "00000000.tar", "00000001.parquet", "00000001.tar"]
 
 
 def test_only_the_last_key_is_kept() -> None:

@@ -17,6 +17,7 @@ from conftest import save_photo, scenery
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pydantic import ValidationError
 
 from finprint.base.errors import UserError
 from finprint.base.files import SEAL, read_json, sha256_path
@@ -183,8 +184,6 @@ def test_ultralytics_is_kept_from_the_network_and_from_our_dvc_yaml() -> None:
         ("http://example.org/yolov5n.yaml", "detector.network: http://example.org/yolov5n.yaml is not on disk"),
         ("ul://someone/project/x.pt", "detector.network: ul://someone/project/x.pt is not on disk"),
         ("yolov5nu.pt", "detector.network: yolov5nu.pt is not on disk"),
-        ("yolov5n", "detector.network: yolov5n is neither weights (.pt) nor an architecture (.yaml)"),
-        ("x.onnx", "detector.network: x.onnx is neither weights (.pt) nor an architecture (.yaml)"),
     ],
 )
 def test_weights_that_cannot_be_read(tmp_path: Path, network: str, complaint: str) -> None:
@@ -194,6 +193,12 @@ def test_weights_that_cannot_be_read(tmp_path: Path, network: str, complaint: st
     assert str(caught.value).startswith(complaint)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("network", ["yolov5n", "models/x.onnx", "x.PT", ""])
+def test_a_network_that_is_neither_weights_nor_an_architecture(network: str) -> None:
+    with pytest.raises(ValidationError, match=r"must be weights \(.pt\) or an architecture \(.yaml\)"):
+        _params(network=network)
 
 
 # -- the model folder --

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import struct
 import zlib
 from datetime import datetime
@@ -15,13 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from finprint.base.files import sha256_path
 from finprint.pictures.images import (
     BadPhoto,
+    ChangedPhoto,
     date_taken,
     decode,
     decode_jpeg,
     difference_hash,
     encode_jpeg,
+    read_photo,
     resize,
     thumbnail,
 )
@@ -71,6 +75,64 @@ def test_reasons(tmp_path: Path, jpeg: bytes, shorter_side: int) -> None:
     path.write_bytes(jpeg[: len(jpeg) * 2 // 3])
     assert _reason(path, shorter_side).startswith("cannot be decoded: image file is truncated")
     assert _reason(tmp_path, shorter_side) == "not a file"
+
+
+def test_a_photo_too_large_for_the_memory_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PNG of 20,000 px a side within the limit of megapixels, on a small machine."""
+
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    path = save_photo(tmp_path / "a.png", scenery(1))
+    for kind, method in ((Image.Image, "convert"), (Path, "read_bytes")):
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, method, full)
+            assert _reason(path) == "too large for the memory of this machine"
+
+
+def test_no_reason_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object) -> None:
+        raise ValueError
+
+    path = save_photo(tmp_path / "a.png", scenery(1))
+    monkeypatch.setattr(Image.Image, "convert", silent)
+    assert _reason(path) == "cannot be decoded: ValueError"
+
+
+def test_what_is_no_file_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    assert _reason(tmp_path / "a.jpg") == "not a file"
+    assert _reason(tmp_path / "loop.jpg") == "not on disk"
+
+
+def test_a_file_that_no_memory_holds_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    with path.open("wb") as file:
+        file.truncate(5 * 2**30)  # of no blocks on the disk
+    assert _reason(path) == "a file of more than 4 GiB"
+
+
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    path.write_bytes(save_photo(tmp_path / "a.jpg", scenery(1)).read_bytes())
+    assert decode(path)[1] == (96, 64)
+    path.write_bytes(b"no photo")
+    assert _reason(path) == "not an image"
+
+
+def test_only_the_content_that_was_prepared_is_read(tmp_path: Path) -> None:
+    path = save_photo(tmp_path / "a.jpg", scenery(1))
+    digest = sha256_path(path)
+    assert read_photo(path, digest) == read_photo(path) == path.read_bytes()
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ChangedPhoto) as caught:
+        read_photo(path, digest)
+    assert str(caught.value) == f"run `dvc repro prepare` again: {path} has changed since (its content is another)"
+    path.unlink()
+    with pytest.raises(ChangedPhoto) as caught:
+        read_photo(path, digest)
+    assert str(caught.value) == f"run `dvc repro prepare` again: {path} has changed since (not on disk)"
 
 
 @given(cut=st.floats(0.0, 0.97))

@@ -89,3 +89,25 @@ def test_no_folder_of_crops(tmp_path: Path) -> None:
 def test_a_folder_without_crops(tmp_path: Path) -> None:
     _write_crops(tmp_path / "crops", {"crops-00000.tar": {}})
     assert len(Crops(tmp_path / "crops")) == 0
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "crops"
+    jpegs = {f"{number}.jpg": encode_jpeg(scenery(number), 90) for number in range(2)}
+    _write_crops(folder, {"crops-00000.tar": jpegs})
+    shard = folder / "crops-00000.tar"
+    content = shard.read_bytes()
+    crops = Crops(folder)
+    offset, length = crops.index[["offset", "length"]].iloc[1]
+    shard.write_bytes(content[:offset] + bytes(length) + content[offset + length :])
+    assert Crops(folder).pixels(0).shape == (64, 96, 3)
+    with pytest.raises(UserError) as caught:
+        Crops(folder).pixels(1)
+    assert str(caught.value) == "the crop of 1.jpg is damaged: `dvc repro --force crop` makes it anew"
+    for damaged in (content[: offset + length - 1], b"", None):
+        shard.unlink()
+        if damaged is not None:
+            shard.write_bytes(damaged)
+        with pytest.raises(UserError) as caught:
+            Crops(folder)
+        assert str(caught.value) == f"{shard} is missing or cut short: `dvc repro crop` makes it anew"

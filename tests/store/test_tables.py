@@ -144,3 +144,21 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, suffix: str) -> None
     path.write_bytes(b"")
     with pytest.raises(UserError, match="is no table of truth"):
         read_table(path, TRUTH)
+
+
+@given(cut=st.none() | st.floats(0, 1), turned=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 7)), max_size=3))
+def test_a_damaged_table_is_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, cut: float | None, turned: list[tuple[float, int]]
+) -> None:
+    """Whatever pyarrow raises: OSError, KeyError, TypeError ..."""
+    path = tmp_path_factory.mktemp("t") / "t.parquet"
+    write_table(path, pd.DataFrame([PHOTO | {"image": f"{number}.jpg"} for number in range(50)]), PHOTOS)
+    content = bytearray(path.read_bytes())
+    for place, bit in turned:
+        content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(content if cut is None else content[: int(cut * len(content))])
+    try:
+        read_table(path, PHOTOS)
+    except UserError as error:
+        assert str(error).startswith(f"{path} is no table of photos: ")  # noqa: PT017 - it need not be refused
+        assert "\n" not in str(error)  # noqa: PT017

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +18,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 
+DRAFT = ".draft"  # in the name of what is not yet finished
 SEAL = hashlib.sha256().digest_size  # bytes that `seal` appends
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 FULL = 2**20  # bytes left on a disk on which a write that failed is taken to have filled it
@@ -42,7 +43,7 @@ def atomic(path: Path) -> Iterator[Path]:
         OSError: the disk is full, or `path` cannot be written; the error names it.
     """
     # Keeps the suffix: np.save and pandas choose a format by it.
-    draft = path.with_name(f".{path.stem}.draft{path.suffix}")
+    draft = path.with_name(f".{path.stem}{DRAFT}{path.suffix}")
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,8 @@ def atomic(path: Path) -> Iterator[Path]:
             draft.replace(path)
             _reach_the_disk(path.parent)
     finally:
-        remove(draft)
+        with suppress(OSError):
+            remove(draft)
 
 
 @contextmanager
@@ -72,8 +74,8 @@ def writing(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        number = _number(error, path)
-        if number not in UNWRITABLE or getattr(error, "filename", None):
+        number, name = _number(error, path), getattr(error, "filename", None)
+        if number not in UNWRITABLE or (name and DRAFT not in str(name)):
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
 

@@ -22,7 +22,7 @@ from finprint.base.errors import UserError
 from finprint.base.files import atomic, sha256_json, sha256_path
 from finprint.base.progress import bar
 from finprint.crops.cache import CHUNK, CropCache, Cut
-from finprint.crops.cutting import Photo, PhotoFile, choose, cut, in_full_photo, look_step, read, views
+from finprint.crops.cutting import Photo, PhotoFile, choose, cut, in_full_photo, look_step, pictures_of, read
 from finprint.crops.params import Crop
 from finprint.detector.yolo import Detection, TrainedDetector
 from finprint.pictures.decoding import Window, decoder
@@ -260,7 +260,7 @@ def _look(job: Job, input_size: int, params: Crop) -> Look | Cuts:
         if job.given or not input_size:
             return cut(job.file, _chosen(job, job.given, params), params)
         photo = read(job.file, look_step(job.file.size, input_size, params))
-        return Look(photo, *views(photo, input_size, params))
+        return Look(photo, *pictures_of(photo, input_size, params))
     except (BadPhoto, ChangedPhoto) as failure:
         return failure
 

@@ -78,7 +78,7 @@ def boxes_step(boxes: list[Detection], size: tuple[int, int], params: Crop) -> i
     return min(cut_step(_shorter(place(box, 1, size, params)), params.image_size) for box in boxes)
 
 
-def views(photo: Photo, input_size: int, params: Crop) -> tuple[list[np.ndarray], list[Window]]:
+def pictures_of(photo: Photo, input_size: int, params: Crop) -> tuple[list[np.ndarray], list[Window]]:
     """What the detector shall look at, shrunk to its input size, and where it lies in the decoded photo."""
     places = windows(photo.pixels.shape[1], photo.pixels.shape[0], params.slices)
     return [shrink(photo.pixels[top:bottom, left:right], input_size) for left, top, right, bottom in places], places
@@ -87,7 +87,7 @@ def views(photo: Photo, input_size: int, params: Crop) -> tuple[list[np.ndarray]
 def in_full_photo(
     photo: Photo, pictures: list[np.ndarray], places: list[Window], detections: list[list[Detection]]
 ) -> list[Detection]:
-    """Detections in pixels of the full photo, surest first, from those in the pictures that `views` made of it."""
+    """Detections in pixels of the full photo, surest first, from those in the pictures of it."""
     grown = [
         [Detection(one.part, one.box * ((right - left) / picture.shape[1]), one.confidence) for one in in_picture]
         for picture, (left, _, right, _), in_picture in zip(pictures, places, detections, strict=True)

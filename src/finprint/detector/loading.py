@@ -28,8 +28,6 @@ def load_yolo(source: Path | str, place: str) -> Any:
     Raises:
         UserError: it is missing, damaged, does not detect, or cannot be loaded without running code.
     """
-    if Path(source).suffix not in (".pt", ".yaml", ".yml"):
-        raise UserError(f"{place}: {source} is neither weights (.pt) nor an architecture (.yaml)")
     if not Path(source).is_file() and (Path(source).suffix != ".yaml" or Path(source).name != str(source)):
         raise UserError(f"{place}: {source} is not on disk (no stage downloads; yolov5n.yaml trains afresh)")
     try:

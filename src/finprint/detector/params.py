@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from finprint.base.params import Count, Positive, Section, Share
 
@@ -19,3 +19,10 @@ class Detector(Section):
     zoom: Share
     mosaic: Share
     holdout: Annotated[float, Field(gt=0, lt=1)]
+
+    @field_validator("network")
+    @classmethod
+    def _is_a_network(cls, network: str) -> str:
+        if not network.endswith((".pt", ".yaml", ".yml")):
+            raise ValueError("must be weights (.pt) or an architecture (.yaml)")
+        return network

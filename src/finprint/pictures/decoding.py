@@ -1,8 +1,9 @@
-"""Photos decoded at a reduced scale, and no more of them than is wanted.
+"""Photos decoded at a reduced scale, and no more of them than is needed.
 
-Of a baseline JPEG all must be decoded down to the last wanted row, but what lies beside and above the part is neither
-transformed nor coloured. Pillow, OpenCV, torchvision and PyTurboJPEG decode whole photos alone; so libjpeg-turbo itself
-is called, that in the wheel `turbojpeg`. Where there is no such wheel, Pillow decodes photos whole.
+A baseline JPEG must be decoded down to the last row of the window that is needed, but what lies beside and above the
+window need not be transformed or coloured. Pillow, OpenCV, torchvision and PyTurboJPEG decode only whole photos. So
+this module calls libjpeg-turbo itself, from the wheel `turbojpeg`. Where there is no such wheel, Pillow decodes photos
+whole.
 """
 
 import ctypes
@@ -17,8 +18,8 @@ from PIL import Image
 
 from finprint.pictures.images import ACROSS, MAX_PIXELS, UPRIGHT, decode, read_photo, resize
 
-Window = tuple[int, int, int, int]  # left, top, right, bottom of a part of a picture, px
-BLOCK = 32  # px, the widest block of the chroma subsamplings that libjpeg-turbo names; it refuses parts of any others
+Window = tuple[int, int, int, int]  # left, top, right, bottom of a region of a picture, px
+BLOCK = 32  # px, the widest block of the chroma subsamplings that libjpeg-turbo names; it decodes no windows of others
 DECOMPRESS, RGB = 1, 0  # TJINIT_DECOMPRESS, TJPF_RGB of turbojpeg.h
 
 
@@ -35,14 +36,14 @@ def decode_at(
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode a photo, upright, at 1/`step` of its size (1, 2, 4 or 8), rounded up.
 
-    Of a baseline JPEG no more is decoded than the window; the pixels are `decode`'s. Others, and those that are damaged
-    above the window's end, are left to `decode`. Formats that know no scales are decoded in full and averaged.
+    Of a baseline JPEG only the window is decoded; its pixels are those of `decode`. Other photos, and those that are
+    damaged above the window's end, are left to `decode`. Formats without scales are decoded in full and averaged.
 
     Args:
         path: the photo.
         step: pixels of the photo a pixel.
-        window: what is wanted, in pixels of the decoded, upright photo; None: all of it.
-        content: of the photo's file, where it was read before.
+        window: what is needed, in pixels of the decoded, upright photo. None: all of it.
+        content: of the photo's file, if it was read before.
 
     Returns:
         The window's pixels as RGB, `(H, W, 3)` uint8, and the photo's full upright size (width, height).
@@ -54,7 +55,7 @@ def decode_at(
     try:
         with Image.open(io.BytesIO(content)) as image:
             size, orientation = image.size, image.getexif().get(0x0112)
-            # Of a progressive one that lacks a part of its scans libjpeg-turbo's versions make different pixels.
+            # Versions of libjpeg-turbo make different pixels of a progressive photo that lacks some of its scans.
             plain = image.format in ("JPEG", "MPO") and image.mode == "RGB" and not image.info.get("progressive")
     except Exception:  # `decode` meets it too, and names it
         pixels, full = _averaged(*decode(path, content=content), step)
@@ -98,17 +99,17 @@ def _averaged(pixels: np.ndarray, full: tuple[int, int], step: int) -> tuple[np.
 
 
 def decode_window(content: bytes, size: tuple[int, int], step: int, window: Window) -> np.ndarray | None:
-    """The pixels that a decode of the whole photo has there.
+    """The pixels that a decode of the whole photo has in a window.
 
     Args:
         content: a baseline JPEG of three colours.
         size: its width and height, px.
         step: decode at 1/`step` of the size: 1, 2, 4 or 8.
-        window: the part, in pixels of the decoded photo, whose sides are `size` / `step`, rounded up.
+        window: in pixels of the decoded photo, whose sides are `size` / `step`, rounded up.
 
     Returns:
-        `(bottom - top, right - left, 3)` uint8, RGB; None where the window is not within the photo, or
-        libjpeg-turbo warns of damage, does not know the chroma subsampling, or is not there.
+        `(bottom - top, right - left, 3)` uint8, RGB. None if the window is not within the photo, if libjpeg-turbo
+        warns of damage or does not know the chroma subsampling, or if it is not installed.
     """
     turbo = library()
     if turbo is None:
@@ -120,7 +121,7 @@ def decode_window(content: bytes, size: tuple[int, int], step: int, window: Wind
         min(-(-side // step), (-(-edge // block) + 1) * block) for side, edge in zip(size, window[2:], strict=True)
     )
     if not (left <= window[0] < window[2] <= right and top <= window[1] < window[3] <= bottom):
-        return None  # and a side of 0 would mean all that is left
+        return None  # a side of 0 would mean the rest of the photo
     pixels = np.empty((bottom - top, right - left, 3), np.uint8)
     handle = turbo.tj3Init(DECOMPRESS)
     try:
@@ -136,13 +137,13 @@ def decode_window(content: bytes, size: tuple[int, int], step: int, window: Wind
 
 
 def decoder() -> str:
-    """What decodes parts of photos: a name and version, for the keys of what is made with it."""
+    """The library that decodes windows of photos: name and version, for the keys of what is made with it."""
     return f"turbojpeg {version('turbojpeg')}" if library() else "Pillow"
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The wheel's libturbojpeg; None where there is none that can be loaded and decodes parts."""
+    """The wheel's libturbojpeg. None if there is none that can be loaded and that decodes windows."""
     try:
         path = next(str(file.locate()) for file in files("turbojpeg") or () if file.name.startswith("libturbojpeg"))
         turbo = ctypes.CDLL(path)

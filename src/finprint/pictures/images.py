@@ -1,4 +1,4 @@
-"""Reading photographs: every failure becomes a `BadPhoto` with a reason a person understands."""
+"""Reading photographs: every failure becomes a `BadPhoto`, with a reason that a person understands."""
 
 import io
 from datetime import datetime
@@ -49,7 +49,7 @@ def read_photo(path: Path, sha256: str = "") -> bytes:
 
     Args:
         path: the photo.
-        sha256: the hash that the content must have, by the table of photos; "": any content will do.
+        sha256: the hash that the content must have, from the table of photos. "": any content will do.
 
     Raises:
         BadPhoto: there is no such file, or it cannot be read.
@@ -86,7 +86,7 @@ def decode(path: Path, shorter_side: int = 0, content: bytes | None = None) -> t
         shorter_side: pixels that the result's shorter side must at least have, where the photo has
             them. A JPEG is then decoded at the smallest of the scales 1, 1/2, 1/4, 1/8 that serves
             (the DCT does the scaling). 0 decodes at full size.
-        content: of the photo's file, where it was read before.
+        content: of the photo's file, if it was read before.
 
     Returns:
         The pixels as RGB, `(H, W, 3)` uint8, and the photo's full upright size (width, height).
@@ -122,7 +122,7 @@ def decode(path: Path, shorter_side: int = 0, content: bytes | None = None) -> t
     except MemoryError:
         raise BadPhoto(TOO_LARGE) from None
     except Exception as error:  # damaged files make Pillow's parsers raise whatever comes: struct.error, TypeError
-        raise BadPhoto(f"cannot be decoded: {error or type(error).__name__}") from None
+        raise BadPhoto(f"cannot be decoded: {str(error) or type(error).__name__}") from None
 
 
 def _lossless(content: bytes) -> bool:
@@ -162,8 +162,14 @@ def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
 
 
 def decode_jpeg(content: bytes) -> np.ndarray:
-    """Decode JPEG bytes that finprint wrote into `(H, W, 3)` RGB uint8."""
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    """Decode JPEG bytes that finprint wrote into `(H, W, 3)` RGB uint8.
+
+    Raises:
+        BadPhoto: they are damaged.
+    """
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    if pixels is None:
+        raise BadPhoto("not an image")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.pictures.images import decode_jpeg
+from finprint.pictures.images import BadPhoto, decode_jpeg
 from finprint.store.tables import CROPS, read_table
 
 INDEX = "index.parquet"
@@ -40,14 +40,21 @@ class Crops:
 
     Attributes:
         index: the table `CROPS`, one row a crop.
+
+    Raises:
+        UserError: the index or a shard is missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
         self.index = read_table(folder / INDEX, CROPS)
         self._maps: dict[str, mmap.mmap] = {}
-        for shard in self.index["shard"].unique():
-            with (folder / shard).open("rb") as file:
-                self._maps[shard] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        ends = (self.index["offset"] + self.index["length"]).groupby(self.index["shard"]).max()
+        for shard, end in ends.items():
+            path = folder / str(shard)
+            if not path.is_file() or path.stat().st_size < end:
+                raise UserError(f"{path} is missing or cut short: `dvc repro crop` makes it anew")
+            with path.open("rb") as file:
+                self._maps[str(shard)] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._places = list(zip(self.index["shard"], self.index["offset"], self.index["length"], strict=True))
         self._rows = pd.Series(np.arange(len(self.index)), index=self.index["image"])
 
@@ -71,5 +78,13 @@ class Crops:
         return self._maps[shard][offset : offset + length]
 
     def pixels(self, row: int) -> np.ndarray:
-        """The crop in `row`, `(H, W, 3)` RGB uint8."""
-        return decode_jpeg(self.jpeg(row))
+        """The crop in `row`, `(H, W, 3)` RGB uint8.
+
+        Raises:
+            UserError: its JPEG is damaged.
+        """
+        try:
+            return decode_jpeg(self.jpeg(row))
+        except BadPhoto:
+            image = self.index["image"].iloc[row]
+            raise UserError(f"the crop of {image} is damaged: `dvc repro --force crop` makes it anew") from None

@@ -105,7 +105,7 @@ def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     """Read a table that `write_table` wrote and check it.
 
     Raises:
-        UserError: the file is missing or does not fit the schema.
+        UserError: the file is missing, damaged, or does not fit the schema.
     """
     try:
         if path.suffix == ".csv":
@@ -114,9 +114,9 @@ def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
             table = pd.read_parquet(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: `dvc repro` makes it") from None
-    except ValueError as error:  # pandas' and pyarrow's errors of reading are ValueErrors
-        raise UserError(f"{path} is no table of {schema.name}: {error}") from None
+    except Exception as error:  # a damaged file makes pandas and pyarrow raise whatever comes
+        raise UserError(f"{path} is no table of {schema.name}: {' '.join(str(error).split())}") from None
     try:
         return schema.validate(table)
     except (SchemaError, SchemaErrors) as error:
-        raise UserError(f"{path} is no table of {schema.name}: {error}") from None
+        raise UserError(f"{path} is no table of {schema.name}: {' '.join(str(error).split())}") from None
