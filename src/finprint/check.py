@@ -1,15 +1,34 @@
-"""What can be known to be wrong before any stage works: a key, a value, sections that contradict each other, a file."""
+"""What can be known to be wrong before any stage works: keys, values, sections that contradict each other, files."""
 
 from pathlib import Path
 
 from finprint.base.params import PARAMS
+from finprint.detector.loading import check_network
+from finprint.individuals.params import Train
+from finprint.learning.finetuning import check_training
+from finprint.learning.round import check_model_folder
+from finprint.model.backbone import check_backbone
 from finprint.params import Params, load_params
 
 
 def check_params(path: Path = PARAMS) -> Params:
-    """Read all of params.yaml and look at what its values name.
+    """Read all of params.yaml and look at what its values name: the backbone, weights, the detector's network.
 
     Raises:
-        UserError: a key is unknown or missing, a value is out of range, or two sections contradict each other.
+        UserError: a key is unknown or missing, a value is out of range, two sections contradict each other, a file is
+            missing, or it does not fit.
     """
-    return load_params(path)
+    params = load_params(path)
+    if params.detector.enabled:
+        check_network(params.detector.network)
+    _check_train(params.train)
+    return params
+
+
+def _check_train(train: Train) -> None:
+    """Refuse a backbone, weights or sizes that the stage `train` would refuse after an hour of other stages' work."""
+    weights = "none" if train.continue_from else train.weights  # which are not read then
+    check_backbone(train.backbone, weights, train.image_size)
+    check_training(train)
+    if train.continue_from:
+        check_model_folder(Path(train.continue_from))

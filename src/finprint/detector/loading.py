@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,21 @@ def load_yolo(source: Path | str, place: str) -> Any:
     if yolo.task != "detect" or not {"names", "yaml"} <= vars(yolo.model).keys():
         raise UserError(f"{place}: {source} holds no network that detects")
     return yolo
+
+
+def check_network(network: str) -> None:
+    """Refuse a `detector.network` that cannot be trained, before any stage works.
+
+    ultralytics takes seconds to import, so it is asked only about what is not one of its own architectures.
+
+    Raises:
+        UserError: as `load_yolo`.
+    """
+    package = find_spec("ultralytics")
+    own = Path(package.origin).parent / "cfg" / "models" if package and package.origin else Path()
+    without_scale = re.sub(r"(\d)[nslmx](?=\D*\.yaml$)", r"\1", network)  # yolov5n.yaml is yolov5.yaml at scale n
+    if "/" in network or Path(network).is_file() or not any(own.rglob(without_scale)):
+        load_yolo(network, "detector.network")
 
 
 def _reason(error: Exception, source: Path | str) -> str:

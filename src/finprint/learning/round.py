@@ -99,13 +99,22 @@ def new_embedder(recipe: Recipe, mirror: str = "same", earlier: Path | None = No
     return embedder
 
 
-def _continue_from(folder: Path, embedder: Embedder) -> None:
-    """Take over the weights of `train.continue_from`."""
+def check_model_folder(folder: Path) -> None:
+    """Refuse a `train.continue_from` that is no model folder.
+
+    Raises:
+        UserError: it is none.
+    """
     if not (folder / CONFIG).is_file():
         raise UserError(
             f"train.continue_from: {folder} is no model folder; "
             "a copy of models/round1 is one (models/round1 itself is gone when train runs)"
         )
+
+
+def _continue_from(folder: Path, embedder: Embedder) -> None:
+    """Take over the weights of `train.continue_from`."""
+    check_model_folder(folder)
     with torch.random.fork_rng(devices=[]):  # heads that are made next begin as they would without it
         earlier, _, _ = load_model(folder)
     try:
