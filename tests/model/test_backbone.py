@@ -178,8 +178,13 @@ def test_a_file_that_fits_in_part_is_refused(tmp_path: Path) -> None:
     assert "1 of its 60 tensors are missing, layer4.1.bn2.bias for one" in _error("resnet18", str(path))
 
 
-@pytest.mark.parametrize("container", ["", "state_dict", "model", "model_state_dict"])
-@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "model.", "module.backbone.", "model.backbone."])
+@pytest.mark.parametrize(
+    ("container", "prefix"),
+    [
+        ("", "module."), ("state_dict", "model."), ("state_dict", "model.backbone."), ("model", ""),
+        ("model", "module."), ("model_state_dict", "backbone."), ("model_state_dict", "module.backbone."),
+    ],
+)  # fmt: skip
 def test_weights_as_trainers_write_them(
     tmp_path: Path, container: str, prefix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
