@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from finprint.base.errors import UserError
 from finprint.store.tables import SIDES
-from finprint.survey.sources.boxes import count, parse, read_boxes, read_coco, read_table_of_boxes
+from finprint.survey.sources.annotations import read_coco
+from finprint.survey.sources.boxes import count, parse, read_boxes, read_table_of_boxes
 
 WANTED = [10.0, 20.0, 110.0, 70.0]
 
@@ -61,8 +62,12 @@ def test_coco(tmp_path: Path) -> None:
 
 def test_coco_without_marks_and_no_coco(tmp_path: Path) -> None:
     assert read_coco(_coco(tmp_path / "c.json", annotations=[], categories=[]))["category"].isna().all()
-    for content in ("[]", "{}", "not json"):
-        with pytest.raises(UserError, match=r"c\.json is not in COCO's form \(images, annotations, categories\): "):
+    for content, complaint in (
+        ("[]", r"is not in COCO's form \(images, annotations, categories\): "),
+        ("{}", r"is not in COCO's form \(images, annotations, categories\): "),
+        ("not json", "is no JSON: Expecting value: line 1 column 1"),
+    ):
+        with pytest.raises(UserError, match=rf"c\.json {complaint}"):
             read_coco(_write(tmp_path / "c.json", content))
 
 
@@ -113,7 +118,7 @@ def test_boxes_csv_is_read_unasked_and_others_must_be_there(tmp_path: Path) -> N
     [
         ("photo,box", "has no column image (it has: photo, box)"),
         ("image,left,right", "has no column x_min, y_min, x_max, y_max (it has: image, left, right)"),
-        ("image,box", "says not what its boxes show: write prepare.boxes as t.csv:body or :fin"),
+        ("image,box", "does not say what its boxes show: write prepare.boxes as t.csv:body or :fin"),
     ],
 )
 def test_tables_of_no_known_form(tmp_path: Path, header: str, complaint: str) -> None:
@@ -123,16 +128,18 @@ def test_tables_of_no_known_form(tmp_path: Path, header: str, complaint: str) ->
 
 
 @given(
-    boxes=st.lists(st.tuples(*[st.integers(-50, 5000)] * 4), max_size=3),
+    boxes=st.lists(st.tuples(*[st.integers(-50, 5000)] * 4).filter(lambda box: max(box) > 1), max_size=3),
     form=st.sampled_from(["{} {} {} {}", "[{}, {}, {}, {}]", "({};{};{};{})", "{}.0,{}.0,{}.0,{}.0"]),
 )
 def test_whatever_the_brackets(boxes: list[tuple[int, int, int, int]], form: str) -> None:
+    """Several boxes a cell stand in brackets of their own, or beside as many confidences."""
     text = " ".join(form.format(*box) for box in boxes) or None
     cells = pd.Series([text], dtype="string")
-    found = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "corners")
+    sure = None if form[0] in "[(" else pd.Series([" ".join(["0.5"] * len(boxes))], dtype="string")
+    found = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "corners", sure)
     if not boxes:
         assert found[SIDES].isna().all(axis=None)
         return
     assert found[SIDES].to_numpy(float).tolist() == [list(map(float, box)) for box in boxes]
-    sized = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "size")[SIDES].to_numpy(float)
+    sized = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "size", sure)[SIDES].to_numpy(float)
     assert np.array_equal(sized[:, 2:] - sized[:, :2], np.array(boxes, float)[:, 2:])

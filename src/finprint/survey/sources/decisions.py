@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.survey.sources.source import Source, read_csv
+from finprint.survey.sources.sheets import read_sheet
+from finprint.survey.sources.source import Source
 
 FILE = "decisions.csv"
 ACTIONS = ("drop", "merge", "relabel")
@@ -27,7 +28,7 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
         UserError: an action, a photo or an individual that nobody knows.
     """
     path = folder / FILE
-    decisions = read_csv(path, ["action", "id"], optional=True).reindex(columns=["action", "id", "to"])
+    decisions = read_sheet(path, ["action", "id"], optional=True).reindex(columns=["action", "id", "to"])
     decisions = decisions.apply(lambda column: column.astype("string").str.strip().replace({"": pd.NA}))
     labelled, queries, truth, boxes = (t.copy() for t in (source.labelled, source.queries, source.truth, source.boxes))
     images, asked = {*labelled["image"], *queries["image"]}, set(queries["image"])
