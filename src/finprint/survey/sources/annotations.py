@@ -16,7 +16,9 @@ from finprint.survey.sources.marks import NONE, Corners, Mark, from_centre, from
 from finprint.survey.sources.sheets import read_text
 
 JSON_FORMS = "COCO, MegaDetector, VIA, LabelMe, Label Studio, CreateML"
-UPLOADED = re.compile(r"(?:^|/)[0-9a-f]{8}-(?=[^/]+$)")  # what Label Studio puts before the name of a file
+# What Label Studio puts before the name of a file: where it is served from, and a number.
+SERVED = re.compile(r"^.*(?:\?d=|/data/upload/(?:\d+/)?)")
+UPLOADED = re.compile(r"(?<![^/])[0-9a-f]{8}-(?=[^/]+$)")
 
 
 def read_json_boxes(path: Path) -> list[Mark]:
@@ -145,7 +147,8 @@ def _looks(content: Any) -> str:
     if isinstance(content, dict):
         return f"a dict of {', '.join(list(content)[:8]) or 'nothing'}"
     if isinstance(content, list) and content:
-        return f"a list, and its first entry is {_looks(content[0]) if isinstance(content[0], dict) else content[0]!r}"
+        first = content[0]
+        return f"a list, and its first entry is {_looks(first) if isinstance(first, dict) else repr(first)[:60]}"
     return "an empty list" if content == [] else repr(content)[:60]
 
 
@@ -266,9 +269,7 @@ def _via_3(content: dict[str, Any]) -> Iterator[Mark]:
 def _uploaded(image: str) -> str:
     """A photo's name without what Label Studio adds: the address it is served from, and a number before the name."""
     plain = unquote(str(image))
-    for served in ("?d=", "/data/upload/"):
-        plain = plain.partition(served)[2] or plain
-    return UPLOADED.sub(lambda found: "/" if found[0].startswith("/") else "", plain)
+    return UPLOADED.sub("", SERVED.sub("", plain))
 
 
 def _is_region(value: dict[str, Any]) -> bool:
@@ -344,9 +345,9 @@ def read_xml_boxes(path: Path) -> list[Mark]:
             return [mark for photo in root.iter("image") for mark in _cvat(photo)]
         if root.tag == "annotation":
             return _voc(root, path)
-    except (ElementTree.ParseError, LookupError) as error:
+    except ElementTree.ParseError as error:
         raise UserError(f"{path} is no XML: {error}") from None
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, LookupError) as error:
         raise UserError(f"{path} is not in Pascal VOC's or CVAT's form: {error}") from None
     inner = ", ".join(dict.fromkeys(child.tag for child in root))
     raise UserError(
@@ -374,10 +375,7 @@ def _voc_shape(shape: ElementTree.Element | None, told: dict[str, str]) -> Corne
         return turned((x - width / 2, y - height / 2, width, height), math.degrees(float(told["angle"])))
     if {"xmin", "ymin", "xmax", "ymax"} <= told.keys():
         return (float(told["xmin"]), float(told["ymin"]), float(told["xmax"]), float(told["ymax"]))
-    points = [float(number) for number in told.values()] or [
-        float(number.text or "") for point in shape for number in point
-    ]  # x1, y1, x2, y2, ..., or <pt> with x and y
-    return hull(points)
+    return hull(float(leaf.text or "") for leaf in shape.iter() if not len(leaf))  # x1, y1, ..., or <pt> with x and y
 
 
 def _cvat(photo: ElementTree.Element) -> list[Mark]:

@@ -16,7 +16,7 @@ from finprint.survey.sources.annotations import (
     read_xml_boxes,
 )
 from finprint.survey.sources.marks import NONE, Mark, PhotoNames, are_shares, boxes_in, numbers_in
-from finprint.survey.sources.sheets import COMMAS, locate, read_sheet, refuse_blanks, require
+from finprint.survey.sources.sheets import COMMAS, locate, read_sheet, read_text, refuse_blanks, require
 from finprint.survey.sources.yolo_labels import BESIDE, photo_of, read_yolo
 
 COLUMNS = list(Mark._fields)
@@ -84,21 +84,23 @@ def _refuse_useless(path: Path, table: pd.DataFrame, counts: dict[str, int], pho
     if not counts["boxes"]:
         why = " All are below prepare.box_confidence." if counts["unsure"] else ""
         raise UserError(
-            f"{path} gives no usable box ({counted or 'it is empty'}{looks}).{why} {_columns(path)}".strip()
+            f"{path} gives no usable box ({counted or 'it is empty'}{looks}).{why} {_beginning(path)}".strip()
         )
     boxed = table.loc[table["written"] != "", "image"].drop_duplicates()
     if len(photos) and not any(image in photos for image in boxed):
         raise UserError(
-            f"{path}: no photo is called as it calls them, {boxed.iloc[0]!r} for one; the photos are called as "
-            f"{photos.first()!r}"
+            f"{path} calls its photos otherwise, {boxed.iloc[0]!r} for one; the photos are called as {photos.first()!r}"
         )
 
 
-def _columns(path: Path) -> str:
-    place = None if path.is_dir() or path.suffix in LABELS else locate(path)
-    if place is None:
-        return ""
-    table = read_sheet(place, [])
+def _beginning(path: Path) -> str:
+    """What a table, a file or the first file of a folder looks like."""
+    if path.is_dir():
+        path = next(file for file in sorted(path.rglob("*")) if file.suffix.lower() in LABELS)
+    if path.suffix.lower() in LABELS:
+        text = " ".join(read_text(path).split())
+        return f"{path.name} begins with {text[:120]!r}" if text else f"{path.name} is empty"
+    table = read_sheet(path, [])
     row = ", ".join("" if pd.isna(cell) else str(cell) for cell in table.iloc[0]) if len(table) else "none"
     return f"Its columns: {', '.join(table.columns)}; its first row: {row[:200]}"
 
