@@ -128,3 +128,13 @@ def test_fins(tmp_path: Path) -> None:
     assert re.search(
         r"^mean and standard deviation of 4 trainings: mAP50 0\.\d+ \(0\.\d+\), mAP50-95 0", told, re.MULTILINE
     )
+
+
+def test_duplicates(tmp_path: Path) -> None:
+    for number in range(8):
+        save_photo(tmp_path / f"{number}.jpg", scenery(number, 320, 240))
+    told = _printed("duplicates", str(tmp_path), "--photos", "5")
+    rows = re.findall(r"^(\S+) +(\d+) +(\d+\.\d\d)% ", told, re.MULTILINE)
+    assert [row[0] for row in rows] == [size for size in ("1/3", "1/2", "2/3", "3/4", "1") for _ in range(3)]
+    assert {row[2] for row in rows if row[1] != "30"} == {"100.00"}
+    assert "28 pairs of the 8 photos as they are: 0 joined, fewest bits " in told

@@ -15,6 +15,7 @@ from conftest import ORIENTATION, save_photo, scenery
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from scipy.fft import dctn
 
 from finprint.base.files import sha256_path
 from finprint.pictures.images import (
@@ -23,8 +24,8 @@ from finprint.pictures.images import (
     date_taken,
     decode,
     decode_jpeg,
-    difference_hash,
     encode_jpeg,
+    perceptual_hash,
     read_photo,
     resize,
     thumbnail,
@@ -317,26 +318,59 @@ def test_jpeg_there_and_back() -> None:
     assert _decibels(by_pillow, pixels) > 35
 
 
+def _bits(pixels: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+    return np.unpackbits(perceptual_hash(pixels, size or (pixels.shape[1], pixels.shape[0])))
+
+
 def test_the_hash_by_hand() -> None:
-    """Brighter to the right: no bit; to the left: every bit; one bright column: one bit in its row of 16."""
-    ramp = np.tile(np.linspace(0, 255, 170).astype(np.uint8), (160, 1))[..., None].repeat(3, 2)
-    assert np.array_equal(difference_hash(ramp), np.zeros(32, np.uint8))
-    assert np.array_equal(difference_hash(ramp[:, ::-1].copy()), np.full(32, 255, np.uint8))
-    column = np.zeros((160, 170, 3), np.uint8)
-    column[:, 30:40] = 255  # cell 3 of 17
-    assert np.array_equal(np.unpackbits(difference_hash(column)).reshape(16, 16), np.tile(np.arange(16) == 3, (16, 1)))
+    """Bits stand by their half waves down and across: (0, 1), (1, 0), (0, 2), (1, 1), (2, 0), ..."""
+    rows, columns = np.mgrid[0.5:120, 0.5:160]
+    across, down = np.cos(np.pi * columns / 160), np.cos(np.pi * rows / 120)
+    for waves, places in (
+        (0 * across, set()),
+        (across, {0}),
+        (-across, set()),
+        (down, {1}),
+        (np.cos(2 * np.pi * columns / 160), {2}),
+        (np.cos(2 * np.pi * rows / 120), {4}),
+        (across + np.cos(2 * np.pi * rows / 120), {0, 4}),
+    ):
+        bits = _bits((128 + 60 * waves).round().astype(np.uint8)[..., None].repeat(3, 2))
+        assert set(np.flatnonzero(bits[:5]).tolist()) == places
+    assert not _bits(np.full((70, 50, 3), 77, np.uint8)).any()
 
 
-def test_the_hash_knows_a_copy_from_another_photo() -> None:
-    photos = [scenery(seed, 320, 240) for seed in range(6)]
-    hashes = [np.unpackbits(difference_hash(photo)) for photo in photos]
+@given(seed=st.integers(0, 50), width=st.integers(64, 250), height=st.integers(64, 250))
+def test_the_hash_is_of_the_signs_of_a_cosine_transform(seed: int, width: int, height: int) -> None:
+    pixels = scenery(seed, width, height)
+    waves = dctn(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(float), type=2) / (width * height)
+    places = sorted(((u, v) for u in range(23) for v in range(23)), key=lambda place: (sum(place), place))[1:257]
+    amplitudes = np.array([waves[place] for place in places])
+    clear = abs(amplitudes - 0.2) > 0.01
+    assert clear.sum() > 200
+    assert np.array_equal(_bits(pixels)[clear], amplitudes[clear] > 0.2)
+
+
+@pytest.mark.parametrize("size", [(961, 641), (224, 224), (149, 149), (500, 90)])
+def test_the_hash_is_the_same_at_a_reduced_scale(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = save_photo(tmp_path / "a.jpg", scenery(3, *size))
+    full, reduced = decode(path), decode(path, shorter_side=64)
+    assert (_bits(*full) != _bits(*reduced)).sum() <= 8
+
+
+def test_the_hash_knows_a_copy_from_another_photo(tmp_path: Path) -> None:
+    photos = [scenery(seed, 480, 360) for seed in range(6)]
+    hashes = [_bits(photo) for photo in photos]
     for photo, bits in zip(photos, hashes, strict=True):
         for copy in (
-            decode_jpeg(encode_jpeg(photo, 60)),
+            decode_jpeg(encode_jpeg(photo, 30)),
             cv2.resize(photo, (200, 150)),
-            np.clip(photo * 0.9 + 8, 0, 255),
+            cv2.resize(photo, (321, 240)),
+            np.clip(photo * 0.9 + 8, 0, 255).astype(np.uint8),
         ):
-            assert (np.unpackbits(difference_hash(copy.astype(np.uint8))) != bits).sum() <= 6
+            saved = tmp_path / "copy.jpg"
+            saved.write_bytes(encode_jpeg(copy, 60))
+            assert (_bits(*decode(saved, shorter_side=64)) != bits).sum() <= 24
     apart = [(a != b).sum() for place, a in enumerate(hashes) for b in hashes[:place]]
     assert min(apart) > 50
 

@@ -2,6 +2,7 @@
 
 import io
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,11 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Of the hash: the 256 frequencies of fewest half waves across and down, without the mean; ENOUGH px tell them.
+WAVES = 23
+LOWEST = tuple(np.array(sorted(np.ndindex(WAVES, WAVES), key=lambda wave: (sum(wave), wave))[1:257]).T)
+ENOUGH = 128
+FAINT = 0.2  # grey levels of amplitude: a weaker wave is rather noise, which another quality changes
 ACROSS = (5, 6, 7, 8)  # the orientations in which width and height change places
 
 
@@ -180,17 +186,38 @@ def thumbnail(pixels: np.ndarray, width: int, height: int, quality: int = 75) ->
     return encode_jpeg(small, quality)
 
 
-def difference_hash(pixels: np.ndarray) -> np.ndarray:
-    """A 256-bit difference hash of a photo: is each cell of a 16 x 16 grid brighter than its right neighbour?
+def perceptual_hash(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A 256-bit hash of what a photo looks like: the signs of its 256 lowest frequencies (pHash, Zauner 2010).
 
-    Photos of one burst or re-saved copies differ in few bits; unrelated ones in about 128.
+    A bit is set where the amplitude of its wave is above `FAINT`. A copy of another size or quality differs in few
+    bits, an unrelated photo in about 128 (bench/duplicates.py).
 
     Args:
-        pixels: `(H, W, 3)` RGB uint8.
+        pixels: `(H, W, 3)` RGB uint8, at whatever scale `decode` gave them.
+        size: width and height of the full photo. At a reduced scale the last row and column of pixels may reach
+            beyond the photo; what lies beyond does not count.
 
     Returns:
         `(32,)` uint8, the packed bits.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (17, 16), interpolation=cv2.INTER_AREA).astype(np.int16)  # (16, 17)
-    return np.packbits(small[:, :-1] > small[:, 1:])
+    step = round(size[0] / grey.shape[1])  # pixels of the photo a pixel
+    height, width = (side / (step * decoded) for side, decoded in zip(size[::-1], grey.shape, strict=True))
+    if min(grey.shape) > 2 * ENOUGH:
+        factor = ENOUGH / min(grey.shape)
+        small = (max(1, round(side * factor)) for side in grey.shape[::-1])
+        grey = cv2.resize(grey, tuple(small), interpolation=cv2.INTER_AREA)
+    level = grey - np.float32(grey.mean())
+    waves = _cosines(grey.shape[0], height) @ level @ _cosines(grey.shape[1], width).T
+    return np.packbits(waves[LOWEST] > FAINT)
+
+
+@lru_cache(256)
+def _cosines(pixels: int, share: float) -> np.ndarray:
+    """`(WAVES, pixels)` float32: 0, 1, 2, ... half waves along a side, of which a `share` belongs to the photo.
+
+    Scaled so that their product with a wave is its amplitude.
+    """
+    inside = np.clip(pixels * share - np.arange(pixels), 0, 1)  # of each pixel
+    places = (np.arange(pixels) + 0.5) / (pixels * share)
+    return (np.cos(np.pi * np.arange(WAVES)[:, None] * places) * inside * 2 / (pixels * share)).astype(np.float32)

@@ -16,11 +16,19 @@ def tail_plot(photos: np.ndarray) -> bytes:
     ordered = np.sort(photos)[::-1]
     left.fill_between(np.arange(1, len(ordered) + 1), ordered, step="mid", color=COLOURS[0], alpha=0.8, linewidth=0)
     left.set(
-        xlabel="individual, most photographed first", ylabel="photos", ylim=(0, None), xlim=(0.5, len(ordered) + 0.5)
+        title=f"{photos.sum():,} photos of {len(photos):,} individuals",
+        xlabel="individual, most photographed first",
+        ylabel="photos",
+        ylim=(0, None),
+        xlim=(0.5, len(ordered) + 0.5),
     )
     most = min(int(ordered[0]), 20)
     counts = np.bincount(np.minimum(ordered, most), minlength=most + 1)[1:]
     right.bar(np.arange(1, most + 1), counts, color=COLOURS[0])
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
-    right.set(xlabel=f"photos ({most}: {most} or more)" if ordered[0] > most else "photos", ylabel="individuals")
+    right.set(
+        title=f"{(photos == 1).sum():,} individuals with one photo",
+        xlabel=f"photos ({most}: {most} or more)" if ordered[0] > most else "photos",
+        ylabel="individuals",
+    )
     return png(figure)

@@ -16,8 +16,9 @@ import PIL
 from finprint.base.code import code_of
 from finprint.base.files import atomic, cache, sha256_json, sha256_path
 from finprint.base.progress import bar
-from finprint.pictures.images import BadPhoto, date_taken, decode, difference_hash
+from finprint.pictures.images import BadPhoto, date_taken, decode, perceptual_hash
 
+SHORTER_SIDE = 64  # px that a photo is decoded at, at least: a small scale, but every byte is read
 SAVED = 30  # seconds from one saving of what is read to the next: what a killed run loses at most
 Stamp = tuple[str, int, int, int]  # path, bytes, and nanoseconds of the last change of content and of anything
 
@@ -30,7 +31,7 @@ class Reading:
     sha256: str = ""
     width: int = 0
     height: int = 0
-    bits: bytes = b""  # 32, `images.difference_hash`
+    bits: bytes = b""  # 32, `images.perceptual_hash`
     taken: datetime | None = None
 
 
@@ -72,8 +73,8 @@ def read_all(paths: Sequence[Path]) -> list[Reading]:
 
 def _read(path: Path) -> Reading:
     try:
-        pixels, (width, height) = decode(path, shorter_side=64)  # a small scale, but every byte is read
-        bits = difference_hash(pixels).tobytes()
+        pixels, (width, height) = decode(path, SHORTER_SIDE)
+        bits = perceptual_hash(pixels, (width, height)).tobytes()
         return Reading("", sha256_path(path), width, height, bits, date_taken(path))
     except BadPhoto as bad:
         return Reading(str(bad))

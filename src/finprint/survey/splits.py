@@ -8,10 +8,10 @@ import numpy as np
 
 
 def near_duplicates(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
-    """Pairs of photos whose difference hashes differ in at most `bits` bits.
+    """Pairs of photos whose hashes differ in at most `bits` bits.
 
     Args:
-        hashes: `(N, 32)` uint8, packed bits (see `images.difference_hash`).
+        hashes: `(N, 32)` uint8, packed bits (see `images.perceptual_hash`).
         bits: -1 finds nothing.
 
     Returns:
@@ -21,9 +21,9 @@ def near_duplicates(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
         return []
     index = faiss.IndexBinaryFlat(hashes.shape[1] * 8)
     index.add(hashes)
-    limits, _, found = index.range_search(hashes, bits + 1)  # strictly below the radius
+    limits, _, neighbours = index.range_search(hashes, bits + 1)  # strictly below the radius
     rows = np.repeat(np.arange(len(hashes)), limits[1:].astype(int) - limits[:-1].astype(int))
-    return [(int(i), int(j)) for i, j in zip(rows, found, strict=True) if i < j]
+    return [(int(i), int(j)) for i, j in zip(rows, neighbours, strict=True) if i < j]
 
 
 def group(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:

@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from finprint.__main__ import app
 from finprint.base.errors import UserError
 from finprint.store.tables import SIDES
-from finprint.survey.sources.boxes import count, parse, read_boxes, read_coco, read_table_of_boxes
+from finprint.survey.sources.annotations import read_coco
+from finprint.survey.sources.boxes import count, parse, read_boxes, read_table_of_boxes
 
 WANTED = [10.0, 20.0, 110.0, 70.0]
 
@@ -61,8 +64,12 @@ def test_coco(tmp_path: Path) -> None:
 
 def test_coco_without_marks_and_no_coco(tmp_path: Path) -> None:
     assert read_coco(_coco(tmp_path / "c.json", annotations=[], categories=[]))["category"].isna().all()
-    for content in ("[]", "{}", "not json"):
-        with pytest.raises(UserError, match=r"c\.json is not in COCO's form \(images, annotations, categories\): "):
+    for content, complaint in (
+        ("[]", r"is not in COCO's form \(images, annotations, categories\): "),
+        ("{}", r"is not in COCO's form \(images, annotations, categories\): "),
+        ("not json", "is no JSON: Expecting value: line 1 column 1"),
+    ):
+        with pytest.raises(UserError, match=rf"c\.json {complaint}"):
             read_coco(_write(tmp_path / "c.json", content))
 
 
@@ -113,7 +120,7 @@ def test_boxes_csv_is_read_unasked_and_others_must_be_there(tmp_path: Path) -> N
     [
         ("photo,box", "has no column image (it has: photo, box)"),
         ("image,left,right", "has no column x_min, y_min, x_max, y_max (it has: image, left, right)"),
-        ("image,box", "says not what its boxes show: write prepare.boxes as t.csv:body or :fin"),
+        ("image,box", "does not say what its boxes show: write prepare.boxes as t.csv:body or :fin"),
     ],
 )
 def test_tables_of_no_known_form(tmp_path: Path, header: str, complaint: str) -> None:
@@ -123,16 +130,155 @@ def test_tables_of_no_known_form(tmp_path: Path, header: str, complaint: str) ->
 
 
 @given(
-    boxes=st.lists(st.tuples(*[st.integers(-50, 5000)] * 4), max_size=3),
+    boxes=st.lists(st.tuples(*[st.integers(-50, 5000)] * 4).filter(lambda box: max(box) > 1), max_size=3),
     form=st.sampled_from(["{} {} {} {}", "[{}, {}, {}, {}]", "({};{};{};{})", "{}.0,{}.0,{}.0,{}.0"]),
 )
 def test_whatever_the_brackets(boxes: list[tuple[int, int, int, int]], form: str) -> None:
+    """Several boxes a cell stand in brackets of their own, or beside as many confidences."""
     text = " ".join(form.format(*box) for box in boxes) or None
     cells = pd.Series([text], dtype="string")
-    found = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "corners")
+    sure = None if form[0] in "[(" else pd.Series([" ".join(["0.5"] * len(boxes))], dtype="string")
+    found = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "corners", sure)
     if not boxes:
         assert found[SIDES].isna().all(axis=None)
         return
     assert found[SIDES].to_numpy(float).tolist() == [list(map(float, box)) for box in boxes]
-    sized = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "size")[SIDES].to_numpy(float)
+    sized = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "size", sure)[SIDES].to_numpy(float)
     assert np.array_equal(sized[:, 2:] - sized[:, :2], np.array(boxes, float)[:, 2:])
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("filename,width,height,class,xmin,ymin,xmax,ymax", "a.jpg,4000,3000,fin,10,20,110,70"),  # TensorFlow's
+        ("Image;Part;X Min;Y Min;X Max;Y Max", "a.jpg;fin;10,0;20;110,0;70,0"),  # from a European Excel
+        ("image_path,label,x1,y1,x2,y2,score", "a.jpg,fin,10,20,110,70,1"),
+        ("img,category,left,top,width,height", "a.jpg,fin,10,20,100,50"),
+        ("file_name,part,bbox_x,bbox_y,bbox_w,bbox_h", "a.jpg,fin,10,20,100,50"),
+        ("image,part,x_center,y_center,width,height", "a.jpg,fin,60,45,100,50"),
+        ("image,part,cx,cy,w,h", "a.jpg,fin,60,45,100,50"),
+        ("image,part,left,top,right,bottom", "a.jpg,fin,10,20,110,70"),
+        ("image\tpart\tbox", "a.jpg\tfin\t10 20 110 70"),
+        ("image;part;box", "a.jpg;fin;10,0 20 110,0 70"),
+        ("image,part,polygon", 'a.jpg,fin,"[[10, 20], [110, 25], [60, 70]]"'),
+        ("image,part,bbox", 'a.jpg,fin,"[10, 70, 60, 20, 110, 30, 50, 65]"'),  # a turned box
+    ],
+)
+def test_what_columns_are_called(tmp_path: Path, header: str, row: str) -> None:
+    table = read_table_of_boxes(_write(tmp_path / "t.csv", header, row))
+    assert table[["image", "part", *SIDES]].to_numpy().tolist() == [["a.jpg", "fin", *WANTED]]
+    assert count(table, 0)[1]["boxes"] == 1
+
+
+def test_a_cell_of_four_numbers_is_corners_or_extents_by_its_column(tmp_path: Path) -> None:
+    corners = ["a,50 60 90 80", "b,10 10 20 20", "c,9 9 5 5"]
+    table = read_table_of_boxes(_write(tmp_path / "t.csv", "image,bbox", *corners), "fin")
+    assert table[SIDES].to_numpy(float).tolist() == [[50, 60, 90, 80], [10, 10, 20, 20], [9, 9, 5, 5]]
+    extents = ["a,50 60 20 10", "b,90 10 20 20", "c,1 1 5 5"]
+    table = read_table_of_boxes(_write(tmp_path / "t.csv", "image,bbox", *extents), "fin")
+    assert table[SIDES].to_numpy(float).tolist() == [[50, 60, 70, 70], [90, 10, 110, 30], [1, 1, 6, 6]]
+
+
+def test_numbers_that_can_be_two_things_are_malformed(tmp_path: Path) -> None:
+    """With decimal commas: four numbers, or four points?"""
+    _write(tmp_path / "t.csv", "image;box", "a;10,5 20,5 30,5 40,5", "b;1 2 3 4 5", "c;10 20 30 40")
+    table, counts = count(read_table_of_boxes(tmp_path / "t.csv", "fin"), 0)
+    assert counts == {"rows": 3, "boxes": 1, "empty": 0, "malformed": 2, "unsure": 0}
+    assert table["written"].tolist() == ["10,5 20,5 30,5 40,5", "1 2 3 4 5", "10 20 30 40"]
+
+
+def test_shares_and_pixels(tmp_path: Path) -> None:
+    header, shares = "image,part,x,y,w,h", ["a,fin,0.25,0.5,0.25,0.5", "b,fin,0,0,1,1"]
+    table = read_table_of_boxes(_write(tmp_path / "t.csv", header, *shares))
+    assert table["share"].all()
+    assert table[SIDES].to_numpy(float).tolist() == [[0.25, 0.5, 0.5, 1], [0, 0, 1, 1]]
+    assert not read_table_of_boxes(_write(tmp_path / "t.csv", header, "a,fin,0,0,1,1", "b,fin,5,5,9,9"))["share"].any()
+    with pytest.raises(UserError) as caught:
+        read_table_of_boxes(_write(tmp_path / "t.csv", header, *shares, "c,fin,10,20,30,40"))
+    assert str(caught.value) == (
+        f"{tmp_path}/t.csv mixes shares of the photo's sides (0.25, 0.5, 0.25, 0.5 of a) and pixels "
+        "(10, 20, 30, 40 of c): write all boxes in one of the two"
+    )
+
+
+def _labels(folder: Path, *lines: str) -> Path:
+    folder.mkdir(parents=True)
+    _write(folder / "a.txt", *lines)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "obj.names", "../classes.txt"])
+def test_yolo_s_classes_are_lines(tmp_path: Path, name: str) -> None:
+    labels = _labels(tmp_path / "set" / "labels", "0 .5 .5 .2 .4", "1 .5 .5 .2 .4", "2 .5 .5 .2 .4")
+    (labels / name).write_text("\ufeffdorsal fin \r\nbody\r\n\r\n", encoding="utf-8")
+    table = read_table_of_boxes(labels)
+    assert table["part"].tolist()[:2] == ["dorsal fin", "body"]
+    assert count(table, 0)[1] == {"rows": 3, "boxes": 2, "empty": 0, "malformed": 1, "unsure": 0}
+
+
+@pytest.mark.parametrize("names", ["[dorsal fin, body]", "\n  0: dorsal fin\n  1: body\n"])
+def test_yolo_s_data_yaml(tmp_path: Path, names: str) -> None:
+    labels = _labels(tmp_path / "set" / "train" / "labels", "0 .5 .5 .2 .4", "1 .5 .5 .2 .4")
+    (tmp_path / "set" / "data.yaml").write_text(f"train: images/train\nnames: {names}\n")
+    _write(tmp_path / "set" / "train.txt", "images/a.jpg")
+    table = read_table_of_boxes(tmp_path / "set", photos=["W1/a.jpg"])
+    assert table[["image", "part"]].to_numpy().tolist() == [["W1/a.jpg", "dorsal fin"], ["W1/a.jpg", "body"]]
+    (tmp_path / "set" / "data.yaml").write_text("nc: 2\n")
+    with pytest.raises(UserError, match=r"data\.yaml does not list the classes under `names`: 'names'"):
+        read_table_of_boxes(tmp_path / "set")
+    assert labels.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "corners", "confidence"),
+    [
+        ("0 .5 .5 .2 .4", [0.4, 0.3, 0.6, 0.7], 1.0),
+        ("0.0 5e-1 0.5 0.2 0.4 0.9", [0.4, 0.3, 0.6, 0.7], 0.9),
+        ("0 .4 .5 .5 .3 .6 .5 .5 .7", [0.4, 0.3, 0.6, 0.7], 1.0),  # a turned box
+        ("0 .4 .5 .5 .3 .6 .5 .5 .7 .8", [0.4, 0.3, 0.6, 0.7], 0.8),
+        ("0 .4 .3 .6 .3 .5 .7", [0.4, 0.3, 0.6, 0.7], 1.0),  # a polygon
+        ("0 .5 .5 .2", None, 1.0),
+        ("0 .5 .5", None, 1.0),
+        ("0 512 300 100 80", None, 1.0),  # pixels
+        ("fin .5 .5 .2 .4", None, 1.0),
+    ],
+)
+def test_yolo_s_lines(tmp_path: Path, line: str, corners: list[float] | None, confidence: float) -> None:
+    (row,) = read_table_of_boxes(_labels(tmp_path / "labels", line), "fin").to_dict("records")
+    found = [row[side] for side in SIDES]
+    assert np.isnan(found).all() if corners is None else np.allclose(found, corners)
+    assert row["confidence"] == confidence
+
+
+def test_how_tables_may_call_photos(tmp_path: Path) -> None:
+    photos = ["A17/IMG_1.JPG", "A17/caf\u00e9.jpg", "B/IMG_2.jpg", "C/IMG_2.jpg", "C/IMG_3.jpg", "top.jpg"]
+    calls = {
+        "A17/IMG_1.JPG": "A17/IMG_1.JPG", "img_1.jpg": "A17/IMG_1.JPG", "IMG_1": "A17/IMG_1.JPG",
+        "photos/A17/IMG_1.JPG": "A17/IMG_1.JPG", "A17\\IMG_1.JPG": "A17/IMG_1.JPG", "IMG_1.png": "A17/IMG_1.JPG",
+        "cafe\u0301.jpg": "A17/caf\u00e9.jpg", "IMG_2.jpg": "IMG_2.jpg", "C/IMG_2.jpg": "C/IMG_2.jpg",
+        "D/IMG_3.jpg": "D/IMG_3.jpg", "any/where/top.jpg": "top.jpg", "4.jpg": "4.jpg",
+    }  # fmt: skip
+    _write(tmp_path / "t.csv", "image,box", *(f"{name},1 2 3 4" for name in calls))
+    table, _ = read_boxes(tmp_path, ["t.csv:fin"], 0, photos)
+    assert table["image"].tolist() == list(calls.values())
+
+
+def test_two_photos_of_one_label(tmp_path: Path) -> None:
+    labels = _labels(tmp_path / "labels", "0 .5 .5 .2 .4")
+    with pytest.raises(UserError) as caught:
+        read_table_of_boxes(labels, "fin", ["A/a.jpg", "B/a.jpg"])
+    wanted = f"{labels}/a.txt: 2 photos are called so, A/a.jpg and B/a.jpg: file labels as their photos"
+    assert str(caught.value) == wanted
+
+
+def test_the_command_counts_tables_of_any_form(tmp_path: Path) -> None:
+    labels = _labels(tmp_path / "labels", "0 .5 .5 .2 .4")
+    (labels / "b.txt").write_text("")
+    _coco(tmp_path / "c.json")
+    _write(tmp_path / "t.csv", "image;box", "a;10 20 30 40", "b;1 2 3")
+    ran = CliRunner().invoke(app, ["boxes", str(labels), str(tmp_path / "c.json"), str(tmp_path / "t.csv")])
+    assert ran.output.splitlines() == [
+        "labels: 2 rows, 1 boxes, 1 empty, 0 malformed",
+        "c.json: 2 rows, 1 boxes, 1 empty, 0 malformed",
+        "t.csv: 2 rows, 1 boxes, 0 empty, 1 malformed",
+    ]

@@ -9,7 +9,7 @@ from finprint.base.errors import UserError
 from finprint.store.tables import NEW
 from finprint.survey.params import Prepare
 from finprint.survey.sources.csv_table import read_any_csv
-from finprint.survey.sources.decisions import apply_decisions
+from finprint.survey.sources.decisions import apply_decisions, decision
 from finprint.survey.sources.folders import read_folders
 from finprint.survey.sources.happywhale import read_happywhale
 from finprint.survey.sources.source import Source, whole_name
@@ -54,7 +54,7 @@ def _whole_names(source: Source, folder: Path) -> Source:
         if other.split() != name.split():
             raise UserError(
                 f"{folder}: {other!r} and {name!r} would both be called {whole_name(name)}: rename one of them, or "
-                f"write into decisions.csv: merge,{other},{name}"
+                f"write into decisions.csv: {decision('merge', other, name)}"
             )
     names = [table["identity"].map(whole_name, na_action="ignore").astype("string") for table in tables]
     labelled, truth = (

@@ -1,22 +1,48 @@
-"""Tables of boxes in every form that people publish: one table of corners comes out, and a count of its rows."""
+"""Tables of boxes in every form that people have: one table of corners comes out, and a count of its rows."""
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.base.files import read_json
 from finprint.store.tables import SIDES
-from finprint.survey.sources.source import read_csv, refuse_blanks, require
+from finprint.survey.sources.annotations import (
+    is_coco_file,
+    read_coco,
+    read_json_boxes,
+    read_via_table,
+    read_xml_boxes,
+)
+from finprint.survey.sources.marks import NONE, Mark, PhotoNames, are_shares, boxes_in, numbers_in
+from finprint.survey.sources.sheets import COMMAS, locate, read_sheet, read_text, refuse_blanks, require
+from finprint.survey.sources.yolo_labels import BESIDE, photo_of, read_yolo
 
-# share: the corners are shares of the photo's sides, not pixels; written: as it stood there, for messages.
-COLUMNS = ["image", "part", *SIDES, "confidence", "share", "written"]
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-NUMBERS = re.compile(rf"[\s\[(]*{NUMBER}(?:[\s,;\[\]()]+{NUMBER})*[\s\])]*")  # four, in whatever brackets
-PHOTO = ("image", "filename", "file_name", "path", "image_id")  # what the column of the photo's name is called
+COLUMNS = list(Mark._fields)
+# What columns are called, in small letters and without signs and a `bbox` or `box` in front.
+PHOTO = ("image", "filename", "file", "path", "imageid", "imagename", "imagepath", "filepath", "img", "relativepath")
+PART = ("part", "category", "label", "class", "classname", "labelname")
+CONFIDENCE = ("conf", "confidence", "score")
+FOUR = {
+    "corners": (
+        ("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"),
+        ("left", "top", "right", "bottom"), ("minx", "miny", "maxx", "maxy"), ("xtl", "ytl", "xbr", "ybr"),
+        ("xtopleft", "ytopleft", "xbottomright", "ybottomright"),
+    ),
+    "centre": tuple(
+        (x, y, *sides) for sides in (("w", "h"), ("width", "height"))
+        for x, y in (("xcenter", "ycenter"), ("xcentre", "ycentre"), ("cx", "cy"), ("xc", "yc"), ("centerx", "centery"))
+    ),
+    "size": tuple(
+        (x, y, *sides) for sides in (("w", "h"), ("width", "height"))
+        for x, y in (("x", "y"), ("xmin", "ymin"), ("left", "top"), ("x1", "y1"), ("x0", "y0"))
+    ),
+}  # fmt: skip
+CELL = ("bbox", "box", "boundingbox", "bndbox", "boxes", "bboxes", "polygon", "segmentation", "points", "coordinates")
+LABELS = (".txt", ".xml", ".json")  # what a folder of labels holds, in one of these forms
+NAMES = {".txt": "YOLO .txt", ".xml": "Pascal VOC .xml", ".json": ".json"}
+COMMA = re.compile(r"^\s*([-+]?\d+),(\d+)\s*$")  # a decimal comma
 
 
 def read_boxes(
@@ -26,54 +52,165 @@ def read_boxes(
 
     Args:
         folder: where they lie.
-        tables: NAME or NAME:PART. A name is of a CSV (also .gz), of a COCO .json or of a folder of YOLO's .txt.
+        tables: NAME or NAME:PART. A name is of a table, of a .json or .xml file or of a folder of labels.
         least: boxes of less confidence are left out.
-        photos: ids of the photos, for YOLO's files, which are called as their photo but for the suffix.
+        photos: ids of the photos. A table may know a photo by a part of its path, or a longer one.
 
     Returns:
         A table of `COLUMNS`, and for each table its rows, boxes, empty (no box in this photo), malformed and
-        unsure (below `least`). Malformed ones stay in the table, without corners.
+        unsure (below `least`). Malformed ones stay in the table, without corners, and so do photos without a box.
 
     Raises:
-        UserError: a table is missing, its form is unknown, or nobody says what part it shows.
+        UserError: a table is missing, its form is unknown, nobody says what part it shows, or it has no usable box.
     """
+    called = PhotoNames(photos)
     named = [f"{name}:".split(":")[:2] for name in tables]
-    if (folder / "boxes.csv").exists() and "boxes.csv" not in [name for name, _ in named]:
+    if locate(folder / "boxes.csv") and "boxes.csv" not in [name for name, _ in named]:
         named.insert(0, ["boxes.csv", ""])
-    found, counts = [pd.DataFrame(columns=COLUMNS)], {}
+    read, counts = [pd.DataFrame(columns=COLUMNS)], {}
     for name, part in named:
-        table, counts[name] = count(read_table_of_boxes(folder / name, part, photos), least)
-        found.append(table)
-    return pd.concat([table for table in found if len(table)] or found, ignore_index=True), counts
+        table = read_table_of_boxes(folder / name, part, called)
+        sure, counts[name] = count(table, least)
+        _refuse_useless(folder / name, table, counts[name], called)
+        read.append(sure)
+    return pd.concat([table for table in read if len(table)] or read, ignore_index=True), counts
 
 
-def read_table_of_boxes(path: Path, part: str = "", photos: Iterable[str] = ()) -> pd.DataFrame:
-    """Read one table of boxes, as `read_boxes` does; photos without a box have a row without corners."""
+def _refuse_useless(path: Path, table: pd.DataFrame, counts: dict[str, int], photos: PhotoNames) -> None:
+    """Raise a UserError where a table gives no box at all, or none of a photo that there is."""
+    counted = ", ".join(f"{number} {name}" for name, number in counts.items() if number and name != "boxes")
+    first = next(iter(table.loc[table["written"] != "", "written"]), "")
+    looks = f"; the first box is written as {first!r}" if first else ""
+    if not counts["boxes"]:
+        why = " All are below prepare.box_confidence." if counts["unsure"] else ""
+        raise UserError(
+            f"{path} gives no usable box ({counted or 'it is empty'}{looks}).{why} {_beginning(path)}".strip()
+        )
+    boxed = table.loc[table["written"] != "", "image"].drop_duplicates()
+    if len(photos) and not any(image in photos for image in boxed):
+        raise UserError(
+            f"{path} calls its photos otherwise, {boxed.iloc[0]!r} for one; the photos are called as {photos.first()!r}"
+        )
+
+
+def _beginning(path: Path) -> str:
+    """What a table, a file or the first file of a folder looks like."""
     if path.is_dir():
-        return _yolo(path, part, photos)
-    if not path.exists():
-        raise UserError(f"{path} is missing: prepare.boxes names it")
-    if path.suffix == ".json":
-        table, form = read_coco(path).rename(columns={"category": "part"}), "size"
+        path = next(file for file in sorted(path.rglob("*")) if file.suffix.lower() in LABELS)
+    if path.suffix.lower() in LABELS:
+        text = " ".join(read_text(path).split())
+        return f"{path.name} begins with {text[:120]!r}" if text else f"{path.name} is empty"
+    table = read_sheet(path, [])
+    row = ", ".join("" if pd.isna(cell) else str(cell) for cell in table.iloc[0]) if len(table) else "none"
+    return f"Its columns: {', '.join(table.columns)}; its first row: {row[:200]}"
+
+
+def read_table_of_boxes(path: Path, part: str = "", photos: Iterable[str] | PhotoNames = ()) -> pd.DataFrame:
+    """Read one table of boxes, as `read_boxes` does; photos without a box have a row without corners."""
+    called = photos if isinstance(photos, PhotoNames) else PhotoNames(photos)
+    if path.is_dir():
+        marks = _folder(path, part, called)
+    elif path.suffix.lower() == ".xml" and path.exists():
+        marks = read_xml_boxes(path)
+    elif path.suffix.lower() == ".json" and path.exists() and not is_coco_file(path):
+        marks = read_json_boxes(path)
     else:
-        table, form = read_csv(path, []), "corners"
-    name = next((column for column in PHOTO if column in table), "")
-    if not name:
-        raise UserError(f"{path} has no column image (it has: {', '.join(table.columns)})")
-    refuse_blanks(table, name, path)
-    if set(SIDES) <= set(table):
-        text = joined(table[SIDES])
-    elif {"x", "y", "w", "h"} <= set(table):
-        text, form = joined(table[["x", "y", "w", "h"]]), "size"
-    elif "bbox" in table or "box" in table:
-        text = table["bbox" if "bbox" in table else "box"]
-    else:
-        require(table, SIDES, path)
+        marks = _table(path, part)
+    boxed = [mark for mark in marks if mark.written]
+    if boxed and not part and all(pd.isna(mark.part) for mark in boxed):
+        raise UserError(f"{path} does not say what its boxes show: write prepare.boxes as {path.name}:body or :fin")
+    table = pd.DataFrame(marks, columns=COLUMNS)
+    table["image"] = table["image"].map({image: called.only(image) for image in table["image"].unique()})
     if part:
         table["part"] = part
-    elif "part" not in table:
-        raise UserError(f"{path} says not what its boxes show: write prepare.boxes as {path.name}:body or :fin")
-    return parse(table[name], table["part"], text, form, table.get("conf", table.get("confidence")))
+    return table
+
+
+def _folder(folder: Path, part: str, photos: PhotoNames) -> list[Mark]:
+    """The boxes of a folder of labels, all of them in one form."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in LABELS and path.name.casefold() not in BESIDE and path.is_file():
+            files.setdefault(path.suffix.lower(), []).append(path)
+    if {".txt", ".json"} == files.keys() and all(path.name in ("notes.json", "info.json") for path in files[".json"]):
+        del files[".json"]  # Label Studio's, beside its YOLO labels
+    if not files:
+        raise UserError(f"{folder} holds no labels: no .txt of YOLO, no .xml of Pascal VOC, no .json")
+    if len(files) > 1:
+        forms = " and ".join(f"{len(paths)} {NAMES[form]}" for form, paths in files.items())
+        raise UserError(f"{folder} holds labels in several forms ({forms}): give each a folder of its own")
+    ((form, paths),) = files.items()
+    if form == ".txt":
+        return read_yolo(folder, paths, part, photos)
+    marks = []
+    for path in paths:
+        these = _marks_of(path)
+        if len({mark.image for mark in these}) == 1 and not photos.called(these[0].image):
+            own = photo_of(path, folder, photos)  # photos are renamed, and what a label says of itself is not
+            these = [mark._replace(image=own) for mark in these] if own in photos else these
+        marks += these
+    return marks
+
+
+def _marks_of(path: Path) -> list[Mark]:
+    if path.suffix.lower() == ".xml":
+        return read_xml_boxes(path)
+    return _table(path, "") if is_coco_file(path) else read_json_boxes(path)
+
+
+def _table(path: Path, part: str) -> list[Mark]:
+    """The boxes of a table, or of COCO's annotations as one."""
+    coco = path.suffix.lower() == ".json" and path.exists()
+    place = path if coco else locate(path)
+    if place is None:
+        raise UserError(f"{path} is missing: prepare.boxes names it")
+    table = read_coco(path) if coco else read_sheet(place, [])
+    names = {name: _plain(name) for name in table.columns}
+    if {"region_shape_attributes", "filename"} <= set(table):
+        return read_via_table(table, place)
+    photo = next((name for wanted in PHOTO for name in names if names[name] == wanted), "")
+    if not photo:
+        raise UserError(f"{place} has no column image (it has: {', '.join(table.columns)})")
+    require(table, [photo], place)
+    refuse_blanks(table, photo, place)
+    sure = next((table[name] for name in names if names[name] in CONFIDENCE), None)
+    text, form = _texts(table, names, place)
+    shows = next((table[name] for wanted in PART for name in names if names[name] == wanted), None)
+    if shows is None:
+        shows = pd.Series(part or pd.NA, table.index, dtype="string")
+    if not coco and form == "cell":
+        form = _form_of(text)
+    return _parse(table[photo], shows, text, "size" if form == "cell" else form, sure, str(place))
+
+
+def _plain(name: str) -> str:
+    """A column's name in small letters, without signs and a `bbox` before a side's name."""
+    letters = re.sub(r"[^a-z0-9]", "", name.casefold())
+    sides = {side for four in FOUR.values() for names in four for side in names}
+    bare = re.sub("^b?box", "", letters)
+    return bare if bare in sides else letters
+
+
+def _texts(table: pd.DataFrame, names: dict[str, str], path: Path) -> tuple[pd.Series, str]:
+    """The boxes as text, and their form: one of `FORMS`, or `cell` for one column of four numbers."""
+    by_name: dict[str, str] = {}
+    for name, plain in names.items():
+        by_name.setdefault(plain, name)
+    for form, several in FOUR.items():
+        for sides in several:
+            if all(side in by_name for side in sides):
+                return joined(table[[by_name[side] for side in sides]]), form
+    cell = next((by_name[name] for name in CELL if name in by_name), "")
+    if not cell:
+        require(table, SIDES, path)
+    return table[cell], "cell"
+
+
+def _form_of(text: pd.Series) -> str:
+    """Are a column's boxes corners, or x, y, width, height? Corners, unless most of them would have none or no area."""
+    fours = [numbers for cell in text.dropna() if len(numbers := numbers_in(cell)) == 4]
+    good = sum(x < right and y < bottom for x, y, right, bottom in fours)
+    return "corners" if 2 * good >= len(fours) else "size"
 
 
 def parse(
@@ -84,86 +221,53 @@ def parse(
     Args:
         image: the photos' names.
         part: what the boxes show.
-        text: four numbers a box, in whatever brackets; missing: the photo has none.
-        form: corners: x_min, y_min, x_max, y_max | size: x_min, y_min, width, height.
+        text: four numbers a box, in whatever brackets; six and more are the points of a polygon, of which eight are a
+            turned box, and the box is the upright one around them. Missing: the photo has none.
+        form: corners: x_min, y_min, x_max, y_max | size: x_min, y_min, width, height | centre: x and y of the centre,
+            width, height.
         confidence: numbers as text, one a box; None: 1.
 
     Returns:
-        A table of `COLUMNS`, a row a box; corners are NaN where there are none.
-    """
-    sure = pd.Series(pd.NA, image.index) if confidence is None else confidence
-    rows = []
-    for one, shows, cell, conf in zip(image, part, text, sure, strict=True):
-        numbers = _numbers(cell)
-        corners = np.array(numbers if numbers and len(numbers) % 4 == 0 else [np.nan] * 4).reshape(-1, 4)
-        if form == "size":
-            corners = np.hstack([corners[:, :2], corners[:, :2] + corners[:, 2:]])
-        written = "" if pd.isna(cell) else str(cell).strip("[]() ")
-        confs = _numbers(conf) or [1.0]
-        for k, box in enumerate(corners.tolist()):
-            rows.append((one, shows, *box, confs[k] if k < len(confs) else confs[-1], False, written))
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def read_coco(path: Path) -> pd.DataFrame:
-    """COCO's annotations as a table of strings: a row an annotation, its photo's columns and `category` beside it.
-
-    Photos without an annotation have a row as well.
+        A table of `COLUMNS`, a row a box; corners are NaN where there are none. They are shares of the photo's sides
+        where all of them lie between 0 and 1.
 
     Raises:
-        UserError: the file is no JSON, or not in COCO's form.
+        UserError: some boxes are shares, and others are pixels.
     """
-    try:
-        content = read_json(path)
-        images = _texts(content["images"]).rename(columns={"id": "image_id"})
-        marks = _texts(content.get("annotations") or [{"image_id": None}])
-        names = {str(category["id"]): category["name"] for category in content.get("categories", [])}
-        marks["category"] = marks["category_id"].map(names) if "category_id" in marks else pd.NA
-        table = images.merge(marks.drop(columns="id", errors="ignore"), on="image_id", how="left", suffixes=("", "_2"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path} is not in COCO's form (images, annotations, categories): {error!r}") from None
-    return table.astype("string")
+    return pd.DataFrame(_parse(image, part, text, form, confidence, "the column of boxes"), columns=COLUMNS)
 
 
-def _texts(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """A table of strings: a number must not become a float because another row lacks it."""
-    return pd.DataFrame([{key: None if value is None else str(value) for key, value in row.items()} for row in rows])
+def _parse(
+    image: pd.Series, part: pd.Series, text: pd.Series, form: str, confidence: pd.Series | None, told: str
+) -> list[Mark]:
+    sure = pd.Series(pd.NA, image.index) if confidence is None else confidence
+    commas = bool(text.attrs.get(COMMAS))
+    marks = []
+    for one, shows, cell, conf in zip(image, part, text, sure, strict=True):
+        confs = numbers_in(_with_points(conf) if commas else conf) or [1.0]
+        written = "" if pd.isna(cell) else str(cell).strip("[]() ")
+        plain = _four_with_points(written) if commas else str(cell)
+        for k, corners in enumerate(boxes_in(plain, form, len(confs)) or [NONE]):
+            marks.append(Mark(one, shows, *corners, confs[k] if k < len(confs) else confs[-1], False, written))
+    shares = are_shares(marks, told)
+    return [mark._replace(share=True) for mark in marks] if shares else marks
 
 
-def _yolo(folder: Path, part: str, photos: Iterable[str]) -> pd.DataFrame:
-    """YOLO's labels: a .txt a photo, `class x_centre y_centre width height [confidence]` a line, as shares.
+def _with_points(text: object) -> object:
+    """A number's decimal comma as a point."""
+    return COMMA.sub(r"\1.\2", text) if isinstance(text, str) else text
 
-    A label belongs to the photo of its path below `folder`, else to the only photo that is called so.
-    """
-    classes = folder / "classes.txt"
-    names = classes.read_text(encoding="utf-8").split() if classes.exists() else []
-    if not names and not part:
-        raise UserError(f"{folder} has no classes.txt: write prepare.boxes as {folder.name}:body or :fin")
-    rows = []
-    called: dict[str, set[str]] = {}
-    for photo in photos:
-        for name in (str(Path(photo).with_suffix("")), Path(photo).stem):
-            called.setdefault(name, set()).add(photo)
-    for path in sorted(set(folder.rglob("*.txt")) - {classes}):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        of = sorted(called.get(name, {name}))
-        if len(of) > 1:
-            raise UserError(f"{path}: {len(of)} photos are called so, {of[0]} and {of[1]}: file labels as their photos")
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-        for line in [line for line in lines if line] or [""]:
-            number, *values = _numbers(line) or [np.nan]
-            good = len(values) in (4, 5) and (part or number in range(len(names)))
-            x, y, w, h, sure = [*values, 1.0][:5] if good else [np.nan] * 4 + [1.0]
-            shows = part or (names[int(number)] if good else "?")
-            corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-            rows.append((of[0], shows, *corners, sure, True, line))
-    return pd.DataFrame(rows, columns=COLUMNS)
+
+def _four_with_points(text: str) -> str:
+    """Four numbers with decimal commas in one cell; "" where four commas might be those between x and y, too."""
+    cells = text.replace(";", " ").split()
+    if len(cells) != 4 or not any(COMMA.match(cell) for cell in cells):
+        return text
+    return "" if all(COMMA.match(cell) for cell in cells) else " ".join(str(_with_points(cell)) for cell in cells)
 
 
 def count(table: pd.DataFrame, least: float) -> tuple[pd.DataFrame, dict[str, int]]:
-    """A table of `COLUMNS` without photos that have no box and without unsure boxes, and the counts of `read_boxes`."""
+    """A table of `COLUMNS` without unsure boxes, and the counts of `read_boxes`."""
     lacks = table[SIDES].isna().any(axis=1)
     empty = lacks & (table["written"] == "")
     unsure = ~lacks & (table["confidence"] < least)
@@ -174,14 +278,9 @@ def count(table: pd.DataFrame, least: float) -> tuple[pd.DataFrame, dict[str, in
     return table[~empty & ~unsure], counts
 
 
-def _numbers(text: object) -> list[float]:
-    """The numbers of a text that has nothing else but brackets, commas and spaces; else none."""
-    if not isinstance(text, str) or not NUMBERS.fullmatch(text):
-        return []
-    return [float(number) for number in re.findall(NUMBER, text)]
-
-
 def joined(sides: pd.DataFrame) -> pd.Series:
     """Four columns as one text; missing where all four are."""
+    if sides.attrs.get(COMMAS):
+        sides = sides.apply(lambda column: column.map(_with_points, na_action="ignore"))
     text = sides.fillna("?").agg(", ".join, axis=1) if len(sides) else pd.Series(dtype="string")
     return text.astype("string").mask(sides.isna().all(axis=1))

@@ -7,9 +7,11 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.params import Csv
-from finprint.survey.sources.boxes import joined, parse, read_boxes, read_coco
+from finprint.survey.sources.annotations import read_coco
+from finprint.survey.sources.boxes import joined, parse, read_boxes
 from finprint.survey.sources.folders import query_photos
-from finprint.survey.sources.source import Source, photos, read_csv, require, walk, without_identity, without_tables
+from finprint.survey.sources.sheets import read_sheet, require
+from finprint.survey.sources.source import Source, photos, walk, without_identity, without_tables
 
 OPTIONAL = ("identity", "species", "encounter", "date")
 
@@ -31,7 +33,7 @@ def read_any_csv(folder: Path, csv: Csv, queries: str, boxes: Sequence[str] = ()
         UserError: the table, or a column that params name, is missing.
     """
     path = folder / csv.file
-    table = read_coco(path) if path.suffix == ".json" else read_csv(path, [csv.image])
+    table = read_coco(path) if path.suffix == ".json" else read_sheet(path, [csv.image])
     sides = csv.box.split()
     asked = [name for name in (csv.split, *(getattr(csv, fact) for fact in OPTIONAL), *sides) if name]
     require(table, [csv.image, *asked], path)

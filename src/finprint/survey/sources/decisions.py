@@ -1,16 +1,33 @@
 """What the owner of a survey decided about its photos and names: dropped, merged, named otherwise."""
 
+import csv
 import difflib
+import io
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unicodedata import normalize
 
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.survey.sources.source import Source, read_csv
+from finprint.survey.sources.sheets import locate, read_sheet
+from finprint.survey.sources.source import Source, whole_name
 
 FILE = "decisions.csv"
+COLUMNS = ["action", "id", "to"]
 ACTIONS = ("drop", "merge", "relabel")
+
+
+def decision(action: str, one: str, to: str = "") -> str:
+    """A line of `decisions.csv`, quoted where it must be."""
+    line = io.StringIO()
+    cells = (action, one, to)
+    special = any(set(cell) & set(";\t|\n\r") or cell != cell.strip() for cell in cells)
+    writer = csv.writer(line, lineterminator="", quoting=csv.QUOTE_ALL if special else csv.QUOTE_MINIMAL)
+    writer.writerow(cells)
+    return line.getvalue()
 
 
 def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int]]:
@@ -20,48 +37,141 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
     with no `to`, nobody known; of a photo to identify that is the truth, which `evaluate` alone reads. merge: the
     individual `id` is the individual `to`.
 
+    Photos are called by their id or by their path in the folder. Individuals are called as they are on disk or in a
+    table, or with underscores for spaces. Two equal lines are one.
+
     Returns:
         The source, and how often each action stood there.
 
     Raises:
         UserError: an action, a photo or an individual that nobody knows.
     """
-    path = folder / FILE
-    decisions = read_csv(path, ["action", "id"], optional=True).reindex(columns=["action", "id", "to"])
-    decisions = decisions.apply(lambda column: column.astype("string").str.strip().replace({"": pd.NA}))
-    labelled, queries, truth, boxes = (t.copy() for t in (source.labelled, source.queries, source.truth, source.boxes))
-    images, asked = {*labelled["image"], *queries["image"]}, set(queries["image"])
-    names = set(labelled["identity"].dropna()) | set(truth["identity"].dropna())
-    known = names | set(decisions.loc[decisions["action"] == "merge", "to"].dropna())  # a merge may found a name
-    for line, (action, one, to) in enumerate(decisions[["action", "id", "to"]].itertuples(index=False), start=2):
-        if action not in ACTIONS:
-            raise UserError(f"{path} line {line}: action {action!r} is none of {', '.join(ACTIONS)}")
-        if action == "merge":
-            _know(one, names, f"{path} line {line}: no individual is called")
-            if pd.isna(to):
-                raise UserError(f"{path} line {line}: merge needs the individual in column to")
-            for table in (labelled, truth):
-                table["identity"] = table["identity"].mask(table["identity"].eq(one).fillna(False), to)
-            for these in (names, known):
-                these.discard(one)
-                these.add(to)
-            continue
-        _know(one, images, f"{path} line {line}: no photo is called")
-        if action == "drop":
-            gone = {one, *(image for image in labelled["image"] if image.rpartition("#")[0] == one)}
-            labelled, queries, boxes = (t[~t["image"].isin(gone)] for t in (labelled, queries, boxes))
-            continue
-        if not pd.isna(to):
-            _know(to, known, f"{path} line {line}: no individual is called")
-        if one in asked:
-            told = pd.DataFrame({"image": [one], "identity": [to]}, dtype="string")
-            truth = pd.concat([truth[truth["image"] != one], told], ignore_index=True)
-        labelled.loc[labelled["image"] == one, "identity"] = to
-    counts = {action: int((decisions["action"] == action).sum()) for action in ACTIONS}
-    return replace(source, labelled=labelled, queries=queries, truth=truth.dropna(), boxes=boxes), counts
+    path = locate(folder / FILE) or folder / FILE
+    table = read_sheet(path, COLUMNS[:2], optional=True)
+    table = table.rename(columns={name: name.casefold() for name in table.columns}).reindex(columns=COLUMNS)
+    table["action"] = table["action"].str.casefold()
+    lines = table.apply(lambda column: column.map(_one_form, na_action="ignore")).drop_duplicates()
+    decided = _Decided(source, folder, lines.loc[lines["action"] == "merge", "to"].dropna())
+    for line, row in zip(lines.index, lines.itertuples(index=False, name=None), strict=True):
+        action, one, to = (None if pd.isna(cell) else str(cell) for cell in row)
+        try:
+            if action not in ACTIONS:
+                raise UserError(f"action {action!r} is none of {', '.join(ACTIONS)}")
+            if one is None:
+                raise UserError("id is empty")
+            getattr(decided, action)(one, to)
+        except UserError as error:
+            raise UserError(f"{path} line {line + 2}: {error}") from None
+    return decided.source(), {action: int((lines["action"] == action).sum()) for action in ACTIONS}
 
 
-def _know(name: object, known: set[str], complaint: str) -> None:
-    if name not in known:
-        near = difflib.get_close_matches(str(name), sorted(known), 1)
-        raise UserError(f"{complaint} {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+class _Decided:
+    """A survey to which decisions are applied one by one.
+
+    Attributes:
+        tables: of the source, by their names in it.
+        names: individuals that there are.
+        named: those and the ones that merges will make.
+    """
+
+    def __init__(self, source: Source, folder: Path, merged: Iterable[str]) -> None:
+        self._source = source
+        self.tables = {name: getattr(source, name).copy() for name in ("labelled", "queries", "truth", "boxes")}
+        every = pd.concat([source.labelled[["image", "path"]], source.queries[["image", "path"]]])
+        self._photos = _Known(every["image"], "photo")
+        for image, place in every.itertuples(index=False, name=None):
+            self._photos.also(
+                Path(place).relative_to(folder).as_posix() if folder in Path(place).parents else place, image
+            )
+        self._asked = set(source.queries["image"])
+        names = [*source.labelled["identity"].dropna().unique(), *source.truth["identity"].dropna().unique()]
+        self._names = _Known(names, "individual")
+        self._named = _Known([*names, *(name for name in merged if name not in self._names)], "individual")
+
+    def source(self) -> Source:
+        """The source as it is now."""
+        return replace(self._source, **(self.tables | {"truth": self.tables["truth"].dropna()}))
+
+    def merge(self, one: str, to: str | None) -> None:
+        """The individual `one` is `to`, which may be a new name."""
+        before = self._names.find(one)
+        if to is None:
+            raise UserError("merge needs the individual in column to")
+        after = self._names.find(to) if to in self._names else to
+        after = to if after == before else after  # its own name, spelled in another way
+        for name in ("labelled", "truth"):
+            identity = self.tables[name]["identity"]
+            self.tables[name]["identity"] = identity.mask(identity.eq(before).fillna(False), after)
+        for catalogue in (self._names, self._named):
+            catalogue.forget(before)
+            catalogue.learn(after)
+
+    def drop(self, one: str, _: str | None) -> None:
+        """The photo `one` is used for nothing, and so are the animals in it."""
+        image = self._photos.find(one)
+        gone = {image, *(other for other in self.tables["labelled"]["image"] if other.rpartition("#")[0] == image)}
+        for name in ("labelled", "queries", "boxes"):
+            table = self.tables[name]
+            self.tables[name] = table[~table["image"].isin(gone)]
+
+    def relabel(self, one: str, to: str | None) -> None:
+        """The photo `one` shows the individual `to`; None: nobody known."""
+        image = self._photos.find(one)
+        identity: Any = pd.NA if to is None else self._named.find(to)
+        if image in self._asked:
+            told = pd.DataFrame({"image": [image], "identity": [identity]}, dtype="string")
+            truth = self.tables["truth"]
+            self.tables["truth"] = pd.concat([truth[truth["image"] != image], told], ignore_index=True)
+        labelled = self.tables["labelled"]
+        labelled.loc[labelled["image"] == image, "identity"] = identity
+
+
+class _Known:
+    """Names that there are, found in the spellings that people use: spaces or underscores, any Unicode form."""
+
+    def __init__(self, names: Iterable[str], kind: str) -> None:
+        self._kind = kind
+        self._names: set[str] = set()
+        self._spelled: dict[str, set[str]] = {}
+        for name in names:
+            self.learn(name)
+
+    def learn(self, name: str) -> None:
+        self._names.add(name)
+        self.also(name, name)
+
+    def also(self, spelling: str, name: str) -> None:
+        """Find `name` by another spelling, too."""
+        self._spelled.setdefault(_key(spelling), set()).add(name)
+
+    def forget(self, name: str) -> None:
+        self._names.discard(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names or bool(self._spelled.get(_key(name), set()) & self._names)
+
+    def find(self, name: str) -> str:
+        """The name as it is in the survey.
+
+        Raises:
+            UserError: nothing is called so, or several are.
+        """
+        if name in self._names:
+            return name
+        same = sorted(self._spelled.get(_key(name), set()) & self._names)
+        if len(same) > 1:
+            raise UserError(f"{len(same)} {self._kind}s are called {name!r}: write {same[0]!r} or {same[1]!r}")
+        if same:
+            return same[0]
+        names, key = sorted(self._names), _key(name).casefold()
+        near = [other for other in names if _key(other).casefold() == key or _key(other).casefold().endswith(f"/{key}")]
+        near = near or difflib.get_close_matches(name, names, 1)
+        raise UserError(f"no {self._kind} is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def _one_form(text: str) -> str:
+    return normalize("NFC", text).strip()
+
+
+def _key(name: str) -> str:
+    return whole_name(_one_form(name).replace("\\", "/"))

@@ -7,7 +7,8 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.sources.boxes import read_boxes
-from finprint.survey.sources.source import Source, photos, read_csv, without_identity
+from finprint.survey.sources.sheets import locate, read_sheet
+from finprint.survey.sources.source import Source, photos, without_identity
 
 
 def read_happywhale(folder: Path, boxes: Sequence[str] = (), least: float = 0.0) -> Source:
@@ -32,20 +33,20 @@ def read_happywhale(folder: Path, boxes: Sequence[str] = (), least: float = 0.0)
         )
     on_disk = {split: _photos_in(folder / f"{split}_images") for split in ("train", "test")}
     found, counts = read_boxes(folder, boxes, least, sorted(on_disk["train"] | on_disk["test"]))
-    if (folder / "train.csv").exists():
-        labelled = read_csv(folder / "train.csv", ["image", "species", "individual_id"])
+    if locate(folder / "train.csv"):
+        labelled = read_sheet(folder / "train.csv", ["image", "species", "individual_id"])
     elif len(found):
         labelled = pd.DataFrame({"image": sorted(on_disk["train"])}, dtype="string")
     else:
         raise UserError(
             f"{folder}/train.csv is missing, and so is boxes.csv: one of them must say what the photos show"
         )
-    queries = read_csv(folder / "sample_submission.csv", ["image"], optional=True)
+    queries = read_sheet(folder / "sample_submission.csv", ["image"], optional=True)
     if not len(queries):
         queries = pd.DataFrame({"image": sorted(on_disk["test"])}, dtype="string")
-    facts = read_csv(folder / "test.csv", ["image"], optional=True)
+    facts = read_sheet(folder / "test.csv", ["image"], optional=True)
     queries = queries[["image"]].merge(facts.drop_duplicates("image"), on="image", how="left")
-    truth = read_csv(folder / "test_truth.csv", ["image", "individual_id"], optional=True)
+    truth = read_sheet(folder / "test_truth.csv", ["image", "individual_id"], optional=True)
     truth["individual_id"] = truth["individual_id"].str.strip()
 
     named = {"train": set(labelled["image"]), "test": set(queries["image"])}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from finprint.base.errors import UserError
 from finprint.pictures.images import SUFFIXES
 
 FACTS = ["species", "identity", "encounter", "date"]
@@ -33,42 +32,6 @@ class Source:
     truth: pd.DataFrame
     strays: list[tuple[str, str]]
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
-
-
-def read_csv(path: Path, required: list[str], optional: bool = False) -> pd.DataFrame:
-    """Read a CSV of strings; only an empty cell is missing. An optional file that is not there is empty.
-
-    Raises:
-        UserError: the file is missing, no CSV, lacks a column, or a cell of its first required column is empty.
-    """
-    if optional and not path.exists():
-        return pd.DataFrame(columns=required, dtype="string")
-    try:
-        table = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""], skipinitialspace=True)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no CSV table: {' '.join(str(error).split())}") from None
-    require(table, required, path)
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for an index
-        raise UserError(f"{path} is no CSV table: its rows have more cells than its header")
-    if required:
-        refuse_blanks(table, required[0], path)
-    return table
-
-
-def refuse_blanks(table: pd.DataFrame, column: str, path: Path) -> None:
-    """Raise a UserError with the first line of `table` where `column` is empty."""
-    blank = table.index[table[column].isna()]
-    if len(blank):
-        raise UserError(f"{path} line {blank[0] + 2}: {column} is empty")
-
-
-def require(table: pd.DataFrame, columns: list[str], path: Path) -> None:
-    """Raise a UserError that names the columns which `table` lacks."""
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise UserError(f"{path} has no column {', '.join(missing)} (it has: {', '.join(table.columns)})")
 
 
 def photos(table: pd.DataFrame, folder: Path) -> pd.DataFrame:

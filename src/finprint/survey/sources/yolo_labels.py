@@ -1,0 +1,99 @@
+"""YOLO's labels: a text file a photo, a box a line, as shares of the photo's sides."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from finprint.base.errors import UserError
+from finprint.survey.sources.marks import NONE, SLACK, Corners, Mark, PhotoNames, from_centre, hull, numbers_in
+from finprint.survey.sources.sheets import read_text
+
+LISTS = ("classes.txt", "obj.names", "predefined_classes.txt")  # a class a line
+CONFIGS = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
+BESIDE = {*LISTS, *CONFIGS, "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt", "notes.txt", "obj.data"}
+# Folders that an export puts above its labels, of which no photo's path knows.
+ABOVE = {"labels", "images", "train", "val", "valid", "validation", "test", "obj_train_data", "obj_valid_data"}
+
+
+def read_yolo(folder: Path, files: Iterable[Path], part: str, photos: PhotoNames) -> list[Mark]:
+    """Read the labels of a folder.
+
+    A line is `class x_centre y_centre width height`, or `class` and the points of a polygon or of a turned box, each
+    optionally with a confidence at its end. A label belongs to the photo of its path below `folder`, or else to the
+    only photo that is called so. An empty file says that its photo shows nothing.
+
+    Args:
+        folder: the folder; it or the one above it has the list of classes.
+        files: the labels in it.
+        part: what all boxes show; empty: as their classes are called.
+        photos: the photos' ids.
+
+    Raises:
+        UserError: nobody says what the classes are called, or which photo a label belongs to.
+    """
+    names, keypoints = _classes(folder)
+    if not names and not part:
+        raise UserError(f"{folder} has no classes.txt: write prepare.boxes as {folder.name}:body or :fin")
+    marks = []
+    for path in files:
+        image = photo_of(path, folder, photos)
+        lines = [" ".join(line.split()) for line in read_text(path).splitlines()]
+        for line in [line for line in lines if line] or [""]:
+            number, *values = numbers_in(line) or [math.nan]
+            known = part or (names.get(int(number)) if number == number and number % 1 == 0 else None)
+            corners, sure = _box(values[:4] if keypoints else values) if known else (NONE, 1.0)
+            marks.append(Mark(image, known or "?", *corners, sure, True, line))
+    return marks
+
+
+def photo_of(label: Path, folder: Path, photos: PhotoNames) -> str:
+    """The photo that a file of labels belongs to, or the file's own name where there is none.
+
+    Raises:
+        UserError: several photos are called so.
+    """
+    name = label.relative_to(folder).with_suffix("").as_posix()
+    steps = name.split("/")
+    while len(steps) > 1 and steps[0].casefold() in ABOVE:
+        steps = steps[1:]
+    called = photos.called(name) or photos.called("/".join(steps)) or [name]
+    if len(called) > 1:
+        raise UserError(
+            f"{label}: {len(called)} photos are called so, {called[0]} and {called[1]}: file labels as their photos"
+        )
+    return called[0]
+
+
+def _box(values: list[float]) -> tuple[Corners, float]:
+    """Corners and confidence; NaN where the values are neither a box nor a polygon, or lie outside of the photo."""
+    sure = 1.0
+    if len(values) == 5 or (len(values) > 6 and len(values) % 2):
+        *values, sure = values
+    corners = from_centre(values) if len(values) == 4 else hull(values) if len(values) >= 6 else NONE
+    centre = ((corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2)
+    return (corners if all(-SLACK <= place <= 1 + SLACK for place in centre) else NONE), sure  # else it is in pixels
+
+
+def _classes(folder: Path) -> tuple[dict[int, str], bool]:
+    """The classes' names by their number, and whether points of the animal follow each box."""
+    for place in (folder, folder.parent):
+        for path in (place / name for name in LISTS):
+            if path.is_file():
+                return dict(enumerate(line.strip() for line in read_text(path).splitlines())), False
+        for path in (place / name for name in CONFIGS):
+            if path.is_file():
+                return _configured(path)
+    return {}, False
+
+
+def _configured(path: Path) -> tuple[dict[int, str], bool]:
+    try:
+        content: Any = yaml.safe_load(read_text(path))
+        names = content["names"]
+        listed = names.items() if isinstance(names, dict) else enumerate(names)
+        return {int(number): str(name).strip() for number, name in listed}, "kpt_shape" in content
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} does not list the classes under `names`: {' '.join(str(error).split())}") from None
