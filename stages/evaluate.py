@@ -11,7 +11,7 @@ from finprint.evaluation.run import READ, read_run
 from finprint.model.embedder import load_model
 from finprint.pictures.shards import Crops
 from finprint.report.page import write_report
-from finprint.report.results import draw_plots, report_of, write_figures
+from finprint.report.results import draw_plots, draw_sheets, report_of, write_figures
 
 
 def main(data: Output, model: Input, metrics: Output) -> None:
@@ -26,7 +26,7 @@ def main(data: Output, model: Input, metrics: Output) -> None:
     for name, table in tables.items():
         write_csv(metrics / f"{name}.csv", table)
     plots = draw_plots(finished, tables, {name: pd.read_csv(path) for name, path in learned.items()})
-    write_figures(metrics / "figures", plots, tables["confusing"], crops)
+    write_figures(metrics / "figures", plots | draw_sheets(finished, tables["confusing"], crops))
     embedder, _, _ = load_model(model)
     report = report_of(finished, tables["breakdown"], plots, crops, embedder, params.evaluate.explained)
     write_report(metrics / "report.html", report, crops)

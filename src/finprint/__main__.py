@@ -73,7 +73,7 @@ def compare(
         raise UserError(f"{a} and {b} answered no photo in common whose truth is known")
     print(f"A: {a}    B: {b}    differences are B - A, with 95 % intervals; p: chance of as much if they were equal")
     shown = found.assign(interval=[f"{low:+.3f} to {high:+.3f}" for low, high in found[["low", "high"]].to_numpy()])
-    columns = ["split", "measure", "a", "b", "difference", "interval", "p", "queries"]
+    columns = ["split", "metric", "a", "b", "difference", "interval", "p", "queries"]
     formats = {"a": "{:.3f}", "b": "{:.3f}", "difference": "{:+.3f}", "p": "{:.4f}"}
     print(shown[columns].to_string(index=False, formatters={name: form.format for name, form in formats.items()}))
 
@@ -89,6 +89,7 @@ def lr_find(
     from finprint.learning.inputs import Photos
     from finprint.learning.lr_finder import find_rate
     from finprint.learning.recipe import Recipe
+    from finprint.paper.figure import png
     from finprint.pictures.shards import Crops
     from finprint.report.plots import rate_plot
     from finprint.store.tables import PHOTOS, read_table
@@ -99,7 +100,7 @@ def lr_find(
     photos = Photos(crops.pixels, params.train.batch)
     curve = find_rate(task, task.new_network(recipe), photos, recipe, steps)
     with atomic(output) as part:
-        part.write_bytes(rate_plot(curve.rates, curve.losses, curve.suggestion, params.lr))
+        part.write_bytes(png(rate_plot(curve.rates, curve.losses, curve.suggestion, params.lr)))
     print(f"the loss falls fastest at lr {curve.suggestion:.1e} (params.yaml has {params.lr:.1e}); the curve: {output}")
 
 
@@ -110,7 +111,7 @@ def explain(
     output: Annotated[Path | None, typer.Option(help="PNG to write; by default metrics/explained/QUERY.png")] = None,
 ) -> None:
     """Show what made a photo and its match look alike: write both with heat maps, print the path."""
-    from finprint.report.matches import explain_match  # torch takes seconds, which the other commands need not wait
+    from finprint.report.pair import explain_match  # torch takes seconds, which the other commands need not wait
 
     print(explain_match(Path("data"), Path("models/round2"), Path("metrics/explained"), query, match, output))
 

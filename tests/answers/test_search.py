@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from finprint.answers.params import Search
 from finprint.answers.results import propose, search_all, submission, summary, write_gallery
 from finprint.answers.search import Answers, out_of_fold, search
-from finprint.answers.tables import ANSWERS
+from finprint.answers.tables import ANSWERS, for_spreadsheets
 from finprint.answers.tables import GALLERY as GALLERY_TABLE
 from finprint.base.files import write_metrics
 from finprint.matching.catalogue import Catalogue, build_catalogue
@@ -175,6 +175,14 @@ def test_submission_is_in_the_order_asked_and_an_unreadable_photo_has_an_answer(
 def test_submission_without_any_readable_query(nobody_asks: Answers) -> None:
     table = submission(nobody_asks.test, _photos(["b", "c", "c"]), ["x.jpg", "y.jpg"])
     assert table["predictions"].tolist() == [f"{NEW} c b"] * 2
+
+
+def test_no_cell_is_taken_for_a_formula() -> None:
+    names = ["=1+1", "+1", "-1", "@a", "\t1", "a=b", "IMG_1.jpg", ""]
+    table = pd.DataFrame({"image": names, "number": range(8)}).astype({"image": "string"})
+    safe = for_spreadsheets(table)
+    assert safe["image"].tolist() == ["'=1+1", "'+1", "'-1", "'@a", "'\t1", "a=b", "IMG_1.jpg", ""]
+    assert safe["number"].tolist() == list(range(8))
 
 
 def test_submission_for_one_query_and_for_none(nobody_asks: Answers) -> None:

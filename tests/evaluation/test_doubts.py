@@ -8,9 +8,10 @@ from conftest import judged
 from examples import stored_crops, two_animals
 
 from finprint.answers.search import out_of_fold
-from finprint.evaluation.doubts import COLUMNS, confusing
+from finprint.evaluation.doubts import COLUMNS, confusing, next_known
 from finprint.evaluation.judging import judged_validation
 from finprint.matching.catalogue import build_catalogue, fold_as_validation
+from finprint.paper.figure import png, svg
 from finprint.params import load_params
 from finprint.pictures.images import decode
 from finprint.report.contact_sheet import contact_sheet
@@ -47,10 +48,32 @@ def test_by_hand(tmp_path: Path) -> None:
         ["torn.jpg", "al", "al", "undecided"],
     ]
     crops = stored_crops(tmp_path / "crops", ["a1.jpg", *listed["image"]])
-    (tmp_path / "sheet.png").write_bytes(contact_sheet(listed, crops))
+    opinions = [judged(_answers(*rows), truth)]
+    (tmp_path / "sheet.png").write_bytes(png(contact_sheet(listed, next_known(opinions), crops)))
     sheet, _ = decode(tmp_path / "sheet.png")
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100  # photos, and not white alone
-    assert contact_sheet(listed, crops) == contact_sheet(listed, crops)
+    one, two = (contact_sheet(listed, next_known(opinions), crops) for _ in range(2))
+    assert png(one) == png(two)
+    assert svg(one) == svg(two)
+
+
+def test_beside_whom_the_model_calls_new_is_the_best_known_individual() -> None:
+    answers = _answers(("new.jpg", NEW, 0.95), ("right.jpg", "al", 0.99))
+    told = next_known([judged(answers, pd.Series({"new.jpg": "al"}))])
+    assert told.loc["new.jpg"].tolist() == ["zed", "a1.jpg"]
+    assert told.loc["right.jpg"].tolist() == ["al", "a1.jpg"]
+    lone = answers[answers["identity"] == NEW]
+    assert not len(next_known([judged(lone, pd.Series({"new.jpg": "al"}))]))
+
+
+def test_names_of_any_kind_stand_on_the_sheet(tmp_path: Path) -> None:
+    """A formula of TeX, a long path, an animal beside whom nobody is known: warnings would be errors."""
+    names = ["$x^$.jpg", "/".join(["folder"] * 20) + ".jpg"]
+    listed = pd.DataFrame({"image": names, "identity": "$_", "answered": NEW, "probability": 0.95, "match": None})
+    crops = stored_crops(tmp_path / "crops", names)
+    empty = pd.DataFrame(columns=["identity", "match"])
+    figure = contact_sheet(listed.assign(why="contradicted"), empty, crops)
+    assert len(svg(figure)) > 1000
 
 
 def test_nothing_to_look_at() -> None:

@@ -18,8 +18,9 @@ from finprint.base.errors import UserError
 from finprint.model.embedder import Embedder, ModelConfig, load_model, save_model
 from finprint.pictures.images import decode_jpeg, encode_jpeg
 from finprint.pictures.shards import INDEX, Crops, write_shard
-from finprint.report.matches import doubtful, explain_match, heat_maps
-from finprint.store.tables import CROPS, NEW, PHOTOS, write_table
+from finprint.report.matches import doubtful, heat_maps
+from finprint.report.pair import _said, explain_match
+from finprint.store.tables import CROPS, NEW, PHOTOS, REJECTS, write_table
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ["q1.jpg", "q2.jpg", "v1.jpg", "g$_$.jpg", "g2.jpg", "lost.jpg"]
@@ -53,6 +54,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photos = pd.DataFrame({"image": IMAGES, "identity": [None, None, "bo", "al", "bo", None], "split": "train"})
     photos = photos.assign(path="p", sha256="0" * 64, width=9, height=9, species=None, encounter=None, group=0, fold=0)
     write_table(root / "data/photos.parquet", photos, PHOTOS)
+    broken = pd.DataFrame([("torn.jpg", "photos", "cannot be read: truncated")], columns=["image", "table", "reason"])
+    write_table(root / "data/rejects.csv", broken, REJECTS)
     write_table(root / "data/search/answers.parquet", ANSWERED, ANSWERS)
     write_table(root / "data/search/validation.parquet", CHECKED, ANSWERS)
     torch.manual_seed(1)
@@ -112,10 +115,17 @@ def test_a_picture_of_the_best_match(run: Path, tmp_path: Path) -> None:
     assert path == run / "metrics/explained/q1.jpg.png"
     with Image.open(path) as image:
         assert image.format == "PNG"
-        assert image.width > 3 * image.height
+        assert image.height < image.width < 2 * image.height  # two rows, which fit on a page
     best, other = (_explain(run, "q1.jpg", match, tmp_path / f"{n}.png") for n, match in enumerate(IMAGES[3:5]))
     assert best.read_bytes() == path.read_bytes()
     assert other.read_bytes() != path.read_bytes()
+
+
+def test_the_picture_says_what_the_report_says() -> None:
+    assert _said(ANSWERED, "g2.jpg") == "answer 2: bo, score 0.600"
+    sure = ANSWERED.assign(probability=0.516)
+    assert _said(sure, "g$_$.jpg") == "answer 1: al, score 0.700, 52 % sure"
+    assert _said(ANSWERED, "lost.jpg") == "this match is none of the five answers"
 
 
 def test_under_a_new_individual_lies_the_best_match(run: Path, tmp_path: Path) -> None:
@@ -129,6 +139,8 @@ def test_under_a_new_individual_lies_the_best_match(run: Path, tmp_path: Path) -
         ("q1.jpeg", None, "there is no crop of q1.jpeg: did you mean q1.jpg?"),
         ("zzz", None, "there is no crop of zzz: data/queries.csv lists the photos to identify"),
         ("q1.jpg", "g3.jpg", "there is no crop of g3.jpg: did you mean g2.jpg?"),
+        ("Eg 1/g2.jpg", None, "there is no crop of Eg 1/g2.jpg: a photo of this name is g2.jpg now"),
+        ("torn.jpg", None, "there is no crop of torn.jpg: it was rejected, cannot be read: truncated"),
         ("q2.jpg", None, "q2.jpg was answered with no photo: name one to compare it with, --match PHOTO"),
         ("lost.jpg", None, "lost.jpg was not searched for: name a photo to compare it with, --match PHOTO"),
     ],

@@ -92,3 +92,19 @@ def test_a_vector_that_is_no_unit_vector_is_refused(tmp_path: Path, wrong: float
     assert str(caught.value) == (
         f"{tmp_path}/v: the vector of b.jpg is no unit vector (2 are not): the training has diverged, lower lr"
     )
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "centres.npy", "model.json"])
+def test_a_missing_or_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    write_vectors(tmp_path / "v", _vectors(["a.jpg"]))
+    path = tmp_path / "v" / name
+    content = path.read_bytes()
+    for cut in (content[:9], b""):
+        path.write_bytes(cut)
+        with pytest.raises(UserError) as caught:
+            read_vectors(tmp_path / "v")
+        assert str(caught.value) == f"{path} is damaged: delete {tmp_path}/v, and `dvc repro` makes it anew"
+    path.unlink()
+    with pytest.raises(UserError) as caught:
+        read_vectors(tmp_path / "v")
+    assert str(caught.value) == f"{path} is missing: `dvc repro` makes it"

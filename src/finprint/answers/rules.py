@@ -87,7 +87,13 @@ class Rules:
             )
         except FileNotFoundError as error:
             raise UserError(f"{error.filename} is missing: `dvc repro search` makes it") from None
-        except (ValueError, KeyError, TypeError, AttributeError):  # JSON's and pydantic's errors are ValueErrors
+        except (
+            ValueError,
+            EOFError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ):
             raise UserError(
                 f"{folder / RULES} is damaged or of another version: `dvc repro search` makes it anew"
             ) from None

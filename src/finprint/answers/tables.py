@@ -1,5 +1,6 @@
 """The tables of answers: their columns, checked where they are read and written."""
 
+import pandas as pd
 import pandera.pandas as pa
 
 from finprint.store.tables import _text
@@ -30,3 +31,14 @@ PROPOSED = pa.DataFrameSchema(
 GALLERY = pa.DataFrameSchema(
     {"image": pa.Column("string", unique=True, coerce=True), "identity": _text()}, strict=True, name="gallery"
 )
+
+
+def for_spreadsheets(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with an apostrophe before each text that a spreadsheet would take for a formula.
+
+    A photo or an individual may be called "=HYPERLINK(...)": whoever opens the table must not run it.
+    """
+    table = table.copy()
+    for name in table.select_dtypes(["object", "string"]):
+        table[name] = table[name].str.replace(r"^(?=[=+\-@\t\r])", "'", regex=True)
+    return table

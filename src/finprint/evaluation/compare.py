@@ -21,6 +21,8 @@ from finprint.store.tables import PHOTOS, ROWS, TEST, TRUTH, VALIDATION, read_ta
 from finprint.store.vectors import without_vectors
 
 FLIPS = 10_000  # of the permutation test
+LEVEL = 0.05  # of the test and of the interval
+TINY = 1e-12  # differences that rounding makes
 NEEDED = {
     "data/photos.parquet": PHOTOS,
     "data/round2/rows.parquet": ROWS,
@@ -28,7 +30,7 @@ NEEDED = {
     "data/search/answers.parquet": ANSWERS,
     "data/truth.parquet": TRUTH,
 }
-MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "map5": gains,
     "top1": lambda places: (places == 0).astype(float),
     "top5": lambda places: (places < 5).astype(float),
@@ -37,11 +39,12 @@ MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Difference:
-    """B minus A in one measure, over the same queries.
+    """B minus A in one metric, over the same queries.
 
     Attributes:
-        a, b: the measure of either.
-        low, high: 95 % bootstrap interval of the difference.
+        a, b: the metric of either.
+        low, high: 95 % interval of the difference: all differences that the test does not refute at 5 %. So it holds 0
+            just where p is above 0.05.
         p: two-sided p-value of a permutation test: the chance of so large a difference if A and B were
             equally good.
         queries: number of queries.
@@ -58,38 +61,47 @@ class Difference:
 def paired_difference(a: np.ndarray, b: np.ndarray, animals: np.ndarray, seed: int) -> Difference:
     """Test a difference of means over paired queries, where photos of one animal are not independent.
 
-    The signs of whole animals' differences are flipped at random (Fisher's permutation test), and whole
-    animals are drawn for the interval.
+    The signs of whole animals' differences are flipped at random (Fisher's permutation test). The interval comes from
+    the same flips: a difference of x is refuted where the test refutes that B - x and A are equally good.
 
     Args:
         a: (Q,) worth of each query, and `b`, (Q,), of the same queries in the other experiment.
         animals: (Q,) int, equal for photos of one animal.
-        seed: of flips and draws.
+        seed: of the flips.
     """
     _, number = np.unique(animals, return_inverse=True)
     photos = np.bincount(number).astype(float)  # (A,)
     summed = np.bincount(number, b - a)
-    rng = np.random.default_rng(seed)
-    observed = abs(summed.sum())
-    flipped = np.abs((rng.integers(0, 2, (FLIPS, len(summed)), dtype=np.int8) * 2 - 1) @ summed)
-    drawn = rng.integers(len(summed), size=(1000, len(summed)))
-    means = summed[drawn].sum(axis=1) / photos[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Difference(
-        float(a.mean()),
-        float(b.mean()),
-        float(low),
-        float(high),
-        float((1 + (flipped >= observed - 1e-12).sum()) / (1 + FLIPS)),
-        len(a),
-    )
+    if not summed.any():
+        return Difference(float(a.mean()), float(b.mean()), 0.0, 0.0, 1.0, len(a))
+    signs = np.random.default_rng(seed).integers(0, 2, (FLIPS, len(summed)), dtype=np.int8) * 2 - 1
+    low, high = _ends(signs @ summed, signs @ photos, float(summed.sum()), len(a))
+    # A flip counts against a difference x where it reaches as far as what was observed; of no difference, x is 0.
+    p = (1 + ((low <= TINY) & (high >= -TINY)).sum()) / (1 + FLIPS)
+    needed = int(LEVEL * (1 + FLIPS))  # flips with which the p-value of a difference rises above the level
+    least, most = (float(np.clip(end, -1, 1)) for end in (np.sort(low)[needed - 1], np.sort(high)[-needed]))
+    return Difference(float(a.mean()), float(b.mean()), least, most, float(p), len(a))
+
+
+def _ends(flipped: np.ndarray, photos: np.ndarray, observed: float, queries: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each flip the range of differences x that it counts against, |flipped - x photos| >= |observed - x queries|.
+
+    Args:
+        flipped: (F,) sums of the differences with flipped signs.
+        photos: (F,) sums of the animals' numbers of photos with the same signs.
+        observed: sum of the differences.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = np.stack([(observed - flipped) / (queries - photos), (observed + flipped) / (queries + photos)])
+    always = np.abs(photos) == queries  # all signs alike: the flip is what was observed, whatever x is
+    return np.where(always, -np.inf, ends.min(axis=0)), np.where(always, np.inf, ends.max(axis=0))
 
 
 def compare(a: dict[str, Judged], b: dict[str, Judged], seed: int) -> pd.DataFrame:
-    """Compare answers by split ("validation", "test") and measure, over the queries that both answered.
+    """Compare answers by split ("validation", "test") and metric, over the queries that both answered.
 
     Returns:
-        A table (split, measure, a, b, difference, low, high, p, queries).
+        A table (split, metric, a, b, difference, low, high, p, queries).
     """
     rows = []
     for split in (VALIDATION, TEST):
@@ -97,12 +109,12 @@ def compare(a: dict[str, Judged], b: dict[str, Judged], seed: int) -> pd.DataFra
         if not len(common):
             continue
         one, two = (_only(judged[split], common) for judged in (a, b))
-        for name, worth in MEASURES.items():
+        for name, worth in METRICS.items():
             difference = paired_difference(
                 worth(one.outcomes.place), worth(two.outcomes.place), one.outcomes.individual, seed
             )
-            rows.append({"split": split, "measure": name, "difference": difference.b - difference.a} | vars(difference))
-    return pd.DataFrame(rows, columns=["split", "measure", "a", "b", "difference", "low", "high", "p", "queries"])
+            rows.append({"split": split, "metric": name, "difference": difference.b - difference.a} | vars(difference))
+    return pd.DataFrame(rows, columns=["split", "metric", "a", "b", "difference", "low", "high", "p", "queries"])
 
 
 def read_experiment(where: str) -> dict[str, Judged]:

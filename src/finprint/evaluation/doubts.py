@@ -30,6 +30,12 @@ def confusing(opinions: list[Judged]) -> pd.DataFrame:
     return listed[COLUMNS].reset_index(drop=True)
 
 
+def next_known(opinions: list[Judged]) -> pd.DataFrame:
+    """The best known individual of each query and the photo that looked most alike: (identity, match) by query."""
+    answers = pd.concat([judged.answers for judged in opinions]).dropna(subset="match")
+    return answers.sort_values(["query", "rank"]).drop_duplicates("query").set_index("query")[["identity", "match"]]
+
+
 def _first_answers(judged: Judged) -> pd.DataFrame:
     first = judged.answers[(judged.answers["rank"] == 1) & judged.answers["query"].isin(judged.truth.index)]
     return first.assign(

@@ -53,6 +53,11 @@ class Run:
     proposed: pd.DataFrame
     truth: pd.DataFrame
 
+    @property
+    def out_of_fold(self) -> list[Judged]:
+        """The answers to labelled photos that the models have not learned from."""
+        return [self.splits[VALIDATION], *self.folds]
+
     def metrics(self) -> dict[str, Any]:
         """The content of metrics/evaluate.json."""
         metrics: dict[str, Any] = both(*self.splits.values())
@@ -74,7 +79,7 @@ class Run:
             "cmc": pd.DataFrame(ranks | curves).reindex(columns=["rank", *self.splits]),
             "reliability": pd.concat(judged.reliability().assign(split=name) for name, judged in self.splits.items()),
             "threshold": self.rules.threshold.table(),
-            "confusing": confusing([self.splits[VALIDATION], *self.folds]),
+            "confusing": confusing(self.out_of_fold),
         }
 
 

@@ -1,1 +1,1 @@
-"""What prints: figures as PNG, templates of pages."""
+"""How figures look and become files, and templates of pages."""

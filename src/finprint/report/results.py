@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from finprint.base.files import atomic
+from finprint.evaluation.doubts import next_known
 from finprint.evaluation.run import Run
 from finprint.model.embedder import Embedder
+from finprint.paper.figure import png, svg
 from finprint.pictures.shards import Crops
 from finprint.report.contact_sheet import contact_sheet
 from finprint.report.matches import doubtful, heat_maps
@@ -17,33 +19,37 @@ from finprint.report.plots import answers_plot, calibration_plot, epochs_plot
 from finprint.store.tables import TEST, VALIDATION
 
 
-def draw_plots(run: Run, tables: Mapping[str, pd.DataFrame], epochs: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
-    """The plots that the report shows, PNGs by name.
+def draw_plots(run: Run, tables: Mapping[str, pd.DataFrame], epochs: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
+    """The plots that the report shows, by name.
 
     Args:
         tables: of the run (`Run.tables`).
         epochs: by the name of a round, its table of epochs.
     """
-    curves = {split: np.asarray(tables["cmc"][split]) for split, judged in run.splits.items() if len(judged.truth)}
     bins = tables["reliability"]
     return {
         "training": epochs_plot(epochs),
-        "answers": answers_plot(curves, tables["threshold"], run.rules.threshold.value),
+        "answers": answers_plot(tables["breakdown"], tables["cmc"], tables["threshold"], run.rules.threshold.value),
         "calibration": calibration_plot({split: bins[bins["split"] == split] for split in run.splits}),
     }
 
 
-def write_figures(folder: Path, plots: dict[str, bytes], confusing: pd.DataFrame, crops: Crops) -> None:
-    """Write the plots, and a contact sheet of the confusing photos where there are any, into a folder, atomically."""
-    sheets = {"confusing": contact_sheet(confusing, crops)} if len(confusing) else {}
+def draw_sheets(run: Run, confusing: pd.DataFrame, crops: Crops) -> dict[str, Figure]:
+    """The contact sheet of the confusing photos (table of `Run.tables`), by its name; none where there are none."""
+    return {"confusing": contact_sheet(confusing, next_known(run.out_of_fold), crops)} if len(confusing) else {}
+
+
+def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
+    """Write figures into a folder, atomically, each as PNG and SVG."""
     with atomic(folder) as draft:
         draft.mkdir()
-        for name, png in (plots | sheets).items():
-            (draft / f"{name}.png").write_bytes(png)
+        for name, figure in figures.items():
+            (draft / f"{name}.png").write_bytes(png(figure))
+            (draft / f"{name}.svg").write_bytes(svg(figure))
 
 
 def report_of(
-    run: Run, breakdown: pd.DataFrame, plots: dict[str, bytes], crops: Crops, embedder: Embedder, explained: int
+    run: Run, breakdown: pd.DataFrame, plots: dict[str, Figure], crops: Crops, embedder: Embedder, explained: int
 ) -> Report:
     """The report of a run.
 
@@ -58,7 +64,7 @@ def report_of(
     return Report(
         {TEST: test, VALIDATION: validation},
         breakdown,
-        plots,
+        {name: png(figure) for name, figure in plots.items()},
         run.rules.threshold.value,
         run.catalogue.photos,
         run.proposed.set_index("image")["proposed"],

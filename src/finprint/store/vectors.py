@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,10 +51,10 @@ def read_vectors(folder: Path) -> Vectors:
     """Read a folder of vectors.
 
     Raises:
-        UserError: the folder is missing, its files disagree, or a vector is no unit vector.
+        UserError: a file is missing or damaged, the files disagree, or a vector is no unit vector.
     """
     rows = read_table(folder / "rows.parquet", ROWS)
-    array = np.load(folder / "vectors.npy")
+    array, centres, model = (_read(folder / name) for name in ("vectors.npy", "centres.npy", "model.json"))
     if len(array) != len(rows):
         raise UserError(f"{folder}: {len(array)} vectors, but {len(rows)} rows: run `dvc repro` again")
     wrong = ~np.isclose(np.linalg.norm(array, axis=1), 1, atol=1e-3)  # true for NaN as well
@@ -62,14 +63,21 @@ def read_vectors(folder: Path) -> Vectors:
             f"{folder}: the vector of {rows['image'][int(wrong.argmax())]} is no unit vector ({wrong.sum()} are not): "
             "the training has diverged, lower lr"
         )
-    model = read_json(folder / "model.json")
-    centres = np.load(folder / "centres.npy")
     if centres.shape[2] != array.shape[1]:
         raise UserError(
             f"{folder}: vectors of {array.shape[1]} dimensions, but centres of {centres.shape[2]}: they come from "
             "different models; run `dvc repro` again"
         )
     return Vectors(rows["image"], array, model["model"], np.array(model["classes"], dtype=object), centres)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_json(path) if path.suffix == ".json" else np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: `dvc repro` makes it") from None
+    except (ValueError, EOFError):
+        raise UserError(f"{path} is damaged: delete {path.parent}, and `dvc repro` makes it anew") from None
 
 
 def read_folds(folder: Path, left_out: Sequence[int]) -> dict[int, Vectors]:
