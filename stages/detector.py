@@ -7,6 +7,7 @@ from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import Input, Output, run
 from finprint.base.files import write_metrics
 from finprint.base.params import Seed, load_sections
+from finprint.base.unchanged import depend_on
 from finprint.detector.params import Detector
 from finprint.detector.training import CODE, hold_out, train_detector
 from finprint.detector.yolo import save_no_detector
@@ -20,6 +21,7 @@ def main(boxes: Input, model: Output, metrics: Output) -> Callable[[], None] | N
         write_metrics(metrics, {"enabled": 0})
         return None
     given = Path(params.detector.network)
+    depend_on(given)
     inputs = [boxes, given] if given.is_file() else [boxes]
     checkpoint = Checkpoint("detector", {"seed": params.seed} | params.detector.model_dump(), inputs, CODE)
     table = read_table(boxes, BOXES)
