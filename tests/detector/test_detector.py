@@ -28,7 +28,7 @@ from finprint.detector.training import _write_photos, hold_out, train_detector
 from finprint.detector.yolo import CONFIG, WEIGHTS, TrainedDetector, save_detector, save_no_detector, shrink
 from finprint.params import load_params
 from finprint.pictures.images import decode
-from finprint.store.tables import BOXES
+from finprint.store.tables import BOXES, SIDES
 
 OURS = load_params(Path(__file__).parents[2] / "params.yaml").detector
 HEADER = ["path", "part", "x_min", "y_min", "x_max", "y_max"]
@@ -127,6 +127,23 @@ def test_labels_by_hand(tmp_path: Path) -> None:
     pixels, full = decode(tmp_path / "data" / "images" / "train" / "000000.jpg")
     assert full == (64, 32)
     assert np.abs(pixels.astype(float) - shrink(decode(tmp_path / "a.jpg")[0], 64)).mean() < 8
+
+
+def test_photos_without_an_animal_are_learned_from(tmp_path: Path) -> None:
+    """Their labels are empty files, which is how ultralytics is told that there is nothing; and they need no part."""
+    boxes = _boxes(tmp_path / "in", 8)
+    bare = boxes["image"].isin(["2.jpg", "3.jpg"])
+    boxes.loc[bare, ["part", *SIDES]] = None
+    boxes = boxes.drop_duplicates(["image", "part"])
+    scores = train_detector(boxes, {"0", "1"}, _params(), 1, tmp_path / "scratch", tmp_path / "model")
+    labels = tmp_path / "scratch" / "photos" / "labels"
+    empty = [path.name for path in sorted((labels / "val").glob("*.txt")) if not path.read_bytes()]
+    assert empty == ["000002.txt", "000003.txt"]
+    assert all(path.read_bytes() for path in (labels / "train").glob("*.txt"))
+    assert scores["held_out_photos"] == 4
+    assert TrainedDetector(tmp_path / "model").parts == ["body", "fin"]
+    with pytest.raises(UserError, match=r"^6 photos with boxes are too few"):
+        train_detector(boxes, {"1"}, _params(), 1, tmp_path / "scratch", tmp_path / "model")
 
 
 def test_labels_of_a_photo_on_its_side_are_upright(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """From a survey as its owner left it to one checked table: what is bad is listed with its reason, the rest goes on."""
 
 import hashlib
+import json
 import shutil
 from typing import Any
 
@@ -368,6 +369,31 @@ def test_boxes_as_shares_of_the_photo(folder: SurveyFolder) -> None:
     assert _rejects(found) == [
         ("a.jpg", "boxes", "box (0 0.5 0.5 9 9) reaches outside the photo of 96 x 64 px: clipped")
     ]
+
+
+def test_photos_without_an_animal_are_kept_for_the_detector(folder: SurveyFolder) -> None:
+    """A table lists them without a box, and nobody says whom they show. Another detector's tables are not believed."""
+    folder.train("a.jpg,orca,A,", "sea.jpg,,,", "b.jpg,orca,B,", "boxed.jpg,,,", "c.jpg,,,", "d.jpg,,,")
+    folder.photos("q.jpg", split="test")
+    header = "image,part,x_min,y_min,x_max,y_max"
+    rows = ["a.jpg,fin,1,1,9,9", "sea.jpg,,,,,", "sea.jpg,,,,,", "b.jpg,,,,,", "q.jpg,,,,,", "boxed.jpg,,,,,"]
+    folder.table("boxes.csv", header, *rows, "boxed.jpg,fin,2,2,9,9", "c.jpg,,,,,", "gone.jpg,,,,,")
+    photos = [{"file": name, "detections": []} for name in ("d.jpg", "a.jpg")]
+    photos[1]["detections"] = [{"bbox": [0.1, 0.1, 0.2, 0.2], "conf": 0.9, "category": "1"}]
+    megadetector = {"images": photos, "detection_categories": {"1": "fin"}}
+    (folder.root / "md.json").write_text(json.dumps(megadetector))
+    found = _survey(folder, boxes=["md.json"])
+    assert found.boxes["image"].tolist() == ["a.jpg", "boxed.jpg", "a.jpg", "sea.jpg", "c.jpg"]
+    assert found.boxes["part"].fillna("?").tolist() == ["fin", "fin", "fin", "?", "?"]
+    bare = found.boxes[found.boxes["part"].isna()]
+    assert bare[["x_min", "y_min", "x_max", "y_max"]].isna().all(axis=None)
+    assert bare["group"].tolist() == ["sea.jpg", "c.jpg"]
+    assert bare["confidence"].tolist() == [1, 1]
+    assert _rejects(found) == []
+    assert summary(found)["boxes"] == 3
+    write_table(folder.root / "boxes.parquet", found.boxes, BOXES)
+    again = read_table(folder.root / "boxes.parquet", BOXES)
+    assert again["part"].isna().tolist() == [False] * 3 + [True] * 2
 
 
 def test_photos_without_boxes_leave_the_detector_s_table_as_it_was(folder: SurveyFolder) -> None:

@@ -103,7 +103,8 @@ def crop_photos(
         UserError: no box shows any of `params.parts`, several animals of one photo cannot be told apart, or photos have
             changed since they were prepared.
     """
-    shown = set(detector.parts if detector else ()) | set(boxes["part"] if params.boxes_from == "given" else ())
+    given = boxes["part"].dropna() if params.boxes_from == "given" else ()
+    shown = {*(detector.parts if detector else ()), *given}
     if shown and not shown & set(params.parts):
         raise UserError(
             f"crop.parts ({', '.join(params.parts)}) has none of the parts that boxes show: {', '.join(sorted(shown))}"

@@ -24,7 +24,7 @@ CODE = ("base", "detector", "pictures", "store")  # the rooms that a training de
 def train_detector(
     boxes: pd.DataFrame, held_out: Collection[str], params: Detector, seed: int, scratch: Path, folder: Path
 ) -> dict[str, Any]:
-    """Train YOLOv5 on the boxed photos and measure it on those held out.
+    """Train YOLOv5 on the boxed photos and measure it on those held out. Photos without an animal are among them.
 
     Args:
         boxes: table `BOXES`.
@@ -43,12 +43,13 @@ def train_detector(
     """
     boxed = boxes.drop_duplicates("path")  # a row a photo
     measures = boxed["group"].isin(held_out)
-    if measures.all() or not measures.any():
+    animals = boxed["path"].isin(boxes.loc[boxes["part"].notna(), "path"])
+    if not (animals & measures).any() or not (animals & ~measures).any():
         raise UserError(
-            f"{len(boxed)} photos with boxes are too few to train a detector and to measure it: "
+            f"{animals.sum()} photos with boxes are too few to train a detector and to measure it: "
             "add boxes, or set detector.enabled to false"
         )
-    parts = sorted(boxes["part"].unique())
+    parts = sorted(boxes["part"].dropna().unique())
     data = scratch / "data.yaml"
     if not data.exists():
         for name, chosen in (("train", boxed[~measures]), ("val", boxed[measures])):
@@ -148,11 +149,11 @@ def _write_photos(
         except BadPhoto as bad:
             raise UserError(f"{path}: {bad}") from None
         (root / "images" / split / f"{number:06}.jpg").write_bytes(encode_jpeg(shrink(pixels, image_size), 95))
-        own = by_photo.get_group(photo.path)
+        own = by_photo.get_group(photo.path).dropna(subset="part")
         corners = own[SIDES].to_numpy() / [photo.width, photo.height, photo.width, photo.height]
         centres, extents = (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
         lines = [
-            f"{parts.index(part)} {' '.join(f'{value:.6f}' for value in values)}"
+            f"{parts.index(part)} {' '.join(f'{value:.6f}' for value in values)}\n"
             for part, values in zip(own["part"], np.hstack([centres, extents]), strict=True)
         ]
-        (root / "labels" / split / f"{number:06}.txt").write_text("\n".join(lines) + "\n")
+        (root / "labels" / split / f"{number:06}.txt").write_text("".join(lines))

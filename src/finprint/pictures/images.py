@@ -143,10 +143,14 @@ def _lossless(content: bytes) -> bool:
     return False
 
 
-def date_taken(path: Path) -> datetime | None:
-    """When a photo was taken, by its EXIF and the camera's own clock; None where that is unknown or unreadable."""
+def date_taken(photo: Path | bytes) -> datetime | None:
+    """When a photo was taken, by its EXIF and the camera's own clock; None where that is unknown or unreadable.
+
+    Args:
+        photo: its file, or the content of it.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(photo) if isinstance(photo, bytes) else photo) as image:
             exif = image.getexif()
         written = exif.get_ifd(0x8769).get(0x9003) or exif.get(0x0132)  # DateTimeOriginal, DateTime
         return datetime.strptime(str(written).strip("\0 "), "%Y:%m:%d %H:%M:%S")

@@ -48,8 +48,8 @@ BOXES = pa.DataFrameSchema(  # with all that the detector needs: photos without 
         "width": pa.Column("int32", pa.Check.gt(0), coerce=True),  # px, of the photo
         "height": pa.Column("int32", pa.Check.gt(0), coerce=True),
         "group": _text(),  # the first boxed photo of its group
-        "part": _text(),
-        **{side: pa.Column("float64", coerce=True) for side in SIDES},  # px
+        "part": _text(nullable=True),  # missing, as the corners are: the photo shows no animal
+        **{side: pa.Column("float64", nullable=True, coerce=True) for side in SIDES},  # px
         "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 1 where drawn by hand
     },
     strict=True,

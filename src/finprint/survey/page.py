@@ -123,6 +123,7 @@ def _counts(collection: Survey, named: pd.Series) -> list[tuple[str, str]]:
         ("species", photos["species"].nunique()), ("photos for training", split.get(TRAIN, 0)),
         ("for validation", split.get(VALIDATION, 0)), ("to identify", split.get(TEST, 0)),
         ("boxes", int(collection.boxes["part"].notna().sum())),
+        ("photos without an animal", int(collection.boxes["part"].isna().sum())),
     ]  # fmt: skip
     return [(name, f"{value:,}") for name, value in counts if value]
 

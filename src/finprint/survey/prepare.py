@@ -132,7 +132,7 @@ def summary(found: Survey) -> dict[str, float]:
         "singletons": int((each == 1).sum()),
         "species": photos["species"].nunique(),
         "encounters_and_duplicate_groups": int((photos["group"].value_counts() > 1).sum()),
-        "boxes": len(found.boxes),
+        "boxes": int(found.boxes["part"].notna().sum()),
         "rejects": len(found.rejects),
         **{kind.replace(" ", "_"): int((found.findings["kind"] == kind).sum()) for kind in KINDS},
     }
@@ -193,9 +193,10 @@ def _encounters(photos: pd.DataFrame, gap: float, reject: Callable[[str, str], N
 
 
 def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:
-    """Boxes in pixels, clipped to their photos; what makes no sense is rejected."""
+    """Boxes in pixels, clipped to their photos, and photos without an animal; what makes no sense is rejected."""
     facts = photos.set_index("image")[["path", "sha256", "width", "height", "group"]]
-    table = boxes.join(facts, on="image").reset_index(drop=True)
+    empty = boxes["written"].eq("")
+    table = boxes[~empty].join(facts, on="image").reset_index(drop=True)
     size = table[["width", "height", "width", "height"]].to_numpy(float)
     corners = table[SIDES].to_numpy(float) * np.where(table[["share"]].to_numpy(bool), size, 1)
     clipped = np.clip(corners, 0, size)
@@ -225,6 +226,23 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
         written = table["written"][row]
         reject(table["image"][row], reason if number == 0 else f"box ({written}){between} {reason}")
     table[SIDES] = clipped
-    table = table[good].reset_index(drop=True)
+    without = _without_animal(boxes[empty], photos, table["path"]).join(facts, on="image")
+    table = pd.concat([table[good], without] if len(without) else [table[good]], ignore_index=True)
     table["group"] = table.groupby("group")["image"].transform("first")
     return table
+
+
+def _without_animal(empty: pd.DataFrame, photos: pd.DataFrame, boxed: pd.Series) -> pd.DataFrame:
+    """The rows of photos that show no animal, from which a detector learns what is none.
+
+    A table of boxes says so, no table has a box in the photo, and nobody says whom it shows. Of photos to identify it
+    is not believed, since tables by another detector have many of them without a box.
+
+    Args:
+        empty: rows of photos without a box.
+        photos: the photos that can be used.
+        boxed: paths of photos that a table has a box of.
+    """
+    free = photos[photos["identity"].isna() & (photos["split"] != TEST) & ~photos["path"].isin(boxed)]
+    sure = empty[empty["image"].isin(free["image"]) & (empty["confidence"] == 1)]
+    return sure.drop_duplicates("image").assign(part=None)

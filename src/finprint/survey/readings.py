@@ -14,9 +14,9 @@ import pandas as pd
 import PIL
 
 from finprint.base.code import code_of
-from finprint.base.files import atomic, cache, sha256_json, sha256_path
+from finprint.base.files import atomic, cache, sha256_bytes, sha256_json, sha256_path
 from finprint.base.progress import bar
-from finprint.pictures.images import BadPhoto, date_taken, decode, perceptual_hash
+from finprint.pictures.images import BadPhoto, date_taken, decode, perceptual_hash, read_photo
 
 SHORTER_SIDE = 64  # px that a photo is decoded at, at least: a small scale, but every byte is read
 SAVED = 30  # seconds from one saving of what is read to the next: what a killed run loses at most
@@ -46,10 +46,10 @@ def read_all(paths: Sequence[Path]) -> list[Reading]:
     told apart as DVC does it, by size and times: 50,000 photos are not decoded again when 100 are added.
     """
     kept = cache() / "readings" / f"{_key()}.parquet"
-    known = _load(kept)
+    good = _load(kept)
     stamps = [_stamp(path) for path in paths]
     wanted = dict.fromkeys(stamps)  # once each
-    missing = [stamp for stamp in wanted if stamp not in known]
+    missing = [stamp for stamp in wanted if stamp not in good]
     before = len(wanted) - len(missing)
     if before:
         print(f"{before} of {len(wanted)} photos were read before, {len(missing)} to read", flush=True)
@@ -60,22 +60,23 @@ def read_all(paths: Sequence[Path]) -> list[Reading]:
         read = pool.map(_read, [Path(path) for path, *_ in missing])
         shown = bar("reading photos", len(missing), "photo", read)
         for stamp, reading in zip(missing, shown, strict=True):
-            (bad if reading.reason else known)[stamp] = reading
+            (bad if reading.reason else good)[stamp] = reading
             if time.monotonic() - saved > SAVED:
-                _save(kept, known)
+                _save(kept, good)
                 saved = time.monotonic()
     finally:
         pool.shutdown(cancel_futures=True)
         if missing:
-            _save(kept, known)
-    return [known.get(stamp) or bad[stamp] for stamp in stamps]
+            _save(kept, good)
+    return [good.get(stamp) or bad[stamp] for stamp in stamps]
 
 
 def _read(path: Path) -> Reading:
     try:
-        pixels, (width, height) = decode(path, SHORTER_SIDE)
+        content = read_photo(path)  # once: the hash is of what is decoded, even if somebody replaces the file
+        pixels, (width, height) = decode(path, SHORTER_SIDE, content)
         bits = perceptual_hash(pixels, (width, height)).tobytes()
-        return Reading("", sha256_path(path), width, height, bits, date_taken(path))
+        return Reading("", sha256_bytes(content), width, height, bits, date_taken(content))
     except BadPhoto as bad:
         return Reading(str(bad))
 
@@ -104,9 +105,9 @@ def _load(path: Path) -> dict[Stamp, Reading]:
     return {row[: len(STAMP)]: Reading(*row[len(STAMP) :]) for row in rows}
 
 
-def _save(path: Path, known: dict[Stamp, Reading]) -> None:
+def _save(path: Path, good: dict[Stamp, Reading]) -> None:
     """Keep readings of files that are still there, of each the latest, and forget those by other code."""
-    latest = {stamp[0]: (*stamp, *astuple(reading)) for stamp, reading in known.items() if Path(stamp[0]).exists()}
+    latest = {stamp[0]: (*stamp, *astuple(reading)) for stamp, reading in good.items() if Path(stamp[0]).exists()}
     with atomic(path) as part:
         pd.DataFrame(list(latest.values()), columns=COLUMNS).to_parquet(part)
     for other in path.parent.glob("*.parquet"):

@@ -267,7 +267,7 @@ def _four_with_points(text: str) -> str:
 
 
 def count(table: pd.DataFrame, least: float) -> tuple[pd.DataFrame, dict[str, int]]:
-    """A table of `COLUMNS` without unsure boxes, and the counts of `read_boxes`."""
+    """A table of `COLUMNS` without unsure boxes, and the counts of `read_boxes`. Photos without a box stay in it."""
     lacks = table[SIDES].isna().any(axis=1)
     empty = lacks & (table["written"] == "")
     unsure = ~lacks & (table["confidence"] < least)
@@ -275,7 +275,7 @@ def count(table: pd.DataFrame, least: float) -> tuple[pd.DataFrame, dict[str, in
         "rows": len(table), "boxes": int((~lacks & ~unsure).sum()), "empty": int(empty.sum()),
         "malformed": int((lacks & ~empty).sum()), "unsure": int(unsure.sum()),
     }  # fmt: skip
-    return table[~empty & ~unsure], counts
+    return table[~unsure], counts
 
 
 def joined(sides: pd.DataFrame) -> pd.Series:
