@@ -19,8 +19,8 @@ PLAIN = "from ultralytics import YOLO; YOLO('yolov5n.yaml').load('{name}').save(
 def load_yolo(source: Path | str, place: str) -> Any:
     """A YOLO that detects, from weights (.pt) or an architecture (.yaml, one of ultralytics' own or a file).
 
-    A .pt is a pickle, which can say what to run; so is an architecture, some of whose values ultralytics would take
-    for expressions. ultralytics' restricted loading makes nothing but known layers, tensors and plain values of them.
+    A .pt file is a pickle, which can name functions to call. An architecture can hold expressions, which ultralytics
+    would evaluate. Its restricted loading, used here, builds only known layers, tensors and plain values.
 
     Args:
         source: the file, or the name of an architecture of ultralytics' own.
