@@ -87,7 +87,7 @@ def take_small_photos(folder: Path, count: int) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def _photos_table(photos: list[dict[str, object]]) -> pd.DataFrame:
-    unknown = dict.fromkeys(("species", "identity", "encounter"))
+    unknown = dict.fromkeys(("species", "identity", "encounter", "viewpoint"))
     return PHOTOS.validate(pd.DataFrame(photos).assign(split=TEST, fold=-1, **unknown)[list(PHOTOS.columns)])
 
 

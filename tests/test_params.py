@@ -176,6 +176,20 @@ def test_shares_are_as_many_as_the_models(tmp_path: Path) -> None:
     [
         ({"prepare.fold": -1}, "prepare.fold must be at least 0, not -1"),
         (
+            {"prepare.folder": ""},
+            "prepare: folder is '', which is the project itself: it must name the photos' folder",
+        ),
+        (
+            {"prepare.folder": "data"},
+            "prepare: folder is 'data', which is the project itself: it must name the photos' folder",
+        ),
+        ({"prepare.queries": "../q"}, "prepare: queries is '../q': it must name a sub-folder of prepare.folder"),
+        ({"prepare.day_first": "yes"}, "prepare.day_first must be 'auto', True or False, not 'yes'"),
+        (
+            {"prepare.folders.identity": 0},
+            "prepare.folders.identity must be 'auto', 'last', 1, 2, 3, 4, 5, 6, 7 or 8, not 0",
+        ),
+        (
             {"prepare.source": "disk"},
             "prepare.source must be 'sample', 'happywhale', 'folder' or 'csv', not 'disk'",
         ),

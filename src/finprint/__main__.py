@@ -22,10 +22,16 @@ def at_the_root() -> None:
 
 
 @app.command()
-def check() -> None:
+def check(
+    folder: Annotated[Path | None, typer.Option(help="your photos: tell how they will be understood, too")] = None,
+) -> None:
     """Check params.yaml for unknown keys, wrong types and impossible values."""
-    check_params()
+    params = check_params()
     print("params.yaml is well-formed")
+    if folder:
+        from finprint.survey.look import describe  # pandas takes a second to import
+
+        print(describe(folder, params.prepare))
 
 
 @app.command()

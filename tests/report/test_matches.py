@@ -52,7 +52,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     crops["offset"], crops["length"] = [place[0] for place in places], [place[1] for place in places]
     write_table(root / "data/crops" / INDEX, crops, CROPS)
     photos = pd.DataFrame({"image": IMAGES, "identity": [None, None, "bo", "al", "bo", None], "split": "train"})
-    photos = photos.assign(path="p", sha256="0" * 64, width=9, height=9, species=None, encounter=None, group=0, fold=0)
+    photos = photos.assign(path="p", sha256="0" * 64, width=9, height=9, species=None, group=0, fold=0).assign(
+        encounter=None, viewpoint=None
+    )
     write_table(root / "data/photos.parquet", photos, PHOTOS)
     broken = pd.DataFrame([("torn.jpg", "photos", "cannot be read: truncated")], columns=["image", "table", "reason"])
     write_table(root / "data/rejects.csv", broken, REJECTS)

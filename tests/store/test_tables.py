@@ -17,7 +17,7 @@ from finprint.store.tables import BOXES, CROPS, LABELS, PHOTOS, REJECTS, ROWS, T
 SPOILED_BY_CARELESS_READERS = ["875923901e14", "00123", "1e5", "NA", "nan", "None", "null", "inf", "True", "-1", "0x1f"]
 PHOTO: dict[str, Any] = {
     "image": "a.jpg", "path": "raw/a.jpg", "sha256": "0" * 64, "width": 9, "height": 8, "species": "orca",
-    "identity": "00123", "encounter": pd.NA, "group": 0, "split": "train", "fold": 0,
+    "identity": "00123", "encounter": pd.NA, "viewpoint": "left", "group": 0, "split": "train", "fold": 0,
 }  # fmt: skip
 CROP: dict[str, Any] = {
     "image": "a.jpg", "part": "fin", "x_min": 0, "y_min": 0, "x_max": 1, "y_max": 1, "confidence": 0.5,

@@ -4,6 +4,7 @@ import itertools
 
 import pandas as pd
 import pytest
+from conftest import prepare_params
 
 from finprint.survey.hygiene import (
     ALIKE,
@@ -11,6 +12,8 @@ from finprint.survey.hygiene import (
     COPY,
     COPY_TWO_NAMES,
     IDENTITIES,
+    NOBODY,
+    NOBODY_PERHAPS,
     QUERY_ALIKE,
     QUERY_COPY,
     SIZE,
@@ -18,9 +21,11 @@ from finprint.survey.hygiene import (
     alike,
     copies,
     identities_alike,
+    nobodies,
     odd_sizes,
     species_alike,
 )
+from finprint.survey.names import Nobody
 
 # The labels of the Happywhale competition.
 HAPPYWHALE = (
@@ -95,6 +100,13 @@ def test_a_burst_is_told_once_a_photo_and_photos_to_identify_beside_the_catalogu
         ("Æ1", "æ 1"),
         ("1.36215E+11", "136215123456"),
         ("8.75924E+22", "875923901e14"),
+        ("12.0", "12"),
+        ("0012", "12.0"),
+        ("2019-1", "2019_1"),
+        ("Zoë", "Zoe"),
+        ("Zoe\u0308 2", "zoe_2"),
+        ("A17_left", "A17_right"),
+        ("12L", "12R"),
     ],
 )
 def test_names_written_alike(pair: tuple[str, str]) -> None:
@@ -105,7 +117,24 @@ def test_names_written_alike(pair: tuple[str, str]) -> None:
 
 def test_names_that_are_not_alike() -> None:
     others = ["1.36215E+11", "136225123456", "13621512345", "a1", "a11", "0", "00", "-", "_1_", "875923901e14"]
+    others += ["12.0", "120", "12-1", "121", "1.2", "A17_left", "B03_right"]
     assert list(identities_alike(others)) == [(IDENTITIES, "0", "00", None)]
+
+
+def test_names_that_mean_nobody_or_may() -> None:
+    nobody = Nobody(prepare_params().nobody)
+    photos = {
+        "A17": 3, "Unidentified": 4, "unknown 3": 2, "2019": 5, "left": 1, "misc": 2, "orca": 7, "Seal 1": 1, "L": 2,
+    }  # fmt: skip
+    assert [(kind, name, detail) for kind, name, _, detail in nobodies(photos, nobody)] == [
+        (NOBODY_PERHAPS, "2019", "5 photos; it reads like a year or date"),
+        (NOBODY, "Unidentified", "4 photos; if it is an individual's name, take it from prepare.nobody"),
+        (NOBODY_PERHAPS, "left", "1 photo; it reads like a side"),
+        (NOBODY_PERHAPS, "misc", "2 photos; it reads like no animal"),
+        (NOBODY_PERHAPS, "orca", "7 photos; it reads like a species"),
+        (NOBODY_PERHAPS, "unknown 3", "2 photos; if nobody is meant, add it to prepare.nobody"),
+    ]
+    assert list(nobodies({"1107": 3, "1968": 2, "2040": 1}, nobody)) == []  # right whales
 
 
 def test_species_of_happywhale() -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from PIL import Image
 
 from finprint.base.errors import UserError
 from finprint.store.tables import BOXES, FINDINGS, PHOTOS, REJECTS, TRUTH, read_table, write_table
-from finprint.survey.prepare import Survey, summary, survey
+from finprint.survey.prepare import Survey, summary, survey, tell
 from finprint.survey.sources import read_source
 
 ORPHAN = "box of a photo that is missing or rejected"
@@ -303,7 +305,8 @@ def test_the_summary_by_hand(folder: SurveyFolder) -> None:
         "singletons": 1, "species": 2, "encounters_and_duplicate_groups": 1, "boxes": 1, "rejects": 1,
         "copy": 0, "photo_to_identify_is_in_the_catalogue": 0, "copy_under_two_names": 0, "alike": 0,
         "photo_to_identify_is_nearly_in_the_catalogue": 0, "alike_under_two_names": 0,
-        "individuals_written_alike": 0, "species_written_alike": 0, "odd_size": 0,
+        "individuals_written_alike": 0, "species_written_alike": 0, "odd_size": 0, "name_that_means_nobody": 0,
+        "name_that_may_mean_nobody": 0, "long_encounter": 0,
     }  # fmt: skip
 
 
@@ -413,7 +416,8 @@ def test_photos_without_boxes_leave_the_detector_s_table_as_it_was(folder: Surve
     ("written", "read"),
     [
         ("2021-07-03 10:00:34", "2021-07-03 10:00:34"),
-        ("03.07.2021 10:00", "2021-03-07 10:00:00"),  # month first, as pandas has it
+        ("13.07.2021 10:00", "2021-07-13 10:00:00"),  # the day is first, or it would be no date
+        ("07/13/2021 10:00 pm", "2021-07-13 22:00:00"),
         ("2021-07-03T10:00:00+10:00", "2021-07-03 10:00:00"),  # as a camera's clock: without its zone
         ("2021-07-03T10:00:00.5Z", "2021-07-03 10:00:00"),
         ("2021-07-03", "2021-07-03 00:00:00"),
@@ -447,3 +451,82 @@ def test_another_photo_of_the_same_name_changes_the_detector_s_table(folder: Sur
     before = _survey(folder).boxes
     save_photo(folder.root / "train_images" / "a.jpg", scenery(77))
     assert not before.equals(_survey(folder).boxes)
+
+
+def test_days_and_months_are_read_by_one_rule(folder: SurveyFolder) -> None:
+    """12/04 and 13/04 are twenty minutes apart; taken for months and days, they stood on both sides of the split."""
+    dates = ["12/04/2021 23:50", "13/04/2021 00:10", "03/05/2021 10:00", "04.07.2021 08:15"]
+    folder.photos(*(f"{name}.jpg" for name in "abcd"))
+    rows = [f"{name}.jpg,orca,A,{date}" for name, date in zip("abcd", dates, strict=True)]
+    folder.table("train.csv", "image,species,individual_id,date", *rows)
+    assert _survey(folder).photos["encounter"].tolist() == [
+        "2021-04-12 23:50:00", "2021-04-12 23:50:00", "2021-05-03 10:00:00", "2021-07-04 08:15:00",
+    ]  # fmt: skip
+    folder.table("train.csv", "image,species,individual_id,date", *rows[:1], *rows[2:])
+    with pytest.raises(UserError, match=r"a\.jpg: does the day or the month stand first in '12/04/2021 23:50'"):
+        _survey(folder)
+    month_first = _survey(folder, day_first=False)
+    assert month_first.photos["encounter"].tolist() == [
+        "2021-12-04 23:50:00", "2021-03-05 10:00:00", "2021-04-07 08:15:00",
+    ]  # fmt: skip
+    folder.table("test.csv", "image,date", "q.jpg,31/12/2021")  # the photos to identify tell it as well
+    folder.photos("q.jpg", split="test")
+    assert _survey(folder).photos["encounter"][1] == "2021-05-03 10:00:00"
+    assert _survey(folder, encounter_gap=0).photos["encounter"].isna().all()
+
+
+def test_viewpoints_travel_with_the_photos(folder: SurveyFolder) -> None:
+    folder.photos("a.jpg", "b.jpg", "c.jpg")
+    folder.table(
+        "train.csv", "image,species,individual_id,viewpoint", "a.jpg,orca,A,Left", "b.jpg,orca,A,?", "c.jpg,,,top"
+    )
+    assert _survey(folder).photos["viewpoint"].fillna("").tolist() == ["left", "", "top"]
+
+
+def test_what_must_not_be_opened_is_not(folder: SurveyFolder) -> None:
+    """A pipe would never end."""
+    folder.train("a.jpg,orca,A,", "pipe.jpg,orca,A,", "link.jpg,orca,A,", "A.JPG,orca,A,")
+    train = folder.root / "train_images"
+    (train / "link.jpg").rename(folder.root.parent / "far.jpg")
+    (train / "link.jpg").symlink_to(folder.root.parent / "far.jpg")
+    for name in ("pipe.jpg", "A.JPG"):
+        (train / name).unlink()
+    os.mkfifo(train / "pipe.jpg")
+    os.mkfifo(train / "other.jpg")
+    assert _rejects(_survey(folder)) == [
+        ("train_images/other.jpg", "photos", "is no file but a pipe: remove it"),
+        ("pipe.jpg", "labelled", "is no file but a pipe: remove it"),
+        (
+            "link.jpg",
+            "labelled",
+            "is a link out of the folder, and DVC does not watch what lies behind it: copy the photos into "
+            "prepare.folder",
+        ),
+        ("A.JPG", "labelled", "not on disk; did you mean a.jpg?"),
+    ]
+
+
+def test_tables_behind_links_are_refused(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,")
+    (folder.root / "train.csv").rename(folder.root.parent / "train.csv")
+    (folder.root / "train.csv").symlink_to(folder.root.parent / "train.csv")
+    with pytest.raises(UserError, match=r"train\.csv is a link out of the folder"):
+        _survey(folder)
+
+
+def test_an_endless_encounter_is_told(folder: SurveyFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.photos(*(f"{minute:02}.jpg" for minute in range(20)))
+    rows = [f"{minute:02}.jpg,orca,A{minute % 2},2021-07-03 10:{minute:02}" for minute in range(20)]
+    folder.table("train.csv", "image,species,individual_id,date", *rows)
+    found = _survey(folder)
+    why = (
+        "one encounter of 20 photos and 0.3 hours: make prepare.encounter_gap smaller (60 minutes), or tell encounters"
+    )
+    assert found.findings.to_numpy().tolist() == [["long encounter", "2021-07-03 10:00:00", None, f"{why} or places"]]
+    tell(found, Path("rejects.csv"), Path("data.html"))
+    assert capsys.readouterr().out.splitlines() == [
+        "no photo validates: thresholds and probabilities cannot be fitted, search.new.default is used",
+        f"perhaps because of encounter 2021-07-03 10:00:00: {why} or places",
+        "there is no photo to identify (docs/sources.md says where they lie)",
+        "1 things to look at: data.html",
+    ]

@@ -1,17 +1,20 @@
-"""What looks wrong in a collection, for its owner to decide: copies, photos and names that are too much alike."""
+"""What looks wrong in a collection, for its owner to decide: copies, names and photos that are too much alike."""
 
 import difflib
 import itertools
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
 import pandas as pd
 
 from finprint.store.tables import TEST
+from finprint.survey.layout import Kind, kind_of, reads_like_species
+from finprint.survey.names import BESIDE, LEFT, SIDES, Nobody, one_form, words
 
-# The kinds of findings. In all but the last, `other` is the photo or name that it is about as well.
+# The kinds of findings. `other` is the photo or name that a finding is about as well, if there is one.
 COPY = "copy"  # the same bytes, one individual or none
 QUERY_COPY = "photo to identify is in the catalogue"  # the same bytes
 COPY_TWO_NAMES = "copy under two names"
@@ -21,11 +24,19 @@ ALIKE_TWO_NAMES = "alike under two names"
 IDENTITIES = "individuals written alike"
 SPECIES = "species written alike"
 SIZE = "odd size"
-KINDS = (COPY, QUERY_COPY, COPY_TWO_NAMES, ALIKE, QUERY_ALIKE, ALIKE_TWO_NAMES, IDENTITIES, SPECIES, SIZE)
+NOBODY = "name that means nobody"  # and so names no individual
+NOBODY_PERHAPS = "name that may mean nobody"  # or a side, a year, a species: but it names an individual
+LONG_ENCOUNTER = "long encounter"
+KINDS = (
+    COPY, QUERY_COPY, COPY_TWO_NAMES, ALIKE, QUERY_ALIKE, ALIKE_TWO_NAMES, IDENTITIES, SPECIES, SIZE, NOBODY,
+    NOBODY_PERHAPS, LONG_ENCOUNTER,
+)  # fmt: skip
 
 Finding = tuple[str, str, str | None, str | None]  # a row of the table `FINDINGS`
 SMALL, LONG = 64, 6  # px of the shorter side, and ratio of the sides, from which on a photo is odd
 TYPO = 0.92  # difflib's ratio of two species; short- and long-finned pilot whales have 0.85
+SIGNS = re.compile(r"[\W_]+")
+WHOLE = re.compile(r"(\d+)[.,]0+")  # a spreadsheet's way to write a whole number
 MANGLED = re.compile(r"\d(?:\.\d+)?[eE]\+\d+")  # a spreadsheet's way to write a long number
 
 
@@ -76,10 +87,35 @@ def odd_sizes(photos: pd.DataFrame) -> Iterator[Finding]:
             yield (SIZE, image, None, f"{width} x {height} px")
 
 
-def identities_alike(names: Iterable[str]) -> Iterator[Finding]:
-    """Individuals whose names differ by case, spaces and signs alone, or as a spreadsheet mangles numbers.
+def nobodies(photos: Mapping[str, int], nobody: Nobody) -> Iterator[Finding]:
+    """Names that were taken for nobody's, and names of individuals that look as if they meant none.
 
-    `Whale-7` and `whale 7`; `00123` and `123` (leading zeros lost); `1.36215E+11` and `136215123456`.
+    Args:
+        photos: how many there are by each name, as it is written.
+        nobody: names that mean nobody.
+    """
+    numbers = any(
+        name.isdigit() and kind_of(name) == Kind.NAME for name in photos
+    )  # right whales are called 1107, 1968
+    for name, number in sorted(photos.items()):
+        count = f"{number} photo{'' if number == 1 else 's'}"
+        if name in nobody:
+            yield (NOBODY, name, None, f"{count}; if it is an individual's name, take it from prepare.nobody")
+        elif nobody.like(name):
+            yield (NOBODY_PERHAPS, name, None, f"{count}; if nobody is meant, add it to prepare.nobody")
+        elif (kind := kind_of(name)) in (Kind.SIDE, Kind.TIME, Kind.SORT) and not (numbers and name.isdigit()):
+            if len(name) > 1:
+                yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like {kind}")
+        elif reads_like_species(name):
+            yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like a species")
+
+
+def identities_alike(names: Iterable[str]) -> Iterator[Finding]:
+    """Individuals whose names differ by case, accents, spaces, signs or a side alone, or as a spreadsheet
+    mangles numbers.
+
+    `Whale-7` and `whale 7`; `Zoë` and `Zoe`; `00123` and `123` (leading zeros lost); `12.0` and `12`; `1.36215E+11` and
+    `136215123456`.
     """
     ordered = sorted(set(names))
     same = defaultdict(list)
@@ -92,6 +128,21 @@ def identities_alike(names: Iterable[str]) -> Iterator[Finding]:
         for name, number in numbers.items():
             if not MANGLED.fullmatch(name) and Decimal(f"{number:.{digits}E}") == numbers[mangled]:
                 yield (IDENTITIES, mangled, name, "a spreadsheet has rounded the number")
+    yield from _two_sides(ordered)
+
+
+def _two_sides(names: list[str]) -> Iterator[Finding]:
+    """`A17_left` and `A17_right`, `12L` and `12R`."""
+    of: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    for name in names:
+        told = words(name)
+        sides = {"left" if word in LEFT else "right" for word in told if word in SIDES}
+        rest = tuple(word for word in told if word not in SIDES and word not in BESIDE)
+        if len(sides) == 1 and rest:
+            of[rest].setdefault(sides.pop(), name)
+    for pair in of.values():
+        if len(pair) == 2:
+            yield (IDENTITIES, pair["left"], pair["right"], "one animal from two sides?")
 
 
 def species_alike(names: Iterable[str]) -> Iterator[Finding]:
@@ -107,9 +158,20 @@ def species_alike(names: Iterable[str]) -> Iterator[Finding]:
 
 
 def _plain(name: str) -> str:
-    """A name without case, spaces, signs and leading zeros."""
-    letters = "".join(letter for letter in name.casefold() if letter.isalnum())
+    """A name without case, accents, spaces, signs, leading zeros and a whole number's decimals.
+
+    Signs between digits part numbers, whichever they are: 12-1 is like 12_1, but not like 121.
+    """
+    signs = unicodedata.normalize("NFKD", one_form(name).casefold())
+    plain = "".join(sign for sign in signs if not unicodedata.combining(sign)).strip()
+    if whole := WHOLE.fullmatch(plain):
+        plain = whole[1]
+    letters = SIGNS.sub(lambda found: "." if _between_digits(plain, *found.span()) else "", plain)
     return letters.lstrip("0") or letters[:1]
+
+
+def _between_digits(text: str, start: int, end: int) -> bool:
+    return text[max(start - 1, 0) : start].isdigit() and text[end : end + 1].isdigit()
 
 
 def _number(name: str) -> Decimal | None:

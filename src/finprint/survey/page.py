@@ -30,6 +30,9 @@ SECTIONS = {  # by the kind of finding: what it means, and what to do
     "photo. Until then both are used, and they never stand on both sides of a split.",
     hygiene.IDENTITIES: "Two names that may be one individual, written in two ways. They count as two until you merge "
     "them.",
+    hygiene.NOBODY_PERHAPS: "Does this name mean an individual? If it means nobody, add it to prepare.nobody in "
+    "params.yaml. If it is a side, a year or a species, look at the folders or the table.",
+    hygiene.LONG_ENCOUNTER: "An encounter is never split, so a long one leaves little to validate with.",
     hygiene.SPECIES: "Two species that may be one, written in two ways. Correct the table, or add the line to "
     "prepare.species_typos in params.yaml.",
     hygiene.SIZE: f"Less than {hygiene.SMALL} px high or wide, or more than {hygiene.LONG} times as long as wide. They "
@@ -40,8 +43,16 @@ SECTIONS = {  # by the kind of finding: what it means, and what to do
     hygiene.COPY: "The same photo again. The first one is used.",
     hygiene.ALIKE: "These photos look the same: a burst, or a photo saved again. They are used, and never stand on "
     "both sides of a split.",
+    hygiene.NOBODY: "These names mean nobody (prepare.nobody in params.yaml). Their photos are used without a name.",
 }
-NEEDS_DECISION = (hygiene.COPY_TWO_NAMES, hygiene.ALIKE_TWO_NAMES, hygiene.IDENTITIES, hygiene.SPECIES)
+NEEDS_DECISION = (
+    hygiene.COPY_TWO_NAMES,
+    hygiene.ALIKE_TWO_NAMES,
+    hygiene.IDENTITIES,
+    hygiene.NOBODY_PERHAPS,
+    hygiene.LONG_ENCOUNTER,
+    hygiene.SPECIES,
+)
 
 
 @dataclass(frozen=True)

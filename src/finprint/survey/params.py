@@ -1,10 +1,17 @@
 """The section `prepare` of params.yaml."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from finprint.base.params import Count, Section, Share
+
+
+def is_project(folder: Path) -> bool:
+    """Is a folder the project's own: its root, what it lies in, or what its stages write to?"""
+    here, there = Path.cwd(), folder.resolve()
+    return here.is_relative_to(there) or there in [here / name for name in ("data", "models", "metrics")]
 
 
 class Sample(Section):
@@ -20,13 +27,19 @@ class Sample(Section):
         return self
 
 
+class Folders(Section):
+    identity: Literal["auto", "last", 1, 2, 3, 4, 5, 6, 7, 8]
+
+
 class Csv(Section):
-    file: str
+    file: Annotated[str, Field(min_length=1)]
     image: Annotated[str, Field(min_length=1)]
     identity: str
     species: str
     encounter: str
     date: str
+    viewpoint: str
+    location: str
     split: str
     query: str
     unknown: str
@@ -45,16 +58,28 @@ class Prepare(Section):
     source: Literal["sample", "happywhale", "folder", "csv"]
     folder: str
     queries: Annotated[str, Field(min_length=1)]
+    nobody: list[str]
     boxes: list[str]
     box_confidence: Share
+    day_first: Literal["auto", True, False]
     encounter_gap: Annotated[float, Field(ge=0)]
     fold: Annotated[int, Field(ge=0)]
     folds: Annotated[int, Field(ge=2)]
     new_share: Annotated[float, Field(ge=0, lt=1)]
     duplicate_bits: Annotated[int, Field(ge=-1, le=64)]
     species_typos: dict[str, str]
+    folders: Folders
     csv: Csv
     sample: Sample
+
+    @model_validator(mode="after")
+    def _folders_that_are_watched(self) -> "Prepare":
+        if is_project(Path(self.folder)):
+            raise ValueError(f"folder is {self.folder!r}, which is the project itself: it must name the photos' folder")
+        queries = Path(self.queries.strip("/"))
+        if self.queries.startswith("/") or ".." in queries.parts or not queries.parts:
+            raise ValueError(f"queries is {self.queries!r}: it must name a sub-folder of prepare.folder")
+        return self
 
     @model_validator(mode="after")
     def _fold_exists(self) -> "Prepare":

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
+from finprint.survey.encounters import encounters, long_encounters, times
 from finprint.survey.hygiene import (
     COPY,
     COPY_TWO_NAMES,
     KINDS,
+    LONG_ENCOUNTER,
     Finding,
     alike,
     copies,
@@ -22,17 +25,16 @@ from finprint.survey.hygiene import (
     species_alike,
 )
 from finprint.survey.params import Prepare
-from finprint.survey.readings import read_all
+from finprint.survey.readings import Reading, read_all
 from finprint.survey.sources.source import Source
 from finprint.survey.splits import group, near_duplicates, validation_photos
 
-DAY = r"(?=.*\d{4})\d+\D+\d+\D+\d+|\d{8}"  # a date has a year, a month and a day: pandas would make up what is missing
-ZONE = r"(:\d{2}(?:\.\d+)?)\s*(?:Z|[+-]\d{2}:?\d{2})$"
+Reject = tuple[str, str, str]  # a row of the table `REJECTS`
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What `prepare` knows of a source; the tables are those of `finprint.tables`."""
+    """What `prepare` knows of a source; the tables are those of `finprint.store.tables`."""
 
     photos: pd.DataFrame
     boxes: pd.DataFrame
@@ -53,89 +55,135 @@ def survey(source: Source, params: Prepare, seed: int) -> Survey:
     Raises:
         UserError: no photo can be used.
     """
-    rejects: list[tuple[str, str, str]] = [(name, "photos", why) for name, why in source.strays]
-
-    def reject(table: str) -> Callable[[str, str], None]:
-        return lambda image, reason: rejects.append((image, table, reason))
-
-    labelled = _one_row_a_photo(source.labelled, reject("labelled"))
-    queries = _one_row_a_photo(source.queries, reject("queries"))
-    photos = pd.concat([labelled.assign(split=TRAIN), queries.assign(split=TEST)], ignore_index=True)
-
-    readings = read_all([Path(path) for path in photos["path"]])
-    for image, split, reading in zip(photos["image"], photos["split"], readings, strict=True):
-        if reading.reason:
-            reject("labelled" if split == TRAIN else "queries")(image, reading.reason)
-    good = np.array([not reading.reason for reading in readings], dtype=bool)
-    photos = photos[good].reset_index(drop=True)
-    kept = [reading for reading in readings if not reading.reason]
-    if not (photos["split"] == TRAIN).any():
-        told = [reject for reject in rejects if reject[1] != "photos"] or rejects  # of a table, if there are any
-        why = f"; the first of {len(rejects)} rejects: {told[0][0]}: {told[0][2]}" if rejects else ""
-        raise UserError(f"no usable photo in the catalogue{why}")
-    for field in ("sha256", "width", "height"):
-        photos[field] = [getattr(reading, field) for reading in kept]
-    photos["bits"], photos["taken"] = [reading.bits for reading in kept], [reading.taken for reading in kept]
-
-    found = list(copies(photos))
-    photos = _drop_copies(photos, found, reject("labelled"))
-    photos["encounter"] = _encounters(photos, params.encounter_gap, reject("photos"))
-    hashes = np.frombuffer(b"".join(photos["bits"]), np.uint8).reshape(len(photos), -1)
-    near = near_duplicates(hashes, params.duplicate_bits)
-    pairs = itertools.chain(near, *(_chains(photos[c]) for c in ("sha256", "encounter")))
-    photos["group"] = group(len(photos), pairs)
-    for looked in (
-        alike(photos, near),
-        identities_alike(source.labelled["identity"].dropna()),
-        species_alike(source.labelled["species"].dropna()),
-        odd_sizes(photos),
-    ):
-        found += looked
-
-    named = photos["identity"].notna().to_numpy()
-    # Missing names go first: with one among them, pandas' to_numpy(str) cuts every name to its first letter.
-    identities = photos.loc[named, "identity"].to_numpy(str)
-    validates, folds = validation_photos(
-        photos["group"].to_numpy()[named], identities, params.fold, params.folds, params.new_share, seed
+    rejects: list[Reject] = [(name, "photos", why) for name, why in source.strays]
+    photos = _readable(source, rejects)
+    copied = list(copies(photos))
+    photos = _drop_copies(photos, copied, partial(_reject, rejects, "labelled"))
+    photos, findings = _grouped(photos, params, partial(_reject, rejects, "photos"))
+    looked = (
+        *identities_alike(source.labelled["identity"].dropna()),
+        *species_alike(source.labelled["species"].dropna()),
+        *odd_sizes(photos),
+        *source.findings,
     )
-    photos["fold"] = -1
-    photos.loc[named, "fold"] = folds
-    # Photos without an identity teach the detector only, and go where their group goes.
-    groups = set(photos["group"].to_numpy()[named][validates])
-    photos.loc[(photos["split"] == TRAIN) & photos["group"].isin(groups), "split"] = VALIDATION
-
-    boxes = _check_boxes(source.boxes, photos, reject("boxes"))
+    photos = _split(photos, params, seed)
+    boxes = _check_boxes(source.boxes, photos, partial(_reject, rejects, "boxes"))
     truth = source.truth.dropna().drop_duplicates("image")
     return Survey(
         photos=photos,
         boxes=boxes,
         truth=truth[truth["image"].isin(source.queries["image"])],
         rejects=pd.DataFrame(rejects, columns=["image", "table", "reason"], dtype="string"),
-        findings=pd.DataFrame(found, columns=list(FINDINGS.columns)),
+        findings=pd.DataFrame([*copied, *findings, *looked], columns=list(FINDINGS.columns)),
         queries=source.queries["image"].drop_duplicates().tolist(),
     )
 
 
-def summary(found: Survey) -> dict[str, float]:
+def _reject(rejects: list[Reject], table: str, image: str, reason: str) -> None:
+    rejects.append((image, table, reason))
+
+
+def _readable(source: Source, rejects: list[Reject]) -> pd.DataFrame:
+    """The photos that can be used, with what their files say of them beside what the source does.
+
+    Raises:
+        UserError: there is none in the catalogue.
+    """
+    tables = {TRAIN: ("labelled", source.labelled), TEST: ("queries", source.queries)}
+    single = [
+        _one_row_a_photo(table, partial(_reject, rejects, name)).assign(split=split)
+        for split, (name, table) in tables.items()
+    ]
+    photos = pd.concat(single, ignore_index=True)
+    readings = _readings(photos["path"].tolist(), source.barred)
+    for image, split, reading in zip(photos["image"], photos["split"], readings, strict=True):
+        if reading.reason:
+            _reject(rejects, tables[split][0], image, reading.reason)
+    good = np.array([not reading.reason for reading in readings], dtype=bool)
+    photos = photos[good].reset_index(drop=True)
+    if not (photos["split"] == TRAIN).any():
+        told = [reject for reject in rejects if reject[1] != "photos"] or rejects  # of a table, if there are any
+        why = f"; the first of {len(rejects)} rejects: {told[0][0]}: {told[0][2]}" if rejects else ""
+        raise UserError(f"no usable photo in the catalogue{why}")
+    kept = [reading for reading in readings if not reading.reason]
+    return photos.assign(
+        **{
+            name: [getattr(reading, name) for reading in kept]
+            for name in ("sha256", "width", "height", "bits", "taken")
+        }
+    )
+
+
+def _readings(paths: list[str], barred: dict[str, str]) -> list[Reading]:
+    """What the photos' files say; those that are barred are not opened."""
+    opened = iter(read_all([Path(path) for path in paths if path not in barred]))
+    return [Reading(barred[path]) if path in barred else next(opened) for path in paths]
+
+
+def _grouped(
+    photos: pd.DataFrame, params: Prepare, reject: Callable[[str, str], None]
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """The photos with encounters and groups, and what looks wrong in these."""
+    told = photos["encounter"].notna()
+    taken = times(photos, params, reject)
+    photos = photos.assign(encounter=encounters(photos, taken, params.encounter_gap))
+    hashes = np.frombuffer(b"".join(photos["bits"]), np.uint8).reshape(len(photos), -1)
+    near = near_duplicates(hashes, params.duplicate_bits)
+    pairs = itertools.chain(near, *(_chains(photos[column]) for column in ("sha256", "encounter")))
+    photos["group"] = group(len(photos), pairs)
+    return photos, [*alike(photos, near), *long_encounters(photos, taken, told, params.encounter_gap)]
+
+
+def _split(photos: pd.DataFrame, params: Prepare, seed: int) -> pd.DataFrame:
+    """The photos with their fold; those that validate are told in the column `split`."""
+    named = photos["identity"].notna().to_numpy()
+    # Missing names go first: with one among them, pandas' to_numpy(str) cuts every name to its first letter.
+    identities = photos.loc[named, "identity"].to_numpy(str)
+    groups = photos["group"].to_numpy()[named]
+    validates, folds = validation_photos(groups, identities, params.fold, params.folds, params.new_share, seed)
+    photos["fold"] = -1
+    photos.loc[named, "fold"] = folds
+    # Photos without an identity teach the detector only, and go where their group goes.
+    validating = set(groups[validates])
+    photos.loc[(photos["split"] == TRAIN) & photos["group"].isin(validating), "split"] = VALIDATION
+    return photos
+
+
+def summary(survey: Survey) -> dict[str, float]:
     """The counts of metrics/data.json."""
-    photos = found.photos
-    known = set(photos.loc[photos["split"] == TRAIN, "identity"].dropna())
+    photos, findings = survey.photos, survey.findings
+    catalogue = set(photos.loc[photos["split"] == TRAIN, "identity"].dropna())
     validation = photos[photos["split"] == VALIDATION]
     each = photos.loc[photos["split"] != TEST, "identity"].value_counts()
     return {
         "photos": len(photos),
         "train": int((photos["split"] == TRAIN).sum()),
         "validation": len(validation),
-        "validation_new_share": float((~validation["identity"].isin(known)).mean()) if len(validation) else 0.0,
+        "validation_new_share": float((~validation["identity"].isin(catalogue)).mean()) if len(validation) else 0.0,
         "test": int((photos["split"] == TEST).sum()),
         "individuals": len(each),
         "singletons": int((each == 1).sum()),
         "species": photos["species"].nunique(),
         "encounters_and_duplicate_groups": int((photos["group"].value_counts() > 1).sum()),
-        "boxes": int(found.boxes["part"].notna().sum()),
-        "rejects": len(found.rejects),
-        **{kind.replace(" ", "_"): int((found.findings["kind"] == kind).sum()) for kind in KINDS},
+        "boxes": int(survey.boxes["part"].notna().sum()),
+        "rejects": len(survey.rejects),
+        **{kind.replace(" ", "_"): int((findings["kind"] == kind).sum()) for kind in KINDS},
     }
+
+
+def tell(survey: Survey, rejects: Path, page: Path) -> None:
+    """Print what is worth a line on the terminal: no photo validates, none is to identify, and where to look."""
+    long = survey.findings[survey.findings["kind"] == LONG_ENCOUNTER]
+    if not (survey.photos["split"] == VALIDATION).any():
+        print("no photo validates: thresholds and probabilities cannot be fitted, search.new.default is used")
+        for name, why in long[["name", "detail"]].head(1).to_numpy():
+            print(f"perhaps because of encounter {name}: {why}")
+    if not len(survey.queries):
+        print("there is no photo to identify (docs/sources.md says where they lie)")
+    if len(survey.rejects):
+        print(f"{len(survey.rejects)} rejects, each with its reason in {rejects}")
+    if len(survey.findings):
+        print(f"{len(survey.findings)} things to look at: {page}")
 
 
 def _one_row_a_photo(table: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:
@@ -157,10 +205,10 @@ def _chains(values: pd.Series) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for same in rows for i, j in itertools.pairwise(same)]
 
 
-def _drop_copies(photos: pd.DataFrame, found: list[Finding], reject: Callable[[str, str], None]) -> pd.DataFrame:
+def _drop_copies(photos: pd.DataFrame, copied: list[Finding], reject: Callable[[str, str], None]) -> pd.DataFrame:
     """The photos without copies: of one individual's the first stays; of two individuals' none, for who is right?"""
     dropped: set[str] = set()
-    for kind, image, first, names in found:
+    for kind, image, first, names in copied:
         if kind == COPY:
             dropped.add(image)
             reject(image, f"the same photo as {first}, which is used")
@@ -171,25 +219,6 @@ def _drop_copies(photos: pd.DataFrame, found: list[Finding], reject: Callable[[s
                     reject(one, f"the same photo as {other}, labelled as {names}: say in decisions.csv which to drop")
     paths = photos.loc[photos["image"].isin(dropped), "path"]
     return photos[~photos["path"].isin(paths)].reset_index(drop=True)
-
-
-def _encounters(photos: pd.DataFrame, gap: float, reject: Callable[[str, str], None]) -> pd.Series:
-    """The encounters, those missing made of dates: photos that follow one another within `gap` minutes are of one.
-
-    A date is the table's, else the camera's; one without a time stands for midnight, so that a day without times is one
-    encounter. An encounter made so is called by its first photo's date.
-    """
-    local = photos["date"].str.replace(ZONE, r"\1", regex=True)  # cameras have no zones, so the table's do not count
-    written = pd.to_datetime(local.where(local.str.match(DAY)), errors="coerce", format="mixed")
-    for image, date in photos.loc[photos["date"].notna() & written.isna(), ["image", "date"]].itertuples(index=False):
-        reject(image, f"{date!r} is no date")
-    taken = written.fillna(pd.to_datetime(photos["taken"]))
-    dated = taken[photos["encounter"].isna() & taken.notna()].sort_values(kind="stable")
-    if not gap or not len(dated):
-        return photos["encounter"]
-    number = (dated.diff() > pd.Timedelta(minutes=gap)).cumsum()
-    first = dated.groupby(number).transform("first").dt.strftime("%Y-%m-%d %H:%M:%S")
-    return photos["encounter"].fillna(first.astype("string"))
 
 
 def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:

@@ -1,6 +1,8 @@
 """Any table of photos, its columns called as params say."""
 
 import json
+import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +135,92 @@ def test_a_table_in_a_sub_folder_is_no_stray(tmp_path: Path) -> None:
     _table(tmp_path / "notes", "path,identity", "a.jpg,A")
     save_photo(tmp_path / "a.jpg", scenery(1))
     assert _read(tmp_path, file="notes/metadata.csv").strays == []
+
+
+def test_any_file_that_the_table_names_is_used_and_no_stray(tmp_path: Path) -> None:
+    """Other suffixes, and absolute paths that lead into the folder; an id is never absolute."""
+    names = ["a.jfif", "b.jpg", "c.photo"]
+    for number, name in enumerate(names):
+        save_photo(tmp_path / "photo.jpg", scenery(number)).rename(tmp_path / name)
+    _table(tmp_path, "path,identity", "a.jfif,A", f"{tmp_path}/b.jpg,B", "c.photo,A")
+    found = _read(tmp_path)
+    assert found.labelled["image"].tolist() == names
+    assert found.labelled["path"].tolist() == [str(tmp_path / name) for name in names]
+    assert found.strays == []
+
+
+@pytest.mark.parametrize("path", ["../x.jpg", "/etc/x.jpg", "C:\\x.jpg"])
+def test_a_photo_outside_of_the_folder(tmp_path: Path, path: str) -> None:
+    _table(tmp_path, "path,identity", "a.jpg,A", f"{path},B")
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/metadata.csv row 2: {path!r} leads out of {tmp_path}, and DVC does not watch what lies there: "
+        "copy the photos into prepare.folder"
+    )
+
+
+def test_photos_that_cannot_be_opened_say_why(tmp_path: Path) -> None:
+    save_photo(tmp_path / "far/a.jpg", scenery(1))
+    root = tmp_path / "survey"
+    save_photo(root / "IMG_1.JPG", scenery(2))
+    (root / "linked").symlink_to(tmp_path / "far")
+    os.mkfifo(root / "pipe.jpg")
+    _table(root, "path,identity", "linked/a.jpg,A", "img_1.jpg,B", "pipe.jpg,A", "gone.jpg,A")
+    found = _read(root)
+    copy = "DVC does not watch what lies behind it: copy the photos into prepare.folder"
+    assert found.barred == {
+        f"{root}/linked/a.jpg": f"linked is a link to a folder, and {copy}",
+        f"{root}/img_1.jpg": "not on disk; did you mean IMG_1.JPG?",
+        f"{root}/pipe.jpg": "is no file but a pipe: remove it",
+    }
+
+
+def test_viewpoints_places_and_nobodies(tmp_path: Path) -> None:
+    rows = [
+        "a.jpg,Unidentified,LEFT side,Skye,?",
+        "b.jpg,?,R,n/a,e1",
+        "c.jpg,A17,dorsal,,unknown",
+        "d.jpg,nn,unknown,,",
+    ]
+    _table(tmp_path, "path,identity,view,place,met", *rows)
+    facts = {"viewpoint": "view", "location": "place", "encounter": "met", "unknown": "nn"}
+    found = _read(tmp_path, **facts)
+    columns = ["identity", "viewpoint", "location", "encounter"]
+    assert found.labelled[columns].fillna("").to_numpy().tolist() == [
+        ["", "left", "Skye", ""],
+        ["", "right", "", "e1"],
+        ["A17", "dorsal", "", ""],
+        ["", "", "", ""],
+    ]
+
+
+@pytest.mark.parametrize("place", ["56.12, -3.2", "57.5", "57.5 N 3.1 W"])
+def test_coordinates_are_no_places(tmp_path: Path, place: str) -> None:
+    _table(tmp_path, "path,identity,place", f'a.jpg,A,"{place}"')
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path, location="place")
+    assert str(caught.value) == (
+        f"{tmp_path}/metadata.csv: place holds coordinates ({place}), which differ from photo to photo: "
+        "prepare.csv.location must be a column of names of places, or ''"
+    )
+
+
+def test_a_table_and_a_disk_in_two_forms_of_unicode(tmp_path: Path) -> None:
+    for disk, table in (("NFD", "NFC"), ("NFC", "NFD")):
+        root = tmp_path / disk
+        there, written = (unicodedata.normalize(form, "café/Zoë.jpg") for form in (disk, table))
+        save_photo(root / there, scenery(1))
+        _table(root, "path,identity", f"{written},Zoë", f"gone.jpg,{unicodedata.normalize(table, 'Zoë')}")
+        found = _read(root)
+        assert found.labelled["image"].tolist() == ["café/Zoë.jpg", "gone.jpg"]
+        assert found.labelled["path"][0] == f"{root}/{there}"
+        assert found.labelled["identity"].nunique() == 1
+        assert found.strays == []
+
+
+def test_loose_photos_in_a_folder_almost_called_queries(tmp_path: Path) -> None:
+    save_photo(tmp_path / "Querys/1.jpg", scenery(1))
+    _table(tmp_path, "path,identity", "a.jpg,A")
+    with pytest.raises(UserError, match="has no queries, but Querys: set"):
+        _read(tmp_path)

@@ -1,5 +1,6 @@
 """A folder with a sub-folder for each individual."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,8 @@ def test_queries_called_nearly_so_are_no_individual(tmp_path: Path) -> None:
 def test_another_name_for_the_queries(tmp_path: Path) -> None:
     _fill(tmp_path, "A/1.jpg", "unknown/1.jpg")
     assert _read(tmp_path, queries="unknown").queries["image"].tolist() == ["1.jpg"]
-    assert _read(tmp_path).labelled["identity"].tolist() == ["A", "unknown"]
+    assert _read(tmp_path).labelled["identity"].fillna("?").tolist() == ["A", "?"]
+    assert _read(tmp_path, nobody=[]).labelled["identity"].tolist() == ["A", "unknown"]
 
 
 def test_no_folder_and_no_individuals(tmp_path: Path) -> None:
@@ -106,7 +108,10 @@ def test_one_name_in_two_folders(tmp_path: Path, other: str) -> None:
         _read(tmp_path)
     first, second = sorted(pair)
     name = pair[0].rpartition("/")[2].replace(" ", "_")
-    assert str(caught.value) == f"{tmp_path}: {first} and {second} are both individual {name}: rename one of them"
+    assert str(caught.value) == (
+        f"{tmp_path}: {first} and {second} are both individual {name}: rename one of them, or set "
+        "prepare.folders.identity to the level of the animals' folders, 1 being the first"
+    )
 
 
 def test_yolo_labels_find_their_photo(tmp_path: Path) -> None:
@@ -126,8 +131,125 @@ def test_yolo_labels_find_their_photo(tmp_path: Path) -> None:
     )
 
 
-def test_a_linked_folder_is_read(tmp_path: Path) -> None:
+def test_a_linked_folder_is_not_read(tmp_path: Path) -> None:
+    """DVC does not watch what lies behind it. The survey's folder itself may be a link, as DVC follows that one."""
     _fill(tmp_path / "elsewhere", "1.jpg")
-    (tmp_path / "survey").mkdir()
+    _fill(tmp_path / "survey", "B03/1.jpg")
     (tmp_path / "survey" / "A17").symlink_to(tmp_path / "elsewhere")
-    assert _read(tmp_path / "survey").labelled["image"].tolist() == ["A17/1.jpg"]
+    (tmp_path / "linked").symlink_to(tmp_path / "survey")
+    found = _read(tmp_path / "linked")
+    assert found.labelled["path"].tolist() == [str(tmp_path / "linked/B03/1.jpg")]
+    why = "is a link to a folder, and DVC does not watch what lies behind it: copy the photos into prepare.folder"
+    assert found.strays == [("A17", why)]
+
+
+def test_sides_and_years_below_the_animals(tmp_path: Path) -> None:
+    """As a catalogue of seals has them; the same photo names recur everywhere."""
+    _fill(tmp_path, "Seal 1/Left/DSC_1.JPG", "Seal 1/RIght/DSC_1.JPG", "Seal 2/Left/DSC_1.JPG", "Seal 3/DSC_1.JPG")
+    _fill(tmp_path, "Seal 3/2019/DSC_1.JPG", "Seal 3/encounter 4/DSC_1.JPG", "queries/left/DSC_1.JPG")
+    found = _read(tmp_path)
+    columns = ["image", "species", "identity", "viewpoint", "encounter"]
+    assert found.labelled[columns].fillna("?").to_numpy().tolist() == [
+        ["Seal 1/Left/DSC_1.JPG", "?", "Seal_1", "left", "?"],
+        ["Seal 1/RIght/DSC_1.JPG", "?", "Seal_1", "right", "?"],
+        ["Seal 2/Left/DSC_1.JPG", "?", "Seal_2", "left", "?"],
+        ["Seal 3/2019/DSC_1.JPG", "?", "Seal_3", "?", "?"],
+        ["Seal 3/DSC_1.JPG", "?", "Seal_3", "?", "?"],
+        ["Seal 3/encounter 4/DSC_1.JPG", "?", "Seal_3", "?", "Seal 3/encounter 4"],
+    ]
+    assert found.queries[["image", "viewpoint"]].to_numpy().tolist() == [["left/DSC_1.JPG", "left"]]
+    assert found.strays == []
+
+
+def test_the_level_of_the_animals_is_asked_for(tmp_path: Path) -> None:
+    _fill(tmp_path, "A17/1.jpg", "A17/haul-out/2.jpg", "B03/1.jpg")
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: A17 holds photos and a folder of photos, A17/haul-out: is A17 an animal or a species? Set "
+        "prepare.folders.identity to the level of the animals' folders, 1 being the first, or move the photos"
+    )
+    assert _read(tmp_path, folders={"identity": 1}).labelled["identity"].tolist() == ["A17", "A17", "B03"]
+    second = _read(tmp_path, folders={"identity": 2})
+    assert second.labelled[["species", "identity"]].to_numpy().tolist() == [["A17", "haul-out"]]
+    assert second.strays == [(f"{name}/1.jpg", "lies in no individual's folder") for name in ("A17", "B03")]
+
+
+def test_nobody_is_no_individual(tmp_path: Path) -> None:
+    _fill(
+        tmp_path, "A17/1.jpg", "Unidentified/2.jpg", "UNK/left/3.jpg", "not in catalogue/4.jpg", "unidentified 3/5.jpg"
+    )
+    found = _read(tmp_path)
+    assert found.labelled.set_index("image")["identity"].fillna("?").to_dict() == {
+        "A17/1.jpg": "A17", "UNK/left/3.jpg": "?", "Unidentified/2.jpg": "?", "not in catalogue/4.jpg": "?",
+        "unidentified 3/5.jpg": "unidentified_3",
+    }  # fmt: skip
+    assert [finding[:2] for finding in found.findings] == [
+        ("name that means nobody", "UNK"),
+        ("name that means nobody", "Unidentified"),
+        ("name that means nobody", "not in catalogue"),
+        ("name that may mean nobody", "unidentified 3"),
+    ]
+
+
+def test_one_animal_whose_name_is_written_in_two_forms(tmp_path: Path) -> None:
+    """An archive from a Mac has "Zoë" in two code points more than one from Windows."""
+    ways = [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")]
+    _fill(tmp_path, f"{ways[0]}/1.jpg", f"{ways[1]}/2.jpg")
+    (tmp_path / "boxes.csv").write_text(
+        "image,part,x_min,y_min,x_max,y_max\n" + "".join(f"{way}/{n}.jpg,fin,1,2,3,4\n" for way in ways for n in (1, 2))
+    )
+    (tmp_path / "decisions.csv").write_text("action,id,to\ndrop,Zoë/2.jpg,\n")
+    found = _read(tmp_path)
+    assert found.labelled[["image", "identity"]].to_numpy().tolist() == [["Zoë/1.jpg", "Zoë"]]
+    assert set(found.boxes["image"]) == {"Zoë/1.jpg"}
+    assert Path(found.labelled["path"][0]).exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "query", "Querys", "quries", "test", "TEST_IMAGES", "to identify", "To_Identify", "to match", "Queries 2",
+        "orca/queries", "orca/To identify",
+    ],
+)  # fmt: skip
+def test_a_typo_in_the_name_of_the_queries(tmp_path: Path, name: str) -> None:
+    _fill(tmp_path, "A/1.jpg", f"{name}/2.jpg")
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path} has no queries, but {name}: set prepare.queries to it, or rename the folder"
+    )
+    assert _read(tmp_path, queries=name).queries["image"].tolist() == ["2.jpg"]
+
+
+def test_an_animal_whose_name_is_a_little_like_queries(tmp_path: Path) -> None:
+    _fill(tmp_path, "Queenie/1.jpg", "Testa/2.jpg")
+    assert _read(tmp_path).labelled["identity"].tolist() == ["Queenie", "Testa"]
+
+
+@pytest.mark.parametrize("boxes", ["../boxes2.csv", "/etc/passwd"])
+def test_boxes_that_dvc_would_not_watch(tmp_path: Path, boxes: str) -> None:
+    _fill(tmp_path, "A/1.jpg")
+    with pytest.raises(UserError, match="leads out of"):
+        _read(tmp_path, boxes=[f"{boxes}:fin"])
+
+
+def test_names_with_spaces_around_them(tmp_path: Path) -> None:
+    _fill(tmp_path, " A17 / 1 .jpg", "B03/1.jpg")
+    found = _read(tmp_path)
+    assert found.labelled[["image", "identity"]].to_numpy().tolist() == [[" A17 / 1 .jpg", "A17"], ["B03/1.jpg", "B03"]]
+    assert all(Path(path).exists() for path in found.labelled["path"])
+
+
+def test_nothing_but_links(tmp_path: Path) -> None:
+    _fill(tmp_path / "far", "1.jpg")
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near/A17").symlink_to(tmp_path / "far")
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path / "near")
+    assert str(caught.value) == (
+        f"{tmp_path}/near has no photo in a sub-folder: each individual has one with its photos; the first of 1 that "
+        "are not used: A17: is a link to a folder, and DVC does not watch what lies behind it: copy the photos into "
+        "prepare.folder"
+    )

@@ -28,20 +28,22 @@ def test_a_whole_survey(folder: SurveyFolder) -> None:
     folder.train("b.jpg,bottlenose_dolpin,00123,e1", "a.jpg,orca,875923901e14,", "c.jpg,,,e2")
     folder.photos("y.jpg", "x.jpg", split="test")
     folder.table("sample_submission.csv", "image,predictions", "y.jpg,a b", "x.jpg,a b")
-    folder.table("test.csv", "image,species,encounter", "x.jpg,globis,e9", "y.jpg,orca,")
+    folder.table("test.csv", "image,species,encounter,viewpoint", "x.jpg,globis,e9,Left", "y.jpg,orca,,dorsal")
     folder.table("test_truth.csv", "image,species,individual_id", "x.jpg,orca,00123", "y.jpg,orca,new_individual")
     folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", "a.jpg,fin,1,2,30.5,40")
     found = _read(folder)
-    assert found.labelled.columns.tolist() == ["image", "path", "species", "identity", "encounter", "date"]
+    assert found.labelled.columns.tolist() == [
+        "image", "path", "species", "identity", "encounter", "date", "viewpoint", "location",
+    ]  # fmt: skip
     assert found.labelled.fillna("?").to_numpy().tolist() == [
-        ["b.jpg", f"{folder.root}/train_images/b.jpg", "bottlenose_dolphin", "00123", "e1", "?"],
-        ["a.jpg", f"{folder.root}/train_images/a.jpg", "orca", "875923901e14", "?", "?"],
-        ["c.jpg", f"{folder.root}/train_images/c.jpg", "?", "?", "e2", "?"],
+        ["b.jpg", f"{folder.root}/train_images/b.jpg", "bottlenose_dolphin", "00123", "e1", "?", "?", "?"],
+        ["a.jpg", f"{folder.root}/train_images/a.jpg", "orca", "875923901e14", "?", "?", "?", "?"],
+        ["c.jpg", f"{folder.root}/train_images/c.jpg", "?", "?", "e2", "?", "?", "?"],
     ]
     assert found.queries.columns.tolist() == found.labelled.columns.tolist()
     assert found.queries.fillna("?").to_numpy().tolist() == [
-        ["y.jpg", f"{folder.root}/test_images/y.jpg", "orca", "?", "?", "?"],
-        ["x.jpg", f"{folder.root}/test_images/x.jpg", "short_finned_pilot_whale", "?", "e9", "?"],
+        ["y.jpg", f"{folder.root}/test_images/y.jpg", "orca", "?", "?", "?", "dorsal", "?"],
+        ["x.jpg", f"{folder.root}/test_images/x.jpg", "short_finned_pilot_whale", "?", "e9", "?", "left", "?"],
     ]
     assert found.truth.to_numpy().tolist() == [["x.jpg", "00123"], ["y.jpg", "new_individual"]]
     assert found.boxes[["image", "part", *SIDES]].to_numpy().tolist() == [["a.jpg", "fin", 1, 2, 30.5, 40]]
@@ -51,7 +53,10 @@ def test_a_whole_survey(folder: SurveyFolder) -> None:
 @pytest.mark.parametrize("identity", ["875923901e14", "00123", "NA", "nan", "None", "1e400", "True", "12.50"])
 def test_ids_stay_as_written(folder: SurveyFolder, identity: str) -> None:
     folder.train(f"{identity}.jpg,orca,{identity},")
-    assert _read(folder).labelled[["image", "identity"]].to_numpy().tolist() == [[f"{identity}.jpg", identity]]
+    found, _ = read_source(prepare_params(nobody=[]), folder.root)
+    assert found.labelled[["image", "identity"]].to_numpy().tolist() == [[f"{identity}.jpg", identity]]
+    nobody = identity in ("NA", "nan", "None")  # unless params say otherwise
+    assert _read(folder).labelled["identity"].isna().tolist() == [nobody]
 
 
 def test_only_an_empty_cell_is_missing(folder: SurveyFolder) -> None:
@@ -226,3 +231,17 @@ def test_reading_leaves_the_survey_as_it_was(folder: SurveyFolder) -> None:
     assert {path: path.read_bytes() for path in folder.root.rglob("*") if path.is_file()} == before
     pd.testing.assert_frame_equal(one.labelled, other.labelled)
     assert one.strays == other.strays
+
+
+def test_a_link_within_the_folder_is_read_and_linked_photos_are_not(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,", "b.jpg,orca,A,")
+    (folder.root / "originals").mkdir()
+    (folder.root / "train_images/a.jpg").rename(folder.root / "originals/a.jpg")
+    (folder.root / "train_images/a.jpg").symlink_to("../originals/a.jpg")
+    assert _read(folder).barred == {}
+    (folder.root / "train_images").rename(folder.root / "photos")
+    (folder.root / "train_images").symlink_to("photos")
+    assert _complaint(folder) == (
+        "SURVEY/train_images is a link to a folder, and DVC does not watch what lies behind it: copy the photos into "
+        "prepare.folder"
+    )

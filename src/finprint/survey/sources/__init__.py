@@ -1,5 +1,6 @@
 """Where photos and labels come from: each kind of source is read into the same tables, unchecked against the disk."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +8,15 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.store.tables import NEW
+from finprint.survey.hygiene import nobodies
+from finprint.survey.names import Nobody, side, whole_name
 from finprint.survey.params import Prepare
 from finprint.survey.sources.csv_table import read_any_csv
 from finprint.survey.sources.decisions import apply_decisions, decision
+from finprint.survey.sources.disk import inner, plain_path, refuse_unwatched
 from finprint.survey.sources.folders import read_folders
 from finprint.survey.sources.happywhale import read_happywhale
-from finprint.survey.sources.source import Source, whole_name
+from finprint.survey.sources.source import FACTS, Source, table_names
 
 
 def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
@@ -26,23 +30,52 @@ def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
         The source, and how many decisions of each kind were applied.
 
     Raises:
-        UserError: something is missing, or an id cannot stand in an answer.
+        UserError: something is missing, lies where DVC does not watch, or an id cannot stand in an answer.
     """
-    asked = params.queries.strip("/")  # a shell's completion leaves a slash
+    for name in table_names(params, folder):
+        refuse_unwatched(folder / inner(name, folder, "prepare.csv.file or prepare.boxes"), folder)
+    nobody = Nobody([*params.nobody, *([params.csv.unknown] if params.source == "csv" else [])])
     if params.source == "folder":
-        source = read_folders(folder, asked, params.boxes, params.box_confidence)
+        source = read_folders(folder, params, nobody)
     elif params.source == "csv":
-        source = read_any_csv(folder, params.csv, asked, params.boxes, params.box_confidence)
+        source = read_any_csv(folder, params)
     else:
-        source = read_happywhale(folder, params.boxes, params.box_confidence)
-    labelled, queries = (
-        table.assign(species=table["species"].replace(params.species_typos))
-        for table in (source.labelled, source.queries)
-    )
-    decided, counts = apply_decisions(replace(source, labelled=labelled, queries=queries), folder)
+        source = read_happywhale(folder, params)
+    decided, counts = apply_decisions(_in_one_form(source, params, nobody, folder), folder)
     decided = _whole_names(decided, folder)
     _check_ids(decided, folder)
     return decided, counts
+
+
+def _in_one_form(source: Source, params: Prepare, nobody: Nobody, folder: Path) -> Source:
+    """Facts that say that nobody knows them are missing; species' typos are mended, sides are left or right."""
+    names = Counter(source.labelled["identity"].dropna())
+
+    def plain(table: pd.DataFrame) -> pd.DataFrame:
+        facts = table[[column for column in FACTS if column in table]]
+        nobodies = {text for column in facts for text in facts[column].dropna().unique() if text in nobody}
+        return table.assign(**facts.mask(facts.isin(nobodies)))
+
+    labelled, queries = (
+        plain(table).assign(
+            species=lambda told: told["species"].replace(params.species_typos),
+            viewpoint=lambda told: told["viewpoint"].map(_side, na_action="ignore").astype("string"),
+        )
+        for table in (source.labelled, source.queries)
+    )
+    return replace(
+        source,
+        labelled=labelled,
+        queries=queries,
+        truth=plain(source.truth),
+        boxes=source.boxes.assign(image=[plain_path(image, folder) for image in source.boxes["image"]]),
+        findings=[*source.findings, *nobodies(names, nobody)],
+    )
+
+
+def _side(viewpoint: str) -> str | None:
+    told = side(viewpoint)
+    return viewpoint if told is None else None if told == "both" else told
 
 
 def _whole_names(source: Source, folder: Path) -> Source:
@@ -64,11 +97,10 @@ def _whole_names(source: Source, folder: Path) -> Source:
 
 
 def _check_ids(source: Source, folder: Path) -> None:
-    for table, own in ((source.labelled, True), (source.truth, False)):
-        first = table.dropna(subset="identity").drop_duplicates("identity")
-        for image, identity in zip(first["image"], first["identity"], strict=True):
-            if own and identity == NEW:
-                raise UserError(f"{folder}: {image}: an individual cannot be called {NEW}: leave it empty")
+    first = source.labelled.dropna(subset="identity").drop_duplicates("identity")
+    for image, identity in zip(first["image"], first["identity"], strict=True):
+        if identity == NEW:
+            raise UserError(f"{folder}: {image}: an individual cannot be called {NEW}: leave it empty")
     both = set(source.labelled["image"]) & set(source.queries["image"])
     if both:
         raise UserError(

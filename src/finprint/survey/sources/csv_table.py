@@ -1,79 +1,101 @@
 """Any table of photos, its columns called as params say: a CSV, wildlife-datasets' metadata, COCO's JSON."""
 
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+import re
+from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.survey.params import Csv
+from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.annotations import read_coco
 from finprint.survey.sources.boxes import joined, parse, read_boxes
-from finprint.survey.sources.folders import query_photos
+from finprint.survey.sources.disk import Disk, inner, walk
+from finprint.survey.sources.folders import query_photos, refuse_alike
 from finprint.survey.sources.sheets import read_sheet, require
-from finprint.survey.sources.source import Source, photos, walk, without_identity, without_tables
+from finprint.survey.sources.source import FACTS, Source, in_one_form, photos, table_names, without_identity
 
-OPTIONAL = ("identity", "species", "encounter", "date")
+COORDINATES = re.compile(r"[-+]?\d+[.,]\d+(?:°?\s*[NSEWnsew]?[\s,;/]+[-+]?\d+[.,]\d+.*)?")
 
 
-def read_any_csv(folder: Path, csv: Csv, queries: str, boxes: Sequence[str] = (), least: float = 0.0) -> Source:
+def read_any_csv(folder: Path, params: Prepare) -> Source:
     """Read a table of photos, one row a photo, or one an animal where it has boxes.
 
-    A photo's id is what the table calls it. Where one photo has several rows with boxes, each an animal, the
-    second is NAME#2.
+    A photo's id is its path from the folder as the table has it. Where one photo has several rows with boxes, each an
+    animal, the second is NAME#2. Photos in the sub-folder `prepare.queries` that it does not name are to identify.
 
     Args:
         folder: where the table lies, and the photos below it.
-        csv: which table, and what its columns are called.
-        queries: sub-folder with photos to identify that the table does not name.
-        boxes: further tables of boxes in the folder, see `read_boxes`.
-        least: confidence below which their boxes are left out.
+        params: the section `prepare`; `prepare.csv` says which table, and what its columns are called.
 
     Raises:
-        UserError: the table, or a column that params name, is missing.
+        UserError: the table, or a column that params name, is missing; it names a photo outside of the folder.
     """
-    path = folder / csv.file
-    table = read_coco(path) if path.suffix == ".json" else read_sheet(path, [csv.image])
+    csv, path = params.csv, folder / params.csv.file
+    table = _read(path, csv)
+    disk = walk(folder)
+    named = _named(table, csv, folder)
     sides = csv.box.split()
-    asked = [name for name in (csv.split, *(getattr(csv, fact) for fact in OPTIONAL), *sides) if name]
-    require(table, [csv.image, *asked], path)
-    if table[csv.image].isna().any():
-        raise UserError(f"{path}: {table[csv.image].isna().sum()} rows have no {csv.image}")
-    named = pd.DataFrame({"image": table[csv.image].map(_plain)}, dtype="string")
-    for fact in OPTIONAL:
-        named[fact] = table[getattr(csv, fact)] if getattr(csv, fact) else pd.NA
-    identity = named["identity"].str.strip()
-    named["identity"] = identity.mask(identity.eq(csv.unknown).fillna(False))
-    found = photos(named, folder)
-    none = pd.Series(pd.NA, table.index, dtype="string")
-    text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none
+    catalogue = photos(named, disk)
     if sides:
-        found["image"] = _animals(found["image"])
-    own = parse(found["image"], pd.Series(csv.part, table.index), text, csv.box_form)
-    own = own[own["written"] != ""]  # others tell no box
+        catalogue["image"] = _animals(catalogue["image"])
     test = table[csv.split].eq(csv.query).fillna(False) if csv.split else pd.Series(False, table.index)
 
-    on_disk, others = walk(folder)
-    told = set(named["image"])
-    loose = [name for name in on_disk if name.startswith(f"{queries}/") and name not in told]
-    queried = query_photos(folder, queries, loose)
-    more, counts = read_boxes(folder, boxes, least, [*named["image"], *queried["image"]])
-    used = told.union(loose)
-    strays = [(name, "on disk, but in no table") for name in on_disk if name not in used]
-    truth = found[test][["image", "identity"]].dropna()
+    used, queries = set(named["image"]), params.queries.strip("/")
+    free = [name for name in disk.photos() if name not in used]
+    loose = [name for name in free if name.startswith(f"{queries}/")]
+    if not loose:
+        refuse_alike(folder, queries, free)
+    queried = query_photos(disk, queries, loose)
+    more, counts = read_boxes(folder, params.boxes, params.box_confidence, [*named["image"], *queried["image"]])
+    own = _own_boxes(table, catalogue["image"], csv)
     return Source(
-        labelled=found[~test],
-        queries=pd.concat([without_identity(found[test]), queried], ignore_index=True),
+        labelled=catalogue[~test],
+        queries=pd.concat([without_identity(catalogue[test]), queried], ignore_index=True),
         boxes=pd.concat([table for table in (own, more) if len(table)] or [own]),
-        truth=truth,
-        strays=strays + without_tables(others, [csv.file, *boxes]),
+        truth=catalogue[test][["image", "identity"]].dropna(),
+        strays=disk.strays(used.union(loose), table_names(params, folder), "on disk, but in no table"),
         counts=counts,
+        barred=_barred(disk, used),
     )
 
 
-def _plain(name: str) -> str:
-    """A path as the disk has it: slashes, no dots in front."""
-    return PurePosixPath(name.replace("\\", "/")).as_posix()
+def _read(path: Path, csv: Csv) -> pd.DataFrame:
+    """The table, with all the columns that params name and a photo in each row."""
+    table = read_coco(path) if path.suffix == ".json" else read_sheet(path, [csv.image])
+    facts = (getattr(csv, fact) for fact in FACTS)
+    require(table, [csv.image, *(name for name in (csv.split, *facts, *csv.box.split()) if name)], path)
+    if table[csv.image].isna().any():
+        raise UserError(f"{path}: {table[csv.image].isna().sum()} rows have no {csv.image}")
+    return table
+
+
+def _named(table: pd.DataFrame, csv: Csv, folder: Path) -> pd.DataFrame:
+    """The columns of a `Source` table, under their own names."""
+    path = folder / csv.file
+    images = [inner(name, folder, f"{path} row {row}") for row, name in enumerate(table[csv.image], start=1)]
+    named = pd.DataFrame({"image": images}, index=table.index, dtype="string")
+    for fact in FACTS:
+        named[fact] = table[getattr(csv, fact)].astype("string") if getattr(csv, fact) else pd.NA
+    named[FACTS] = in_one_form(named[FACTS])
+    if numbers := [text for text in named["location"].dropna().unique() if COORDINATES.fullmatch(text)]:
+        raise UserError(
+            f"{path}: {csv.location} holds coordinates ({numbers[0]}), which differ from photo to photo: "
+            "prepare.csv.location must be a column of names of places, or ''"
+        )
+    return named
+
+
+def _own_boxes(table: pd.DataFrame, images: pd.Series, csv: Csv) -> pd.DataFrame:
+    """The boxes that the table tells beside its photos."""
+    sides = csv.box.split()
+    none = pd.Series(pd.NA, table.index, dtype="string")
+    text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none
+    boxes = parse(images, pd.Series(csv.part, table.index), text, csv.box_form)
+    return boxes[boxes["written"] != ""]  # others tell no box
+
+
+def _barred(disk: Disk, images: set[str]) -> dict[str, str]:
+    return {disk.path(name): why for name in sorted(images) if (why := disk.missing(name))}
 
 
 def _animals(images: pd.Series) -> pd.Series:

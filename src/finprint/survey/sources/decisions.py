@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.survey.names import one_form, whole_name
 from finprint.survey.sources.sheets import locate, read_sheet
-from finprint.survey.sources.source import Source, whole_name
+from finprint.survey.sources.source import Source
 
 FILE = "decisions.csv"
 COLUMNS = ["action", "id", "to"]
@@ -170,7 +170,7 @@ class _Known:
 
 
 def _one_form(text: str) -> str:
-    return normalize("NFC", text).strip()
+    return one_form(text).strip()
 
 
 def _key(name: str) -> str:

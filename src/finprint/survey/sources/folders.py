@@ -1,67 +1,98 @@
 """A folder with a sub-folder for each individual."""
 
-from collections.abc import Sequence
+import difflib
+import posixpath
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.survey.layout import loose, understand
+from finprint.survey.names import Nobody, letters
+from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
-from finprint.survey.sources.source import Source, photos, walk, whole_name, without_tables
+from finprint.survey.sources.disk import Disk, walk
+from finprint.survey.sources.source import Source, photos, table_names
+
+# Sub-folders called so hold photos to identify, and no animal is called so.
+ASKED = frozenset({
+    "query", "queries", "querys", "test", "tests", "testimages", "toidentify", "toid", "toident", "tobeidentified",
+    "toidentity", "identify", "tomatch", "match", "formatching", "forid", "foridentification", "newphotos", "probe",
+    "probes", "unlabelled", "unlabeled",
+})  # fmt: skip
 
 
-def read_folders(folder: Path, queries: str, boxes: Sequence[str] = (), least: float = 0.0) -> Source:
-    """Read a folder of photos, each in the sub-folder of its individual: `NAME/photo` or `SPECIES/NAME/photo`.
+def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
+    """Read a folder of photos, each below the folder of its individual.
 
-    A photo's id is its path from the folder, since cameras call photos alike. Spaces in an individual's name become
-    underscores.
+    Which folder names the individual is decided over the whole tree (see `layout.understand`): `NAME/photo` or
+    `SPECIES/NAME/photo`, with folders for sides, years, cameras or encounters above or below. A photo's id is its path
+    from the folder, since cameras call photos alike.
 
     Args:
         folder: the folder.
-        queries: name of the sub-folder with the photos to identify.
-        boxes: tables of boxes in the folder, see `read_boxes`; they name photos by their ids.
-        least: confidence below which their boxes are left out.
+        params: the section `prepare`.
+        nobody: names that mean nobody.
 
     Raises:
-        UserError: there is no folder, no sub-folder of an individual, or that of the queries is called nearly so.
+        UserError: there is no folder, no photo of an individual, it cannot be told which folders name individuals, or
+            the folder of the photos to identify has another name.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: prepare.folder must name one with a sub-folder for each individual")
-    names, others = walk(folder)
+    disk, queries = walk(folder), params.queries.strip("/")
+    names = disk.photos()
     asked = [name for name in names if name.startswith(f"{queries}/")]
     filed = [name for name in names if not name.startswith(f"{queries}/")]
-    like = next((name.split("/")[0] for name in names if name.lower().startswith(f"{queries}/".lower())), queries)
-    if not asked and like != queries:
-        raise UserError(f"{folder} has no {queries}, but {like}: set prepare.queries to it, or rename the folder")
-    strays = without_tables(others, list(boxes))
-    of: dict[str, str] = {}  # individual -> its folder
-    rows = []
+    if not asked:
+        refuse_alike(folder, queries, filed, ASKED)
+    places = understand({posixpath.dirname(name) for name in filed}, params.folders.identity, nobody, folder)
+    rows, strays = [], disk.strays(names, table_names(params, folder))
     for name in filed:
-        *above, identity, _ = ["", *name.split("/")]
-        if identity and len(above) <= 2:
-            species = above[1] if len(above) == 2 else None
-            called, home = whole_name(identity), name.rpartition("/")[0]
-            if of.setdefault(called, home) != home:
-                raise UserError(f"{folder}: {of[called]} and {home} are both individual {called}: rename one of them")
-            rows.append((name, species, called))
+        place = places[posixpath.dirname(name)]
+        if place.reason:
+            strays.append((name, place.reason))
         else:
-            why = "lies deeper than SPECIES/INDIVIDUAL/photo" if above[1:] else "lies in no individual's folder"
-            strays.append((name, why))
+            rows.append((name, place.species, place.identity, place.viewpoint, place.encounter))
     if not rows:
-        raise UserError(f"{folder} has no photo in a sub-folder: each individual has one with its photos")
-    queried = query_photos(folder, queries, asked)
-    found, counts = read_boxes(folder, boxes, least, [*filed, *queried["image"]])
+        told = [(name, why) for name, why in strays if name in disk.barred or "/" in name]
+        why = f"; the first of {len(told)} that are not used: {told[0][0]}: {told[0][1]}" if told else ""
+        raise UserError(f"{folder} has no photo in a sub-folder: each individual has one with its photos{why}")
+    queried = query_photos(disk, queries, asked)
+    boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, [*filed, *queried["image"]])
+    columns = ["image", "species", "identity", "viewpoint", "encounter"]
     return Source(
-        labelled=photos(pd.DataFrame(rows, columns=["image", "species", "identity"]), folder),
+        labelled=photos(pd.DataFrame(rows, columns=columns), disk),
         queries=queried,
-        boxes=found,
+        boxes=boxes,
         truth=pd.DataFrame(columns=["image", "identity"], dtype="string"),
         strays=strays,
         counts=counts,
     )
 
 
-def query_photos(folder: Path, queries: str, names: list[str]) -> pd.DataFrame:
+def refuse_alike(folder: Path, queries: str, names: Iterable[str], meant: frozenset[str] = frozenset()) -> None:
+    """Raise a UserError where one of the folders of `names` looks as if it were meant by `prepare.queries`.
+
+    Args:
+        folder: the source's folder.
+        queries: `prepare.queries`, which names no folder with photos.
+        names: photos in other folders.
+        meant: what such a folder may be called besides, as `letters` gives it.
+    """
+    wanted = letters(queries.split("/")[-1])
+    places = {posixpath.dirname(name) for name in names}
+    for place in sorted({one.as_posix() for inner in places for one in [Path(inner), *Path(inner).parents][:-1]}):
+        called = letters(posixpath.basename(place))
+        if called in meant or difflib.SequenceMatcher(None, called, wanted, False).ratio() >= 0.75:
+            raise UserError(f"{folder} has no {queries}, but {place}: set prepare.queries to it, or rename the folder")
+
+
+def query_photos(disk: Disk, queries: str, names: list[str]) -> pd.DataFrame:
     """The table of the photos in the sub-folder `queries`; their ids leave its name out."""
-    found = [name.removeprefix(f"{queries}/") for name in names]
-    return photos(pd.DataFrame({"image": found}, dtype="string"), folder / queries)
+    inner = [name.removeprefix(f"{queries}/") for name in names]
+    told = [loose(tuple(name.split("/")[:-1])) for name in inner]
+    met = [place.encounter and f"{queries}/{place.encounter}" for place in told]
+    table = pd.DataFrame({"image": inner, "viewpoint": [place.viewpoint for place in told], "encounter": met})
+    return photos(table.astype("string"), disk, [disk.path(name) for name in names])

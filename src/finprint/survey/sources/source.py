@@ -1,14 +1,17 @@
 """A survey as its owner wrote it down, and what the readers of every kind of source share."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from finprint.pictures.images import SUFFIXES
+from finprint.survey.hygiene import Finding
+from finprint.survey.names import one_form
+from finprint.survey.params import Prepare
+from finprint.survey.sources.disk import Disk
+from finprint.survey.sources.sheets import locate
 
-FACTS = ["species", "identity", "encounter", "date"]
+FACTS = ["species", "identity", "encounter", "date", "viewpoint", "location"]
 
 
 @dataclass(frozen=True)
@@ -16,14 +19,15 @@ class Source:
     """A survey, unchecked against the disk.
 
     Attributes:
-        labelled: table (image, path, species, identity, encounter, date) of the photos of the catalogue; what is
-            unknown is missing. Where one photo shows several named animals, it has a row for each, and the image
-            of the second is NAME#2.
+        labelled: table (image, path, and `FACTS`) of the photos of the catalogue; what is unknown is missing. Where
+            one photo shows several named animals, it has a row for each, and the image of the second is NAME#2.
         queries: the same columns for the photos to identify, in the order of the answers; no identities.
         boxes: table of `sources.boxes.COLUMNS`.
         truth: table (image, identity) of the queries, where the source knows it.
         strays: (name, why) of files on disk that are no photo of the survey.
         counts: of each table of boxes, what its rows were.
+        barred: paths of photos that must not be opened, and why.
+        findings: what looks wrong in the tables themselves.
     """
 
     labelled: pd.DataFrame
@@ -32,26 +36,29 @@ class Source:
     truth: pd.DataFrame
     strays: list[tuple[str, str]]
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    barred: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
 
 
-def photos(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """The columns of a `Source` table from any table with a column image, its file's name in `folder`."""
-    found = table.rename(columns={"individual_id": "identity"}).reindex(columns=["image", *FACTS]).astype("string")
-    paths = [(folder / image).as_posix() for image in found["image"]]
-    found["identity"] = found["identity"].str.strip()
-    found.insert(1, "path", pd.Series(paths, found.index, dtype="string"))
-    return found
+def photos(table: pd.DataFrame, disk: Disk, paths: list[str] | None = None) -> pd.DataFrame:
+    """The columns of a `Source` table from any table with a column image.
+
+    Args:
+        table: with some of the columns `FACTS`; Kaggle's individual_id is the identity.
+        disk: the photos' folder.
+        paths: of the photos; None: they lie in `disk` by their image.
+    """
+    wanted = table.rename(columns={"individual_id": "identity"}).reindex(columns=["image", *FACTS]).astype("string")
+    wanted[FACTS] = in_one_form(wanted[FACTS])
+    places = [disk.path(image) for image in wanted["image"]] if paths is None else paths
+    wanted.insert(1, "path", pd.Series(places, wanted.index, dtype="string"))
+    return wanted
 
 
-def without_tables(others: list[tuple[str, str]], tables: list[str]) -> list[tuple[str, str]]:
-    """`walk`'s other files without the survey's own tables; NAME or NAME:PART, of a folder all that is in it."""
-    own = {"boxes.csv", "decisions.csv", *(table.partition(":")[0] for table in tables)}
-    return [(name, why) for name, why in others if not any(name == one or name.startswith(f"{one}/") for one in own)]
-
-
-def whole_name(name: str) -> str:
-    """An individual's name as answers have it, which are separated by spaces: `Old Tom` is `Old_Tom`."""
-    return "_".join(name.split())
+def in_one_form(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of strings without spaces around them, in the form in which names are compared; "" is missing."""
+    written = table.apply(lambda column: column.map(lambda text: one_form(text).strip(), na_action="ignore"))
+    return written.astype("string").replace({"": pd.NA})
 
 
 def without_identity(table: pd.DataFrame) -> pd.DataFrame:
@@ -59,17 +66,10 @@ def without_identity(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(identity=pd.array([pd.NA] * len(table), dtype="string"))
 
 
-def walk(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Photos below a folder by their suffix, as sorted relative names, and (name, why) of other files.
-
-    Files and folders whose name begins with a dot are passed over.
-    """
-    found = os.walk(folder, followlinks=True)
-    files = (Path(place, name).relative_to(folder) for place, _, names in found for name in names)
-    shown = sorted(path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts))
-    suffixes = {name: Path(name).suffix for name in shown}
-    why = "no photo by its name: {} files are not read"
-    return (
-        [name for name in shown if suffixes[name].lower() in SUFFIXES],
-        [(name, why.format(suffixes[name] or "such")) for name in shown if suffixes[name].lower() not in SUFFIXES],
-    )
+def table_names(params: Prepare, folder: Path) -> list[str]:
+    """The survey's own tables in its folder, each as it is there; of a folder of labels its name."""
+    own = [params.csv.file] if params.source == "csv" else []
+    named = ["boxes.csv", "decisions.csv", *own, *(name.partition(":")[0].rstrip("/") for name in params.boxes)]
+    places = [(name, locate(folder / name)) for name in named]
+    inner = [(name, place if place and place.is_relative_to(folder) else None) for name, place in places]
+    return [place.relative_to(folder).as_posix() if place else name for name, place in inner]

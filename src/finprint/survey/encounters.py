@@ -1,0 +1,88 @@
+"""Encounters made of dates and places: photos that follow one another at one place, and which of them grow too long."""
+
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from finprint.store.tables import TEST
+from finprint.survey.dates import read_dates
+from finprint.survey.hygiene import LONG_ENCOUNTER, Finding
+from finprint.survey.params import Prepare
+
+LONG = 12  # hours from which on an encounter is long
+MANY = 20  # photos of the catalogue that an encounter which holds half of it must have to be told
+
+
+def times(photos: pd.DataFrame, params: Prepare, reject: Callable[[str, str], None]) -> pd.Series:
+    """When each photo was taken: as the table says, else as the camera does; missing where neither knows.
+
+    Args:
+        photos: table (image, date, taken).
+        params: the section `prepare`.
+        reject: told the image and the reason of each date that cannot be read.
+
+    Raises:
+        UserError: the order of day and month cannot be told.
+    """
+    if not params.encounter_gap:  # then nothing is made of dates
+        return pd.to_datetime(photos["taken"])
+    dated = photos[photos["date"].notna()]
+    rows: dict[str, str] = {}
+    for image, date in zip(dated["image"], dated["date"], strict=True):
+        rows.setdefault(date, image)
+    read = read_dates(rows, params.day_first)
+    for image, date in zip(dated["image"], dated["date"], strict=True):
+        if read[date].reason:
+            reject(image, f"{date!r} {read[date].reason}")
+    written = pd.to_datetime(photos["date"].map(lambda date: read[date].when, na_action="ignore"))
+    return written.fillna(pd.to_datetime(photos["taken"]))
+
+
+def encounters(photos: pd.DataFrame, taken: pd.Series, gap: float) -> pd.Series:
+    """The encounters, those missing made of times: photos that follow one another within `gap` minutes are of one.
+
+    A date without a time stands for midnight, so that a day without times is one encounter. Another place is another
+    encounter; a photo that tells no place is where the one before it was. An encounter made so is called by its first
+    photo's date.
+
+    Args:
+        photos: table (encounter, location).
+        taken: when, for each.
+        gap: minutes; 0: none is made.
+    """
+    dated = taken[photos["encounter"].isna() & taken.notna()].sort_values(kind="stable")
+    if not gap or not len(dated):
+        return photos["encounter"]
+    limit = pd.Timedelta(minutes=gap)
+    chain = (dated.diff() > limit).cumsum()
+    told = photos["location"][dated.index]
+    place = told.groupby(chain).transform(lambda one: one.ffill().bfill()).fillna("").astype("string")
+    late = dated.groupby(place.str.casefold()).diff() > limit
+    number = place.str.casefold() + " " + late.groupby(place.str.casefold()).cumsum().astype("string")
+    first = dated.groupby(number).transform("first").dt.strftime("%Y-%m-%d %H:%M:%S").astype("string")
+    names = (first + " " + place.groupby(number).transform("first")).str.strip()
+    return photos["encounter"].fillna(names)
+
+
+def long_encounters(photos: pd.DataFrame, taken: pd.Series, told: pd.Series, gap: float) -> Iterator[Finding]:
+    """Encounters that last long, or hold half of the catalogue: too few groups are left for training and validation.
+
+    Args:
+        photos: table (encounter, split).
+        taken: when, for each.
+        told: (N,) bool, whether the source tells the encounter.
+        gap: `prepare.encounter_gap`.
+    """
+    filed = photos["split"].ne(TEST)
+    table = pd.DataFrame({"encounter": photos["encounter"], "taken": taken, "told": told})[filed]
+    each = table.groupby("encounter").agg(
+        count=("told", "size"), told=("told", "all"), first=("taken", "min"), last=("taken", "max")
+    )
+    each["hours"] = (each["last"] - each["first"]).dt.total_seconds() / 3600
+    long = (each["hours"] >= LONG) | (each["count"] >= max(MANY, filed.sum() / 2))
+    for encounter, row in each[long].iterrows():
+        lasts = "" if pd.isna(row["hours"]) else f" and {row['hours']:.1f} hours"
+        cure = f"make prepare.encounter_gap smaller ({gap:g} minutes), or tell encounters or places"
+        if row["told"]:
+            cure = "do the table's or folders' encounters mean meetings?"
+        yield (LONG_ENCOUNTER, str(encounter), None, f"one encounter of {row['count']} photos{lasts}: {cure}")

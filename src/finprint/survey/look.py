@@ -1,0 +1,160 @@
+"""A look at a folder of photos before any run: is it understood, and as what? No photo is decoded."""
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from finprint.base.errors import UserError
+from finprint.survey.dates import read_dates
+from finprint.survey.hygiene import identities_alike, species_alike
+from finprint.survey.layout import forms, understand
+from finprint.survey.names import Nobody
+from finprint.survey.params import Prepare, is_project
+from finprint.survey.sources import read_source
+from finprint.survey.sources.disk import walk
+from finprint.survey.sources.source import Source
+
+SHOWN = 8  # items of a list
+
+
+def describe(folder: Path, params: Prepare) -> str:
+    """Tell in a few lines how `prepare` will understand a folder.
+
+    Args:
+        folder: the folder with the photos.
+        params: the section `prepare`. Where its source is the drawn sample, the kind of source is taken from what lies
+            in the folder.
+
+    Raises:
+        UserError: the folder cannot be read as that kind of source; the message says why and what to do.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder")
+    if is_project(folder):
+        raise UserError(f"{folder} is the project itself: name the photos' folder")
+    if params.source == "sample":
+        params = params.model_copy(update={"source": _kind(folder, params)})
+    source, decided = read_source(params, folder)
+    rows = [
+        *(_folders(folder, params) if params.source == "folder" else []),
+        *_catalogue(source),
+        *_facts(source, params),
+        ("to identify", _photos(source.queries["image"].nunique())),
+        *(("boxes", f"{name}: {_counted(counts)}") for name, counts in source.counts.items()),
+        *([("decisions", _counted(decided))] if any(decided.values()) else []),
+        *_wrong(source),
+    ]
+    width = max(len(name) for name, _ in rows) + 2
+    return "\n".join(
+        [
+            f"{folder} is read with prepare.source: {params.source}",
+            *(f"  {name:<{width}}{text}" for name, text in rows),
+        ]
+    )
+
+
+def _kind(folder: Path, params: Prepare) -> str:
+    if (folder / "train_images").exists():
+        return "happywhale"
+    return "csv" if (folder / params.csv.file).is_file() else "folder"
+
+
+def _folders(folder: Path, params: Prepare) -> list[tuple[str, str]]:
+    """Which forms the photos' folders have."""
+    queries = params.queries.strip("/")
+    names = [name for name in walk(folder).photos() if not name.startswith(f"{queries}/")]
+    photos = Counter(posixpath.dirname(name) for name in names)
+    places = understand(photos, params.folders.identity, Nobody(params.nobody), folder)
+    counts = forms(places, photos)
+    return [("folders", _listed(f"{form} ({_photos(count)})" for form, count in counts.most_common()))]
+
+
+def _catalogue(source: Source) -> list[tuple[str, str]]:
+    labelled = source.labelled
+    each = labelled["identity"].value_counts()
+    photos = labelled["path"].nunique()
+    rows = [
+        ("catalogue", f"{_photos(photos)}, {len(each)} individuals, {int((each == 1).sum())} of them with one photo")
+    ]
+    if unnamed := int(labelled["identity"].isna().sum()):
+        rows.append(("nobody named", _photos(unnamed)))
+    if len(each):
+        rows.append(("individuals", _most(labelled["identity"].dropna())))
+    return rows
+
+
+def _facts(source: Source, params: Prepare) -> list[tuple[str, str]]:
+    """Species, viewpoints, encounters and dates, where there are any."""
+    photos = pd.concat([source.labelled, source.queries], ignore_index=True)
+    rows = []
+    for name in ("species", "viewpoint", "location"):
+        if photos[name].notna().any():
+            rows.append((name, _most(photos[name].fillna("not told"))))
+    if photos["encounter"].notna().any():
+        told = photos["encounter"].notna()
+        rows.append(("encounters", f"{photos['encounter'].nunique()}, told for {told.sum()} of {len(photos)} photos"))
+    dated = photos[photos["date"].notna()]
+    if len(dated) and params.encounter_gap:
+        read = read_dates(dict(zip(dated["date"], dated["image"], strict=True)), params.day_first)
+        bad = [
+            f"{image}: {date!r} {why}"
+            for image, date in zip(dated["image"], dated["date"], strict=True)
+            if (why := read[date].reason)
+        ]
+        when = [found.when for found in read.values() if found.when]
+        span = f", {min(when):%Y-%m-%d} to {max(when):%Y-%m-%d}" if when else ""
+        rows.append(("dates", f"{len(dated) - len(bad)} of {len(photos)} photos{span}"))
+        rows += [("dates not read", _listed(bad))] if bad else []
+    return rows
+
+
+def _wrong(source: Source) -> list[tuple[str, str]]:
+    """What is missing on disk, what is not used, and what names look wrong."""
+    photos = pd.concat([source.labelled, source.queries], ignore_index=True)
+    gone = [
+        f"{image}: {source.barred.get(path, 'not on disk')}"
+        for image, path in zip(photos["image"], photos["path"], strict=True)
+        if path in source.barred or not Path(path).exists()
+    ]
+    findings = [
+        *source.findings,
+        *identities_alike(source.labelled["identity"].dropna()),
+        *species_alike(source.labelled["species"].dropna()),
+    ]
+    looks = [
+        " ".join(one for one in (f"{kind}:", name, other and f"and {other}", why and f"({why})") if one)
+        for kind, name, other, why in findings
+    ]
+    lists = {
+        "cannot be opened": gone,
+        "not used": [f"{name}: {why}" for name, why in source.strays],
+        "look at": looks,
+    }
+    rows = []
+    for title, lines in lists.items():
+        more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+        rows += list(zip([title, *[""] * SHOWN], [*lines[:SHOWN], *more], strict=False))
+    return rows
+
+
+def _most(values: Iterable[str]) -> str:
+    """How many there are of each value, most first."""
+    counts = sorted(Counter(values).items(), key=lambda item: (-item[1], item[0]))
+    return _listed(f"{value} {count}" for value, count in counts)
+
+
+def _photos(count: int) -> str:
+    return f"{count} photo" if count == 1 else f"{count} photos"
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _listed(texts: Iterable[str]) -> str:
+    items = list(texts)
+    more = f"; and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return "; ".join(items[:SHOWN]) + more

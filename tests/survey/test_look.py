@@ -1,0 +1,80 @@
+"""What is told of a folder before any run: how it is understood, and what in it is not."""
+
+from pathlib import Path
+
+import pytest
+from conftest import SurveyFolder, prepare_params, save_photo, scenery
+
+from finprint.base.errors import UserError
+from finprint.survey import look
+from finprint.survey.look import describe
+
+
+def test_a_folder_of_animals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["A17/left/1.jpg", "A17/Right/1.jpg", "B03/1.jpg", "Unknown/1.jpg", "2019/1.jpg", "queries/q.jpg"]
+    for number, name in enumerate(names):
+        save_photo(tmp_path / name, scenery(number))
+    (tmp_path / "B03/2.jpg").write_text("this photo is not decoded")
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "C1").symlink_to("B03")
+    copy = "DVC does not watch what lies behind it: copy the photos into prepare.folder"
+    assert describe(tmp_path, prepare_params(source="sample")).splitlines() == [
+        f"{tmp_path} is read with prepare.source: folder",
+        "  folders       NAME/photo (3 photos); NAME/side/photo (2 photos); elsewhere (1 photo)",
+        "  catalogue     5 photos, 2 individuals, 0 of them with one photo",
+        "  nobody named  1 photo",
+        "  individuals   A17 2; B03 2",
+        "  viewpoint     not told 4; left 1; right 1",
+        "  to identify   1 photo",
+        f"  not used      C1: is a link to a folder, and {copy}",
+        "                notes.txt: no photo by its name: .txt files are not read",
+        "                2019/1.jpg: lies in no individual's folder: 2019 reads like a year or date; if an animal is "
+        "called so, set prepare.folders.identity to 1",
+        "  look at       name that means nobody: Unknown (1 photo; if it is an individual's name, take it from "
+        "prepare.nobody)",
+    ]
+    monkeypatch.setattr(look, "SHOWN", 1)
+    assert "                and 2 more" in describe(tmp_path, prepare_params(source="folder")).splitlines()
+
+
+def test_a_table(tmp_path: Path) -> None:
+    for number in range(3):
+        save_photo(tmp_path / f"{number}.jpg", scenery(number))
+    rows = ["0.jpg,A,13/04/2021 10:00,e", "1.jpg,A,31/02/2021,", "3.jpg,B,,"]
+    (tmp_path / "metadata.csv").write_text("\n".join(["path,identity,date,met", *rows]) + "\n")
+    csv = prepare_params().csv.model_dump() | {"date": "date", "encounter": "met"}
+    text = describe(tmp_path, prepare_params(source="sample", csv=csv))
+    assert text.splitlines() == [
+        f"{tmp_path} is read with prepare.source: csv",
+        "  catalogue         3 photos, 2 individuals, 1 of them with one photo",
+        "  individuals       A 2; B 1",
+        "  encounters        1, told for 1 of 3 photos",
+        "  dates             1 of 3 photos, 2021-04-13 to 2021-04-13",
+        "  dates not read    1.jpg: '31/02/2021' is no day of the calendar, read with the day first",
+        "  to identify       0 photos",
+        "  cannot be opened  3.jpg: not on disk",
+        "  not used          2.jpg: on disk, but in no table",
+    ]
+
+
+def test_kaggle_s_layout_with_boxes_and_decisions(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,", "b.jpg,orca,a,")
+    folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", "a.jpg,fin,1,2,3,4")
+    folder.table("decisions.csv", "action,id,to", "drop,b.jpg,")
+    text = describe(folder.root, prepare_params(source="sample"))
+    assert f"{folder.root} is read with prepare.source: happywhale" in text
+    assert "  boxes        boxes.csv: 1 rows, 1 boxes, " in text
+    assert "  decisions    1 drop, 0 merge, 0 relabel" in text
+
+
+def test_what_would_be_refused_is(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        describe(tmp_path / "gone", prepare_params(source="sample"))
+    assert str(caught.value) == f"{tmp_path}/gone is no folder"
+    with pytest.raises(UserError) as caught:
+        describe(Path(), prepare_params(source="sample"))
+    assert str(caught.value) == ". is the project itself: name the photos' folder"
+    for number, name in enumerate(["A17/1.jpg", "A17/bay/2.jpg"]):
+        save_photo(tmp_path / name, scenery(number))
+    with pytest.raises(UserError, match="A17 holds photos and a folder of photos"):
+        describe(tmp_path, prepare_params(source="sample"))
