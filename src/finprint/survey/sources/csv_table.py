@@ -7,6 +7,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.params import Csv
+from finprint.survey.sources.animals import tell_animals
 from finprint.survey.sources.annotations import read_coco
 from finprint.survey.sources.boxes import joined, parse, read_boxes
 from finprint.survey.sources.folders import query_photos
@@ -20,7 +21,7 @@ def read_any_csv(folder: Path, csv: Csv, queries: str, boxes: Sequence[str] = ()
     """Read a table of photos, one row a photo, or one an animal where it has boxes.
 
     A photo's id is what the table calls it. Where one photo has several rows with boxes, each an animal, the
-    second is NAME#2.
+    second is NAME#2; boxes of several parts of one animal are told apart from that (see `tell_animals`).
 
     Args:
         folder: where the table lies, and the photos below it.
@@ -47,11 +48,14 @@ def read_any_csv(folder: Path, csv: Csv, queries: str, boxes: Sequence[str] = ()
     found = photos(named, folder)
     none = pd.Series(pd.NA, table.index, dtype="string")
     text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none
+    shows = table[csv.part] if csv.part in table else pd.Series(csv.part, table.index)
+    own = parse(found["image"], shows, text, csv.box_form)
     if sides:
-        found["image"] = _animals(found["image"])
-    own = parse(found["image"], pd.Series(csv.part, table.index), text, csv.box_form)
-    own = own[own["written"] != ""]  # others tell no box
+        found, own = tell_animals(found, own, f"{path}, {csv.box}")
+    if path.suffix != ".json":
+        own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
     test = table[csv.split].eq(csv.query).fillna(False) if csv.split else pd.Series(False, table.index)
+    test = test[found.index]
 
     on_disk, others = walk(folder)
     told = set(named["image"])
@@ -74,9 +78,3 @@ def read_any_csv(folder: Path, csv: Csv, queries: str, boxes: Sequence[str] = ()
 def _plain(name: str) -> str:
     """A path as the disk has it: slashes, no dots in front."""
     return PurePosixPath(name.replace("\\", "/")).as_posix()
-
-
-def _animals(images: pd.Series) -> pd.Series:
-    """Ids of the animals in photos: NAME for a photo's first row, NAME#2 for its second."""
-    number = images.groupby(images).cumcount() + 1
-    return images.where(number == 1, images + "#" + number.astype("string"))
