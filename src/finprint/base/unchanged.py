@@ -36,6 +36,7 @@ class Unchanged:
 
     def __init__(self, inputs: Iterable[Path], script: Path) -> None:
         self._inputs = {path: dict(_states(path)) for path in inputs}
+        self._read_before = len(params.read_so_far())
         self._package = Path(finprint.__file__).parent
         self._code = {path: dict(_states(path)) for path in (script, *self._package.iterdir()) if path.name != SKIPPED}
 
@@ -53,7 +54,7 @@ class Unchanged:
                 )
 
     def _changed_param(self) -> str:
-        for path, before in params.read_so_far():
+        for path, before in params.read_so_far()[self._read_before :]:
             try:
                 now = params.read_yaml(path)
             except UserError as error:

@@ -84,7 +84,8 @@ def test_coco_with_names(tmp_path: Path) -> None:
         ["a.jpg#2", "18", "orca"],
         ["b.jpg", "?", "?"],
     ]
-    assert found.boxes[SIDES].to_numpy().tolist() == [[1, 2, 4, 6], [5, 6, 12, 14]]
+    assert found.boxes.dropna(subset=SIDES)[SIDES].to_numpy().tolist() == [[1, 2, 4, 6], [5, 6, 12, 14]]
+    assert found.boxes.loc[found.boxes["written"] == "", "image"].tolist() == ["b.jpg"]  # it shows no animal
 
 
 def test_loose_photos_are_queries_or_strays(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def _table(path: Path, part: str) -> list[Mark]:
         shows = pd.Series(part or pd.NA, table.index, dtype="string")
     if not coco and form == "cell":
         form = _form_of(text)
-    return _parse(table[photo], shows, text, "size" if form == "cell" else form, sure, str(place))
+    return _parse(table[photo], shows, text, "size" if form == "cell" else form, sure, str(place))[0]
 
 
 def _plain(name: str) -> str:
@@ -228,29 +228,32 @@ def parse(
         confidence: numbers as text, one a box; None: 1.
 
     Returns:
-        A table of `COLUMNS`, a row a box; corners are NaN where there are none. They are shares of the photo's sides
-        where all of them lie between 0 and 1.
+        A table of `COLUMNS`, a row a box, whose index is the number of the row it stood in; corners are NaN where there
+        are none. They are shares of the photo's sides where all of them lie between 0 and 1.
 
     Raises:
         UserError: some boxes are shares, and others are pixels.
     """
-    return pd.DataFrame(_parse(image, part, text, form, confidence, "the column of boxes"), columns=COLUMNS)
+    marks, rows = _parse(image, part, text, form, confidence, "the column of boxes")
+    return pd.DataFrame(marks, columns=COLUMNS, index=rows)
 
 
 def _parse(
     image: pd.Series, part: pd.Series, text: pd.Series, form: str, confidence: pd.Series | None, told: str
-) -> list[Mark]:
+) -> tuple[list[Mark], list[int]]:
+    """Marks, and the number of the row that each stood in."""
     sure = pd.Series(pd.NA, image.index) if confidence is None else confidence
     commas = bool(text.attrs.get(COMMAS))
-    marks = []
-    for one, shows, cell, conf in zip(image, part, text, sure, strict=True):
+    marks, rows = [], []
+    for row, (one, shows, cell, conf) in enumerate(zip(image, part, text, sure, strict=True)):
         confs = numbers_in(_with_points(conf) if commas else conf) or [1.0]
         written = "" if pd.isna(cell) else str(cell).strip("[]() ")
         plain = _four_with_points(written) if commas else str(cell)
         for k, corners in enumerate(boxes_in(plain, form, len(confs)) or [NONE]):
             marks.append(Mark(one, shows, *corners, confs[k] if k < len(confs) else confs[-1], False, written))
+            rows.append(row)
     shares = are_shares(marks, told)
-    return [mark._replace(share=True) for mark in marks] if shares else marks
+    return [mark._replace(share=True) for mark in marks] if shares else marks, rows
 
 
 def _with_points(text: object) -> object:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.params import Csv, Prepare
+from finprint.survey.sources.animals import tell_animals
 from finprint.survey.sources.annotations import read_coco
 from finprint.survey.sources.boxes import joined, parse, read_boxes
 from finprint.survey.sources.disk import Disk, inner, walk
@@ -21,7 +22,8 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     """Read a table of photos, one row a photo, or one an animal where it has boxes.
 
     A photo's id is its path from the folder as the table has it. Where one photo has several rows with boxes, each an
-    animal, the second is NAME#2. Photos in the sub-folder `prepare.queries` that it does not name are to identify.
+    animal, the second is NAME#2; boxes of several parts of one animal are told apart from that (see `tell_animals`).
+    Photos in the sub-folder `prepare.queries` that it does not name are to identify.
 
     Args:
         folder: where the table lies, and the photos below it.
@@ -36,9 +38,13 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     named = _named(table, csv, folder)
     sides = csv.box.split()
     catalogue = photos(named, disk)
+    own = _own_boxes(table, catalogue["image"], csv)
     if sides:
-        catalogue["image"] = _animals(catalogue["image"])
+        catalogue, own = tell_animals(catalogue, own, f"{path}, {csv.box}")
+    if path.suffix != ".json":
+        own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
     test = table[csv.split].eq(csv.query).fillna(False) if csv.split else pd.Series(False, table.index)
+    test = test[catalogue.index]
 
     used, queries = set(named["image"]), params.queries.strip("/")
     free = [name for name in disk.photos() if name not in used]
@@ -47,7 +53,6 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         refuse_alike(folder, queries, free)
     queried = query_photos(disk, queries, loose)
     more, counts = read_boxes(folder, params.boxes, params.box_confidence, [*named["image"], *queried["image"]])
-    own = _own_boxes(table, catalogue["image"], csv)
     return Source(
         labelled=catalogue[~test],
         queries=pd.concat([without_identity(catalogue[test]), queried], ignore_index=True),
@@ -86,19 +91,13 @@ def _named(table: pd.DataFrame, csv: Csv, folder: Path) -> pd.DataFrame:
 
 
 def _own_boxes(table: pd.DataFrame, images: pd.Series, csv: Csv) -> pd.DataFrame:
-    """The boxes that the table tells beside its photos."""
+    """The boxes that the table tells beside its photos; its column of parts, where it has one called `csv.part`."""
     sides = csv.box.split()
     none = pd.Series(pd.NA, table.index, dtype="string")
     text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none
-    boxes = parse(images, pd.Series(csv.part, table.index), text, csv.box_form)
-    return boxes[boxes["written"] != ""]  # others tell no box
+    parts = table[csv.part] if csv.part in table else pd.Series(csv.part, table.index)
+    return parse(images, parts, text, csv.box_form)
 
 
 def _barred(disk: Disk, images: set[str]) -> dict[str, str]:
     return {disk.path(name): why for name in sorted(images) if (why := disk.missing(name))}
-
-
-def _animals(images: pd.Series) -> pd.Series:
-    """Ids of the animals in photos: NAME for a photo's first row, NAME#2 for its second."""
-    number = images.groupby(images).cumcount() + 1
-    return images.where(number == 1, images + "#" + number.astype("string"))
