@@ -140,7 +140,7 @@ def test_a_folder_s_hint_works_when_it_is_followed(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_source(prepare_params(source="folder"), tmp_path)
     told = str(caught.value)
-    assert told == f"{decisions} line 2: no individual is called 'eg 1107'; did you mean 'Eg_1107'?"
+    assert told == f"{decisions} line 2: no individual is called 'eg 1107'; did you mean 'Eg 1107'?"
     decisions.write_text(f"action,id,to\nmerge,{told.split(chr(39))[3]},A\n")
     assert read_source(prepare_params(source="folder"), tmp_path)[0].labelled["identity"].tolist() == ["A", "A"]
 
