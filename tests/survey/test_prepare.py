@@ -90,7 +90,7 @@ def test_bad_photos_are_listed_and_the_rest_goes_on(folder: SurveyFolder) -> Non
     assert reasons["gone.jpg"] == ("labelled", "not on disk")
     assert reasons["bad.jpg"] == ("queries", "empty file")
     assert reasons["cut.jpg"][1].startswith("cannot be decoded: image file is truncated")
-    assert reasons["folder.jpg"][1] == "not a file"
+    assert reasons["folder.jpg"] == ("labelled", "not a file")
 
 
 def test_no_usable_photo(folder: SurveyFolder) -> None:

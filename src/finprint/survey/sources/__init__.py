@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.unchanged import depend_on
 from finprint.store.tables import NEW
 from finprint.survey.hygiene import nobodies
 from finprint.survey.names import Nobody, side, whole_name
@@ -22,6 +23,8 @@ from finprint.survey.sources.source import FACTS, Source, table_names
 def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
     """Read a source, mend its species typos, apply its owner's decisions and check its ids.
 
+    The folder must stay as it is until the stage ends.
+
     Args:
         params: the section `prepare`.
         folder: where the source lies.
@@ -32,6 +35,7 @@ def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
     Raises:
         UserError: something is missing, lies where DVC does not watch, or an id cannot stand in an answer.
     """
+    depend_on(folder)
     for name in table_names(params, folder):
         refuse_unwatched(folder / inner(name, folder, "prepare.csv.file or prepare.boxes"), folder)
     nobody = Nobody([*params.nobody, *([params.csv.unknown] if params.source == "csv" else [])])
