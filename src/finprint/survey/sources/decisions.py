@@ -78,15 +78,15 @@ class _Decided:
         self._source = source
         self.tables = {name: getattr(source, name).copy() for name in ("labelled", "queries", "truth", "boxes")}
         every = pd.concat([source.labelled[["image", "path"]], source.queries[["image", "path"]]])
-        self._photos = _Known(every["image"], "photo")
+        self._photos = _Spellings(every["image"], "photo")
         for image, place in every.itertuples(index=False, name=None):
             self._photos.also(
                 Path(place).relative_to(folder).as_posix() if folder in Path(place).parents else place, image
             )
         self._asked = set(source.queries["image"])
         names = [*source.labelled["identity"].dropna().unique(), *source.truth["identity"].dropna().unique()]
-        self._names = _Known(names, "individual")
-        self._named = _Known([*names, *(name for name in merged if name not in self._names)], "individual")
+        self._names = _Spellings(names, "individual")
+        self._named = _Spellings([*names, *(name for name in merged if name not in self._names)], "individual")
 
     def source(self) -> Source:
         """The source as it is now."""
@@ -126,7 +126,7 @@ class _Decided:
         labelled.loc[labelled["image"] == image, "identity"] = identity
 
 
-class _Known:
+class _Spellings:
     """Names that there are, found in the spellings that people use: spaces or underscores, any Unicode form."""
 
     def __init__(self, names: Iterable[str], kind: str) -> None:
