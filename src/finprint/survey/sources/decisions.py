@@ -50,7 +50,9 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
     table = read_sheet(path, COLUMNS[:2], optional=True)
     table = table.rename(columns={name: name.casefold() for name in table.columns}).reindex(columns=COLUMNS)
     table["action"] = table["action"].str.casefold()
-    lines = table.apply(lambda column: column.map(_one_form, na_action="ignore")).drop_duplicates()
+    lines = table.apply(
+        lambda column: column.map(lambda cell: one_form(cell).strip(), na_action="ignore")
+    ).drop_duplicates()
     decided = _Decided(source, folder, lines.loc[lines["action"] == "merge", "to"].dropna())
     for line, row in zip(lines.index, lines.itertuples(index=False, name=None), strict=True):
         action, one, to = (None if pd.isna(cell) else str(cell) for cell in row)
@@ -174,4 +176,4 @@ def _one_form(text: str) -> str:
 
 
 def _key(name: str) -> str:
-    return whole_name(_one_form(name).replace("\\", "/"))
+    return whole_name(one_form(name).replace("\\", "/"))
