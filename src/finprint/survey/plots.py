@@ -25,9 +25,10 @@ def tail_plot(photos: np.ndarray) -> bytes:
     most = min(int(ordered[0]), 20)
     counts = np.bincount(np.minimum(ordered, most), minlength=most + 1)[1:]
     right.bar(np.arange(1, most + 1), counts, color=COLOURS[0])
-    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axis in (left.xaxis, left.yaxis, right.xaxis, right.yaxis):  # all of them count
+        axis.set_major_locator(MaxNLocator(integer=True))
     right.set(
-        title=f"{(photos == 1).sum():,} individuals with one photo",
+        title=f"individuals with one photo: {(photos == 1).sum():,}",
         xlabel=f"photos ({most}: {most} or more)" if ordered[0] > most else "photos",
         ylabel="individuals",
     )

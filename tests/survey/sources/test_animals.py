@@ -60,12 +60,30 @@ def test_body_and_fin_of_one_animal_are_no_two_animals(tmp_path: Path) -> None:
             [f",body,{OTHER}", f",body,{BODY}", f",fin,{FIN}"],
             [("a.jpg", "?", ["body"]), ("a.jpg#2", "?", ["body", "fin"])],
         ),
+        ([f"unknown,body,{OTHER}", f"unknown,fin,{FIN}"], [("a.jpg", "?", ["body"]), ("a.jpg#2", "?", ["fin"])]),
+        ([f"A,body,{BODY}", f"unknown,fin,{FIN}"], [("a.jpg", "A", ["body", "fin"])]),
         ([f"A,body,{BODY}", ",fin,"], [("a.jpg", "A", ["body"])]),
         ([f"A,body,{BODY}", "B,fin,"], [("a.jpg", "A", ["body"]), ("a.jpg#2", "B", [])]),
     ],
 )
 def test_parts_without_a_name_belong_where_they_lie(tmp_path: Path, rows: list[str], wanted: Any) -> None:
     assert _told(_survey(tmp_path, *(f"a.jpg,{row}" for row in rows))) == wanted
+
+
+def test_the_names_of_photos_to_identify_tell_nothing_apart(tmp_path: Path) -> None:
+    """Only `evaluate` may know them: boxes belong together by their place."""
+    rows = [
+        f"a.jpg,A,body,{BODY}",
+        f"q.jpg,B,body,{OTHER}",
+        f"q.jpg,B,fin,{FIN}",
+        f"r.jpg,B,body,{BODY}",
+        f"r.jpg,C,fin,{FIN}",
+    ]
+    told = _told(_survey(tmp_path, *rows, split="path", query="q.jpg"))
+    assert told == [
+        ("a.jpg", "A", ["body"]), ("r.jpg", "B", ["body"]), ("r.jpg#2", "C", ["fin"]),
+        ("q.jpg", "?", ["body"]), ("q.jpg#2", "?", ["fin"]),
+    ]  # fmt: skip
 
 
 def test_a_part_for_all_boxes(tmp_path: Path) -> None:

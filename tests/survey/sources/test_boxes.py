@@ -221,7 +221,8 @@ def test_yolo_s_classes_are_lines(tmp_path: Path, name: str) -> None:
 def test_yolo_s_data_yaml(tmp_path: Path, names: str) -> None:
     labels = _labels(tmp_path / "set" / "train" / "labels", "0 .5 .5 .2 .4", "1 .5 .5 .2 .4")
     (tmp_path / "set" / "data.yaml").write_text(f"train: images/train\nnames: {names}\n")
-    _write(tmp_path / "set" / "train.txt", "images/a.jpg")
+    for beside in ("train.txt", "README.roboflow.txt", "._a.txt"):
+        _write(tmp_path / "set" / beside, "images/a.jpg")
     table = read_table_of_boxes(tmp_path / "set", photos=["W1/a.jpg"])
     assert table[["image", "part"]].to_numpy().tolist() == [["W1/a.jpg", "dorsal fin"], ["W1/a.jpg", "body"]]
     (tmp_path / "set" / "data.yaml").write_text("nc: 2\n")

@@ -9,7 +9,9 @@ from finprint.store.tables import SIDES
 INSIDE = 0.5  # of the smaller box, from which on two parts are of one animal
 
 
-def tell_animals(photos: pd.DataFrame, boxes: pd.DataFrame, told: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def tell_animals(
+    photos: pd.DataFrame, boxes: pd.DataFrame, names: pd.Series, told: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """From rows of boxes to rows of animals.
 
     Boxes of different parts in one photo are of one animal if they have one name, or if one of them has none and more
@@ -18,6 +20,7 @@ def tell_animals(photos: pd.DataFrame, boxes: pd.DataFrame, told: str) -> tuple[
     Args:
         photos: a row a box, or several boxes in a cell: image, identity and more.
         boxes: of these rows, as `parse` makes them.
+        names: the individuals by whom boxes are told apart; missing where nobody knows them, or nobody may.
         told: where the boxes are told, for the message.
 
     Returns:
@@ -35,10 +38,10 @@ def tell_animals(photos: pd.DataFrame, boxes: pd.DataFrame, told: str) -> tuple[
     number = np.ones(len(photos), int)  # of each row's animal in its photo
     for _, same in rows.groupby(photos["image"], sort=False):
         if len(same) > 1:
-            number[same] = _numbers(photos["identity"].iloc[same], first.loc[same])
+            number[same] = _numbers(names.iloc[same], first.loc[same])
     ids = photos["image"].where(number == 1, photos["image"] + "#" + pd.Series(number, photos.index).astype("string"))
-    names = photos["identity"].groupby(ids).transform("first").astype("string")
-    animals = photos.assign(image=ids, identity=names)[~ids.duplicated()]
+    whose = names.groupby(ids).transform("first").astype("string").fillna(photos["identity"])
+    animals = photos.assign(image=ids, identity=whose)[~ids.duplicated()]
     return animals, boxes.assign(image=ids.iloc[boxes.index].to_numpy())
 
 

@@ -103,7 +103,7 @@ def _upright(mark: dict[str, Any]) -> dict[str, Any]:
     if box and len(box) == 4 and angle:
         corners = turned([float(side) for side in box], float(angle))
     elif not box and isinstance(outline, list) and outline:
-        corners = hull(number for part in outline for number in (part if isinstance(part, list) else [part]))
+        corners = hull(number for ring in outline for number in (ring if isinstance(ring, list) else [ring]))
     elif box and len(box) == 8:
         corners = hull(float(number) for number in box)
     else:
@@ -165,10 +165,10 @@ def _megadetector(photo: dict[str, Any], content: dict[str, Any]) -> list[Mark]:
     """Boxes x, y, width, height as shares. Where it sees no animal there may be one: of that it is not sure at all."""
     names = {str(code): name for code, name in (content.get("detection_categories") or {}).items()}
     marks = []
-    for found in photo.get("detections") or []:
-        box, code = found.get("bbox") or [], str(found.get("category", ""))
+    for detection in photo.get("detections") or []:
+        box, code = detection.get("bbox") or [], str(detection.get("category", ""))
         corners = from_size(box) if len(box) == 4 else NONE
-        marks.append(_mark(photo["file"], names.get(code, code), corners, box, True, found.get("conf", 1.0)))
+        marks.append(_mark(photo["file"], names.get(code, code), corners, box, True, detection.get("conf", 1.0)))
     return marks or [mark._replace(confidence=0.0) for mark in _or_none([], photo["file"])]
 
 
@@ -359,9 +359,8 @@ def _voc(root: ElementTree.Element, path: Path) -> list[Mark]:
     image = (root.findtext("filename") or "").strip().replace("\\", "/") or path.stem
     marks = []
     for one in root.iter("object"):
-        shape = next(
-            (found for kind in ("robndbox", "bndbox", "polygon") if (found := one.find(kind)) is not None), None
-        )
+        shapes = [shape for kind in ("robndbox", "bndbox", "polygon") for shape in one.findall(kind)]
+        shape = shapes[0] if shapes else None
         told = {} if shape is None else {child.tag: (child.text or "").strip() for child in shape}
         marks.append(_mark(image, (one.findtext("name") or "").strip() or None, _voc_shape(shape, told), told))
     return _or_none(marks, image)

@@ -17,7 +17,7 @@ from finprint.survey.sources.annotations import (
 )
 from finprint.survey.sources.marks import NONE, Mark, PhotoNames, are_shares, boxes_in, numbers_in
 from finprint.survey.sources.sheets import COMMAS, locate, read_sheet, read_text, refuse_blanks, require
-from finprint.survey.sources.yolo_labels import BESIDE, photo_of, read_yolo
+from finprint.survey.sources.yolo_labels import is_label, photo_of, read_yolo
 
 COLUMNS = list(Mark._fields)
 # What columns are called, in small letters and without signs and a `bbox` or `box` in front.
@@ -96,7 +96,7 @@ def _refuse_useless(path: Path, table: pd.DataFrame, counts: dict[str, int], pho
 def _beginning(path: Path) -> str:
     """What a table, a file or the first file of a folder looks like."""
     if path.is_dir():
-        path = next(file for file in sorted(path.rglob("*")) if file.suffix.lower() in LABELS)
+        path = next(one for one in sorted(path.rglob("*")) if one.suffix.lower() in LABELS and is_label(one, path))
     if path.suffix.lower() in LABELS:
         text = " ".join(read_text(path).split())
         return f"{path.name} begins with {text[:120]!r}" if text else f"{path.name} is empty"
@@ -130,7 +130,7 @@ def _folder(folder: Path, part: str, photos: PhotoNames) -> list[Mark]:
     """The boxes of a folder of labels, all of them in one form."""
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in LABELS and path.name.casefold() not in BESIDE and path.is_file():
+        if path.suffix.lower() in LABELS and is_label(path, folder):
             files.setdefault(path.suffix.lower(), []).append(path)
     if {".txt", ".json"} == files.keys() and all(path.name in ("notes.json", "info.json") for path in files[".json"]):
         del files[".json"]  # Label Studio's, beside its YOLO labels

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.survey.names import Nobody
 from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.animals import tell_animals
 from finprint.survey.sources.annotations import read_coco
@@ -39,12 +40,15 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     sides = csv.box.split()
     catalogue = photos(named, disk)
     own = _own_boxes(table, catalogue["image"], csv)
+    test = table[csv.split].eq(csv.query).fillna(False) if csv.split else pd.Series(False, table.index)
     if sides:
-        catalogue, own = tell_animals(catalogue, own, f"{path}, {csv.box}")
+        nobody = Nobody([*params.nobody, csv.unknown])
+        nameless = {name for name in catalogue["identity"].dropna().unique() if name in nobody}
+        names = catalogue["identity"].mask(catalogue["identity"].isin(nameless) | test)
+        catalogue, own = tell_animals(catalogue, own, names, f"{path}, {csv.box}")
+        test = test[catalogue.index]
     if path.suffix != ".json":
         own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
-    test = table[csv.split].eq(csv.query).fillna(False) if csv.split else pd.Series(False, table.index)
-    test = test[catalogue.index]
 
     used, queries = set(named["image"]), params.queries.strip("/")
     free = [name for name in disk.photos() if name not in used]

@@ -50,7 +50,9 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
     table = read_sheet(path, COLUMNS[:2], optional=True)
     table = table.rename(columns={name: name.casefold() for name in table.columns}).reindex(columns=COLUMNS)
     table["action"] = table["action"].str.casefold()
-    lines = table.apply(lambda column: column.map(_one_form, na_action="ignore")).drop_duplicates()
+    lines = table.apply(
+        lambda column: column.map(lambda cell: one_form(cell).strip(), na_action="ignore")
+    ).drop_duplicates()
     decided = _Decided(source, folder, lines.loc[lines["action"] == "merge", "to"].dropna())
     for line, row in zip(lines.index, lines.itertuples(index=False, name=None), strict=True):
         action, one, to = (None if pd.isna(cell) else str(cell) for cell in row)
@@ -78,15 +80,15 @@ class _Decided:
         self._source = source
         self.tables = {name: getattr(source, name).copy() for name in ("labelled", "queries", "truth", "boxes")}
         every = pd.concat([source.labelled[["image", "path"]], source.queries[["image", "path"]]])
-        self._photos = _Known(every["image"], "photo")
+        self._photos = _Spellings(every["image"], "photo")
         for image, place in every.itertuples(index=False, name=None):
             self._photos.also(
                 Path(place).relative_to(folder).as_posix() if folder in Path(place).parents else place, image
             )
         self._asked = set(source.queries["image"])
         names = [*source.labelled["identity"].dropna().unique(), *source.truth["identity"].dropna().unique()]
-        self._names = _Known(names, "individual")
-        self._named = _Known([*names, *(name for name in merged if name not in self._names)], "individual")
+        self._names = _Spellings(names, "individual")
+        self._named = _Spellings([*names, *(name for name in merged if name not in self._names)], "individual")
 
     def source(self) -> Source:
         """The source as it is now."""
@@ -126,7 +128,7 @@ class _Decided:
         labelled.loc[labelled["image"] == image, "identity"] = identity
 
 
-class _Known:
+class _Spellings:
     """Names that there are, found in the spellings that people use: spaces or underscores, any Unicode form."""
 
     def __init__(self, names: Iterable[str], kind: str) -> None:
@@ -174,4 +176,4 @@ def _one_form(text: str) -> str:
 
 
 def _key(name: str) -> str:
-    return whole_name(_one_form(name).replace("\\", "/"))
+    return whole_name(one_form(name).replace("\\", "/"))

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
-from unicodedata import normalize
 
 import numpy as np
 
 from finprint.base.errors import UserError
+from finprint.survey.names import one_form
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 NUMBERS = re.compile(rf"[\s\[({{]*{NUMBER}(?:[\s,;\[\](){{}}]+{NUMBER})*[\s\])}}]*")  # in whatever brackets
@@ -170,7 +170,7 @@ class PhotoNames:
 
 
 def _folded(name: str, suffix: bool = True) -> str:
-    path = PurePosixPath(normalize("NFC", name).casefold().replace("\\", "/"))
+    path = PurePosixPath(one_form(name).casefold().replace("\\", "/"))
     return (path if suffix else path.with_suffix("") if path.name else path).as_posix()
 
 

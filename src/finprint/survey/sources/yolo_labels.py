@@ -13,7 +13,17 @@ from finprint.survey.sources.sheets import read_text
 
 LISTS = ("classes.txt", "obj.names", "predefined_classes.txt")  # a class a line
 CONFIGS = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
-BESIDE = {*LISTS, *CONFIGS, "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt", "notes.txt", "obj.data"}
+BESIDE = {
+    *LISTS,
+    *CONFIGS,
+    "train.txt",
+    "val.txt",
+    "valid.txt",
+    "test.txt",
+    "notes.txt",
+    "obj.data",
+    "requirements.txt",
+}
 # Folders that an export puts above its labels, of which no photo's path knows.
 ABOVE = {"labels", "images", "train", "val", "valid", "validation", "test", "obj_train_data", "obj_valid_data"}
 
@@ -43,10 +53,18 @@ def read_yolo(folder: Path, files: Iterable[Path], part: str, photos: PhotoNames
         lines = [" ".join(line.split()) for line in read_text(path).splitlines()]
         for line in [line for line in lines if line] or [""]:
             number, *values = numbers_in(line) or [math.nan]
-            known = part or (names.get(int(number)) if number == number and number % 1 == 0 else None)
-            corners, sure = _box(values[:4] if keypoints else values) if known else (NONE, 1.0)
-            marks.append(Mark(image, known or "?", *corners, sure, True, line))
+            shows = part or (names.get(int(number)) if number == number and number % 1 == 0 else None)
+            corners, sure = _box(values[:4] if keypoints else values) if shows else (NONE, 1.0)
+            marks.append(Mark(image, shows or "?", *corners, sure, True, line))
     return marks
+
+
+def is_label(path: Path, folder: Path) -> bool:
+    """Is a file below `folder` a photo's labels, rather than what exports and systems put beside them?"""
+    steps = path.relative_to(folder).parts
+    litter = any(step.startswith((".", "@", "__MACOSX")) for step in steps)
+    name = path.name.casefold()
+    return not litter and name not in BESIDE and not name.startswith(("readme", "license")) and path.is_file()
 
 
 def photo_of(label: Path, folder: Path, photos: PhotoNames) -> str:
