@@ -165,10 +165,10 @@ def _megadetector(photo: dict[str, Any], content: dict[str, Any]) -> list[Mark]:
     """Boxes x, y, width, height as shares. Where it sees no animal there may be one: of that it is not sure at all."""
     names = {str(code): name for code, name in (content.get("detection_categories") or {}).items()}
     marks = []
-    for found in photo.get("detections") or []:
-        box, code = found.get("bbox") or [], str(found.get("category", ""))
+    for seen in photo.get("detections") or []:
+        box, code = seen.get("bbox") or [], str(seen.get("category", ""))
         corners = from_size(box) if len(box) == 4 else NONE
-        marks.append(_mark(photo["file"], names.get(code, code), corners, box, True, found.get("conf", 1.0)))
+        marks.append(_mark(photo["file"], names.get(code, code), corners, box, True, seen.get("conf", 1.0)))
     return marks or [mark._replace(confidence=0.0) for mark in _or_none([], photo["file"])]
 
 

@@ -43,9 +43,9 @@ def read_yolo(folder: Path, files: Iterable[Path], part: str, photos: PhotoNames
         lines = [" ".join(line.split()) for line in read_text(path).splitlines()]
         for line in [line for line in lines if line] or [""]:
             number, *values = numbers_in(line) or [math.nan]
-            known = part or (names.get(int(number)) if number == number and number % 1 == 0 else None)
-            corners, sure = _box(values[:4] if keypoints else values) if known else (NONE, 1.0)
-            marks.append(Mark(image, known or "?", *corners, sure, True, line))
+            shows = part or (names.get(int(number)) if number == number and number % 1 == 0 else None)
+            corners, sure = _box(values[:4] if keypoints else values) if shows else (NONE, 1.0)
+            marks.append(Mark(image, shows or "?", *corners, sure, True, line))
     return marks
 
 
