@@ -22,13 +22,13 @@ def main(
 ) -> None:
 # fmt: on
     params = load_sections(seed=Seed, prepare=Prepare)
-    mine = params.prepare
     with atomic(sample) as draft:
         draft.mkdir()
-        if mine.source == "sample":
-            draw_pod(draft, **mine.sample.model_dump(), seed=params.seed)
-    source, decided = read_source(mine, sample if mine.source == "sample" else Path(mine.folder))
-    done = survey(source, mine, params.seed)
+        if params.prepare.source == "sample":
+            draw_pod(draft, **params.prepare.sample.model_dump(), seed=params.seed)
+    folder = sample if params.prepare.source == "sample" else Path(params.prepare.folder)
+    source, decided = read_source(params.prepare, folder)
+    done = survey(source, params.prepare, params.seed)
     paths, schemas = (photos, boxes, truth, rejects, findings), (PHOTOS, BOXES, TRUTH, REJECTS, FINDINGS)
     for path, schema in zip(paths, schemas, strict=True):
         write_table(path, getattr(done, schema.name), schema)
@@ -36,8 +36,7 @@ def main(
         pd.DataFrame({"image": done.queries}).to_csv(draft, index=False, lineterminator="\n")
     write_metrics(metrics, summary(done) | {"decisions": decided, "boxes_of": source.counts})
     with atomic(page) as draft:
-        named = pd.concat([source.labelled, source.queries])
-        write_data_page(draft, done, dict(zip(named["image"], named["path"], strict=True)), source.counts)
+        write_data_page(draft, done, source.paths(), source.counts)
     tell(done, rejects, page)
 
 

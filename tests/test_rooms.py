@@ -1,5 +1,6 @@
 """The rooms of the library: arrows go down, from the floors that docs/architecture.md lists, and never in a circle."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,3 +95,25 @@ def test_matching_needs_no_torch() -> None:
         if re.search(r"^(import|from) torch", path.read_text(), re.M)
     ]
     assert loaded == []
+
+
+def _functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """(file and name, the function) of all code but the tests'."""
+    for folder in ("src", "stages", "bench"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.FunctionDef):
+                    yield f"{path.relative_to(ROOT)} {node.name}", node
+
+
+def test_functions_are_short_and_take_little() -> None:
+    long, wide = [], []
+    for name, function in _functions():
+        given = function.args
+        names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+        if function.end_lineno is not None and function.end_lineno - function.lineno >= 60:
+            long.append(name)
+        if len(names) - (names[:1] in (["self"], ["cls"])) > 6 and function.name != "main":  # that takes options
+            wide.append(name)
+    assert long == []
+    assert wide == []

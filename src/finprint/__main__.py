@@ -53,10 +53,10 @@ def headline() -> None:
     if not (folder / "evaluate.json").exists():
         raise UserError("metrics/evaluate.json is missing: `dvc repro` makes it")
     if stale := stale_stages():
-        print(f"These figures are of an earlier run: {stale[0]} is due. Run `dvc repro`.", file=sys.stderr)
-    found, detector = read_json(folder / "evaluate.json"), read_json(folder / "detector.json")
+        print(f"These results are of an earlier run: {stale[0]} is due. Run `dvc repro`.", file=sys.stderr)
+    metrics, detector = read_json(folder / "evaluate.json"), read_json(folder / "detector.json")
     rows = [("detector mAP50", f"{detector['map50']:.3f}" if detector["enabled"] else "off")]
-    for name, scores in (("after round 1", found["round1"]), ("after round 2", found)):
+    for name, scores in (("after round 1", metrics["round1"]), ("after round 2", metrics)):
         for split in ("validation", "test"):
             value = f"{scores[split]['map5']:.3f}" if split in scores else "no truth"
             rows.append((f"MAP@5 {name}, {split}", value))
@@ -74,11 +74,11 @@ def compare(
     """Test whether B is better than A or the difference is chance, on the photos that both answered."""
     from finprint.evaluation import compare as comparison  # DVC takes a second to import
 
-    found = comparison.compare(comparison.read_experiment(a), comparison.read_experiment(b), load_params().seed)
-    if not len(found):
+    table = comparison.compare(comparison.read_experiment(a), comparison.read_experiment(b), load_params().seed)
+    if not len(table):
         raise UserError(f"{a} and {b} answered no photo in common whose truth is known")
     print(f"A: {a}    B: {b}    differences are B - A, with 95 % intervals; p: chance of as much if they were equal")
-    shown = found.assign(interval=[f"{low:+.3f} to {high:+.3f}" for low, high in found[["low", "high"]].to_numpy()])
+    shown = table.assign(interval=[f"{low:+.3f} to {high:+.3f}" for low, high in table[["low", "high"]].to_numpy()])
     columns = ["split", "metric", "a", "b", "difference", "interval", "p", "queries"]
     formats = {"a": "{:.3f}", "b": "{:.3f}", "difference": "{:+.3f}", "p": "{:.4f}"}
     print(shown[columns].to_string(index=False, formatters={name: form.format for name, form in formats.items()}))
@@ -105,8 +105,8 @@ def lr_find(
     task = Individuals.of(read_table(Path("data/photos.parquet"), PHOTOS), crops, params.train)
     photos = Photos(crops.pixels, params.train.batch)
     curve = find_rate(task, task.new_network(recipe), photos, recipe, steps)
-    with atomic(output) as part:
-        part.write_bytes(png(rate_plot(curve.rates, curve.losses, curve.suggestion, params.lr)))
+    with atomic(output) as draft:
+        draft.write_bytes(png(rate_plot(curve.rates, curve.losses, curve.suggestion, params.lr)))
     print(f"the loss falls fastest at lr {curve.suggestion:.1e} (params.yaml has {params.lr:.1e}); the curve: {output}")
 
 

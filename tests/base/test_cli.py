@@ -14,10 +14,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
-from finprint.base.cli import Place, run
+from finprint.base.cli import Output, run
 from finprint.base.errors import UserError
 
-def main(photos: Place, labels: Place | None = None) -> None:
+def main(photos: Output, labels: Output | None = None) -> None:
     if labels is None:
         raise UserError(f"{photos} line 3: image is empty")
     if labels.name == "bug":
@@ -60,11 +60,11 @@ def test_paths_are_options_and_success_is_silent_on_stderr(tmp_path: Path, scrip
 
 
 WRITES = """
-from finprint.base.cli import Place, run
+from finprint.base.cli import Output, run
 from finprint.base.files import write_array, write_json
 import numpy as np
 
-def main(output: Place, count: int) -> None:
+def main(output: Output, count: int) -> None:
     write_array(output / "large.npy", np.zeros(count))
     write_json(output / "small.json", {})
 

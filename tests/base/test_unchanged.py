@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from finprint.base.errors import UserError
-from finprint.base.unchanged import Unchanged
+from finprint.base.unchanged import SKIPPED, Unchanged, depend_on, same_file
 
 STAGE = """
 import os, sys
@@ -85,6 +85,62 @@ def test_a_photo_replaced_by_one_of_the_same_length_and_time(tmp_path: Path) -> 
     before.check()
     other.replace(photo)
     with pytest.raises(UserError, match=r"a\.jpg has changed while this stage ran"):
+        before.check()
+
+
+def test_the_same_file_under_other_names_and_rights(tmp_path: Path) -> None:
+    """What DVC and backups do to files meanwhile is no change of their content."""
+    photo = tmp_path / "a.jpg"
+    photo.write_text("one")
+    before = Unchanged([photo], Path(__file__))
+    os.link(photo, tmp_path / "b.jpg")
+    photo.chmod(0o444)
+    before.check()
+
+
+@pytest.mark.parametrize(
+    ("now", "same"),
+    [
+        ((3, 10, 7, 20), True),
+        ((3, 10, 8, 20), True),  # a network drive has numbered it anew
+        ((3, 10, 7, 21), True),  # another link to it, other rights
+        ((3, 10, 8, 21), False),  # another file of the same length and time
+        ((4, 10, 7, 20), False),
+        ((3, 11, 7, 20), False),
+    ],
+)
+def test_what_a_file_s_state_tells(now: tuple[int, int, int, int], same: bool) -> None:
+    assert same_file((3, 10, 7, 20), now) is same
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_what_dvc_passes_over_may_come(tmp_path: Path, name: str) -> None:
+    (tmp_path / "photos").mkdir()
+    before = Unchanged([tmp_path / "photos"], Path(__file__))
+    (tmp_path / "photos" / name).write_text("x")
+    before.check()
+    assert name in (Path(__file__).parents[2] / ".dvcignore").read_text().splitlines()
+
+
+def test_what_cannot_be_looked_at_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nowhere").symlink_to("gone")
+    before = Unchanged([tmp_path], Path(__file__))
+    before.check()
+    (tmp_path / "gone").write_text("x")
+    with pytest.raises(UserError, match=r"gone has come"):
+        before.check()
+
+
+def test_a_stage_watches_what_it_names_itself_and_not_what_one_before_it_did(tmp_path: Path) -> None:
+    earlier, later = tmp_path / "earlier", tmp_path / "later"
+    depend_on(earlier)
+    before = Unchanged([], Path(__file__))
+    depend_on(later)
+    earlier.write_text("x")
+    before.check()
+    later.write_text("x")
+    with pytest.raises(UserError, match=r"later has come"):
         before.check()
 
 

@@ -1,6 +1,7 @@
 """Photos' files are read once as long as they do not change, and what is known of them is never of another file."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -134,4 +135,13 @@ def test_damaged_or_older_readings_do_not_count(
     monkeypatch.setattr(readings, "_key", lambda: "other code")
     read_all(paths[:2])
     assert sorted(read) == ["0.jpg", "1.jpg"]
-    assert [path.name for path in (cache() / "readings").iterdir()] == ["other code.parquet"]
+    assert {path.name for path in (cache() / "readings").iterdir()} == {"lock", "other code.parquet"}
+
+
+def test_two_runs_save_at_once(paths: list[Path]) -> None:
+    """Neither takes the other's draft away; what one of them has read may be lost, not more."""
+    read = dict(zip(map(readings._stamp, paths[:3]), read_all(paths[:3]), strict=True))
+    (kept,) = (cache() / "readings").glob("*.parquet")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: readings._save(kept, read), range(40)))
+    assert readings._load(kept) == read

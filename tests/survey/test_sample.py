@@ -20,6 +20,7 @@ from finprint.survey.sample.camera import Pose, canvas_to_photo, make_pose, proj
 from finprint.survey.sample.individuals import LEFT, RIGHT, make_individual
 from finprint.survey.sample.photo import take_photo
 from finprint.survey.sample.sea import make_tile
+from finprint.survey.sample.seeds import stream
 from finprint.survey.sample.shapes import DENSITY
 from finprint.survey.sample.skin import paint_flank
 from finprint.survey.sample.species import SPECIES
@@ -145,8 +146,7 @@ def test_boxes_are_tight_around_what_is_seen(part: str) -> None:
                 side=LEFT,
                 weather=weather,
                 tile=make_tile(weather),
-                seed=9,
-                number=number,
+                rng=stream(9, "photo", number),
             )
             for tone in (0.0, 1.0)
         ]

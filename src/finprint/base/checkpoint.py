@@ -53,6 +53,7 @@ class Checkpoint:
         """The last state saved. None where there is none, or a damaged one, which is removed."""
         self.lock()
         if not intact(self._file):
+            remove(self.folder / FINISHED)  # the run begins anew, so what ends meanwhile must not forget it
             return None
         state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
         return state

@@ -15,12 +15,11 @@ from finprint.base.errors import UserError
 from finprint.base.files import UNWRITABLE
 from finprint.base.unchanged import Unchanged
 
-# Files and folders, given as --name PATH: what a stage reads, and what it writes.
+# Files and folders, given as --name PATH: what a stage reads; what it writes, or watches itself by `depend_on`.
 READ = "read"
 Input = Annotated[Path, typer.Option(show_default=False), READ]
 Inputs = Annotated[list[Path], typer.Option(show_default=False), READ]
 Output = Annotated[Path, typer.Option(show_default=False)]
-Place = Output
 
 
 def run(main: Callable[..., Callable[[], None] | None]) -> None:

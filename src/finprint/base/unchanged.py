@@ -14,14 +14,16 @@ import finprint
 from finprint.base import params
 from finprint.base.errors import UserError
 
-SKIPPED = "__pycache__"  # Python writes it while a stage runs; .dvcignore names it, too
-State = tuple[int, int, int]  # bytes, nanoseconds of the last change, number of the file on its disk
-_further: dict[Path, dict[Path, State]] = {}  # of this process, for `depend_on`
+# Python, Finder and Explorer write these while a stage runs. DVC passes over them, because .dvcignore names them, too.
+SKIPPED = ("__pycache__", ".DS_Store", "Thumbs.db")
+# bytes, nanoseconds of the last change of content, number of the file on its disk, nanoseconds of any last change
+State = tuple[int, int, int, int]
+_further: list[tuple[Path, dict[Path, State]]] = []  # of this process, for `depend_on`
 
 
 def depend_on(folder: Path) -> None:
     """Watch a file or folder that no option of the stage names, from now on."""
-    _further.setdefault(folder, dict(_states(folder)))
+    _further.append((folder, dict(_states(folder))))
 
 
 class Unchanged:
@@ -36,9 +38,11 @@ class Unchanged:
 
     def __init__(self, inputs: Iterable[Path], script: Path) -> None:
         self._inputs = {path: dict(_states(path)) for path in inputs}
-        self._read_before = len(params.read_so_far())
+        self._read_before, self._watched_before = len(params.read_so_far()), len(_further)
         self._package = Path(finprint.__file__).parent
-        self._code = {path: dict(_states(path)) for path in (script, *self._package.iterdir()) if path.name != SKIPPED}
+        self._code = {
+            path: dict(_states(path)) for path in (script, *self._package.iterdir()) if path.name not in SKIPPED
+        }
 
     def check(self) -> None:
         """Refuse the stage's result if anything has changed.
@@ -70,34 +74,46 @@ class Unchanged:
             used = not top.is_relative_to(self._package) or any(path.is_relative_to(top) for path in loaded)
             if used:
                 yield from _changes(before, dict(_states(top)))
-        for top, before in (self._inputs | _further).items():
+        for top, before in (*self._inputs.items(), *_further[self._watched_before :]):
             yield from _changes(before, dict(_states(top)))
 
 
 def _changes(before: dict[Path, State], now: dict[Path, State]) -> Iterator[str]:
     """What differs, in words; the first file is enough."""
     for path in sorted(before.keys() | now.keys()):
-        if before.get(path) != now.get(path):
-            yield f"{path} has {'gone' if path not in now else 'come' if path not in before else 'changed'}"
+        if path not in now or path not in before:
+            yield f"{path} has {'come' if path in now else 'gone'}"
+        elif not same_file(before[path], now[path]):
+            yield f"{path} has changed"
+
+
+def same_file(before: State, now: State) -> bool:
+    """Is it the same content in the same file, as far as its state tells?
+
+    Some network drives number a file anew each time that they are asked, and another link to a file or other rights
+    change its last time alone. Only both together mean that another file was put in its place.
+    """
+    return before[:2] == now[:2] and (before[2] == now[2] or before[3] == now[3])
 
 
 def _states(top: Path) -> Iterator[tuple[Path, State]]:
-    """Each file at or below `top`, with its state."""
-    if not top.is_dir():
-        if top.exists():
-            yield top, _state(top)
-        return
+    """Each file at or below `top`, with its state. What cannot be looked at, such as a link to nowhere, is missing."""
+    paths: Iterable[Path] = [top]
+    if top.is_dir():
+        paths = (Path(folder, name) for folder, names in _walk(top) for name in names)
+    for path in paths:
+        try:
+            told = path.stat()
+        except OSError:
+            continue
+        yield path, (told.st_size, told.st_mtime_ns, told.st_ino, told.st_ctime_ns)
+
+
+def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder at or below `top`, with the names of its files, without what is passed over."""
     for folder, below, names in os.walk(top):
-        below[:] = [name for name in below if name != SKIPPED]
-        for name in names:
-            path = Path(folder, name)
-            if path.exists():  # not a link to nowhere
-                yield path, _state(path)
-
-
-def _state(path: Path) -> State:
-    told = path.stat()
-    return told.st_size, told.st_mtime_ns, told.st_ino
+        below[:] = [name for name in below if name not in SKIPPED]
+        yield folder, [name for name in names if name not in SKIPPED]
 
 
 def _differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

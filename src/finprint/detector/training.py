@@ -11,7 +11,7 @@ import yaml
 
 from finprint.base.device import best_device
 from finprint.base.errors import UserError
-from finprint.base.files import SEAL, atomic, intact, remove, seal, writing
+from finprint.base.files import SEAL, atomic, intact, remove, seal, write_text, writing
 from finprint.detector.loading import load_yolo
 from finprint.detector.params import Detector
 from finprint.detector.yolo import save_detector, shrink
@@ -55,7 +55,7 @@ def train_detector(
         for name, chosen in (("train", boxed[~measures]), ("val", boxed[measures])):
             _write_photos(scratch / "photos", name, chosen, boxes, parts, params.image_size)
         tree = {"path": str((scratch / "photos").resolve()), "train": "images/train", "val": "images/val"}
-        data.write_text(yaml.safe_dump(tree | {"names": dict(enumerate(parts))}))
+        write_text(data, yaml.safe_dump(tree | {"names": dict(enumerate(parts))}))  # last: a killed run begins anew
 
     print(f"{(~measures).sum()} photos to train the detector, {measures.sum()} to measure it", flush=True)
     trained = _train(params, seed, data, scratch)

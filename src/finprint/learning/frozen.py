@@ -92,7 +92,6 @@ def _write(path: Path, embedder: Embedder, crops: Crops) -> None:
     device, side = best_device(), embedder.config.image_size
     orders = in_order(len(crops), BATCH)
     stream = batches(lambda row: plain_view(crops.pixels(row), side), orders)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as draft, bar("frozen features", len(crops), "crop") as progress:
         array: np.ndarray | None = None
         for rows, views in zip(orders, stream, strict=True):

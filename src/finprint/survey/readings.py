@@ -14,7 +14,7 @@ import pandas as pd
 import PIL
 
 from finprint.base.code import code_of
-from finprint.base.files import atomic, cache, sha256_bytes, sha256_json, sha256_path
+from finprint.base.files import atomic, cache, hold, sha256_bytes, sha256_json, sha256_path
 from finprint.base.progress import bar
 from finprint.pictures.images import BadPhoto, date_taken, decode, perceptual_hash, read_photo
 
@@ -108,8 +108,9 @@ def _load(path: Path) -> dict[Stamp, Reading]:
 def _save(path: Path, good: dict[Stamp, Reading]) -> None:
     """Keep readings of files that are still there, of each the latest, and forget those by other code."""
     latest = {stamp[0]: (*stamp, *astuple(reading)) for stamp, reading in good.items() if Path(stamp[0]).exists()}
-    with atomic(path) as part:
-        pd.DataFrame(list(latest.values()), columns=COLUMNS).to_parquet(part)
-    for other in path.parent.glob("*.parquet"):
-        if other != path:
-            other.unlink()
+    with hold(path.with_name("lock"), "another run saves readings of photos: waiting for its end"):
+        with atomic(path) as draft:
+            pd.DataFrame(list(latest.values()), columns=COLUMNS).to_parquet(draft)
+        for other in path.parent.glob("*.parquet"):
+            if other != path:
+                other.unlink()

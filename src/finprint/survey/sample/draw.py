@@ -14,6 +14,7 @@ from finprint.store.tables import SIDES
 from finprint.survey.sample.individuals import make_individual
 from finprint.survey.sample.photo import take_photo
 from finprint.survey.sample.sea import make_tile
+from finprint.survey.sample.seeds import stream
 from finprint.survey.sample.skin import Flank, paint_flank
 from finprint.survey.sample.species import SPECIES
 from finprint.survey.sample.survey import Survey, plan_survey
@@ -35,16 +36,16 @@ def draw_pod(folder: Path, *, individuals: int, photos: int, test_photos: int, b
     survey = plan_survey(
         individuals=individuals, photos=photos, test_photos=test_photos, boxed_share=boxed_share, seed=seed
     )
-    for part in ("train_images", "test_images"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+    for split in ("train_images", "test_images"):
+        (folder / split).mkdir(parents=True, exist_ok=True)
     boxes = []
     with ThreadPoolExecutor() as pool:  # OpenCV and numpy work side by side
         for place in range(len(SPECIES)):
             animals = [number for number, kind in enumerate(survey.species) if kind == place]
             tiles = _make_tiles(survey, animals, seed)
             draw = functools.partial(_draw_animal, folder, survey, seed, tiles)
-            for found in pool.map(draw, animals):
-                boxes += found
+            for rows in pool.map(draw, animals):
+                boxes += rows
     _write_tables(folder, survey, boxes)
 
 
@@ -65,7 +66,8 @@ def _draw_animal(folder: Path, survey: Survey, seed: int, tiles: dict[int, np.nd
         if shot.side not in flanks:
             flanks[shot.side] = paint_flank(animal, shot.side)
         weather = make_weather(seed, shot.encounter)
-        photo = take_photo(animal, flanks[shot.side], shot.side, weather, tiles[shot.encounter], seed, shot.number)
+        rng = stream(seed, "photo", shot.number)
+        photo = take_photo(animal, flanks[shot.side], shot.side, weather, tiles[shot.encounter], rng)
         path = folder / ("test_images" if shot.test else "train_images") / shot.image
         Image.fromarray(photo.pixels).save(path, quality=JPEG_QUALITY)
         if shot.boxed:

@@ -11,7 +11,6 @@ import numpy as np
 from finprint.survey.sample.camera import SIZE, Layer, Pose, make_pose, project, tight_box
 from finprint.survey.sample.individuals import Individual
 from finprint.survey.sample.sea import TILE, Scene, make_scene
-from finprint.survey.sample.seeds import stream
 from finprint.survey.sample.skin import Flank
 from finprint.survey.sample.weather import Weather
 
@@ -28,16 +27,9 @@ class Photo:
 
 
 def take_photo(
-    individual: Individual,
-    flank: Flank,
-    side: int,
-    weather: Weather,
-    tile: np.ndarray,
-    seed: int,
-    number: int,
+    individual: Individual, flank: Flank, side: int, weather: Weather, tile: np.ndarray, rng: np.random.Generator
 ) -> Photo:
-    """Photograph number `number` of the survey: a function of its arguments only."""
-    rng = stream(seed, "photo", number)
+    """A photograph of one side of an individual; `rng` decides its pose and all else that is random."""
     scene = make_scene(weather, tile, rng, SIZE)
     layer, body, fin = _frame(individual, flank, side, tile, rng)
     light = _reflect(scene, layer, weather)

@@ -104,9 +104,9 @@ class _Decided:
         for name in ("labelled", "truth"):
             identity = self.tables[name]["identity"]
             self.tables[name]["identity"] = identity.mask(identity.eq(before).fillna(False), after)
-        for catalogue in (self._names, self._named):
-            catalogue.forget(before)
-            catalogue.learn(after)
+        for names in (self._names, self._named):
+            names.forget(before)
+            names.learn(after)
 
     def drop(self, one: str, _: str | None) -> None:
         """The photo `one` is used for nothing, and so are the animals in it."""

@@ -31,36 +31,12 @@ def read_happywhale(folder: Path, params: Prepare) -> Source:
     Raises:
         UserError: the folder or a needed table or column is missing.
     """
-    for name in TABLES:
-        refuse_unwatched(locate(folder / name) or folder / name, folder)
-    for split in SPLITS:
-        if (folder / f"{split}_images").is_symlink():
-            raise UserError(f"{folder}/{split}_images is a link to a folder, and {UNWATCHED}")
-    if not (folder / "train_images").is_dir():
-        raise UserError(
-            f"{folder}/train_images is no folder: prepare.folder must name a folder with train_images/ and train.csv"
-        )
+    _refuse_layout(folder)
     disks = {split: walk(folder / f"{split}_images", folder) for split in SPLITS}
     on_disk = {split: [name for name in disks[split].files if "/" not in name] for split in SPLITS}
     boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, sorted(on_disk["train"] + on_disk["test"]))
-    if locate(folder / "train.csv"):
-        labelled = read_sheet(folder / "train.csv", ["image", "species", "individual_id"])
-    elif len(boxes):
-        labelled = pd.DataFrame({"image": on_disk["train"]}, dtype="string")
-    else:
-        raise UserError(
-            f"{folder}/train.csv is missing, and so is boxes.csv: one of them must say what the photos show"
-        )
-    queries = read_sheet(folder / "sample_submission.csv", ["image"], optional=True)
-    if not len(queries):
-        queries = pd.DataFrame({"image": on_disk["test"]}, dtype="string")
-    facts = in_one_form(read_sheet(folder / "test.csv", ["image"], optional=True))
-    queries = (
-        queries[["image"]]
-        .assign(image=queries["image"].map(one_form))
-        .astype("string")
-        .merge(facts.drop_duplicates("image"), on="image", how="left")
-    )
+    labelled = _labelled(folder, on_disk["train"], boxed=len(boxes) > 0)
+    queries = _queries(folder, on_disk["test"])
     truth = read_sheet(folder / "test_truth.csv", ["image", "individual_id"], optional=True)
     tables = {"train": labelled, "test": queries}
     listed = {split: _images(tables[split], folder, split) for split in SPLITS}
@@ -82,6 +58,39 @@ def read_happywhale(folder: Path, params: Prepare) -> Source:
         counts=counts,
         barred=barred,
     )
+
+
+def _refuse_layout(folder: Path) -> None:
+    """Raise a UserError where the folder has another layout, or a table or photos that DVC does not watch."""
+    for name in TABLES:
+        refuse_unwatched(locate(folder / name) or folder / name, folder)
+    for split in SPLITS:
+        if (folder / f"{split}_images").is_symlink():
+            raise UserError(f"{folder}/{split}_images is a link to a folder, and {UNWATCHED}")
+    if not (folder / "train_images").is_dir():
+        raise UserError(
+            f"{folder}/train_images is no folder: prepare.folder must name a folder with train_images/ and train.csv"
+        )
+
+
+def _labelled(folder: Path, on_disk: list[str], boxed: bool) -> pd.DataFrame:
+    """The table of the catalogue; where there is none but there are boxes, its photos by their names `on_disk`."""
+    if locate(folder / "train.csv"):
+        return read_sheet(folder / "train.csv", ["image", "species", "individual_id"])
+    if not boxed:
+        raise UserError(
+            f"{folder}/train.csv is missing, and so is boxes.csv: one of them must say what the photos show"
+        )
+    return pd.DataFrame({"image": on_disk}, dtype="string")
+
+
+def _queries(folder: Path, on_disk: list[str]) -> pd.DataFrame:
+    """The photos to identify, those `on_disk` where no table lists them, with the facts of `test.csv`."""
+    listed = read_sheet(folder / "sample_submission.csv", ["image"], optional=True)
+    images = listed["image"] if len(listed) else pd.Series(on_disk, dtype="string")
+    facts = in_one_form(read_sheet(folder / "test.csv", ["image"], optional=True))
+    queries = pd.DataFrame({"image": images.map(one_form)}).astype("string")
+    return queries.merge(facts.drop_duplicates("image"), on="image", how="left")
 
 
 def _images(table: pd.DataFrame, folder: Path, split: str) -> list[str]:

@@ -39,6 +39,11 @@ class Source:
     barred: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
+    def paths(self) -> dict[str, str]:
+        """Where each photo lies, by its image."""
+        named = pd.concat([self.labelled, self.queries])
+        return dict(zip(named["image"], named["path"], strict=True))
+
 
 def photos(table: pd.DataFrame, disk: Disk, paths: list[str] | None = None) -> pd.DataFrame:
     """The columns of a `Source` table from any table with a column image.
