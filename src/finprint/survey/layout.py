@@ -111,7 +111,7 @@ def kind_of(name: str, above: str = "", in_time: bool = False) -> Kind:
     Args:
         name: the name.
         above: the name of the folder around it; `A17/A17_left` is a side.
-        in_time: that one is a year or a month: then a number is a part of the date.
+        in_time: that one is a year or a month: then a number is a month or a day.
     """
     told, outer = words(name), words(above)
     if told and told == outer:
@@ -203,7 +203,7 @@ def _levels(kinds: dict[tuple[str, ...], list[Kind]]) -> dict[int, dict[Kind, li
         names = {chain[level] for chain, of in at.items() if of[level] == Kind.NAME}
         numbers = bool(names) and all(name.isdigit() and len(name) > 2 for name in names)
         single = any(len(name) == 1 for name in names)
-        found: dict[Kind, list[str]] = defaultdict(list)
+        folders: dict[Kind, list[str]] = defaultdict(list)
         for chain, of in at.items():
             name, kind = chain[level], of[level]
             if (
@@ -213,8 +213,8 @@ def _levels(kinds: dict[tuple[str, ...], list[Kind]]) -> dict[int, dict[Kind, li
             ):
                 of[level] = Kind.NAME
             if of[level] != Kind.NOBODY:
-                found[of[level]].append("/".join(chain[: level + 1]))
-        levels[level] = dict(found)
+                folders[of[level]].append("/".join(chain[: level + 1]))
+        levels[level] = dict(folders)
     return levels
 
 

@@ -104,7 +104,7 @@ def _facts(source: Source, params: Prepare) -> list[tuple[str, str]]:
             for image, date in zip(dated["image"], dated["date"], strict=True)
             if (why := read[date].reason)
         ]
-        when = [found.when for found in read.values() if found.when]
+        when = [one.when for one in read.values() if one.when]
         span = f", {min(when):%Y-%m-%d} to {max(when):%Y-%m-%d}" if when else ""
         rows.append(("dates", f"{len(dated) - len(bad)} of {len(photos)} photos{span}"))
         rows += [("dates not read", _listed(bad))] if bad else []
