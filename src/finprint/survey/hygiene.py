@@ -160,13 +160,13 @@ def species_alike(names: Iterable[str]) -> Iterator[Finding]:
 def _plain(name: str) -> str:
     """A name without case, accents, spaces, signs, leading zeros and a whole number's decimals.
 
-    Signs between digits part numbers, whichever they are: 12-1 is like 12_1, but not like 121.
+    Any sign between digits separates numbers: 12-1 is like 12_1, but not like 121.
     """
     signs = unicodedata.normalize("NFKD", one_form(name).casefold())
     plain = "".join(sign for sign in signs if not unicodedata.combining(sign)).strip()
     if whole := WHOLE.fullmatch(plain):
         plain = whole[1]
-    letters = SIGNS.sub(lambda found: "." if _between_digits(plain, *found.span()) else "", plain)
+    letters = SIGNS.sub(lambda signs: "." if _between_digits(plain, *signs.span()) else "", plain)
     return letters.lstrip("0") or letters[:1]
 
 

@@ -111,7 +111,7 @@ def kind_of(name: str, above: str = "", in_time: bool = False) -> Kind:
     Args:
         name: the name.
         above: the name of the folder around it; `A17/A17_left` is a side.
-        in_time: that one is a year or a month: then a number is a part of the date.
+        in_time: that one is a year or a month: then a number is a month or a day.
     """
     told, outer = words(name), words(above)
     if told and told == outer:

@@ -192,6 +192,8 @@ def test_a_row_without_a_photo(folder: SurveyFolder) -> None:
 
 
 def test_an_individual_called_new(folder: SurveyFolder) -> None:
+    folder.train("a.jpg,orca,A,", "b.jpg,orca,New Individual,")
+    assert _complaint(folder) == ("SURVEY: b.jpg: an individual cannot be called new_individual: leave it empty")
     folder.train("a.jpg,orca,A,", "b.jpg,orca,new_individual,")
     assert _complaint(folder) == ("SURVEY: b.jpg: an individual cannot be called new_individual: leave it empty")
 

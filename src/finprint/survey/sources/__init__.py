@@ -103,7 +103,7 @@ def _whole_names(source: Source, folder: Path) -> Source:
 def _check_ids(source: Source, folder: Path) -> None:
     first = source.labelled.dropna(subset="identity").drop_duplicates("identity")
     for image, identity in zip(first["image"], first["identity"], strict=True):
-        if identity == NEW:
+        if identity.casefold() == NEW:  # written otherwise it would be an animal beside the answer of the same name
             raise UserError(f"{folder}: {image}: an individual cannot be called {NEW}: leave it empty")
     both = set(source.labelled["image"]) & set(source.queries["image"])
     if both:

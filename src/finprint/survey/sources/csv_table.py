@@ -11,7 +11,7 @@ from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.animals import tell_animals
 from finprint.survey.sources.annotations import read_coco
 from finprint.survey.sources.boxes import joined, parse, read_boxes
-from finprint.survey.sources.disk import Disk, inner, walk
+from finprint.survey.sources.disk import inner, walk
 from finprint.survey.sources.folders import query_photos, refuse_alike
 from finprint.survey.sources.sheets import read_sheet, require
 from finprint.survey.sources.source import FACTS, Source, in_one_form, photos, table_names, without_identity
@@ -64,7 +64,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         truth=catalogue[test][["image", "identity"]].dropna(),
         strays=disk.strays(used.union(loose), table_names(params, folder), "on disk, but in no table"),
         counts=counts,
-        barred=_barred(disk, used),
+        barred=disk.unopened(used),
     )
 
 
@@ -101,7 +101,3 @@ def _own_boxes(table: pd.DataFrame, images: pd.Series, csv: Csv) -> pd.DataFrame
     text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none
     parts = table[csv.part] if csv.part in table else pd.Series(csv.part, table.index)
     return parse(images, parts, text, csv.box_form)
-
-
-def _barred(disk: Disk, images: set[str]) -> dict[str, str]:
-    return {disk.path(name): why for name in sorted(images) if (why := disk.missing(name))}

@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from finprint.base.errors import UserError
 from finprint.pictures.images import SUFFIXES
 from finprint.survey.names import one_form
 
-# Made by systems and programs beside the photos, thumbnails for the most part; so are names that begin with a dot.
+# Made by systems and programs beside the photos, mostly thumbnails; names that begin with a dot are passed over, too.
 LITTER = frozenset({
     "@eadir", "@recycle", "#recycle", "#snapshot", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini",
     "picasa.ini", "$recycle.bin", "lost+found", "icon\r",
@@ -73,6 +73,10 @@ class Disk:
                 return why if one == name else f"{one} {why}"
         alike = self._folded.get(name.strip().casefold())
         return f"not on disk; did you mean {alike}?" if alike else ""
+
+    def unopened(self, names: Iterable[str]) -> dict[str, str]:
+        """Paths of the photos of these ids that must not or cannot be opened, and why."""
+        return {self.path(name): why for name in sorted(names) if (why := self.missing(name))}
 
     @cached_property
     def _folded(self) -> dict[str, str]:
@@ -158,7 +162,7 @@ def _why_not(path: Path, root: Path) -> str:
 def _shown(name: str) -> str:
     """A file's name that can be printed in one line: bytes that are not UTF-8, and control characters, escaped."""
     printable = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", printable)
+    return CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", printable)
 
 
 def _suffix(name: str) -> str:

@@ -8,7 +8,7 @@ from finprint.base.errors import UserError
 from finprint.survey.names import one_form
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
-from finprint.survey.sources.disk import UNWATCHED, inner, refuse_unwatched, walk
+from finprint.survey.sources.disk import UNWATCHED, Disk, inner, refuse_unwatched, walk
 from finprint.survey.sources.sheets import locate, read_sheet
 from finprint.survey.sources.source import Source, in_one_form, photos, without_identity
 
@@ -31,37 +31,38 @@ def read_happywhale(folder: Path, params: Prepare) -> Source:
     Raises:
         UserError: the folder or a needed table or column is missing.
     """
-    _refuse_layout(folder)
-    disks = {split: walk(folder / f"{split}_images", folder) for split in SPLITS}
-    on_disk = {split: [name for name in disks[split].files if "/" not in name] for split in SPLITS}
-    boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, sorted(on_disk["train"] + on_disk["test"]))
-    labelled = _labelled(folder, on_disk["train"], boxed=len(boxes) > 0)
-    queries = _queries(folder, on_disk["test"])
+    disks = _disks(folder)
+    tops = {split: [name for name in disk.files if "/" not in name] for split, disk in disks.items()}
+    boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, sorted(tops["train"] + tops["test"]))
+    if locate(folder / "train.csv"):
+        labelled = read_sheet(folder / "train.csv", ["image", "species", "individual_id"])
+    elif len(boxes):
+        labelled = pd.DataFrame({"image": tops["train"]}, dtype="string")
+    else:
+        raise UserError(
+            f"{folder}/train.csv is missing, and so is boxes.csv: one of them must say what the photos show"
+        )
     truth = read_sheet(folder / "test_truth.csv", ["image", "individual_id"], optional=True)
-    tables = {"train": labelled, "test": queries}
-    listed = {split: _images(tables[split], folder, split) for split in SPLITS}
-    strays: list[tuple[str, str]] = []
-    barred: dict[str, str] = {}
-    for split, disk in disks.items():
-        used = set(listed[split])
-        strays += [
-            (f"{split}_images/{name}", disk.barred.get(name, "on disk, but in no table"))
-            for name in sorted({*disk.files, *disk.barred} - used)
-        ]
-        barred |= {disk.path(name): why for name in sorted(used) if (why := disk.missing(name))}
+    tables = {"train": labelled, "test": _queries(folder, tops["test"])}
+    tables = {split: table.assign(image=_images(table, folder, split)) for split, table in tables.items()}
+    used = {split: set(table["image"]) for split, table in tables.items()}
     return Source(
-        labelled=photos(labelled.assign(image=listed["train"]), disks["train"]),
-        queries=without_identity(photos(queries.assign(image=listed["test"]), disks["test"])),
+        labelled=photos(tables["train"], disks["train"]),
+        queries=without_identity(photos(tables["test"], disks["test"])),
         boxes=boxes,
         truth=in_one_form(truth.rename(columns={"individual_id": "identity"})[["image", "identity"]]),
-        strays=strays,
+        strays=[
+            (f"{split}_images/{name}", disk.barred.get(name, "on disk, but in no table"))
+            for split, disk in disks.items()
+            for name in sorted({*disk.files, *disk.barred} - used[split])
+        ],
         counts=counts,
-        barred=barred,
+        barred=disks["train"].unopened(used["train"]) | disks["test"].unopened(used["test"]),
     )
 
 
-def _refuse_layout(folder: Path) -> None:
-    """Raise a UserError where the folder has another layout, or a table or photos that DVC does not watch."""
+def _disks(folder: Path) -> dict[str, Disk]:
+    """What lies in the two folders of photos, where DVC watches them and the tables."""
     for name in TABLES:
         refuse_unwatched(locate(folder / name) or folder / name, folder)
     for split in SPLITS:
@@ -71,26 +72,15 @@ def _refuse_layout(folder: Path) -> None:
         raise UserError(
             f"{folder}/train_images is no folder: prepare.folder must name a folder with train_images/ and train.csv"
         )
-
-
-def _labelled(folder: Path, on_disk: list[str], boxed: bool) -> pd.DataFrame:
-    """The table of the catalogue; where there is none but there are boxes, its photos by their names `on_disk`."""
-    if locate(folder / "train.csv"):
-        return read_sheet(folder / "train.csv", ["image", "species", "individual_id"])
-    if not boxed:
-        raise UserError(
-            f"{folder}/train.csv is missing, and so is boxes.csv: one of them must say what the photos show"
-        )
-    return pd.DataFrame({"image": on_disk}, dtype="string")
+    return {split: walk(folder / f"{split}_images", folder) for split in SPLITS}
 
 
 def _queries(folder: Path, on_disk: list[str]) -> pd.DataFrame:
-    """The photos to identify, those `on_disk` where no table lists them, with the facts of `test.csv`."""
+    """The photos to identify, in the order of the answers, with the facts of test.csv."""
     listed = read_sheet(folder / "sample_submission.csv", ["image"], optional=True)
-    images = listed["image"] if len(listed) else pd.Series(on_disk, dtype="string")
-    facts = in_one_form(read_sheet(folder / "test.csv", ["image"], optional=True))
-    queries = pd.DataFrame({"image": images.map(one_form)}).astype("string")
-    return queries.merge(facts.drop_duplicates("image"), on="image", how="left")
+    images = listed["image"].map(one_form).tolist() if len(listed) else on_disk
+    facts = in_one_form(read_sheet(folder / "test.csv", ["image"], optional=True)).drop_duplicates("image")
+    return pd.DataFrame({"image": images}, dtype="string").merge(facts, on="image", how="left")
 
 
 def _images(table: pd.DataFrame, folder: Path, split: str) -> list[str]:
