@@ -44,7 +44,7 @@ def main(
     source, _ = read_source(mine, folder)
     boxes = BOXES.validate(survey(source, mine, params.seed).boxes[list(BOXES.columns)])
     print(f"{boxes['path'].nunique()} photos in {boxes['group'].nunique()} groups, {len(boxes)} boxes", flush=True)
-    found = []
+    scored = []
     for each in seed or [params.seed]:
         dealt = deal(boxes, folds, each)
         for number in fold or range(folds):
@@ -57,10 +57,10 @@ def main(
             photos = f"{scores['train_photos']} photos to train, {scores['held_out_photos']} to measure"
             told = ", ".join(f"{name} {scores[key]:.3f}" for key, name in MEASURES.items())
             print(f"seed {each}, fold {number}: {told} ({photos}, {spent:.1f} minutes of processor time)", flush=True)
-            found.append([scores[key] for key in MEASURES])
-    means, spread = np.mean(found, axis=0), np.std(found, axis=0, ddof=1 if len(found) > 1 else 0)
+            scored.append([scores[key] for key in MEASURES])
+    means, spread = np.mean(scored, axis=0), np.std(scored, axis=0, ddof=1 if len(scored) > 1 else 0)
     told = ", ".join(f"{name} {m:.3f} ({s:.3f})" for name, m, s in zip(MEASURES.values(), means, spread, strict=True))
-    print(f"mean and standard deviation of {len(found)} trainings: {told}")
+    print(f"mean and standard deviation of {len(scored)} trainings: {told}")
 
 
 def deal(boxes: pd.DataFrame, folds: int, seed: int) -> list[set[str]]:

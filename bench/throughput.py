@@ -90,25 +90,25 @@ def main(
 
 def report(title: str, ways: dict[str, Callable[[], float]], repeats: int) -> None:
     """Print the median speed of each way, and as a share of the first one's; the ways take turns."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    speeds_of: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():
-            found[name].append(way())
-    first = np.median(found["bare"])
-    told = (f"{name} {np.median(speeds):.0f} ({np.median(speeds) / first:.2f})" for name, speeds in found.items())
+            speeds_of[name].append(way())
+    first = np.median(speeds_of["bare"])
+    told = (f"{name} {np.median(speeds):.0f} ({np.median(speeds) / first:.2f})" for name, speeds in speeds_of.items())
     print(f"{title}, photos/s (of bare): " + ", ".join(told), flush=True)
 
 
 def draw(count: int, side: int, quality: int) -> list[bytes]:
     """JPEGs with the detail of photos: smooth colours and grain."""
     rng = np.random.default_rng(0)
-    found = []
+    photos = []
     for _ in range(count):
         cells = rng.uniform(0, 255, (9, 9, 3)).astype(np.float32)
         smooth = cv2.resize(cells, (side * 3 // 2, side), interpolation=cv2.INTER_CUBIC)
         grain = rng.normal(0, 8, smooth.shape)
-        found.append(encode_jpeg((smooth + grain).clip(0, 255).astype(np.uint8), quality))
-    return found
+        photos.append(encode_jpeg((smooth + grain).clip(0, 255).astype(np.uint8), quality))
+    return photos
 
 
 def bare_training(network: Network, params: Params, every: Targets) -> float:
@@ -195,9 +195,9 @@ def theirs(embedder: Embedder, params: Params, jpegs: list[bytes]) -> dict[str, 
             # Theirs leaves the memory layout alone: the one that torch gives a new network.
             model = embedder.to(memory_format=torch.contiguous_format)
             started = time.perf_counter()
-            found = DeepFeatures(model, params.embed.batch, workers, str(best_device()))(dataset)
+            theirs = DeepFeatures(model, params.embed.batch, workers, str(best_device()))(dataset)
             taken = time.perf_counter() - started
-        apart = np.abs(F.normalize(torch.from_numpy(found)).numpy() - ours).max()
+        apart = np.abs(F.normalize(torch.from_numpy(theirs)).numpy() - ours).max()
         assert apart < 1e-4, f"wildlife-tools' embeddings are {apart} away"
         return len(jpegs) / taken
 

@@ -193,7 +193,9 @@ def test_a_row_without_a_photo(folder: SurveyFolder) -> None:
 
 def test_an_individual_called_new(folder: SurveyFolder) -> None:
     folder.train("a.jpg,orca,A,", "b.jpg,orca,new_individual,")
-    assert _complaint(folder) == ("SURVEY: b.jpg: an individual cannot be called new_individual: leave it empty")
+    assert _complaint(folder) == (
+        "SURVEY: b.jpg: an individual cannot be called new_individual: rename it, or leave it empty"
+    )
 
 
 @pytest.mark.parametrize("space", [" ", "\t", "\u00a0"])
@@ -219,8 +221,8 @@ def test_one_name_in_both_folders(folder: SurveyFolder) -> None:
     folder.train("b.jpg,orca,A,", "a.jpg,orca,A,", "c.jpg,orca,B,")
     folder.photos("c.jpg", "b.jpg", split="test")
     assert _complaint(folder) == (
-        "SURVEY: 2 photos of the catalogue and photos to identify are called alike, b.jpg for one: "
-        "a photo's name is its id, rename one of the two"
+        "SURVEY: 2 photos of the catalogue have the name of a photo to identify, such as b.jpg: "
+        "rename one of the two, because a photo's name is its id"
     )
 
 

@@ -35,16 +35,16 @@ def draw_pod(folder: Path, *, individuals: int, photos: int, test_photos: int, b
     survey = plan_survey(
         individuals=individuals, photos=photos, test_photos=test_photos, boxed_share=boxed_share, seed=seed
     )
-    for part in ("train_images", "test_images"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+    for name in ("train_images", "test_images"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     boxes = []
     with ThreadPoolExecutor() as pool:  # OpenCV and numpy work side by side
         for place in range(len(SPECIES)):
             animals = [number for number, kind in enumerate(survey.species) if kind == place]
             tiles = _make_tiles(survey, animals, seed)
             draw = functools.partial(_draw_animal, folder, survey, seed, tiles)
-            for found in pool.map(draw, animals):
-                boxes += found
+            for drawn in pool.map(draw, animals):
+                boxes += drawn
     _write_tables(folder, survey, boxes)
 
 

@@ -89,7 +89,7 @@ def _refuse_useless(path: Path, table: pd.DataFrame, counts: dict[str, int], pho
     boxed = table.loc[table["written"] != "", "image"].drop_duplicates()
     if len(photos) and not any(image in photos for image in boxed):
         raise UserError(
-            f"{path} calls its photos otherwise, {boxed.iloc[0]!r} for one; the photos are called as {photos.first()!r}"
+            f"{path} lists none of your photos: it has {boxed.iloc[0]!r}, and they have names like {photos.first()!r}"
         )
 
 
