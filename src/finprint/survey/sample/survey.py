@@ -71,12 +71,12 @@ def plan_survey(*, individuals: int, photos: int, test_photos: int, boxed_share:
 
 
 def share_out(total: int, weights: np.ndarray, least: int = 0) -> np.ndarray:
-    """Split `total` into whole parts by weight, each at least `least`, by largest remainder: (N,) int."""
+    """Split `total` into whole numbers by weight, each at least `least`, by largest remainder: (N,) int."""
     exact = (total - least * len(weights)) * weights / weights.sum()
-    parts = np.floor(exact).astype(int)
-    behind = np.argsort(-(exact - parts), kind="stable")[: total - least * len(weights) - parts.sum()]
-    parts[behind] += 1
-    return parts + least
+    wholes = np.floor(exact).astype(int)
+    behind = np.argsort(-(exact - wholes), kind="stable")[: total - least * len(weights) - wholes.sum()]
+    wholes[behind] += 1
+    return wholes + least
 
 
 def _photos_per_individual(rng: np.random.Generator, individuals: int, photos: int) -> np.ndarray:

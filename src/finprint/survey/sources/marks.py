@@ -126,7 +126,7 @@ def are_shares(marks: Sequence[Mark], told: str) -> bool:
 class PhotoNames:
     """Photos by the names that tables of boxes have for them.
 
-    A table may know a photo by a part of its path, by a longer one, in another case or Unicode form, or without the
+    A table may call a photo by the end of its path, by a longer path, in another case or Unicode form, or without the
     suffix of its file.
 
     Args:
@@ -176,5 +176,5 @@ def _small(name: str, suffix: bool = True) -> str:
 
 def _ends(name: str) -> list[str]:
     """`a/b/c`: itself, then `b/c`, then `c`."""
-    parts = name.split("/")
-    return ["/".join(parts[start:]) for start in range(len(parts))]
+    steps = name.split("/")
+    return ["/".join(steps[start:]) for start in range(len(steps))]
