@@ -76,7 +76,7 @@ def understand(folders: Iterable[str], identity: str | int, nobody: Nobody, root
     Args:
         folders: paths of the folders that hold photos themselves, from `root`; "" is `root`.
         identity: `prepare.folders.identity`. auto: decided over the whole tree. last: the last folder that is no side,
-            date or the like. A number: that of the folder counted from `root`, 1 being the first.
+            date or the like. A number: that of the folder counted from `root`; 1 is the outermost.
         nobody: names that mean nobody.
         root: for messages.
 
@@ -233,8 +233,8 @@ def _refuse_mixtures(
             if outer := homes.get(home[:depth]):
                 raise UserError(
                     f"{root}: {'/'.join(outer)} holds photos and a folder of photos, {'/'.join(chain)}: is "
-                    f"{outer[-1]} an animal or a species? Set {KNOB} to the level of the animals' folders, 1 being "
-                    "the first, or move the photos"
+                    f"{outer[-1]} an animal or a species? Set {KNOB} to the level of the animals' folders (1 is the "
+                    "outermost), or move the photos"
                 )
     sure = [chain for chain, of in kinds.items() if cores[chain] and Kind.NOBODY not in of]
     single = [chain for chain in sure if len(cores[chain]) == 1]

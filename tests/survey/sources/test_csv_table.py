@@ -96,7 +96,7 @@ def test_loose_photos_are_queries_or_strays(tmp_path: Path) -> None:
     assert found.queries[["image", "path"]].to_numpy().tolist() == [["q.jpg", str(tmp_path / "queries/q.jpg")]]
     assert found.strays == [
         ("b.jpg", "on disk, but in no table"),
-        ("note.txt", "no photo by its name: .txt files are not read"),
+        ("note.txt", "not a photo: .txt files are not read"),
     ]
 
 

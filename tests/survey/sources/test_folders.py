@@ -51,8 +51,8 @@ def test_what_is_no_photo_of_anybody(tmp_path: Path) -> None:
     assert found.labelled["image"].tolist() == ["A/1.jpg"]
     assert len(found.boxes) == 1
     assert found.strays == [
-        ("A/IMG.CR2", "no photo by its name: .CR2 files are not read"),
-        ("A/notes.txt", "no photo by its name: .txt files are not read"),
+        ("A/IMG.CR2", "not a photo: .CR2 files are not read"),
+        ("A/notes.txt", "not a photo: .txt files are not read"),
         ("a/b/c/deep.jpg", "lies deeper than SPECIES/INDIVIDUAL/photo"),
         ("loose.jpg", "lies in no individual's folder"),
     ]
