@@ -31,7 +31,7 @@ def changed(section: S, changes: Mapping[str, Any]) -> S:
         for part in path:
             place = place.get(part, {})
         if last not in place:
-            raise UserError(f"unknown key {key} (known: {', '.join(place or raw)})")
+            raise UserError(f"unknown key {key} (the keys are: {', '.join(place or raw)})")
         place[last] = value
     try:
         return type(section).model_validate(raw)

@@ -114,7 +114,7 @@ def test_a_learning_rate_that_is_none(tmp_path: Path, written: str, complaint: s
         ("prepare.new_shares", "unknown key prepare.new_shares (did you mean new_share?)"),
         ("prepare.sample.individual", "unknown key prepare.sample.individual (did you mean individuals?)"),
         ("train.margin.powr", "unknown key train.margin.powr (did you mean power?)"),
-        ("evaluate.zzz", "unknown key evaluate.zzz (known: bootstrap, explained)"),
+        ("evaluate.zzz", "unknown key evaluate.zzz (the keys are: bootstrap, explained)"),
     ],
 )
 def test_an_unknown_key_is_named(tmp_path: Path, key: str, complaint: str) -> None:
@@ -145,7 +145,7 @@ def test_a_fold_beyond_the_folds(tmp_path: Path, fold: int) -> None:
     ("left_out", "complaint"),
     [
         ([1, 6], "fold.left_out has 6, but the folds are 0 to 5"),
-        ([2, 0], "fold.left_out has 0, which validates already"),
+        ([2, 0], "fold.left_out has 0, which is prepare.fold: this fold validates already"),
         ([2, 3, 2], "fold: left_out names 2 twice"),
     ],
 )
@@ -153,7 +153,7 @@ def test_folds_that_cannot_be_left_out(tmp_path: Path, left_out: list[int], comp
     assert _complaint(_edited(tmp_path, {"fold.left_out": left_out})) == complaint
     assert load_params(_edited(tmp_path, {"fold.left_out": [1, 5]})).fold.left_out == [1, 5]
     assert _complaint(_edited(tmp_path, {"fold.left_out": [1], "train.continue_from": "models/mine"})) == (
-        "fold.left_out: what goes on from train.continue_from may have learned from the fold"
+        "fold.left_out must be empty, because the model in train.continue_from may have learned from the folds"
     )
 
 
@@ -214,7 +214,7 @@ def test_a_value_out_of_range_is_named_with_its_key(tmp_path: Path, edits: dict[
 def test_a_second_round_afresh_unfreezes_in_time_as_well(tmp_path: Path) -> None:
     late = {"train.finetune.unfreeze": [2, 5], "retrain.start": "pretrained", "retrain.epochs": 5}
     assert _complaint(_edited(tmp_path, late)) == (
-        "train.finetune.unfreeze has 5, but round 2 starts afresh (retrain.start), and with "
+        "train.finetune.unfreeze has 5, but round 2 starts from pretrained weights (retrain.start), and with "
         "retrain.epochs: 5 its last epoch is 4"
     )
     for fine in ({"retrain.start": "round1"}, {"retrain.epochs": 6}):

@@ -23,9 +23,9 @@ def at_the_root() -> None:
 
 @app.command()
 def check(
-    folder: Annotated[Path | None, typer.Option(help="your photos: tell how they will be understood, too")] = None,
+    folder: Annotated[Path | None, typer.Option(help="a folder of photos: tell how it is understood, too")] = None,
 ) -> None:
-    """Check params.yaml for unknown keys, wrong types and impossible values."""
+    """Check params.yaml: unknown keys, impossible values, sections that contradict each other, missing files."""
     params = check_params()
     print("params.yaml is well-formed")
     if folder:
@@ -36,7 +36,7 @@ def check(
 
 @app.command()
 def boxes(tables: Annotated[list[Path], typer.Argument(help="CSV, COCO .json, or a folder of YOLO .txt")]) -> None:
-    """Count the boxes in tables, before you name the tables in prepare.boxes."""
+    """Count the boxes in tables, before you add the tables to prepare.boxes."""
     from finprint.survey.sources.boxes import count, read_table_of_boxes  # pandas takes a second to import
 
     for table in tables:
@@ -53,7 +53,7 @@ def headline() -> None:
     if not (folder / "evaluate.json").exists():
         raise UserError("metrics/evaluate.json is missing: `dvc repro` makes it")
     if stale := stale_stages():
-        print(f"These results are of an earlier run: {stale[0]} is due. Run `dvc repro`.", file=sys.stderr)
+        print(f"These results are out of date: {stale[0]} must run again. Run `dvc repro`.", file=sys.stderr)
     metrics, detector = read_json(folder / "evaluate.json"), read_json(folder / "detector.json")
     rows = [("detector mAP50", f"{detector['map50']:.3f}" if detector["enabled"] else "off")]
     for name, scores in (("after round 1", metrics["round1"]), ("after round 2", metrics)):
@@ -69,15 +69,17 @@ def headline() -> None:
 @app.command()
 def compare(
     a: Annotated[str, typer.Argument(help="a commit, a branch, an experiment, or a folder with a checkout")],
-    b: Annotated[str, typer.Argument(help="likewise; . is this folder in its present state")] = ".",
+    b: Annotated[str, typer.Argument(help="the same; . is this folder as it is now")] = ".",
 ) -> None:
-    """Test whether B is better than A or the difference is chance, on the photos that both answered."""
+    """Test whether the difference between A and B is real or chance, on the photos that both answered."""
     from finprint.evaluation import compare as comparison  # DVC takes a second to import
 
     table = comparison.compare(comparison.read_experiment(a), comparison.read_experiment(b), load_params().seed)
     if not len(table):
-        raise UserError(f"{a} and {b} answered no photo in common whose truth is known")
-    print(f"A: {a}    B: {b}    differences are B - A, with 95 % intervals; p: chance of as much if they were equal")
+        raise UserError(f"{a} and {b} have answered no common photo whose right answer is known")
+    print(
+        f"A: {a}    B: {b}    differences are B - A, with 95 % intervals; p: chance of such a difference between equals"
+    )
     shown = table.assign(interval=[f"{low:+.3f} to {high:+.3f}" for low, high in table[["low", "high"]].to_numpy()])
     columns = ["split", "metric", "a", "b", "difference", "interval", "p", "queries"]
     formats = {"a": "{:.3f}", "b": "{:.3f}", "difference": "{:+.3f}", "p": "{:.4f}"}
@@ -89,7 +91,7 @@ def lr_find(
     steps: Annotated[int, typer.Option(min=20, help="largest number of training steps")] = 200,
     output: Annotated[Path, typer.Option(help="PNG to write")] = Path("metrics/lr_find.png"),
 ) -> None:
-    """Suggest a learning rate for round 1, from a short training in which it rises. Needs crops: `dvc repro crop`."""
+    """Suggest a learning rate for round 1: a short training raises it step by step. Run `dvc repro crop` before."""
     from finprint.base.files import atomic  # torch takes seconds, which the other commands need not wait
     from finprint.individuals.task import Individuals
     from finprint.learning.inputs import Photos
@@ -112,11 +114,11 @@ def lr_find(
 
 @app.command()
 def explain(
-    query: Annotated[str, typer.Argument(help="file name of a photo to identify, or of a validation photo")],
-    match: Annotated[str | None, typer.Option(help="photo to compare it with; by default its best match")] = None,
+    query: Annotated[str, typer.Argument(help="id of a photo to identify or of a validation photo")],
+    match: Annotated[str | None, typer.Option(help="id of the photo beside it; by default its best match")] = None,
     output: Annotated[Path | None, typer.Option(help="PNG to write; by default metrics/explained/QUERY.png")] = None,
 ) -> None:
-    """Show what made a photo and its match look alike: write both with heat maps, print the path."""
+    """Show what makes a photo and its match look alike: write a PNG of both with heat maps and print its path."""
     from finprint.report.pair import explain_match  # torch takes seconds, which the other commands need not wait
 
     print(explain_match(Path("data"), Path("models/round2"), Path("metrics/explained"), query, match, output))

@@ -36,8 +36,8 @@ class Params(Section):
         late = [epoch for epoch in self.train.finetune.unfreeze if epoch >= self.retrain.epochs]
         if late and self.retrain.start == "pretrained":
             raise ValueError(
-                f"train.finetune.unfreeze has {late[0]}, but round 2 starts afresh (retrain.start), and with "
-                f"retrain.epochs: {self.retrain.epochs} its last epoch is {self.retrain.epochs - 1}"
+                f"train.finetune.unfreeze has {late[0]}, but round 2 starts from pretrained weights (retrain.start), "
+                f"and with retrain.epochs: {self.retrain.epochs} its last epoch is {self.retrain.epochs - 1}"
             )
         return self
 
@@ -58,9 +58,11 @@ class Params(Section):
             if fold >= self.prepare.folds:
                 raise ValueError(f"fold.left_out has {fold}, but the folds are 0 to {self.prepare.folds - 1}")
             if fold == self.prepare.fold:
-                raise ValueError(f"fold.left_out has {fold}, which validates already")
+                raise ValueError(f"fold.left_out has {fold}, which is prepare.fold: this fold validates already")
         if self.fold.left_out and self.train.continue_from:
-            raise ValueError("fold.left_out: what goes on from train.continue_from may have learned from the fold")
+            raise ValueError(
+                "fold.left_out must be empty, because the model in train.continue_from may have learned from the folds"
+            )
         models = 2 + len(self.fold.left_out)
         if isinstance(self.search.shares, list) and len(self.search.shares) != models:
             raise ValueError(

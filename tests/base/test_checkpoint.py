@@ -233,7 +233,7 @@ def test_a_second_process_waits_and_finds_what_the_first_one_left(end: str) -> N
         checkpoint.save({"epoch": 3})
     second, other = (Process(lambda _: None, run=run) for run in (1, 2))
     assert other.told.readline() == "found None\n"  # of another key: it does not wait
-    message = f"another process is at the same work ({checkpoint.folder}): waiting for its end\n"
+    message = f"another process does the same work ({checkpoint.folder}): waiting for its end\n"
     assert second.told.readline() == message
     if first is None:
         getattr(checkpoint, end)()

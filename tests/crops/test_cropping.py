@@ -475,7 +475,7 @@ def test_several_named_animals_need_given_boxes(tmp_path: Path) -> None:
     photos = _named_twice(tmp_path)
     with pytest.raises(UserError) as caught:
         _counted(tmp_path / "out", photos)
-    assert str(caught.value) == ("2 photos show several named animals, 0.jpg for one: set crop.boxes_from to given")
+    assert str(caught.value) == ("2 photos show several named animals, such as 0.jpg: set crop.boxes_from to given")
     boxes = _boxes(*((image, "body", (9 * n, 5, 9 * n + 50, 60), 1.0) for n, image in enumerate(photos["image"])))
     _counted(tmp_path / "out", photos, boxes, boxes_from="given", animals="each")
     crops = Crops(tmp_path / "out")
@@ -484,14 +484,14 @@ def test_several_named_animals_need_given_boxes(tmp_path: Path) -> None:
     _counted(tmp_path / "out", photos, boxes.iloc[:3], boxes_from="given")
     lost = read_table(tmp_path / "out" / "rejects.csv", REJECTS)
     assert lost["image"].tolist() == [image for image in photos["image"].iloc[3:] if image in ("0.jpg#2", "1.jpg#2")]
-    assert set(lost["reason"]) == {"one of several animals in its photo, and without a box that counts"}
+    assert set(lost["reason"]) == {"shares its photo with other animals and has no box that counts"}
     alone = ~photos["path"].duplicated(keep=False)
     boxes.loc[boxes["image"].isin(photos.loc[alone, "image"]), "part"] = "tail"
     with pytest.raises(UserError) as caught:
         _counted(tmp_path / "out", photos, boxes, boxes_from="given", parts=["tail"])
     assert str(caught.value) == (
-        "4 animals stand in photos that show several, and none has a box of crop.parts (tail): "
-        "is the part of the boxes (prepare.csv.part, prepare.boxes) among them?"
+        "4 animals share a photo with others, and none of them has a box of crop.parts (tail): "
+        "add the part that your boxes show (prepare.csv.part, prepare.boxes) to crop.parts"
     )
 
 
@@ -521,7 +521,7 @@ def test_a_photo_may_not_have_the_name_of_an_animal(tmp_path: Path) -> None:
     photos = _table(*paths, split="test").assign(image=["a.jpg", "a.jpg#2"])
     with pytest.raises(UserError) as caught:
         _counted(tmp_path / "out", photos, _boxes(*PAIR), boxes_from="given", animals="each")
-    assert str(caught.value) == "a.jpg#2 is a photo's name, and that of an animal by crop.animals: rename the photo"
+    assert str(caught.value) == "a.jpg#2 names a photo, but also an animal of crop.animals: rename the photo"
     assert not (tmp_path / "out").exists()
 
 
@@ -729,5 +729,5 @@ def test_parts_that_no_box_shows_are_refused(tmp_path: Path) -> None:
     boxes = _boxes(*((image, "dorsal", (5, 5, 50, 60), 1.0) for image in photos["image"]))
     with pytest.raises(UserError) as caught:
         _counted(tmp_path / "out", photos, boxes, boxes_from="given")
-    assert str(caught.value) == "crop.parts (body, fin) has none of the parts that boxes show: dorsal"
+    assert str(caught.value) == "crop.parts is body, fin, but the boxes show dorsal: add one of these"
     assert _counted(tmp_path / "out", photos, boxes, boxes_from="found")["whole"] == len(photos)  # there is no detector

@@ -195,7 +195,7 @@ def test_ultralytics_is_kept_from_the_network_and_from_our_dvc_yaml() -> None:
     [
         (
             "models/mine.pt",
-            "detector.network: models/mine.pt is not on disk (no stage downloads; yolov5n.yaml trains afresh)",
+            "detector.network: models/mine.pt is not on disk (no stage downloads it; yolov5n.yaml trains from scratch)",
         ),
         ("yolov99.yaml", "detector.network: yolov99.yaml: "),
         ("http://example.org/yolov5n.yaml", "detector.network: http://example.org/yolov5n.yaml is not on disk"),

@@ -72,10 +72,11 @@ def test_a_column_that_says_both() -> None:
     with pytest.raises(UserError) as caught:
         read_dates({"13/04/2021": "a.jpg", "01/02/2021": "b.jpg", "04/14/2021": "c.jpg"}, "auto")
     assert str(caught.value) == (
-        "a.jpg has the day first, '13/04/2021', c.jpg the month, '04/14/2021': set prepare.day_first to true or false"
+        "a.jpg: '13/04/2021' has the day first, but '04/14/2021' of c.jpg has the month first: "
+        "set prepare.day_first to true or false"
     )
     read = read_dates({"13/04/2021": "a.jpg", "04/14/2021": "c.jpg"}, True)
-    assert read["04/14/2021"].reason == "is no day of the calendar, read with the day first"
+    assert read["04/14/2021"].reason == "is no possible date, read with the day first"
 
 
 @pytest.mark.parametrize(
@@ -86,13 +87,13 @@ def test_a_column_that_says_both() -> None:
         ("July 2015", "is no date"), ("2021-04", "is no date"), ("12 Foo 2021", "is no date"),
         ("2021-04-12 noon", "is no date"),
         ("2021-04-12 10", "is no date"), ("20", "is no date"), ("2021-04-12 -", "is no date"), ("123456", "is no date"),
-        ("2021-02-30", "is no day of the calendar"), ("2021-13-04", "is no day of the calendar"),
-        ("0000:00:00 00:00:00", "is no day of the calendar"), ("30 Feb 2021", "is no day of the calendar"),
-        ("31/02/2021", "is no day of the calendar, read with the month first"),
-        ("0021-04-12", "is no day of the calendar"), ("2021-04-12 24:00", "has no time of the day"),
-        ("2021-04-12 10:61", "has no time of the day"),
-        ("2021-04-12 23:50 PM", "has no time of the clock's twelve hours"),
-        ("2021-04-12 0:10 AM", "has no time of the clock's twelve hours"),
+        ("2021-02-30", "is no possible date"), ("2021-13-04", "is no possible date"),
+        ("0000:00:00 00:00:00", "is no possible date"), ("30 Feb 2021", "is no possible date"),
+        ("31/02/2021", "is no possible date, read with the month first"),
+        ("0021-04-12", "is no possible date"), ("2021-04-12 24:00", "has an impossible time"),
+        ("2021-04-12 10:61", "has an impossible time"),
+        ("2021-04-12 23:50 PM", "has a time that a clock of 12 hours lacks"),
+        ("2021-04-12 0:10 AM", "has a time that a clock of 12 hours lacks"),
         ("12/04/21", "has a year of two digits: write four"), ("4/12/21 23:50", "has a year of two digits: write four"),
         ("12-Apr-21", "has a year of two digits: write four"), ("12.04.21", "has a year of two digits: write four"),
         ("1618271400", "is no date but a count of seconds: write year, month and day"),

@@ -75,7 +75,7 @@ def test_the_table_s_date_goes_before_the_camera_s() -> None:
     bad: list[tuple[str, str]] = []
     taken = times(photos, prepare_params(day_first=True), lambda image, why: bad.append((image, why)))
     assert taken.dt.strftime("%Y-%m-%d").fillna("?").tolist() == ["2021-07-03", "2020-01-02", "2020-01-03", "?"]
-    assert bad == [("c", "'31.02.2021' is no day of the calendar, read with the day first")]
+    assert bad == [("c", "'31.02.2021' is no possible date, read with the day first")]
     assert times(photos, prepare_params(encounter_gap=0), lambda image, why: None).isna().tolist() == [False] * 3 + [
         True
     ]

@@ -128,7 +128,7 @@ def test_names_that_mean_nobody_or_may() -> None:
     }  # fmt: skip
     assert [(kind, name, detail) for kind, name, _, detail in nobodies(photos, nobody)] == [
         (NOBODY_PERHAPS, "2019", "5 photos; it reads like a year or date"),
-        (NOBODY, "Unidentified", "4 photos; if it is an individual's name, take it from prepare.nobody"),
+        (NOBODY, "Unidentified", "4 photos; if it is an individual's name, remove it from prepare.nobody"),
         (NOBODY_PERHAPS, "left", "1 photo; it reads like a side"),
         (NOBODY_PERHAPS, "misc", "2 photos; it reads like no animal"),
         (NOBODY_PERHAPS, "orca", "7 photos; it reads like a species"),

@@ -27,7 +27,7 @@ def test_a_folder_of_animals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "  viewpoint     not told 4; left 1; right 1",
         "  to identify   1 photo",
         f"  not used      C1: is a link to a folder, and {copy}",
-        "                notes.txt: no photo by its name: .txt files are not read",
+        "                notes.txt: not a photo: .txt files are not read",
         "                2019/1.jpg: lies in no individual's folder: 2019 reads like a year or date; if an animal is "
         "called so, set prepare.folders.identity to 1",
         "  look at       name that means nobody: Unknown (1 photo; if it is an individual's name, take it from "
@@ -50,7 +50,7 @@ def test_a_table(tmp_path: Path) -> None:
         "  individuals       A 2; B 1",
         "  encounters        1, told for 1 of 3 photos",
         "  dates             1 of 3 photos, 2021-04-13 to 2021-04-13",
-        "  dates not read    1.jpg: '31/02/2021' is no day of the calendar, read with the day first",
+        "  dates not read    1.jpg: '31/02/2021' is no possible date, read with the day first",
         "  to identify       0 photos",
         "  cannot be opened  3.jpg: not on disk",
         "  not used          2.jpg: on disk, but in no table",

@@ -39,7 +39,7 @@ class Checkpoint:
     def lock(self) -> None:
         """Keep other processes away until this one finishes, clears or ends. `save` and `load` do it themselves."""
         if self.folder not in self._locks:
-            message = f"another process is at the same work ({self.folder}): waiting for its end"
+            message = f"another process does the same work ({self.folder}): waiting for its end"
             self._locks[self.folder] = hold(self._lock_file, message)
 
     def save(self, state: dict[str, Any]) -> None:

@@ -159,4 +159,4 @@ def _unknown(model: Any, loc: tuple[Any, ...], key: str) -> str:
         return f"{key} is called {'.'.join([*map(str, sections), now])} now"
     keys = list(model.model_fields)
     close = [key for key in keys if key.lower() == str(last).lower()] or difflib.get_close_matches(str(last), keys, n=1)
-    return f"unknown key {key} " + (f"(did you mean {close[0]}?)" if close else f"(known: {', '.join(keys)})")
+    return f"unknown key {key} " + (f"(did you mean {close[0]}?)" if close else f"(the keys are: {', '.join(keys)})")

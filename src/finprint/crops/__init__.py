@@ -1,1 +1,1 @@
-"""From photos to crops: which part of a photo counts, cut out and stored."""
+"""From photos to crops: what of a photo counts, cut out and stored."""

@@ -107,7 +107,7 @@ def crop_photos(
     shown = {*(detector.parts if detector else ()), *given}
     if shown and not shown & set(params.parts):
         raise UserError(
-            f"crop.parts ({', '.join(params.parts)}) has none of the parts that boxes show: {', '.join(sorted(shown))}"
+            f"crop.parts is {', '.join(params.parts)}, but the boxes show {', '.join(sorted(shown))}: add one of these"
         )
     jobs = plan(photos, boxes, params)
     missing = [job for job in jobs if job.key not in cache and not job.reason]
@@ -134,13 +134,14 @@ def plan(photos: pd.DataFrame, boxes: pd.DataFrame, params: Crop) -> list[Job]:
     if shared.any() and params.boxes_from != "given":
         several = photos[shared]
         raise UserError(
-            f"{several['path'].nunique()} photos show several named animals, {several['image'].iloc[0]} for one: "
+            f"{several['path'].nunique()} photos show several named animals, such as {several['image'].iloc[0]}: "
             "set crop.boxes_from to given"
         )
     if shared.any() and not photos.loc[shared, "image"].isin(given.keys()).any():
         raise UserError(
-            f"{shared.sum()} animals stand in photos that show several, and none has a box of crop.parts "
-            f"({', '.join(params.parts)}): is the part of the boxes (prepare.csv.part, prepare.boxes) among them?"
+            f"{shared.sum()} animals share a photo with others, and none of them has a box of crop.parts "
+            f"({', '.join(params.parts)}): add the part that your boxes show (prepare.csv.part, prepare.boxes) to "
+            "crop.parts"
         )
     each = (photos["split"] == TEST) & ~shared & (params.animals == "each")
     columns = (photos[column] for column in ("image", "path", "sha256", "width", "height"))
@@ -148,7 +149,7 @@ def plan(photos: pd.DataFrame, boxes: pd.DataFrame, params: Crop) -> list[Job]:
     for image, path, sha256, width, height, every, is_shared in zip(*columns, each, shared, strict=True):
         own = given.get(image, [])
         hashed = [sha256, [(box.part, box.box.tolist(), box.confidence) for box in own], every]
-        reason = "one of several animals in its photo, and without a box that counts" if is_shared and not own else ""
+        reason = "shares its photo with other animals and has no box that counts" if is_shared and not own else ""
         file = PhotoFile(Path(path), sha256, (width, height))
         jobs.append(Job(sha256_json(hashed)[:32], file, own, every, reason))
     return jobs
@@ -222,9 +223,7 @@ def _write(
         table = pd.DataFrame(rows, columns=list(CROPS.columns))
         twice = table.loc[table["image"].duplicated(), "image"]
         if len(twice):
-            raise UserError(
-                f"{twice.iloc[0]} is a photo's name, and that of an animal by crop.animals: rename the photo"
-            )
+            raise UserError(f"{twice.iloc[0]} names a photo, but also an animal of crop.animals: rename the photo")
         write_table(draft / INDEX, table, CROPS)
         write_table(draft / "rejects.csv", pd.DataFrame(rejects, columns=list(REJECTS.columns)), REJECTS)
     return table, len(rejects)

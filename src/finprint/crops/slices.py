@@ -12,8 +12,8 @@ from finprint.pictures.decoding import Window
 
 OVERLAP = 0.2  # of neighbouring slices, as a share of their side (the paper's)
 SAME = 0.5  # two boxes of a part with a greater intersection over union are one animal (the paper's)
-COVERED = 0.6  # a box cut by a slice's border is dropped where another holds so much of it
-TOUCH = 0.01  # a box ends at a slice's border if it comes so near, as a share of the slice's side
+COVERED = 0.6  # a box cut by a slice's edge is dropped where another holds so much of it
+TOUCH = 0.01  # a box ends at a slice's edge if it comes so near, as a share of the slice's side
 
 
 def side_share(count: int) -> float:
@@ -66,7 +66,7 @@ def merge(detections: list[list[Detection]], places: list[Window]) -> list[Detec
 
 
 def _is_cut(box: np.ndarray, place: Window, whole: Window) -> bool:
-    """Does the box end at a border of its slice that is not a border of the photo?"""
+    """Does the box end at an edge of its slice that is not an edge of the photo?"""
     left, top, right, bottom = place
     near_x, near_y = TOUCH * (right - left), TOUCH * (bottom - top)
     return bool(

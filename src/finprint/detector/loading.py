@@ -30,7 +30,7 @@ def load_yolo(source: Path | str, place: str) -> Any:
         UserError: it is missing, damaged, does not detect, or cannot be loaded without running code.
     """
     if not Path(source).is_file() and (Path(source).suffix != ".yaml" or Path(source).name != str(source)):
-        raise UserError(f"{place}: {source} is not on disk (no stage downloads; yolov5n.yaml trains afresh)")
+        raise UserError(f"{place}: {source} is not on disk (no stage downloads it; yolov5n.yaml trains from scratch)")
     try:
         yolo = ultralytics_yolo()(source, task="detect")
     except Exception as error:  # a damaged file makes ultralytics and pickle raise whatever comes
@@ -60,7 +60,8 @@ def _reason(error: Exception, source: Path | str) -> str:
     if isinstance(error.__cause__, pickle.UnpicklingError) and refused:
         return (
             f"it asks for {refused[1]}, which is no known layer and could run anything, so it is not loaded. If you "
-            f'trust it, make plain weights of it where it may run: python -c "{PLAIN.format(name=source)}"'
+            "trust it, convert it to plain weights on a machine where it may run: "
+            f'python -c "{PLAIN.format(name=source)}"'
         )
     if isinstance(error.__cause__, pickle.UnpicklingError):
         return "it is damaged, or no checkpoint of ultralytics"

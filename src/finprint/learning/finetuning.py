@@ -89,8 +89,8 @@ def check_stages(backbone: nn.Module, train: Training) -> None:
     Raises:
         UserError: fewer than three stages are known, and `train.finetune` asks for some of them.
     """
-    known = max(stages(name for name, _ in backbone.named_parameters()).values(), default=0)
-    if _by_stages(train.finetune) and known < 2:
+    deepest = max(stages(name for name, _ in backbone.named_parameters()).values(), default=0)
+    if _by_stages(train.finetune) and deepest < 2:
         raise UserError(
             f"train.finetune: the stages of {train.backbone} are not known: leave trainable, unfreeze, layer_decay"
         )

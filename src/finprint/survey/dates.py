@@ -75,7 +75,9 @@ def _day_first(numbers: dict[str, re.Match[str]], dates: Mapping[str, str]) -> b
     ask = "set prepare.day_first to true or false"
     if days and months:
         one, other = days[0], months[0]
-        raise UserError(f"{dates[one]} has the day first, {one!r}, {dates[other]} the month, {other!r}: {ask}")
+        raise UserError(
+            f"{dates[one]}: {one!r} has the day first, but {other!r} of {dates[other]} has the month first: {ask}"
+        )
     if unsure and not days and not months:
         raise UserError(
             f"{dates[unsure[0]]}: does the day or the month stand first in {unsure[0]!r}? No date tells: {ask}"
@@ -109,7 +111,7 @@ def _read(text: str, day_first: bool) -> Read:
             day, month = told["day"], told["month"] if "month" in told else str(MONTHS[told["name"]])
         date = _date(told["year"], month, day)
         if date is None:
-            return Read(None, f"is no day of the calendar{'' if 'one' not in told else _order_told(day_first)}")
+            return Read(None, f"is no possible date{'' if 'one' not in told else _order_told(day_first)}")
         return _at(date, told["rest"] or "")
     return Read(None, "is no date")
 
@@ -140,8 +142,8 @@ def _at(date: datetime, rest: str) -> Read:
         hour, minute, second = (int(time[unit] or 0) for unit in ("hour", "minute", "second"))
     if time["half"]:
         if not 1 <= hour <= 12:
-            return Read(None, "has no time of the clock's twelve hours")
+            return Read(None, "has a time that a clock of 12 hours lacks")
         hour = hour % 12 + (12 if time["half"].startswith("p") else 0)
     if hour > 23 or minute > 59 or second > 59:
-        return Read(None, "has no time of the day")
+        return Read(None, "has an impossible time")
     return Read(date.replace(hour=hour, minute=minute, second=second))

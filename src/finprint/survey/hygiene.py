@@ -100,7 +100,7 @@ def nobodies(photos: Mapping[str, int], nobody: Nobody) -> Iterator[Finding]:
     for name, number in sorted(photos.items()):
         count = f"{number} photo{'' if number == 1 else 's'}"
         if name in nobody:
-            yield (NOBODY, name, None, f"{count}; if it is an individual's name, take it from prepare.nobody")
+            yield (NOBODY, name, None, f"{count}; if it is an individual's name, remove it from prepare.nobody")
         elif nobody.like(name):
             yield (NOBODY_PERHAPS, name, None, f"{count}; if nobody is meant, add it to prepare.nobody")
         elif (kind := kind_of(name)) in (Kind.SIDE, Kind.TIME, Kind.SORT) and not (numbers and name.isdigit()):

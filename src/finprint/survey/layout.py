@@ -76,7 +76,7 @@ def understand(folders: Iterable[str], identity: str | int, nobody: Nobody, root
     Args:
         folders: paths of the folders that hold photos themselves, from `root`; "" is `root`.
         identity: `prepare.folders.identity`. auto: decided over the whole tree. last: the last folder that is no side,
-            date or the like. A number: that of the folder counted from `root`, 1 being the first.
+            date or the like. A number: that of the folder counted from `root`; 1 is the outermost.
         nobody: names that mean nobody.
         root: for messages.
 
@@ -174,7 +174,7 @@ def _decide(kinds: dict[tuple[str, ...], list[Kind]], root: Path) -> dict[tuple[
         first = next(iter(levels[0].items()))
         raise UserError(
             f"{root}: no folder names an animal: {first[1][0]} reads like {first[0]}; set {KNOB} to the level that "
-            "does, 1 being the first"
+            "does (1 is the outermost)"
         )
     for level in naming:
         details = [names[0] for kind, names in levels[level].items() if kind in (Kind.SIDE, Kind.TIME)]
@@ -185,7 +185,7 @@ def _decide(kinds: dict[tuple[str, ...], list[Kind]], root: Path) -> dict[tuple[
         if others and Kind.NAME not in levels[level] and len(naming) > 1 and not species:
             raise UserError(
                 f"{root}: is {others[0]} an animal, or does it sort the photos of one by years? Set {KNOB} to the "
-                "level of the animals' folders, 1 being the first"
+                "level of the animals' folders (1 is the outermost)"
             )
     cores = {chain: _core(of, naming) for chain, of in kinds.items()}
     _refuse_mixtures(kinds, cores, root)
@@ -233,8 +233,8 @@ def _refuse_mixtures(
             if outer := homes.get(home[:depth]):
                 raise UserError(
                     f"{root}: {'/'.join(outer)} holds photos and a folder of photos, {'/'.join(chain)}: is "
-                    f"{outer[-1]} an animal or a species? Set {KNOB} to the level of the animals' folders, 1 being "
-                    "the first, or move the photos"
+                    f"{outer[-1]} an animal or a species? Set {KNOB} to the level of the animals' folders (1 is the "
+                    "outermost), or move the photos"
                 )
     sure = [chain for chain, of in kinds.items() if cores[chain] and Kind.NOBODY not in of]
     single = [chain for chain in sure if len(cores[chain]) == 1]
@@ -243,12 +243,12 @@ def _refuse_mixtures(
     if deep and not single and not double:
         raise UserError(
             f"{root}: {'/'.join(deep[0])} has {len(cores[deep[0]])} folders that could be the animal's: set {KNOB} to "
-            "the level that is, 1 being the first"
+            "the level that is (1 is the outermost)"
         )
     if single and not double and all(reads_like_species(chain[cores[chain][0]]) for chain in single):
         raise UserError(
             f"{root}: {single[0][cores[single[0]][0]]} reads like a species, and no folder in it like an animal: set "
-            f"{KNOB} to the level of the animals' folders, 1 being the first"
+            f"{KNOB} to the level of the animals' folders (1 is the outermost)"
         )
     species = {chain[cores[chain][0]] for chain in double}
     plain = [name for name in species if not reads_like_species(name)]
@@ -262,7 +262,7 @@ def _refuse_mixtures(
 def _unclear(root: Path, one: str, other: str, why: str) -> UserError:
     return UserError(
         f"{root}: which folder names the animal? {one} and {other} do not fit ({why}): set {KNOB} to the level that "
-        "does, 1 being the first, or to last"
+        "does (1 is the outermost), or to last"
     )
 
 
@@ -332,7 +332,7 @@ def _refuse_one_name_twice(
         if of.setdefault(called, home) != home:
             raise UserError(
                 f"{root}: {'/'.join(of[called])} and {'/'.join(home)} are both individual {called}: rename one of them"
-                f", or set {KNOB} to the level of the animals' folders, 1 being the first"
+                f", or set {KNOB} to the level of the animals' folders (1 is the outermost)"
             )
 
 

@@ -45,8 +45,8 @@ def whole_name(name: str) -> str:
 @lru_cache(2**16)  # a folder of thousands of animals asks again and again
 def words(text: str) -> tuple[str, ...]:
     """The words and numbers of a name, in small letters: `LeftSide_2` is left, side, 2."""
-    whole = WORD.findall(_fold(text))
-    return tuple(whole if len(whole) == 1 and whole[0] in SIDES else WORD.findall(_fold(CAMEL.sub(" ", text))))
+    whole = WORD.findall(_small(text))
+    return tuple(whole if len(whole) == 1 and whole[0] in SIDES else WORD.findall(_small(CAMEL.sub(" ", text))))
 
 
 def side(name: str) -> str | None:
@@ -91,10 +91,10 @@ class Nobody:
 @lru_cache(2**16)
 def letters(name: str) -> str:
     """The letters and digits of a name in small letters, without spaces and signs."""
-    return "".join(letter for letter in _fold(name) if letter.isalnum())
+    return "".join(letter for letter in _small(name) if letter.isalnum())
 
 
-def _fold(text: str) -> str:
+def _small(text: str) -> str:
     return unicodedata.normalize("NFKC", one_form(text)).casefold()
 
 

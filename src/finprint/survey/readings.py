@@ -40,7 +40,7 @@ COLUMNS = [*STAMP, *(field.name for field in fields(Reading))]
 
 
 def read_all(paths: Sequence[Path]) -> list[Reading]:
-    """Readings in the order of `paths`; of files that were good before and have not changed, those of then.
+    """Readings in the order of `paths`; a file that was good before and has not changed is not read again.
 
     They are kept in `.cache/readings/`, which can be deleted at any time; a killed run goes on from there. Files are
     told apart as DVC does it, by size and times: 50,000 photos are not decoded again when 100 are added.
@@ -106,7 +106,7 @@ def _load(path: Path) -> dict[Stamp, Reading]:
 
 
 def _save(path: Path, good: dict[Stamp, Reading]) -> None:
-    """Keep readings of files that are still there, of each the latest, and forget those by other code."""
+    """Keep the latest reading of each file that still exists, and remove the readings that other code made."""
     latest = {stamp[0]: (*stamp, *astuple(reading)) for stamp, reading in good.items() if Path(stamp[0]).exists()}
     with hold(path.with_name("lock"), "another run saves readings of photos: waiting for its end"):
         with atomic(path) as draft:

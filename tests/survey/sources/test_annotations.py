@@ -228,7 +228,7 @@ def test_coco_s_nested_attributes(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps(content))
     with pytest.raises(UserError) as caught:
         read_coco(tmp_path / "c.json")
-    assert str(caught.value) == f"{tmp_path}/c.json: 1 annotations are of images that it does not list, 99 for one"
+    assert str(caught.value) == f"{tmp_path}/c.json: 1 annotations belong to images that it does not list, such as 99"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_coco_s_nested_attributes(tmp_path: Path) -> None:
          "Studio, CreateML): it is a dict of whales, b"),
         ("a.json", '[{"whale": 1}]', "is in none of the known forms (COCO, MegaDetector, VIA, LabelMe, Label Studio, "
          "CreateML): it is a list, and its first entry is a dict of whale"),
-        ("a.json", '{"shapes": [{"label": "fin"}]}', "is not as its form demands: KeyError('points')"),
+        ("a.json", '{"shapes": [{"label": "fin"}]}', "is incomplete or not in its usual form: KeyError('points')"),
         ("a.xml", "<a", "is no XML: unclosed token: line 1, column 0"),
         ("a.xml", "<kml><Place/></kml>", "is in none of the known forms (Pascal VOC, CVAT): it is kml of Place"),
     ],
@@ -272,7 +272,7 @@ def test_nothing_usable_is_an_error_that_shows_the_table(tmp_path: Path) -> None
         "none.csv": "gives no usable box (it is empty). Its columns: image, box; its first row: none",
         "unsure.csv": "gives no usable box (1 rows, 1 unsure; the first box is written as '1 2 3 4'). All are below "
         "prepare.box_confidence. Its columns: image, box, conf; its first row: a.jpg, 1 2 3 4, .1",
-        "other.csv": "calls its photos otherwise, 'x.jpg' for one; the photos are called as 'a.jpg'",
+        "other.csv": "lists none of your photos: it has 'x.jpg', and they have names like 'a.jpg'",
         "mixed": "holds labels in several forms (1 YOLO .txt and 1 Pascal VOC .xml): give each a folder of its own",
         "void": "holds no labels: no .txt of YOLO, no .xml of Pascal VOC, no .json",
     }.items():

@@ -269,7 +269,7 @@ def test_two_photos_of_one_label(tmp_path: Path) -> None:
     labels = _labels(tmp_path / "labels", "0 .5 .5 .2 .4")
     with pytest.raises(UserError) as caught:
         read_table_of_boxes(labels, "fin", ["A/a.jpg", "B/a.jpg"])
-    wanted = f"{labels}/a.txt: 2 photos are called so, A/a.jpg and B/a.jpg: file labels as their photos"
+    wanted = f"{labels}/a.txt: 2 photos are called so, A/a.jpg and B/a.jpg: give labels the sub-folders of their photos"
     assert str(caught.value) == wanted
 
 

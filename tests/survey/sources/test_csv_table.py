@@ -96,7 +96,7 @@ def test_loose_photos_are_queries_or_strays(tmp_path: Path) -> None:
     assert found.queries[["image", "path"]].to_numpy().tolist() == [["q.jpg", str(tmp_path / "queries/q.jpg")]]
     assert found.strays == [
         ("b.jpg", "on disk, but in no table"),
-        ("note.txt", "no photo by its name: .txt files are not read"),
+        ("note.txt", "not a photo: .txt files are not read"),
     ]
 
 
@@ -223,5 +223,5 @@ def test_a_table_and_a_disk_in_two_forms_of_unicode(tmp_path: Path) -> None:
 def test_loose_photos_in_a_folder_almost_called_queries(tmp_path: Path) -> None:
     save_photo(tmp_path / "Querys/1.jpg", scenery(1))
     _table(tmp_path, "path,identity", "a.jpg,A")
-    with pytest.raises(UserError, match="has no queries, but Querys: set"):
+    with pytest.raises(UserError, match="has no folder queries, but one called Querys: set"):
         _read(tmp_path)

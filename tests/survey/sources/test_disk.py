@@ -23,7 +23,7 @@ def test_photos_and_other_files(tmp_path: Path) -> None:
     _files(tmp_path, "b/2.JPG", "a.jfif", "a.jpe", "b/1.heic", "note.txt", "boxes.csv", "labels/1.txt", "x", "old.gif")
     disk = walk(tmp_path)
     assert disk.photos() == ["a.jfif", "a.jpe", "b/1.heic", "b/2.JPG"]
-    why = "no photo by its name: {} files are not read"
+    why = "not a photo: {} files are not read"
     others = [("note.txt", why.format(".txt")), ("old.gif", why.format(".gif")), ("x", why.format("such"))]
     assert disk.strays(disk.photos(), ["boxes.csv", "labels"]) == others
     assert disk.strays(["a.jpe", "old.gif"], ["boxes.csv", "labels"], "unused") == sorted(

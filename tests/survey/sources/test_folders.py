@@ -51,8 +51,8 @@ def test_what_is_no_photo_of_anybody(tmp_path: Path) -> None:
     assert found.labelled["image"].tolist() == ["A/1.jpg"]
     assert len(found.boxes) == 1
     assert found.strays == [
-        ("A/IMG.CR2", "no photo by its name: .CR2 files are not read"),
-        ("A/notes.txt", "no photo by its name: .txt files are not read"),
+        ("A/IMG.CR2", "not a photo: .CR2 files are not read"),
+        ("A/notes.txt", "not a photo: .txt files are not read"),
         ("a/b/c/deep.jpg", "lies deeper than SPECIES/INDIVIDUAL/photo"),
         ("loose.jpg", "lies in no individual's folder"),
     ]
@@ -68,7 +68,7 @@ def test_queries_called_nearly_so_are_no_individual(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         _read(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path} has no queries, but Queries: set prepare.queries to it, or rename the folder"
+        f"{tmp_path} has no folder queries, but one called Queries: set prepare.queries to it, or rename it"
     )
 
 
@@ -87,7 +87,9 @@ def test_no_folder_and_no_individuals(tmp_path: Path) -> None:
     _fill(tmp_path, "1.jpg", "queries/2.jpg")
     with pytest.raises(UserError) as caught:
         _read(tmp_path)
-    assert str(caught.value) == (f"{tmp_path} has no photo in a sub-folder: each individual has one with its photos")
+    assert str(caught.value) == (
+        f"{tmp_path} has no photo in a sub-folder: give each individual a sub-folder with its photos"
+    )
 
 
 def test_an_individual_cannot_be_new(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_an_individual_cannot_be_new(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         _read(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: new_individual/1.jpg: an individual cannot be called new_individual: leave it empty"
+        f"{tmp_path}: new_individual/1.jpg: an individual cannot be called new_individual: rename it, or leave it empty"
     )
 
 
@@ -110,7 +112,7 @@ def test_one_name_in_two_folders(tmp_path: Path, other: str) -> None:
     name = pair[0].rpartition("/")[2].replace(" ", "_")
     assert str(caught.value) == (
         f"{tmp_path}: {first} and {second} are both individual {name}: rename one of them, or set "
-        "prepare.folders.identity to the level of the animals' folders, 1 being the first"
+        "prepare.folders.identity to the level of the animals' folders (1 is the outermost)"
     )
 
 
@@ -127,7 +129,8 @@ def test_yolo_labels_find_their_photo(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         _read(tmp_path, boxes=["labels:fin"])
     assert str(caught.value) == (
-        f"{labels}/IMG_1.txt: 2 photos are called so, A/IMG_1.jpg and B/IMG_1.jpg: file labels as their photos"
+        f"{labels}/IMG_1.txt: 2 photos are called so, A/IMG_1.jpg and B/IMG_1.jpg: "
+        "give labels the sub-folders of their photos"
     )
 
 
@@ -167,7 +170,7 @@ def test_the_level_of_the_animals_is_asked_for(tmp_path: Path) -> None:
         _read(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: A17 holds photos and a folder of photos, A17/haul-out: is A17 an animal or a species? Set "
-        "prepare.folders.identity to the level of the animals' folders, 1 being the first, or move the photos"
+        "prepare.folders.identity to the level of the animals' folders (1 is the outermost), or move the photos"
     )
     assert _read(tmp_path, folders={"identity": 1}).labelled["identity"].tolist() == ["A17", "A17", "B03"]
     second = _read(tmp_path, folders={"identity": 2})
@@ -218,7 +221,7 @@ def test_a_typo_in_the_name_of_the_queries(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError) as caught:
         _read(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path} has no queries, but {name}: set prepare.queries to it, or rename the folder"
+        f"{tmp_path} has no folder queries, but one called {name}: set prepare.queries to it, or rename it"
     )
     assert _read(tmp_path, queries=name).queries["image"].tolist() == ["2.jpg"]
 
@@ -249,7 +252,8 @@ def test_nothing_but_links(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         _read(tmp_path / "near")
     assert str(caught.value) == (
-        f"{tmp_path}/near has no photo in a sub-folder: each individual has one with its photos; the first of 1 that "
+        f"{tmp_path}/near has no photo in a sub-folder: give each individual a sub-folder with its photos; "
+        "the first of 1 that "
         "are not used: A17: is a link to a folder, and DVC does not watch what lies behind it: copy the photos into "
         "prepare.folder"
     )

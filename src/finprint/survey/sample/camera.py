@@ -23,9 +23,9 @@ class Pose:
     centre: tuple[float, float]  # where the animal's origin is, in pixels
     tilt: float  # radians, the animal's pitch and the camera's roll together
     yaw: float  # radians away from a square-on view: shortens the animal, never its height
-    fold: float  # factor on the height: a fluke tips over as its owner dives
+    foreshortening: float  # factor on the height: a fluke tips over as its owner dives
     lean: float  # shear of the fin as the animal rolls
-    draft: float  # height v of the water at the animal
+    immersion: float  # height v of the water at the animal
     swell: tuple[float, float, float]  # amplitude in units, waves across the photo, phase
     bulge: tuple[float, float, float]  # a wave in front of the animal: place u, height, width in units
 
@@ -60,9 +60,9 @@ def make_pose(individual: Individual, side: int, rng: np.random.Generator) -> Po
         centre=(x, y),
         tilt=float(np.clip(rng.normal(0.0, 0.15), -0.3, 0.3)),
         yaw=yaw,
-        fold=float(rng.uniform(0.45, 1.0) if species.is_fluke else rng.uniform(0.88, 1.0)),
+        foreshortening=float(rng.uniform(0.45, 1.0) if species.is_fluke else rng.uniform(0.88, 1.0)),
         lean=float(rng.normal(0.0, 0.07)),
-        draft=float(rng.uniform(*species.draft)),
+        immersion=float(rng.uniform(*species.immersion)),
         swell=(float(rng.uniform(0.0, 0.05)), float(rng.uniform(0.6, 2.5)), float(rng.uniform(0.0, 6.3))),
         bulge=(float(rng.uniform(-0.4, 0.4)) * species.length, bulge_high, float(rng.uniform(0.15, 0.4))),
     )
@@ -72,7 +72,7 @@ def canvas_to_photo(pose: Pose, density: float) -> np.ndarray:
     """The (3, 3) homography from canvas pixels, `density` to the unit, to photo pixels."""
     to_units = np.array([[1 / density, 0.0, U_MIN], [0.0, -1 / density, V_MAX], [0.0, 0.0, 1.0]])
     mirror = -1.0 if pose.side == RIGHT else 1.0
-    turn = np.array([[mirror * np.cos(pose.yaw), pose.lean, 0.0], [0.0, pose.fold, 0.0], [0.0, 0.0, 1.0]])
+    turn = np.array([[mirror * np.cos(pose.yaw), pose.lean, 0.0], [0.0, pose.foreshortening, 0.0], [0.0, 0.0, 1.0]])
     cos, sin = np.cos(pose.tilt), np.sin(pose.tilt)
     roll = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     taper = np.eye(3)
@@ -113,7 +113,11 @@ def waterline(pose: Pose, roughness: np.ndarray) -> np.ndarray:
     columns = np.arange(SIZE[0])
     u = (columns - pose.centre[0]) / pose.scale
     amplitude, count, phase = pose.swell
-    level = pose.draft * pose.fold + amplitude * np.sin(2 * np.pi * count * columns / SIZE[0] + phase) + roughness
+    level = (
+        pose.immersion * pose.foreshortening
+        + amplitude * np.sin(2 * np.pi * count * columns / SIZE[0] + phase)
+        + roughness
+    )
     place, high, wide = pose.bulge
     level = level + high * np.exp(-(((u - place) / wide) ** 2))
     return (pose.centre[1] - pose.scale * level).astype(np.float32)

@@ -31,7 +31,7 @@ class Flank:
     colour: np.ndarray  # (HEIGHT, WIDTH, 3) float32: albedo
     cover: np.ndarray  # (HEIGHT, WIDTH) float32: the animal's share of a pixel
     fin: np.ndarray  # (HEIGHT, WIDTH) float32: the fin's share of a pixel
-    normal: np.ndarray  # (HEIGHT, WIDTH, 2) float32: the surface normal's u and v parts
+    normal: np.ndarray  # (HEIGHT, WIDTH, 2) float32: u and v of the surface normal
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ def _oval(canvas: Canvas, u: float, v: float, length: float, height: float, angl
 
 
 def _cape(individual: Individual, side: int, canvas: Canvas) -> np.ndarray:
-    """A dark cape over pale flanks; its lower border swings differently on every animal."""
+    """A dark cape over pale flanks; its lower edge swings differently on every animal."""
     s = canvas.shape
-    border = 0.17 + 0.05 * s[0] + 0.10 * np.sin(2.6 * canvas.u + 1.8 * s[1]) + 0.09 * s[2] * canvas.u
+    edge = 0.17 + 0.05 * s[0] + 0.10 * np.sin(2.6 * canvas.u + 1.8 * s[1]) + 0.09 * s[2] * canvas.u
     blaze = _oval(canvas, 0.35 + 0.3 * s[3], -0.13, 0.40 + 0.12 * s[4], 0.09 + 0.04 * abs(s[5]), 0.2 + 0.25 * s[6])
-    flank = _step(canvas.depth - border + 0.03 * canvas.ragged, 0.05)
+    flank = _step(canvas.depth - edge + 0.03 * canvas.ragged, 0.05)
     return np.maximum(0.7 * flank, 0.95 * _step(blaze + 0.02 * canvas.ragged))
 
 
@@ -203,7 +203,7 @@ def _scar_mask(scar: Scar) -> np.ndarray:
 
 
 def _normals(body: np.ndarray, fin: np.ndarray) -> np.ndarray:
-    """Sideways and upward parts of the surface normal: (HEIGHT, WIDTH, 2). A body is round, a fin nearly flat."""
+    """u (sideways) and v (upward) of the surface normal: (HEIGHT, WIDTH, 2). A body is round, a fin nearly flat."""
     round_body = _slope(_inflate(np.maximum(body, fin), 60))  # no rim where the fin grows out of the back
     flat_fin = 0.6 * _slope(_inflate(fin, 16))
     on_fin = (fin * (1.0 - body))[..., None]
@@ -218,7 +218,7 @@ def _inflate(mask: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _slope(height: np.ndarray) -> np.ndarray:
-    """The unit normal's u and v parts of a height field: (HEIGHT, WIDTH, 2)."""
+    """u and v of the unit normal of a height field: (HEIGHT, WIDTH, 2)."""
     du = -cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3) / 8.0
     dv = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3) / 8.0
     scale = 1.0 / np.sqrt(1.0 + du * du + dv * dv)

@@ -20,7 +20,7 @@ class Species:
     is_fluke: bool  # photographed by its fluke as it dives, not by its dorsal fin
     pattern: str  # which painter of `skin.py` colours it
     back: tuple[Point, ...]  # upper outline, (u, v), head to tail; it ends below the water on both sides
-    draft: tuple[float, float]  # range of the water's height v on the animal
+    immersion: tuple[float, float]  # range of the water's height v on the animal
     length: float  # length of the part above water, in units: what the camera frames
     fin_at: float  # u of the fin's middle
     fin_base: float
@@ -49,7 +49,7 @@ SPECIES: tuple[Species, ...] = (
             (1.3, -0.46),
             (1.7, -0.95),
         ),
-        draft=(-0.36, -0.20),
+        immersion=(-0.36, -0.20),
         length=2.0,
         fin_at=0.0,
         fin_base=0.76,
@@ -77,7 +77,7 @@ SPECIES: tuple[Species, ...] = (
             (1.5, -0.48),
             (1.8, -0.95),
         ),
-        draft=(-0.42, -0.28),
+        immersion=(-0.42, -0.28),
         length=2.9,
         fin_at=0.0,
         fin_base=0.66,
@@ -104,7 +104,7 @@ SPECIES: tuple[Species, ...] = (
             (0.22, -0.5),
             (0.34, -0.95),
         ),
-        draft=(-0.45, -0.12),
+        immersion=(-0.45, -0.12),
         length=2.3,
         fin_at=0.0,
         fin_base=2.3,
@@ -131,7 +131,7 @@ SPECIES: tuple[Species, ...] = (
             (1.4, -0.4),
             (1.8, -0.85),
         ),
-        draft=(-0.42, -0.28),
+        immersion=(-0.42, -0.28),
         length=2.7,
         fin_at=0.45,
         fin_base=0.66,
@@ -158,7 +158,7 @@ SPECIES: tuple[Species, ...] = (
             (1.2, -0.5),
             (1.5, -0.95),
         ),
-        draft=(-0.46, -0.30),
+        immersion=(-0.46, -0.30),
         length=2.1,
         fin_at=0.1,
         fin_base=0.78,

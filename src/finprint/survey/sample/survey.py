@@ -49,9 +49,9 @@ def plan_survey(*, individuals: int, photos: int, test_photos: int, boxed_share:
     species = np.repeat(np.arange(len(SPECIES)), share_out(individuals, abundance, least=1))
     counts = _photos_per_individual(rng, individuals, photos)
     train = _meet(rng, species, counts, TRAIN_ENCOUNTER, first=0)
-    known, strange = _test_counts(rng, species, counts, test_photos)
+    catalogued, strange = _test_counts(rng, species, counts, test_photos)
     everyone = np.concatenate([species, np.repeat(np.arange(len(SPECIES)), [len(new) for new in strange])])
-    test_counts = np.concatenate([known, *strange]).astype(int)
+    test_counts = np.concatenate([catalogued, *strange]).astype(int)
     first = 1 + max(encounter for _, encounter, _ in train)
     test = _meet(rng, everyone, test_counts, TEST_ENCOUNTER, first=first)
     encounters = 1 + max(encounter for _, encounter, _ in train + test)
@@ -71,12 +71,12 @@ def plan_survey(*, individuals: int, photos: int, test_photos: int, boxed_share:
 
 
 def share_out(total: int, weights: np.ndarray, least: int = 0) -> np.ndarray:
-    """Split `total` into whole parts by weight, each at least `least`, by largest remainder: (N,) int."""
+    """Split `total` into whole numbers by weight, each at least `least`, by largest remainder: (N,) int."""
     exact = (total - least * len(weights)) * weights / weights.sum()
-    parts = np.floor(exact).astype(int)
-    behind = np.argsort(-(exact - parts), kind="stable")[: total - least * len(weights) - parts.sum()]
-    parts[behind] += 1
-    return parts + least
+    wholes = np.floor(exact).astype(int)
+    behind = np.argsort(-(exact - wholes), kind="stable")[: total - least * len(weights) - wholes.sum()]
+    wholes[behind] += 1
+    return wholes + least
 
 
 def _photos_per_individual(rng: np.random.Generator, individuals: int, photos: int) -> np.ndarray:
@@ -93,15 +93,15 @@ def _test_counts(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Test photographs of every catalogued animal (N,), and of every stranger, by species."""
     weights = np.minimum(np.sqrt(counts), 4.0) * (counts > 1) + 0.3 * (counts == 1)
-    known = np.zeros(len(counts), int)
+    catalogued = np.zeros(len(counts), int)
     strange = []
     by_species = share_out(test_photos, np.bincount(species, minlength=len(SPECIES)))
     for place, total in enumerate(by_species):
         new = round(SPECIES[place].stranger_share * total)
         members = np.flatnonzero(species == place)
-        known[members] = share_out(total - new, weights[members] * rng.uniform(0.7, 1.3, len(members)))
+        catalogued[members] = share_out(total - new, weights[members] * rng.uniform(0.7, 1.3, len(members)))
         strange.append(share_out(new, rng.uniform(0.5, 1.5, max(1, round(new / 4)))) if new else np.zeros(0, int))
-    return known, strange
+    return catalogued, strange
 
 
 def _meet(

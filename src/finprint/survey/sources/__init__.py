@@ -21,7 +21,7 @@ from finprint.survey.sources.source import FACTS, Source, table_names
 
 
 def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
-    """Read a source, mend its species typos, apply its owner's decisions and check its ids.
+    """Read a source, correct typos in its species, apply its owner's decisions and check its ids.
 
     The folder must stay as it is until the stage ends.
 
@@ -52,7 +52,7 @@ def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
 
 
 def _in_one_form(source: Source, params: Prepare, nobody: Nobody, folder: Path) -> Source:
-    """Facts that say that nobody knows them are missing; species' typos are mended, sides are left or right."""
+    """The source, where words for "not known" are missing, species have no typos, and sides are left or right."""
     names = Counter(source.labelled["identity"].dropna())
 
     def plain(table: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +83,7 @@ def _side(viewpoint: str) -> str | None:
 
 
 def _whole_names(source: Source, folder: Path) -> Source:
-    """Spaces in individuals' names become underscores, since spaces stand between the names of an answer."""
+    """Spaces in individuals' names become underscores, because spaces separate the names in an answer."""
     tables = [source.labelled, source.truth]
     of: dict[str, str] = {}
     for name in pd.concat([table["identity"] for table in tables]).dropna().unique():
@@ -104,10 +104,10 @@ def _check_ids(source: Source, folder: Path) -> None:
     first = source.labelled.dropna(subset="identity").drop_duplicates("identity")
     for image, identity in zip(first["image"], first["identity"], strict=True):
         if identity.casefold() == NEW:  # written otherwise it would be an animal beside the answer of the same name
-            raise UserError(f"{folder}: {image}: an individual cannot be called {NEW}: leave it empty")
+            raise UserError(f"{folder}: {image}: an individual cannot be called {NEW}: rename it, or leave it empty")
     both = set(source.labelled["image"]) & set(source.queries["image"])
     if both:
         raise UserError(
-            f"{folder}: {len(both)} photos of the catalogue and photos to identify are called alike, {min(both)} for "
-            "one: a photo's name is its id, rename one of the two"
+            f"{folder}: {len(both)} photos of the catalogue have the name of a photo to identify, such as {min(both)}: "
+            "rename one of the two, because a photo's name is its id"
         )

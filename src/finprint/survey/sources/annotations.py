@@ -31,7 +31,7 @@ def read_json_boxes(path: Path) -> list[Mark]:
     try:
         marks = _marks(content)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        raise UserError(f"{path} is not as its form demands: {error!r}") from None
+        raise UserError(f"{path} is incomplete or not in its usual form: {error!r}") from None
     if marks is None:
         raise UserError(f"{path} is in none of the known forms ({JSON_FORMS}): it is {_looks(content)}")
     return marks
@@ -92,7 +92,9 @@ def read_coco(path: Path) -> pd.DataFrame:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path} is not in COCO's form (images, annotations, categories): {error!r}") from None
     if len(lost):
-        raise UserError(f"{path}: {len(lost)} annotations are of images that it does not list, {lost.iloc[0]} for one")
+        raise UserError(
+            f"{path}: {len(lost)} annotations belong to images that it does not list, such as {lost.iloc[0]}"
+        )
     return table.astype("string")
 
 

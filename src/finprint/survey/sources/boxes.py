@@ -54,7 +54,7 @@ def read_boxes(
         folder: where they lie.
         tables: NAME or NAME:PART. A name is of a table, of a .json or .xml file or of a folder of labels.
         least: boxes of less confidence are left out.
-        photos: ids of the photos. A table may know a photo by a part of its path, or a longer one.
+        photos: ids of the photos. A table may call a photo by the end of its path, or by a longer path.
 
     Returns:
         A table of `COLUMNS`, and for each table its rows, boxes, empty (no box in this photo), malformed and
@@ -89,7 +89,7 @@ def _refuse_useless(path: Path, table: pd.DataFrame, counts: dict[str, int], pho
     boxed = table.loc[table["written"] != "", "image"].drop_duplicates()
     if len(photos) and not any(image in photos for image in boxed):
         raise UserError(
-            f"{path} calls its photos otherwise, {boxed.iloc[0]!r} for one; the photos are called as {photos.first()!r}"
+            f"{path} lists none of your photos: it has {boxed.iloc[0]!r}, and they have names like {photos.first()!r}"
         )
 
 

@@ -33,8 +33,8 @@ def decision(action: str, one: str, to: str = "") -> str:
 def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int]]:
     """Apply `decisions.csv` (action, id, to), where the folder has one, line by line.
 
-    drop: the photo `id`, with all its animals, is used for nothing. relabel: the photo `id` shows the individual `to`;
-    with no `to`, nobody known; of a photo to identify that is the truth, which `evaluate` alone reads. merge: the
+    drop: the photo `id`, with all its animals, is not used. relabel: the photo `id` shows the individual `to`; if `to`
+    is empty, nobody knows whom. For a photo to identify this is the truth, which only `evaluate` reads. merge: the
     individual `id` is the individual `to`.
 
     Photos are called by their id or by their path in the folder. Individuals are called as they are on disk or in a
@@ -109,7 +109,7 @@ class _Decided:
             names.learn(after)
 
     def drop(self, one: str, _: str | None) -> None:
-        """The photo `one` is used for nothing, and so are the animals in it."""
+        """The photo `one` and the animals in it are not used."""
         image = self._photos.find(one)
         gone = {image, *(other for other in self.tables["labelled"]["image"] if other.rpartition("#")[0] == image)}
         for name in ("labelled", "queries", "boxes"):
@@ -117,7 +117,7 @@ class _Decided:
             self.tables[name] = table[~table["image"].isin(gone)]
 
     def relabel(self, one: str, to: str | None) -> None:
-        """The photo `one` shows the individual `to`; None: nobody known."""
+        """The photo `one` shows the individual `to`; None: nobody knows whom."""
         image = self._photos.find(one)
         identity: Any = pd.NA if to is None else self._named.find(to)
         if image in self._asked:

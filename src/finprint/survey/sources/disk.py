@@ -53,7 +53,7 @@ class Disk:
         rows = dict(self.barred)
         for name in self.files:
             if _suffix(name) not in SUFFIXES:
-                rows[name] = f"no photo by its name: {Path(name).suffix or 'such'} files are not read"
+                rows[name] = f"not a photo: {Path(name).suffix or 'such'} files are not read"
             elif why:
                 rows[name] = why
         free = rows.keys() - set(used) - set(own)

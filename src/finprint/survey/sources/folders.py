@@ -58,7 +58,9 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
     if not rows:
         told = [(name, why) for name, why in strays if name in disk.barred or "/" in name]
         why = f"; the first of {len(told)} that are not used: {told[0][0]}: {told[0][1]}" if told else ""
-        raise UserError(f"{folder} has no photo in a sub-folder: each individual has one with its photos{why}")
+        raise UserError(
+            f"{folder} has no photo in a sub-folder: give each individual a sub-folder with its photos{why}"
+        )
     queried = query_photos(disk, queries, asked)
     boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, [*filed, *queried["image"]])
     columns = ["image", "species", "identity", "viewpoint", "encounter"]
@@ -86,7 +88,9 @@ def refuse_alike(folder: Path, queries: str, names: Iterable[str], meant: frozen
     for place in sorted({one.as_posix() for inner in places for one in [Path(inner), *Path(inner).parents][:-1]}):
         called = letters(posixpath.basename(place))
         if called in meant or difflib.SequenceMatcher(None, called, wanted, False).ratio() >= 0.75:
-            raise UserError(f"{folder} has no {queries}, but {place}: set prepare.queries to it, or rename the folder")
+            raise UserError(
+                f"{folder} has no folder {queries}, but one called {place}: set prepare.queries to it, or rename it"
+            )
 
 
 def query_photos(disk: Disk, queries: str, names: list[str]) -> pd.DataFrame:

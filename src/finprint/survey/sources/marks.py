@@ -126,7 +126,7 @@ def are_shares(marks: Sequence[Mark], told: str) -> bool:
 class PhotoNames:
     """Photos by the names that tables of boxes have for them.
 
-    A table may know a photo by a part of its path, by a longer one, in another case or Unicode form, or without the
+    A table may call a photo by the end of its path, by a longer path, in another case or Unicode form, or without the
     suffix of its file.
 
     Args:
@@ -138,7 +138,7 @@ class PhotoNames:
         self._ends: dict[str, set[str]] = {}
         self._whole: dict[str, set[str]] = {}
         for photo in self._ids:
-            for name in (_folded(photo), _folded(photo, suffix=False)):
+            for name in (_small(photo), _small(photo, suffix=False)):
                 self._whole.setdefault(name, set()).add(photo)
                 for end in _ends(name):
                     self._ends.setdefault(end, set()).add(photo)
@@ -154,7 +154,7 @@ class PhotoNames:
         """The ids of the photos that a table may mean by `name`, sorted; none where nothing is called so."""
         if name in self._ids:
             return [name]
-        for spelled in dict.fromkeys((_folded(name), _folded(name, suffix=False))):
+        for spelled in dict.fromkeys((_small(name), _small(name, suffix=False))):
             for photos in (self._ends.get(spelled), *(self._whole.get(end) for end in _ends(spelled)[1:])):
                 if photos:
                     return sorted(photos)
@@ -169,12 +169,12 @@ class PhotoNames:
         return photos[0] if len(photos) == 1 else name
 
 
-def _folded(name: str, suffix: bool = True) -> str:
+def _small(name: str, suffix: bool = True) -> str:
     path = PurePosixPath(one_form(name).casefold().replace("\\", "/"))
     return (path if suffix else path.with_suffix("") if path.name else path).as_posix()
 
 
 def _ends(name: str) -> list[str]:
     """`a/b/c`: itself, then `b/c`, then `c`."""
-    parts = name.split("/")
-    return ["/".join(parts[start:]) for start in range(len(parts))]
+    steps = name.split("/")
+    return ["/".join(steps[start:]) for start in range(len(steps))]

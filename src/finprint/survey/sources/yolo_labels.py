@@ -80,7 +80,8 @@ def photo_of(label: Path, folder: Path, photos: PhotoNames) -> str:
     called = photos.called(name) or photos.called("/".join(steps)) or [name]
     if len(called) > 1:
         raise UserError(
-            f"{label}: {len(called)} photos are called so, {called[0]} and {called[1]}: file labels as their photos"
+            f"{label}: {len(called)} photos are called so, {called[0]} and {called[1]}: "
+            "give labels the sub-folders of their photos"
         )
     return called[0]
 
