@@ -30,7 +30,7 @@ def test_a_folder_of_animals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "                notes.txt: not a photo: .txt files are not read",
         "                2019/1.jpg: lies in no individual's folder: 2019 reads like a year or date; if an animal is "
         "called so, set prepare.folders.identity to 1",
-        "  look at       name that means nobody: Unknown (1 photo; if it is an individual's name, take it from "
+        "  look at       name that means nobody: Unknown (1 photo; if it is an individual's name, remove it from "
         "prepare.nobody)",
     ]
     monkeypatch.setattr(look, "SHOWN", 1)
