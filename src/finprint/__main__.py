@@ -9,7 +9,6 @@ import typer
 from finprint.base.cli import guard
 from finprint.base.errors import UserError
 from finprint.base.files import read_json
-from finprint.check import check_params
 from finprint.params import load_params
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
@@ -26,7 +25,10 @@ def check(
     folder: Annotated[Path | None, typer.Option(help="a folder of photos: tell how it is understood, too")] = None,
 ) -> None:
     """Check params.yaml: unknown keys, impossible values, sections that contradict each other, missing files."""
-    params = check_params()
+    params = load_params()  # what is mistyped is told at once; torch, which the rest needs, takes seconds to import
+    from finprint.check import check_params
+
+    check_params()
     print("params.yaml is well-formed")
     if folder:
         from finprint.survey.look import describe  # pandas takes a second to import
@@ -92,7 +94,7 @@ def lr_find(
     output: Annotated[Path, typer.Option(help="PNG to write")] = Path("metrics/lr_find.png"),
 ) -> None:
     """Suggest a learning rate for round 1: a short training raises it step by step. Run `dvc repro crop` before."""
-    from finprint.base.files import atomic  # torch takes seconds, which the other commands need not wait
+    from finprint.base.files import atomic
     from finprint.individuals.task import Individuals
     from finprint.learning.inputs import Photos
     from finprint.learning.lr_finder import find_rate

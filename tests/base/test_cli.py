@@ -146,6 +146,11 @@ def test_check_outside_of_a_project(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "error: params.yaml is missing: run from the project's root\n")
 
 
+def test_commands_start_without_what_takes_seconds_to_import(tmp_path: Path) -> None:
+    done = _run(tmp_path, "-c", "import sys, finprint.__main__; print({'torch', 'timm', 'dvc'} & set(sys.modules))")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "set()\n", "")
+
+
 def test_headline_before_the_first_run(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").touch()
     done = _run(tmp_path, "-m", "finprint", "headline")
