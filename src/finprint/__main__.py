@@ -94,7 +94,7 @@ def lr_find(
     output: Annotated[Path, typer.Option(help="PNG to write")] = Path("metrics/lr_find.png"),
 ) -> None:
     """Suggest a learning rate for round 1: a short training raises it step by step. Run `dvc repro crop` before."""
-    from finprint.base.files import atomic  # torch takes seconds, which the other commands need not wait
+    from finprint.base.files import atomic
     from finprint.individuals.task import Individuals
     from finprint.learning.inputs import Photos
     from finprint.learning.lr_finder import find_rate
