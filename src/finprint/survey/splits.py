@@ -27,7 +27,7 @@ def near_duplicates(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
 
 
 def group(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
-    """Number the connected components of `count` photos joined by `pairs`, `(count,)` int32."""
+    """The number of each photo's group, (count,) int32: photos that a chain of `pairs` joins are in one group."""
     parent = list(range(count))
 
     def root(i: int) -> int:
@@ -48,10 +48,10 @@ def validation_photos(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose the labelled photos that validate.
 
-    Two kinds: photos of known individuals, who also have photos in training (each individual's groups
-    are dealt over the folds, so no individual loses all of them), and all photos of some individuals
-    held out whole, who stand for the new animals that a survey meets. A group is never split. With
-    another `fold`, other known photos and other new individuals validate.
+    There are two kinds. The first are photos of known individuals, who also have photos in training: the groups of each
+    individual are dealt over the folds, so that no individual loses all of them. The second are all photos of some
+    individuals, who are held out of training and act as new animals. A group is never split. With another `fold`, other
+    known photos and other new individuals validate.
 
     Args:
         groups: `(N,)` int, near-duplicates and encounters.
