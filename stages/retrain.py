@@ -1,6 +1,7 @@
 """retrain: round 2, learn again from the labelled photos and the pseudo-labels."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from finprint.base.cli import Input, Output, run
 from finprint.base.params import Positive, Seed, load_sections
@@ -13,16 +14,25 @@ from finprint.pictures.shards import Crops
 from finprint.store.tables import LABELS, PHOTOS, read_table
 
 
-def main(
-    photos: Input, crops: Input, labels: Input, start: Input, model: Output, metrics: Output, epochs: Output
-) -> Callable[[], None]:
+@dataclass(frozen=True)
+class Paths:
+    photos: Input
+    crops: Input
+    labels: Input
+    start: Input
+    model: Output
+    metrics: Output
+    epochs: Output
+
+
+def main(paths: Paths) -> Callable[[], None]:
     params = load_sections(seed=Seed, lr=Positive, train=Train, embed=Embed, mine=Mine, retrain=Retrain)
-    table, stored = read_table(photos, PHOTOS), Crops(crops)
+    table, crops = read_table(paths.photos, PHOTOS), Crops(paths.crops)
     later = Later(params.seed, params.lr, params.train, params.embed, params.mine, params.retrain)
-    checkpoints = later_checkpoints(later, fingerprint(table, stored), [crops, labels, start])
-    before = Earlier(start, read_table(labels, LABELS))
-    trained = later_rounds(table, stored, later, before, checkpoints)
-    write_round(trained, model, epochs, metrics)
+    checkpoints = later_checkpoints(later, fingerprint(table, crops), [paths.crops, paths.labels, paths.start])
+    before = Earlier(paths.start, read_table(paths.labels, LABELS))
+    trained = later_rounds(table, crops, later, before, checkpoints)
+    write_round(trained, paths.model, paths.epochs, paths.metrics)
     return checkpoints[-1].finish
 
 

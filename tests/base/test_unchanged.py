@@ -27,6 +27,18 @@ if __name__ == "__main__":
 """
 
 
+GROUPED = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Paths:
+    photos: Input
+    model: Output
+
+def main(paths: Paths) -> None:
+"""
+
+
 @pytest.fixture
 def stage(tmp_path: Path) -> Path:
     """A folder with a stage, its params and its input."""
@@ -43,6 +55,18 @@ def _run(folder: Path, meanwhile: str = "") -> tuple[int, str, str]:
     env = os.environ | {"MEANWHILE": meanwhile, "PYTHONPATH": str(package)}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
+
+
+def test_options_may_be_the_fields_of_a_dataclass(stage: Path) -> None:
+    text = STAGE.replace("def main(photos: Input, model: Output) -> None:", GROUPED).replace(
+        "model.write", "paths.model.write"
+    )
+    (stage / "stage.py").write_text(text)
+    assert _run(stage) == (0, "forgotten\n", "")
+    assert (stage / "model").read_text() == "0.002"
+    code, _, err = _run(stage, "Path('photos/b.jpg').write_text('b')")
+    assert code == 2
+    assert err.startswith("error: photos/b.jpg has come while this stage ran")
 
 
 def test_nothing_changes(stage: Path) -> None:

@@ -5,7 +5,8 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from functools import wraps
+from dataclasses import is_dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -26,7 +27,8 @@ def run(main: Callable[..., Callable[[], None] | None]) -> None:
     """Run a stage's `main` with arguments from the command line; a `UserError` ends in one line and exit code 2.
 
     Args:
-        main: its parameters are of the types `Input`, `Inputs` and `Output`. What it returns is called when it is
+        main: its parameters, or the fields of the dataclass that is its one parameter, are of the types `Input`,
+            `Inputs` and `Output`. What it returns is called when it is
             certain that nothing the stage depends on has changed while it ran: the place to forget a checkpoint.
     """
     keep_memory()
@@ -36,18 +38,23 @@ def run(main: Callable[..., Callable[[], None] | None]) -> None:
 
 
 def _watched(main: Callable[..., Callable[[], None] | None]) -> Callable[..., None]:
-    hints = get_type_hints(main, include_extras=True)
-    reads = [name for name, hint in hints.items() if READ in getattr(hint, "__metadata__", ())]
+    """`main` as typer calls it: with an option for each parameter, or for each field of the dataclass it takes."""
+    hints = {name: hint for name, hint in get_type_hints(main, include_extras=True).items() if name != "return"}
+    first = next(iter(hints.values()))
+    grouped: Any = first if is_dataclass(first) else None
+    options = get_type_hints(grouped, include_extras=True) if grouped else hints
+    reads = [name for name, hint in options.items() if READ in getattr(hint, "__metadata__", ())]
 
-    @wraps(main)
     def watched(**given: Any) -> None:
         paths = [path for name in reads for path in (given[name] if isinstance(given[name], list) else [given[name]])]
         before = Unchanged(paths, Path(sys.argv[0]))
-        at_the_end = main(**given)
+        at_the_end = main(grouped(**given)) if grouped else main(**given)
         before.check()
         if at_the_end:
             at_the_end()
 
+    watched.__signature__ = signature(grouped or main)  # type: ignore[attr-defined]
+    watched.__annotations__ = options
     return watched
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.files import atomic
 from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
 from finprint.survey.encounters import encounters, long_encounters, times
 from finprint.survey.hygiene import (
@@ -26,6 +27,7 @@ from finprint.survey.hygiene import (
 )
 from finprint.survey.params import Prepare
 from finprint.survey.readings import Reading, read_all
+from finprint.survey.sample import draw_pod
 from finprint.survey.sources.source import Source
 from finprint.survey.splits import group, near_duplicates, validation_photos
 
@@ -42,6 +44,15 @@ class Survey:
     rejects: pd.DataFrame
     findings: pd.DataFrame
     queries: list[str]  # every photo to identify, readable or not, in the order of the answers
+
+
+def source_folder(params: Prepare, sample: Path, seed: int) -> Path:
+    """Where the source lies; the sample is drawn into its folder, which is empty for every other source."""
+    with atomic(sample) as draft:
+        draft.mkdir()
+        if params.source == "sample":
+            draw_pod(draft, **params.sample.model_dump(), seed=seed)
+    return sample if params.source == "sample" else Path(params.folder)
 
 
 def survey(source: Source, params: Prepare, seed: int) -> Survey:
