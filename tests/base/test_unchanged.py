@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+import finprint
 from finprint.base.errors import UserError
 from finprint.base.unchanged import SKIPPED, Unchanged, depend_on, same_file
 
@@ -95,6 +97,16 @@ def test_what_changed_is_named_and_nothing_is_forgotten(stage: Path, meanwhile: 
     )
 
 
+def test_code_that_was_edited_while_it_was_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "stage.py"
+    script.write_text("# as it was imported")
+    monkeypatch.setattr(finprint, "BEGAN", script.stat().st_mtime_ns - 1)
+    with pytest.raises(UserError, match=r"stage\.py has changed while this stage ran"):
+        Unchanged([], script).check()
+    os.utime(script, ns=(0, time.time_ns() + 10**15))  # the clock was set back: a file from the future is no edit
+    Unchanged([], script).check()
+
+
 def test_what_the_stage_does_not_read_may_change(stage: Path) -> None:
     assert _run(stage, "Path('params.yaml').write_text('lr: 0.002\\nseed: 8')") == (0, "forgotten\n", "")
     assert _run(stage, "Path('notes.txt').write_text('x')") == (0, "forgotten\n", "")
@@ -169,13 +181,12 @@ def test_a_stage_watches_what_it_names_itself_and_not_what_one_before_it_did(tmp
 
 
 def test_code_counts_where_the_stage_imports_from_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import finprint
-
     package = tmp_path / "finprint"
     for room in ("base", "report"):
         (package / room).mkdir(parents=True)
         (package / room / "a.py").write_text("")
     monkeypatch.setattr(finprint, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(finprint, "BEGAN", time.time_ns())
     loaded = type(sys)("loaded")
     loaded.__file__ = str(package / "base" / "a.py")
     monkeypatch.setitem(sys.modules, "loaded", loaded)

@@ -6,6 +6,7 @@ the stage worked with, and the next `dvc repro` would call a wrong result up to 
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from finprint.base.errors import UserError
 SKIPPED = ("__pycache__", ".DS_Store", "Thumbs.db")
 # bytes, nanoseconds of the last change of content, number of the file on its disk, nanoseconds of any last change
 State = tuple[int, int, int, int]
+NEVER: State = (-1, -1, -1, -1)  # differs from the state of every file
 _further: list[tuple[Path, dict[Path, State]]] = []  # of this process, for `depend_on`
 
 
@@ -43,6 +45,10 @@ class Unchanged:
         self._code = {
             path: dict(_states(path)) for path in (script, *self._package.iterdir()) if path.name not in SKIPPED
         }
+        now = time.time_ns()  # a file from the future is no edit: the clock was set back
+        for states in self._code.values():  # what was edited while this process imported it may not be what it runs
+            edited = [path for path, state in states.items() if finprint.BEGAN < state[1] <= now]
+            states.update(dict.fromkeys(edited, NEVER))
 
     def check(self) -> None:
         """Refuse the stage's result if anything has changed.

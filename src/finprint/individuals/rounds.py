@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from finprint.base.checkpoint import Checkpoint
+from finprint.base.unchanged import depend_on
 from finprint.individuals.mining import mine
 from finprint.individuals.params import Mine, Retrain, Train
 from finprint.individuals.task import Individuals
@@ -61,6 +62,8 @@ def round_checkpoint(
         inputs: other files and folders that it depends on.
     """
     settings = recipe.settings() | {"photos": photos} | dict(more or {})
+    for file in recipe.files():
+        depend_on(file)
     return Checkpoint(stage, settings, [*recipe.files(), *inputs], CODE)
 
 
