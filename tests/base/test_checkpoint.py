@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -215,7 +216,8 @@ def _saves_once(checkpoint: Checkpoint) -> None:
 
 def _saves(checkpoint: Checkpoint) -> None:
     for epoch in range(10**6):
-        checkpoint.save({"epoch": epoch, "weights": torch.full((200_000,), epoch)})
+        weights = torch.from_numpy(np.full(200_000, epoch))  # by numpy: torch's threads do not survive a fork
+        checkpoint.save({"epoch": epoch, "weights": weights})
 
 
 forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
