@@ -71,6 +71,14 @@ def test_options_may_be_the_fields_of_a_dataclass(stage: Path) -> None:
     assert err.startswith("error: photos/b.jpg has come while this stage ran")
 
 
+def test_what_is_kept_between_runs_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "photos"))
+    (tmp_path / "photos" / ".cache").mkdir(parents=True)
+    before = Unchanged([tmp_path / "photos"], Path(__file__))
+    (tmp_path / "photos" / ".cache" / "readings").write_text("kept")
+    before.check()
+
+
 def test_nothing_changes(stage: Path) -> None:
     assert _run(stage) == (0, "forgotten\n", "")
     assert _run(stage) == (0, "forgotten\n", "")  # its own output of before is no input

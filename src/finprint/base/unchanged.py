@@ -14,6 +14,7 @@ from typing import Any
 import finprint
 from finprint.base import params
 from finprint.base.errors import UserError
+from finprint.base.files import cache
 
 # Python, Finder and Explorer write these while a stage runs. DVC passes over them, because .dvcignore names them, too.
 SKIPPED = ("__pycache__", ".DS_Store", "Thumbs.db")
@@ -116,9 +117,10 @@ def _states(top: Path) -> Iterator[tuple[Path, State]]:
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder at or below `top`, with the names of its files, without what is passed over."""
+    """Each folder at or below `top`, with the names of its files, without what is passed over, and without our cache."""
+    kept = cache().resolve()
     for folder, below, names in os.walk(top):
-        below[:] = [name for name in below if name not in SKIPPED]
+        below[:] = [name for name in below if name not in SKIPPED and Path(folder, name).resolve() != kept]
         yield folder, [name for name in names if name not in SKIPPED]
 
 
