@@ -117,7 +117,7 @@ def _states(top: Path) -> Iterator[tuple[Path, State]]:
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder at or below `top`, with the names of its files, without what is passed over, and without our cache."""
+    """Each folder at or below `top`, with the names of its files; without what is passed over and our cache."""
     kept = cache().resolve()
     for folder, below, names in os.walk(top):
         below[:] = [name for name in below if name not in SKIPPED and Path(folder, name).resolve() != kept]
