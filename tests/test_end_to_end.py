@@ -266,9 +266,9 @@ def test_a_folder_of_folders_and_then_some_more_photos(clone: Clone) -> None:
     clone.run("dvc", "repro")
     assert len(pd.read_csv(clone.folder / "data/search/submission.csv")) == 15
 
-    (survey / "decisions.csv").write_text("action,id,to\ndrop,queries/more0.jpg,\n")
+    (survey / "decisions.csv").write_text("action,id,to\ndrop,queries/mor0.jpg,\n")
     said = clone.run("dvc", "repro", "prepare", code=255)
-    assert "decisions.csv line 2: no photo is called 'queries/more0.jpg'; did you mean 'more0.jpg'?" in said
+    assert "decisions.csv line 2: no photo is called 'queries/mor0.jpg'; did you mean 'more0.jpg'?" in said
     clone.back()
 
     # Elsewhere, as in the queue, where what git leaves out is not: by an absolute path the photos are found.
