@@ -21,7 +21,9 @@ WIDE = FIT.model_copy(update={"shortlist": 12, "nearest": 3, "blend": "fit", "ne
 @pytest.fixture(scope="module")
 def photos() -> pd.DataFrame:
     table = blurred(species=True).photos.drop(columns="code")
-    table = table.assign(path="p", sha256="0" * 64, width=9, height=9, encounter=None, group=range(len(table)))
+    table = table.assign(
+        path="p", sha256="0" * 64, width=9, height=9, encounter=None, viewpoint=None, group=range(len(table))
+    )
     return table.assign(fold=np.where(table["split"] == TRAIN, table.index % 3, -1))[list(PHOTOS.columns)]
 
 
