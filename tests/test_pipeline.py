@@ -39,7 +39,7 @@ def keys(value: Any, prefix: str = "") -> list[str]:
 
 def test_stages_stand_in_the_order_of_the_contract() -> None:
     order = ["prepare", "detector", "crop", "train", "embed", "fold", "embed_fold", "mine", "retrain", "reembed"]
-    assert list(STAGES) == ["check", *order, "search", "evaluate"]
+    assert list(STAGES) == ["check", *order, "match", "search", "evaluate"]
 
 
 def test_one_name_in_four_places() -> None:

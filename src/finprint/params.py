@@ -10,6 +10,7 @@ from finprint.crops.params import Crop
 from finprint.detector.params import Detector
 from finprint.evaluation.params import Evaluate
 from finprint.individuals.params import Mine, Retrain, Train
+from finprint.keypoints.params import Match
 from finprint.matching.params import Fold
 from finprint.model.params import Embed
 from finprint.survey.params import Prepare
@@ -28,6 +29,7 @@ class Params(Section):
     fold: Fold
     mine: Mine
     retrain: Retrain
+    match: Match
     search: Search
     evaluate: Evaluate
 

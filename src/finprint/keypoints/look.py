@@ -1,0 +1,73 @@
+"""Which photos get a second look: of each query the nearest individuals, of each of them the nearest photos."""
+
+import numpy as np
+import pandas as pd
+
+from finprint.keypoints.params import Match
+from finprint.keypoints.tables import PAIRS, POINTS, SecondLook
+from finprint.pictures.shards import Crops
+from finprint.store.tables import TEST, TRAIN, VALIDATION
+
+BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
+
+
+def second_look(photos: pd.DataFrame, vectors: np.ndarray, crops: Crops, params: Match) -> SecondLook:
+    """Match the validation photos with training photos, and the test photos with all labelled ones.
+
+    Args:
+        photos: table `PHOTOS` of N photos, with a column `code`, the number of the individual; -1: none.
+        vectors: (N, D) float32 unit vectors, whose cosines choose what is matched.
+        crops: of these photos.
+        params: the section `match`; if it is not enabled, nothing is matched.
+
+    Raises:
+        UserError: the networks' weights cannot be had, or a photo has no crop.
+    """
+    if not params.enabled:
+        return SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), pd.DataFrame(columns=list(POINTS.columns)), [])
+    # The networks take seconds to import, which are of no use where nothing is matched.
+    from finprint.keypoints.pairs import match_pairs
+
+    named = photos["code"].to_numpy() >= 0
+    split = photos["split"].to_numpy(str)
+    listed = []
+    for asked, searched in ((VALIDATION, [TRAIN]), (TEST, [TRAIN, VALIDATION])):
+        queries = np.flatnonzero((split == asked) & (named | (asked == TEST)))
+        gallery = np.flatnonzero(np.isin(split, searched) & named)
+        listed.append(shortlist(vectors, photos["code"].to_numpy(), queries, gallery, params))
+    table = pd.concat(listed, ignore_index=True)
+    images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
+    rows = table[["query", "match"]].to_numpy()
+    named_pairs = pd.DataFrame(images[rows], columns=["query", "match"])
+    return match_pairs(named_pairs.assign(identity=identities[rows[:, 1]], cosine=table["cosine"]), crops, params)
+
+
+def shortlist(
+    vectors: np.ndarray, codes: np.ndarray, queries: np.ndarray, gallery: np.ndarray, params: Match
+) -> pd.DataFrame:
+    """The gallery photos to match with each query: of the nearest individuals the nearest photos.
+
+    Args:
+        vectors: (N, D) unit vectors, and `codes`, (N,) individuals, of all photos.
+        queries: (Q,) rows of the queries, and `gallery`, (G,) rows of the photos that they are compared with.
+        params: how many individuals, and how many photos of each.
+
+    Returns:
+        Rows (query, match) of the photos and their cosine, by query, the best individual first; ties by row.
+    """
+    gallery = gallery[np.argsort(codes[gallery], kind="stable")]
+    if not len(gallery) or not len(queries):
+        return pd.DataFrame({"query": np.zeros(0, np.int64), "match": np.zeros(0, np.int64), "cosine": np.zeros(0)})
+    _, starts = np.unique(codes[gallery], return_index=True)
+    stops = np.append(starts[1:], len(gallery))
+    rows = []
+    for start in range(0, len(queries), BLOCK):
+        block = queries[start : start + BLOCK]
+        cosines = vectors[block] @ vectors[gallery].T
+        best = np.maximum.reduceat(cosines, starts, axis=1)  # (B, C)
+        for query, near, order in zip(block, cosines, np.argsort(-best, axis=1, kind="stable"), strict=True):
+            for individual in order[: params.individuals]:
+                own = near[starts[individual] : stops[individual]]
+                for place in np.argsort(-own, kind="stable")[: params.photos]:
+                    rows.append((query, gallery[starts[individual] + place], own[place]))
+    return pd.DataFrame(rows, columns=["query", "match", "cosine"])

@@ -1,0 +1,96 @@
+"""How well the local features of two photos match, pair by pair."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from finprint.base.files import sha256_bytes
+from finprint.keypoints.features import Bench, content_keys, extract, keep, opened
+from finprint.keypoints.params import Match
+from finprint.keypoints.points import Features, inliers
+from finprint.keypoints.tables import PAIRS, POINTS, SecondLook
+from finprint.pictures.shards import Crops
+
+MATCHES = "matches"  # (M, 6) float32: x, y in the one crop, x, y in the other, as shares of the sides; score; inlier
+
+
+def match_pairs(pairs: pd.DataFrame, crops: Crops, params: Match) -> SecondLook:
+    """Match pairs of photos.
+
+    Local features of earlier runs are not computed again, nor are pairs matched again, as long as the crops and the
+    settings are the same. An interrupted run goes on where it was.
+
+    Args:
+        pairs: columns query, match, identity and cosine.
+        crops: of these photos.
+        params: the section `match`.
+
+    Raises:
+        UserError: the networks' weights cannot be had, or a photo has no crop.
+    """
+    pairs = pairs.reset_index(drop=True)
+    ends = [crops.rows(pairs[side]) for side in ("query", "match")]
+    keys = content_keys(crops, np.unique(np.concatenate(ends)).tolist())
+    couples = [(keys[one], keys[other]) for one, other in zip(*(rows.tolist() for rows in ends), strict=True)]
+    with opened(params) as bench:
+        # A pair has one result whatever is the query: its photos are matched in the order of their contents.
+        wanted = {pair_key(couple): (min(couple), max(couple)) for couple in couples}
+        extract(bench, crops, keys, params.image_size)
+        able = {key: couple for key, couple in wanted.items() if all(one in bench.features for one in couple)}
+        todo = [key for key in able if key not in bench.pairs]
+        if len(todo) < len(able):
+            print(f"{len(able) - len(todo)} of {len(able)} pairs were matched before", flush=True)
+        keep(bench.pairs, todo, lambda key: {MATCHES: match(bench, *able[key])}, "second look", "pair")
+        bench.features.tidy(list(keys.values()))
+        bench.pairs.tidy(list(able))
+        matched = [_turned(bench.pairs.get(pair_key(c))[MATCHES], c) if pair_key(c) in able else None for c in couples]
+        small = sorted(crops.index["image"].iloc[[row for row, key in keys.items() if key not in bench.features]])
+    return SecondLook(_scored(pairs, matched), _points(pairs, matched), small)
+
+
+def pair_key(couple: tuple[str, str]) -> str:
+    """The key of two crops' contents, the same in either order."""
+    return sha256_bytes("".join(sorted(couple)).encode())
+
+
+def match(bench: Bench, one: str, other: str) -> np.ndarray:
+    """The matches (M, 6), see `MATCHES`, of the crops with these contents."""
+    first, second = bench.load(one), bench.load(other)
+    rows, others, scores = bench.networks.match(first, second)
+    places = np.hstack([_shares(first, rows), _shares(second, others)])
+    agree = inliers(np.hstack([first.points[rows] / first.frame.max(), second.points[others] / second.frame.max()]))
+    return np.column_stack([places, scores, agree]).astype(np.float32)
+
+
+def _shares(features: Features, rows: np.ndarray) -> np.ndarray:
+    """(M, 2) places of features as shares of the picture's width and height; a point is the middle of a pixel."""
+    return np.clip((features.points[rows] + 0.5) / features.frame, 0, 1)
+
+
+def _turned(matches: np.ndarray, couple: tuple[str, str]) -> np.ndarray:
+    """The matches with the query's places first."""
+    return matches[:, [2, 3, 0, 1, 4, 5]] if couple[0] > couple[1] else matches
+
+
+def _scored(pairs: pd.DataFrame, matched: list[np.ndarray | None]) -> pd.DataFrame:
+    numbers = [
+        (len(m), m[:, 5].sum(), m[:, 4].sum(dtype=np.float64)) if m is not None else (None,) * 3 for m in matched
+    ]
+    scores = pd.DataFrame(numbers, columns=["matches", "inliers", "score"], index=pairs.index, dtype="Float64")
+    return PAIRS.validate(pairs.join(scores)[list(PAIRS.columns)])
+
+
+def _points(pairs: pd.DataFrame, matched: list[np.ndarray | None]) -> pd.DataFrame:
+    """Table `POINTS`: of the photos of an individual the one that matches a query best, the first of equal ones."""
+
+    def tables() -> Iterator[pd.DataFrame]:
+        total = [-1.0 if m is None else float(m[:, 4].sum(dtype=np.float64)) for m in matched]
+        for row in pairs.assign(total=total).groupby(["query", "identity"], sort=False)["total"].idxmax():
+            points = matched[row]
+            if points is not None and len(points):
+                named = dict(zip(["x", "y", "match_x", "match_y", "score"], points.T[:5], strict=True))
+                names = {"query": pairs["query"].iloc[row], "match": pairs["match"].iloc[row]}
+                yield pd.DataFrame(names | named | {"inlier": points[:, 5] > 0})
+
+    return POINTS.validate(pd.concat([pd.DataFrame(columns=list(POINTS.columns)), *tables()], ignore_index=True))

@@ -1,0 +1,17 @@
+"""The section `match` of params.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from finprint.base.params import Count, Section
+
+
+class Match(Section):
+    enabled: bool
+    extractor: Literal["aliked", "disk", "xfeat"]
+    weights: Literal["package", "hub"]
+    image_size: Annotated[int, Field(ge=64, le=4096)]
+    keypoints: Annotated[int, Field(ge=8, le=4096)]
+    individuals: Count
+    photos: Count

@@ -1,0 +1,75 @@
+"""The tables of the second look: their columns, checked where they are read and written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from finprint.base.files import atomic
+from finprint.store.tables import _text, write_table
+
+
+def _share() -> pa.Column:
+    return pa.Column("float32", pa.Check.in_range(0, 1), coerce=True)
+
+
+PAIRS = pa.DataFrameSchema(
+    {
+        "query": _text(),
+        "match": _text(),  # a gallery photo
+        "identity": _text(),  # of the gallery photo
+        "cosine": pa.Column("float64", coerce=True),  # of the pair's vectors, the mean of the rounds
+        # Missing in these three: a photo of the pair is too small for local features.
+        "matches": pa.Column("Int32", pa.Check.ge(0), nullable=True, coerce=True),  # matched local features
+        "inliers": pa.Column("Int32", pa.Check.ge(0), nullable=True, coerce=True),  # ... that one affine map explains
+        "score": pa.Column("Float64", pa.Check.ge(0), nullable=True, coerce=True),  # sum of the scores of the matches
+    },
+    unique=["query", "match"],
+    strict=True,
+    name="matched pairs",
+)
+POINTS = pa.DataFrameSchema(  # the matched points of the best pair of each query and individual
+    {
+        "query": _text(),
+        "match": _text(),
+        **{side: _share() for side in ("x", "y")},  # in the query's crop, as shares of its width and height
+        **{side: _share() for side in ("match_x", "match_y")},  # in the gallery photo's crop
+        "score": _share(),  # of this match
+        "inlier": pa.Column("bool", coerce=True),
+    },
+    strict=True,
+    name="matched points",
+)
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """What matching has found.
+
+    Attributes:
+        pairs: table `PAIRS`, by query, the nearest individuals first.
+        points: table `POINTS`.
+        too_small: photos without local features, sorted.
+    """
+
+    pairs: pd.DataFrame
+    points: pd.DataFrame
+    too_small: list[str]
+
+    def metrics(self) -> dict[str, int]:
+        """The numbers of metrics/match.json."""
+        return {
+            "queries": self.pairs["query"].nunique(),
+            "pairs": len(self.pairs),
+            "matched_pairs": int(self.pairs["score"].notna().sum()),
+            "too_small": len(self.too_small),
+        }
+
+
+def write_second_look(folder: Path, looked: SecondLook) -> None:
+    """Write the tables `pairs.parquet` and `points.parquet`, atomically."""
+    with atomic(folder) as draft:
+        draft.mkdir()
+        write_table(draft / "pairs.parquet", looked.pairs, PAIRS)
+        write_table(draft / "points.parquet", looked.points, POINTS)

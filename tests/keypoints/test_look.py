@@ -1,0 +1,122 @@
+"""Which photos get a second look."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scenes import SMALL, scene, stored, turned
+
+from finprint.keypoints.look import second_look, shortlist
+from finprint.keypoints.params import Match
+from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, write_second_look
+from finprint.store.tables import read_table
+
+
+def _params(**changes: int | str | bool) -> Match:
+    return SMALL.model_copy(update=changes)
+
+
+def _at(*degrees: float) -> np.ndarray:
+    angles = np.deg2rad(degrees)
+    return np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+
+
+def test_by_hand() -> None:
+    """The query at 0 degrees; animal 7 at 10 and 50, animal 3 at 20, 30 and 40, animal 5 at 60."""
+    vectors = _at(0, 10, 20, 60, 30, 50, 40)
+    codes = np.array([9, 7, 3, 5, 3, 7, 3])
+    table = shortlist(vectors, codes, np.array([0]), np.arange(1, 7), _params(individuals=2, photos=2))
+    assert table[["query", "match"]].to_numpy().tolist() == [[0, 1], [0, 5], [0, 2], [0, 4]]
+    assert table["cosine"].tolist() == pytest.approx(np.cos(np.deg2rad([10, 50, 20, 30])).tolist())
+    more = shortlist(vectors, codes, np.array([0]), np.arange(1, 7), _params(individuals=9, photos=9))
+    assert more["match"].tolist() == [1, 5, 2, 4, 6, 3]
+
+
+def test_ties_go_by_row() -> None:
+    table = shortlist(_at(0, 5, 5, 5), np.array([0, 2, 1, 1]), np.array([0]), np.arange(1, 4), _params(photos=1))
+    assert table["match"].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(("queries", "gallery"), [([], [0, 1]), ([0], [])])
+def test_of_nothing(queries: list[int], gallery: list[int]) -> None:
+    rows = [np.array(rows, np.int64) for rows in (queries, gallery)]
+    table = shortlist(_at(0, 5), np.array([0, 1]), *rows, SMALL)
+    assert len(table) == 0
+    assert list(table) == ["query", "match", "cosine"]
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 3))
+def test_as_a_slow_reference(seed: int, individuals: int, photos: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(30, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    codes = rng.integers(0, 6, 30)
+    queries, gallery = np.arange(5), np.arange(5, 30)
+    expected = []
+    for query in queries:
+        cosines = {row: float(vectors[query] @ vectors[row]) for row in gallery}
+        best = {code: max(c for row, c in cosines.items() if codes[row] == code) for code in set(codes[gallery])}
+        for code in sorted(best, key=lambda code: -best[code])[:individuals]:
+            own = sorted((row for row in gallery if codes[row] == code), key=lambda row: -cosines[row])
+            expected += [(query, row) for row in own[:photos]]
+    table = shortlist(vectors, codes, queries, gallery, _params(individuals=individuals, photos=photos))
+    assert list(zip(table["query"], table["match"], strict=True)) == expected
+
+
+SURVEY = [  # image, identity, split, degrees of its vector
+    ("a1.jpg", "al", "train", 0.0),
+    ("a2.jpg", "al", "train", 3.0),
+    ("b1.jpg", "bo", "train", 6.0),
+    ("n1.jpg", None, "train", 1.0),  # nobody knows who
+    ("a3.jpg", "al", "validation", 4.0),
+    ("n2.jpg", None, "validation", 2.0),
+    ("q1.jpg", None, "test", 5.0),
+]
+
+
+def _look(folder: Path, params: Match) -> SecondLook:
+    photos = pd.DataFrame(SURVEY, columns=["image", "identity", "split", "degrees"])
+    photos["code"] = photos["identity"].map({"al": 0, "bo": 1}).fillna(-1).astype(int)
+    seeds = {"a": 1, "b": 2, "n": 3, "q": 2}
+    pictures = {image: turned(scene(seeds[image[0]]), 4.0 * n) for n, image in enumerate(photos["image"])}
+    return second_look(photos, _at(*photos["degrees"]), stored(folder / "crops", pictures), params)
+
+
+def test_validation_looks_at_training_photos_and_test_at_all_named_ones(tmp_path: Path) -> None:
+    looked = _look(tmp_path, _params(extractor="xfeat"))
+    couples = list(zip(looked.pairs["query"], looked.pairs["match"], looked.pairs["identity"], strict=True))
+    assert couples == [
+        ("a3.jpg", "a2.jpg", "al"),
+        ("a3.jpg", "a1.jpg", "al"),
+        ("a3.jpg", "b1.jpg", "bo"),
+        ("q1.jpg", "a3.jpg", "al"),
+        ("q1.jpg", "a2.jpg", "al"),
+        ("q1.jpg", "b1.jpg", "bo"),
+    ]
+    scores = looked.pairs.set_index(["query", "match"])["score"]
+    assert scores["a3.jpg", "a2.jpg"] > 2 * scores["a3.jpg", "b1.jpg"]
+    assert scores["q1.jpg", "b1.jpg"] > 2 * scores["q1.jpg", "a3.jpg"]
+    assert looked.metrics() == {"queries": 2, "pairs": 6, "matched_pairs": 6, "too_small": 0}
+
+
+def test_not_enabled_nothing_is_matched(tmp_path: Path) -> None:
+    looked = _look(tmp_path, _params(enabled=False))
+    write_second_look(tmp_path / "match", looked)
+    for name, schema in (("pairs", PAIRS), ("points", POINTS)):
+        table = read_table(tmp_path / "match" / f"{name}.parquet", schema)
+        assert list(table) == list(schema.columns)
+        assert len(table) == 0
+    assert set(looked.metrics().values()) == {0}
+
+
+def test_the_networks_are_loaded_where_something_is_matched_alone() -> None:
+    code = "import sys, finprint.keypoints.look; print([name for name in ('torch', 'kornia') if name in sys.modules])"
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
