@@ -13,7 +13,15 @@ from finprint.store.tables import CROPS, write_table
 
 WIDTH, HEIGHT = 200, 160
 SMALL = Match(
-    enabled=True, extractor="aliked", weights="package", image_size=192, keypoints=64, individuals=2, photos=2
+    enabled=True,
+    extractor="aliked",
+    weights="package",
+    pixels="crops",
+    border=0.0,
+    image_size=192,
+    keypoints=64,
+    individuals=2,
+    photos=2,
 )
 
 

@@ -15,7 +15,6 @@ import torch
 from scenes import HEIGHT, SMALL, WIDTH, scene, stored, turned
 
 from finprint.keypoints import features, pairs
-from finprint.keypoints.features import enlarged
 from finprint.keypoints.networks import Networks
 from finprint.keypoints.pairs import match_pairs
 from finprint.keypoints.tables import SecondLook, write_second_look
@@ -28,6 +27,7 @@ PICTURES = {
     "other.jpg": scene(2),
     "plain.jpg": np.full((HEIGHT, WIDTH, 3), 99, np.uint8),
 }
+NONE = pd.DataFrame()  # photos that nothing is cut from
 COUPLES = [("q.jpg", "copy.jpg"), ("q.jpg", "far.jpg"), ("q.jpg", "other.jpg"), ("q.jpg", "plain.jpg")]
 
 
@@ -61,7 +61,7 @@ def _same(one: SecondLook, other: SecondLook) -> bool:
 
 
 def test_a_turned_copy_scores_best(crops: Crops) -> None:
-    looked = match_pairs(_table(), crops, SMALL)
+    looked = match_pairs(_table(), NONE, crops, SMALL)
     copy, far, other, plain = looked.pairs["score"]
     assert copy > far > 2 * other
     assert plain < 2
@@ -71,7 +71,7 @@ def test_a_turned_copy_scores_best(crops: Crops) -> None:
 
 
 def test_the_points_of_each_individual_s_best_pair(crops: Crops) -> None:
-    looked = match_pairs(_table(), crops, SMALL)
+    looked = match_pairs(_table(), NONE, crops, SMALL)
     drawn = looked.points[looked.points["match"] == "copy.jpg"]
     assert set(looked.points["match"]) <= {"copy.jpg", "other.jpg", "plain.jpg"}  # far.jpg is not al's best
     assert len(drawn) == looked.pairs["matches"][0]
@@ -86,8 +86,8 @@ def test_the_points_of_each_individual_s_best_pair(crops: Crops) -> None:
 
 
 def test_either_order_is_one_pair(crops: Crops, work: dict[str, int]) -> None:
-    there = match_pairs(_table([("q.jpg", "far.jpg")]), crops, SMALL)
-    back = match_pairs(_table([("far.jpg", "q.jpg")]), crops, SMALL)
+    there = match_pairs(_table([("q.jpg", "far.jpg")]), NONE, crops, SMALL)
+    back = match_pairs(_table([("far.jpg", "q.jpg")]), NONE, crops, SMALL)
     assert work == {"features": 2, "match": 1}
     assert back.pairs["score"][0] == there.pairs["score"][0]
     columns = ["x", "y", "match_x", "match_y"]
@@ -95,18 +95,18 @@ def test_either_order_is_one_pair(crops: Crops, work: dict[str, int]) -> None:
 
 
 def test_nothing_is_computed_twice(crops: Crops, work: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
-    first = match_pairs(_table(COUPLES[:2]), crops, SMALL)
+    first = match_pairs(_table(COUPLES[:2]), NONE, crops, SMALL)
     assert work == {"features": 3, "match": 2}
     assert "matched before" not in capsys.readouterr().out
-    assert _same(match_pairs(_table(COUPLES[:2]), crops, SMALL), first)
+    assert _same(match_pairs(_table(COUPLES[:2]), NONE, crops, SMALL), first)
     assert work == {"features": 3, "match": 2}
-    match_pairs(_table(), crops, SMALL)
+    match_pairs(_table(), NONE, crops, SMALL)
     assert work == {"features": 5, "match": 4}
     assert "2 of 4 pairs were matched before" in capsys.readouterr().out
     # What was looked at before under other names and in another order is known by its content.
     renamed = stored(crops_folder(crops).with_name("renamed"), {f"r-{name}": p for name, p in PICTURES.items()})
     other = _table().assign(query=lambda t: "r-" + t["query"], match=lambda t: "r-" + t["match"])
-    match_pairs(other[::-1].reset_index(drop=True), renamed, SMALL)
+    match_pairs(other[::-1].reset_index(drop=True), NONE, renamed, SMALL)
     assert work == {"features": 5, "match": 4}
 
 
@@ -117,16 +117,16 @@ def crops_folder(crops: Crops) -> Path:
 
 @pytest.mark.parametrize("change", [{"keypoints": 32}, {"image_size": 160}, {"extractor": "xfeat"}])
 def test_other_settings_are_other_work(crops: Crops, work: dict[str, int], change: dict[str, int]) -> None:
-    match_pairs(_table(COUPLES[:1]), crops, SMALL)
-    match_pairs(_table(COUPLES[:1]), crops, SMALL.model_copy(update=change))
+    match_pairs(_table(COUPLES[:1]), NONE, crops, SMALL)
+    match_pairs(_table(COUPLES[:1]), NONE, crops, SMALL.model_copy(update=change))
     assert work == {"features": 4, "match": 2}
     kept = [path.name for path in Path(os.environ["DVC_ROOT"], ".cache", "match").iterdir() if path.is_dir()]
     assert len(kept) == 1  # that of the last settings
 
 
 def test_the_shortlist_s_length_is_no_such_setting(crops: Crops, work: dict[str, int]) -> None:
-    match_pairs(_table(COUPLES[:1]), crops, SMALL)
-    match_pairs(_table(COUPLES[:1]), crops, SMALL.model_copy(update={"individuals": 9, "photos": 9}))
+    match_pairs(_table(COUPLES[:1]), NONE, crops, SMALL)
+    match_pairs(_table(COUPLES[:1]), NONE, crops, SMALL.model_copy(update={"individuals": 9, "photos": 9}))
     assert work == {"features": 2, "match": 1}
 
 
@@ -136,7 +136,7 @@ def test_same_bytes_with_any_number_of_threads(tmp_path: Path, crops: Crops, mon
         for folder, count in (("one", 1), ("other", 3)):
             monkeypatch.setenv("DVC_ROOT", str(tmp_path / folder))
             torch.set_num_threads(count)
-            write_second_look(tmp_path / folder / "match", match_pairs(_table(), crops, SMALL))
+            write_second_look(tmp_path / folder / "match", match_pairs(_table(), NONE, crops, SMALL))
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(threads)
@@ -151,15 +151,16 @@ def test_an_interrupted_run_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(pairs, "match", _third_fails(pairs.match))
-        match_pairs(_table(), crops, SMALL)
+        with pytest.raises(KeyboardInterrupt):
+            match_pairs(_table(), NONE, crops, SMALL)
     work.update(features=0, match=0)
-    resumed = match_pairs(_table(), crops, SMALL)
+    resumed = match_pairs(_table(), NONE, crops, SMALL)
     assert work == {"features": 0, "match": 2}
     assert "2 of 4 pairs were matched before" in capsys.readouterr().out
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "afresh"))
-    assert _same(match_pairs(_table(), crops, SMALL), resumed)
+    assert _same(match_pairs(_table(), NONE, crops, SMALL), resumed)
 
 
 def _third_fails(method: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
@@ -177,7 +178,7 @@ KILLED = """
 import time
 from pathlib import Path
 from scenes import SMALL
-from test_pairs import _table
+from test_pairs import NONE, _table
 from finprint.keypoints import features, pairs
 from finprint.pictures.shards import Crops
 features.PERIOD = 0.0
@@ -187,7 +188,7 @@ def match(*given):
     return slow(*given)
 pairs.match = match
 print("ready", flush=True)
-pairs.match_pairs(_table(), Crops(Path({crops!r})), SMALL)
+pairs.match_pairs(_table(), NONE, Crops(Path({crops!r})), SMALL)
 """
 
 
@@ -206,24 +207,26 @@ def test_a_killed_run_loses_little_and_ends_with_the_same_bytes(
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    resumed = match_pairs(_table(), crops, SMALL)
+    resumed = match_pairs(_table(), NONE, crops, SMALL)
     assert "of 4 pairs were matched before" in capsys.readouterr().out
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "afresh"))
-    assert _same(match_pairs(_table(), crops, SMALL), resumed)
+    assert _same(match_pairs(_table(), NONE, crops, SMALL), resumed)
 
 
 def test_a_damaged_cache_heals(crops: Crops, work: dict[str, int]) -> None:
-    first = match_pairs(_table(), crops, SMALL)
+    first = match_pairs(_table(), NONE, crops, SMALL)
     for path in Path(os.environ["DVC_ROOT"], ".cache", "match").glob("*/*/*"):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
-    assert _same(match_pairs(_table(), crops, SMALL), first)
+    assert _same(match_pairs(_table(), NONE, crops, SMALL), first)
     assert work == {"features": 10, "match": 8}
 
 
 def test_photos_too_small_get_no_score(tmp_path: Path) -> None:
     tiny = {"tiny.jpg": scene(1)[:31], "narrow.jpg": np.repeat(scene(1)[:40], 8, axis=1)}
     crops = stored(tmp_path / "small", {"q.jpg": scene(1), **tiny, "copy.jpg": turned(scene(1))})
-    looked = match_pairs(_table([("q.jpg", "tiny.jpg"), ("narrow.jpg", "q.jpg"), ("q.jpg", "copy.jpg")]), crops, SMALL)
+    looked = match_pairs(
+        _table([("q.jpg", "tiny.jpg"), ("narrow.jpg", "q.jpg"), ("q.jpg", "copy.jpg")]), NONE, crops, SMALL
+    )
     assert looked.too_small == ["narrow.jpg", "tiny.jpg"]
     assert looked.pairs["score"].isna().tolist() == [True, True, False]
     assert looked.pairs["matches"].isna().tolist() == [True, True, False]
@@ -231,17 +234,8 @@ def test_photos_too_small_get_no_score(tmp_path: Path) -> None:
     assert looked.metrics() == {"queries": 2, "pairs": 3, "matched_pairs": 1, "too_small": 2}
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "size", "wanted"),
-    [(200, 160, 400, (320, 400)), (200, 160, 100, (80, 100)), (100, 31, 400, None), (1000, 80, 320, None)],
-)
-def test_sizes(width: int, height: int, size: int, wanted: tuple[int, int] | None) -> None:
-    pixels = enlarged(np.zeros((height, width, 3), np.uint8), size)
-    assert (pixels is None) if wanted is None else (pixels is not None and pixels.shape == (*wanted, 3))
-
-
 def test_an_empty_table(crops: Crops) -> None:
-    looked = match_pairs(_table([]), crops, SMALL)
+    looked = match_pairs(_table([]), NONE, crops, SMALL)
     assert len(looked.pairs) == len(looked.points) == 0
 
 
@@ -250,5 +244,5 @@ def test_progress_is_saved_in_time(crops: Crops, monkeypatch: pytest.MonkeyPatch
     chunks = []
     add = features.Kept.add
     monkeypatch.setattr(features.Kept, "add", lambda self, made: (chunks.append(len(made)), add(self, made)))
-    match_pairs(_table(), crops, SMALL)
+    match_pairs(_table(), NONE, crops, SMALL)
     assert [count for count in chunks if count] == [1] * 9  # five crops, four pairs

@@ -1,4 +1,4 @@
-"""The local features of crops, computed once for each crop."""
+"""The local features of photos, computed once for each view of a photo."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,18 +9,16 @@ import cv2
 import numpy as np
 
 from finprint.base.code import code_of
-from finprint.base.files import cache, hold, remove, sha256_bytes, sha256_json
+from finprint.base.files import cache, hold, remove, sha256_json
 from finprint.base.progress import bar
 from finprint.keypoints.cache import Kept
 from finprint.keypoints.networks import Networks, load_networks
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features
 from finprint.keypoints.threads import side_by_side
-from finprint.pictures.images import resize
-from finprint.pictures.shards import Crops
+from finprint.keypoints.views import Views, enlarged
 
 CODE = ("keypoints", "pictures")  # the rooms that features and matches depend on
-SMALLEST = 32  # px: of a crop whose shorter side is less, stored or resized, no network makes anything
 CROPS, PAIRS = 512, 4096  # entries of a full chunk of the cache
 PERIOD = 20.0  # seconds of work that a killed run loses, at most
 
@@ -34,7 +32,7 @@ class Bench:
     pairs: Kept
 
     def load(self, key: str) -> Features:
-        """The local features of the crop with this content."""
+        """The local features of the view of this key."""
         return Features(**self.features.get(key))
 
 
@@ -55,35 +53,21 @@ def opened(params: Match) -> Iterator[Bench]:
                 remove(other)
 
 
-def content_keys(crops: Crops, rows: Iterable[int]) -> dict[int, str]:
-    """The SHA-256 of the JPEG of each crop, by its row."""
-    return {row: sha256_bytes(crops.jpeg(row)) for row in rows}
-
-
-def extract(bench: Bench, crops: Crops, keys: Mapping[int, str], image_size: int) -> None:
-    """Compute the local features of crops that are not in the cache; a crop that is too small gets none.
+def extract(bench: Bench, views: Views, keys: Mapping[int, str], image_size: int) -> None:
+    """Compute the local features of views that are not in the cache; a view that is too small gets none.
 
     Args:
-        crops: the crops.
-        keys: the content of each wanted crop, by its row.
-        image_size: px, the longer side of a crop as the network sees it.
+        views: of photos.
+        keys: the key of each wanted view, by its row.
+        image_size: px, the longer side of a view as the network sees it.
     """
     todo = {key: row for row, key in keys.items() if key not in bench.features}
 
     def work(key: str) -> dict[str, np.ndarray] | None:
-        pixels = enlarged(crops.pixels(todo[key]), image_size)
+        pixels = enlarged(views.pixels(todo[key]), image_size)
         return vars(bench.networks.features(pixels)) if pixels is not None else None
 
-    keep(bench.features, todo, work, "local features", "crop")
-
-
-def enlarged(pixels: np.ndarray, image_size: int) -> np.ndarray | None:
-    """A crop with a longer side of `image_size` px, `(H, W, 3)`; None if it is too small."""
-    scale = image_size / max(pixels.shape[:2])
-    height, width = (round(side * scale) for side in pixels.shape[:2])
-    if min(*pixels.shape[:2], height, width) < SMALLEST:
-        return None
-    return resize(pixels, width, height)
+    keep(bench.features, todo, work, "local features", "photo")
 
 
 def keep(

@@ -21,7 +21,7 @@ def second_look(photos: pd.DataFrame, vectors: np.ndarray, crops: Crops, params:
         params: the section `match`; if it is not enabled, nothing is matched.
 
     Raises:
-        UserError: the networks' weights cannot be had, or a photo has no crop.
+        UserError: the networks' weights cannot be had, or a photo has no crop or cannot be read.
     """
     if not params.enabled:
         return SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), pd.DataFrame(columns=list(POINTS.columns)), [])
@@ -39,7 +39,8 @@ def second_look(photos: pd.DataFrame, vectors: np.ndarray, crops: Crops, params:
     images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
     rows = table[["query", "match"]].to_numpy()
     named_pairs = pd.DataFrame(images[rows], columns=["query", "match"])
-    return match_pairs(named_pairs.assign(identity=identities[rows[:, 1]], cosine=table["cosine"]), crops, params)
+    table = named_pairs.assign(identity=identities[rows[:, 1]], cosine=table["cosine"])
+    return match_pairs(table, photos, crops, params)
 
 
 def shortlist(

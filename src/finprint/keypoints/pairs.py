@@ -6,37 +6,42 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.files import sha256_bytes
-from finprint.keypoints.features import Bench, content_keys, extract, keep, opened
+from finprint.keypoints.features import Bench, extract, keep, opened
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features, inliers
 from finprint.keypoints.tables import PAIRS, POINTS, SecondLook
+from finprint.keypoints.views import CutAgain, StoredCrops, Views
 from finprint.pictures.shards import Crops
 
 MATCHES = "matches"  # (M, 6) float32: x, y in the one crop, x, y in the other, as shares of the sides; score; inlier
 
 
-def match_pairs(pairs: pd.DataFrame, crops: Crops, params: Match) -> SecondLook:
+def match_pairs(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params: Match) -> SecondLook:
     """Match pairs of photos.
 
-    Local features of earlier runs are not computed again, nor are pairs matched again, as long as the crops and the
+    Local features of earlier runs are not computed again, nor are pairs matched again, as long as the photos and the
     settings are the same. An interrupted run goes on where it was.
 
     Args:
         pairs: columns query, match, identity and cosine.
+        photos: table `PHOTOS`.
         crops: of these photos.
         params: the section `match`.
 
     Raises:
-        UserError: the networks' weights cannot be had, or a photo has no crop.
+        UserError: the networks' weights cannot be had, or a photo has no crop or cannot be read.
     """
     pairs = pairs.reset_index(drop=True)
     ends = [crops.rows(pairs[side]) for side in ("query", "match")]
-    keys = content_keys(crops, np.unique(np.concatenate(ends)).tolist())
+    views: Views = StoredCrops(crops)
+    if params.pixels == "photos":
+        views = CutAgain(photos, crops, params.border, params.image_size)
+    keys = {row: views.key(row) for row in np.unique(np.concatenate(ends)).tolist()}
     couples = [(keys[one], keys[other]) for one, other in zip(*(rows.tolist() for rows in ends), strict=True)]
     with opened(params) as bench:
-        # A pair has one result whatever is the query: its photos are matched in the order of their contents.
+        # A pair has one result whatever is the query: its photos are matched in the order of their keys.
         wanted = {pair_key(couple): (min(couple), max(couple)) for couple in couples}
-        extract(bench, crops, keys, params.image_size)
+        extract(bench, views, keys, params.image_size)
         able = {key: couple for key, couple in wanted.items() if all(one in bench.features for one in couple)}
         todo = [key for key in able if key not in bench.pairs]
         if len(todo) < len(able):
@@ -50,12 +55,12 @@ def match_pairs(pairs: pd.DataFrame, crops: Crops, params: Match) -> SecondLook:
 
 
 def pair_key(couple: tuple[str, str]) -> str:
-    """The key of two crops' contents, the same in either order."""
+    """The key of two views, the same in either order."""
     return sha256_bytes("".join(sorted(couple)).encode())
 
 
 def match(bench: Bench, one: str, other: str) -> np.ndarray:
-    """The matches (M, 6), see `MATCHES`, of the crops with these contents."""
+    """The matches (M, 6), see `MATCHES`, of the views of these keys."""
     first, second = bench.load(one), bench.load(other)
     rows, others, scores = bench.networks.match(first, second)
     places = np.hstack([_shares(first, rows), _shares(second, others)])

@@ -11,6 +11,8 @@ class Match(Section):
     enabled: bool
     extractor: Literal["aliked", "disk", "xfeat"]
     weights: Literal["package", "hub"]
+    pixels: Literal["crops", "photos"]
+    border: Annotated[float, Field(ge=0, le=1)]
     image_size: Annotated[int, Field(ge=64, le=4096)]
     keypoints: Annotated[int, Field(ge=8, le=4096)]
     individuals: Count

@@ -1,0 +1,92 @@
+"""What the extractor sees of a photo: its stored crop, or the same box cut out of the photo at full resolution."""
+
+import math
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from finprint.base.errors import UserError
+from finprint.base.files import sha256_bytes, sha256_json
+from finprint.pictures.decoding import decode_at
+from finprint.pictures.images import BadPhoto, resize
+from finprint.pictures.shards import Crops
+from finprint.store.tables import SIDES, WHOLE
+
+SMALLEST = 32  # px: of a view whose shorter side is less, before or after it is resized, no network makes anything
+
+
+class Views(Protocol):
+    """Views of photos, by the rows of their crops."""
+
+    def key(self, row: int) -> str:
+        """A SHA-256 of all that the view depends on."""
+
+    def pixels(self, row: int) -> np.ndarray:
+        """`(H, W, 3)` RGB uint8."""
+
+
+class StoredCrops:
+    """The crops as they are stored."""
+
+    def __init__(self, crops: Crops) -> None:
+        self._crops = crops
+
+    def key(self, row: int) -> str:
+        """The SHA-256 of the JPEG."""
+        return sha256_bytes(self._crops.jpeg(row))
+
+    def pixels(self, row: int) -> np.ndarray:
+        """`(H, W, 3)` RGB uint8."""
+        return self._crops.pixels(row)
+
+
+class CutAgain:
+    """The boxes of the crops cut out of the photos, decoded no finer than `image_size` needs.
+
+    Args:
+        photos: table `PHOTOS`.
+        crops: of these photos; their boxes are used.
+        border: space added on each side of a box, as a share of the box's width and height.
+        image_size: px, the longer side that a view is wanted to have.
+    """
+
+    def __init__(self, photos: pd.DataFrame, crops: Crops, border: float, image_size: int) -> None:
+        index = crops.index
+        photo = photos.set_index("image").reindex(index["image"])
+        self._images = index["image"].to_numpy(object)
+        self._paths, self._contents = (photo[name].to_numpy(object) for name in ("path", "sha256"))
+        boxes = index[SIDES].to_numpy(np.float64)
+        grown = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * (-border, -border, border, border)
+        size = np.tile(photo[["width", "height"]].to_numpy(np.float64), 2)
+        self._boxes = np.clip(boxes + np.where(index[["part"]] == WHOLE, 0, grown), 0, size)
+        self._image_size = image_size
+
+    def key(self, row: int) -> str:
+        """The SHA-256 of the photo's content and the box."""
+        return sha256_json([self._contents[row], self._boxes[row].tolist()])
+
+    def pixels(self, row: int) -> np.ndarray:
+        """`(H, W, 3)` RGB uint8.
+
+        Raises:
+            UserError: the photo cannot be read any more.
+        """
+        left, top, right, bottom = self._boxes[row]
+        longer = max(right - left, bottom - top)
+        step = next((step for step in (8, 4, 2) if longer >= step * self._image_size), 1)
+        near, far = (int(left / step), int(top / step)), (math.ceil(right / step), math.ceil(bottom / step))
+        try:
+            return decode_at(Path(self._paths[row]), step, (*near, *far))[0]
+        except BadPhoto as error:
+            raise UserError(f"{self._paths[row]}: {error}; `dvc repro` reads the photos anew") from None
+
+
+def enlarged(pixels: np.ndarray, image_size: int) -> np.ndarray | None:
+    """A view with a longer side of `image_size` px, `(H, W, 3)`; None if it is too small."""
+    scale = image_size / max(pixels.shape[:2])
+    height, width = (round(side * scale) for side in pixels.shape[:2])
+    if min(*pixels.shape[:2], height, width) < SMALLEST:
+        return None
+    return resize(pixels, width, height)
