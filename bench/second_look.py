@@ -48,6 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ALIKED, 512, 480 px, wider": {"crop.whole": [0.22, 0.32, 0.96, 0.68], "match.image_size": 480},
     "DISK, 256": {"match.extractor": "disk", "match.keypoints": 256},
     "XFeat, 512": {"match.extractor": "xfeat"},
+    "XFeat, 512, wider": {"match.extractor": "xfeat", "crop.whole": [0.22, 0.32, 0.96, 0.68]},
 }
 R = TypeVar("R")
 

@@ -91,6 +91,19 @@ def test_rounds(tmp_path: Path) -> None:
         assert re.search(line, told, re.MULTILINE), told
 
 
+def test_second_look(tmp_path: Path) -> None:
+    folder = SurveyFolder(tmp_path / "survey")
+    folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
+    small = ("crop.whole=[0,0,1,1]", "match.image_size=64", "prepare.new_share=0.4")
+    options = [part for pair in small for part in ("--set", pair)] + ["--share", "1", "--only", "XFeat, 512"]
+    told = _printed("second_look", str(folder.root), "--epochs", "0", "--queries", "9", "--rate", "9", *options)
+    assert re.search(r"^9 queries, \d of animals in the gallery, ", told, re.MULTILINE), told
+    for way in ("cosine", r"XFeat, 512 \(\d+ s\)", "XFeat, 512, and cosine"):
+        assert re.search(rf"^\| {way} \| [01]\.\d{{3}} \| [01]\.\d{{3}} \| ", told, re.MULTILINE), told
+    rates = r"[\d.]+ crops/s \(\d\.\d\d of the bare network's [\d.]+\), [\d.]+ pairs/s \(\d\.\d\d of"
+    assert re.search(rf"^XFeat, 512: {rates}", told, re.MULTILINE), told
+
+
 def test_crop() -> None:
     told = _printed("crop", "--count", "6", "--width", "1200", "--height", "900", "--repeats", "1")
     assert re.search(r"^6 photos of 1200 x 900 px, 0\.\d MB each, \d+ processes or threads$", told, re.MULTILINE)

@@ -4,13 +4,14 @@ import math
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_bytes, sha256_json
 from finprint.pictures.decoding import decode_at
-from finprint.pictures.images import BadPhoto, resize
+from finprint.pictures.images import BadPhoto
 from finprint.pictures.shards import Crops
 from finprint.store.tables import SIDES, WHOLE
 
@@ -89,4 +90,5 @@ def enlarged(pixels: np.ndarray, image_size: int) -> np.ndarray | None:
     height, width = (round(side * scale) for side in pixels.shape[:2])
     if min(*pixels.shape[:2], height, width) < SMALLEST:
         return None
-    return resize(pixels, width, height)
+    # Cubic, because bilinear enlargement blurs: right whales of 53 px then have a quarter fewer matches.
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA)
