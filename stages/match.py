@@ -6,7 +6,7 @@ from finprint.base.params import load_sections
 from finprint.keypoints.look import second_look
 from finprint.keypoints.params import Match
 from finprint.keypoints.tables import write_second_look
-from finprint.matching.catalogue import catalogue
+from finprint.matching.catalogue import build_catalogue
 from finprint.pictures.shards import Crops
 from finprint.store.tables import PHOTOS, read_table
 from finprint.store.vectors import read_vectors
@@ -14,7 +14,7 @@ from finprint.store.vectors import read_vectors
 
 def main(photos: Input, crops: Input, vectors: Inputs, matches: Output, metrics: Output) -> None:
     params = load_sections(match=Match).match
-    survey = catalogue(read_table(photos, PHOTOS), *[read_vectors(folder) for folder in vectors])
+    survey = build_catalogue(read_table(photos, PHOTOS), *[read_vectors(folder) for folder in vectors])
     looked = second_look(survey.photos, survey.blend(), Crops(crops), params)
     for image in looked.too_small:
         print(f"{image} is too small for local features: its pairs get no score")
