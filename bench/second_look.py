@@ -26,7 +26,7 @@ from trainings import BUDGET, Cropped, chosen, picked
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import run
-from finprint.individuals.rounds import train_round
+from finprint.individuals.task import Individuals
 from finprint.keypoints.features import extract, opened
 from finprint.keypoints.look import shortlist
 from finprint.keypoints.networks import load_networks
@@ -34,7 +34,8 @@ from finprint.keypoints.pairs import match_pairs
 from finprint.keypoints.params import Match
 from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import StoredCrops, enlarged
-from finprint.learning.loop import Recipe
+from finprint.learning.recipe import Recipe
+from finprint.learning.round import train_round
 from finprint.model.embedding import embed
 from finprint.params import Params, load_params
 from finprint.pictures.shards import Crops
@@ -68,7 +69,7 @@ def main(
         cropped = Cropped(photos, Path(scratch))
         crops = Crops(cropped.of(base.crop)[0])
         photos = photos[photos["image"].isin(crops.index["image"])].reset_index(drop=True)
-        vectors = trained(photos, crops, base) if epochs else frozen_vectors(crops, 224)
+        vectors = trained_vectors(photos, crops, base) if epochs else frozen_vectors(crops, 224)
         pairs = shortlisted(photos, vectors[crops.rows(photos["image"])], queries, base.match)
         told = pairs.drop_duplicates("query")
         print(
@@ -91,14 +92,15 @@ def main(
             print(speed(name, pairs.iloc[:rate], Crops(cropped.of(params.crop)[0]), params.match))
 
 
-def trained(photos: pd.DataFrame, crops: Crops, params: Params) -> np.ndarray:
+def trained_vectors(photos: pd.DataFrame, crops: Crops, params: Params) -> np.ndarray:
     """Unit vectors of all crops by a round of training."""
     recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        network, _, history = train_round(photos, crops, recipe, Checkpoint("second look", {}, [], []))
-    print(f"the training's MAP@5 on validation: {history[-1]['map5']:.3f}", flush=True)
+        task = Individuals.of(photos, crops, params.train)
+        trained = train_round(task, crops, recipe, Checkpoint("second look", {}, [], []))
+    print(f"the training's MAP@5 on validation: {trained.history[-1]['map5']:.3f}", flush=True)
     rows = np.arange(len(crops))
-    return embed(network.embedder, crops.pixels, rows, batch=64, mirror=True, amp=True, quiet=True)
+    return embed(trained.network.embedder, crops.pixels, rows, batch=64, mirror=True, amp=True, quiet=True)
 
 
 def shortlisted(photos: pd.DataFrame, vectors: np.ndarray, count: int, params: Match) -> pd.DataFrame:
