@@ -99,8 +99,7 @@ def trained_vectors(photos: pd.DataFrame, crops: Crops, params: Params) -> np.nd
         task = Individuals.of(photos, crops, params.train)
         trained = train_round(task, crops, recipe, Checkpoint("second look", {}, [], []))
     print(f"the training's MAP@5 on validation: {trained.history[-1]['map5']:.3f}", flush=True)
-    rows = np.arange(len(crops))
-    return embed(trained.network.embedder, crops.pixels, rows, batch=64, mirror=True, amp=True, quiet=True)
+    return embed(trained.network.embedder, crops.pixels, np.arange(len(crops)), params.embed, quiet=True)
 
 
 def shortlisted(photos: pd.DataFrame, vectors: np.ndarray, count: int, params: Match) -> pd.DataFrame:
