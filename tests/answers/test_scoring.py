@@ -163,7 +163,57 @@ def test_a_gap_of_the_classifier_is_filled_by_a_plane_through_the_others() -> No
 
 def test_every_component_is_found_by_its_name() -> None:
     assert {name: one.name for name, one in COMPONENTS.items()} == {name: name for name in COMPONENTS}
-    assert [name for name, one in COMPONENTS.items() if one.wanted(FIT)] == ["nearest", "mean", "classifier"]
+    catalogue = _catalogue()
+    looked = replace(catalogue, local_scores=_local_scores({("c", "al"): 5.0}))
+    always = ["nearest", "mean", "classifier"]
+    assert [name for name, one in COMPONENTS.items() if one.wanted(catalogue, FIT)] == always
+    assert [name for name, one in COMPONENTS.items() if one.wanted(looked, FIT)] == [*always, "keypoints"]
+
+
+def _local_scores(scores: dict[tuple[str, str], float]) -> pd.Series:
+    """Best local scores, by query and individual."""
+    return pd.Series(scores.values(), pd.MultiIndex.from_tuples(scores), dtype=float)
+
+
+def test_the_second_look_counts_where_it_was_taken() -> None:
+    ranking = _ranking(
+        [[0, 1, 2, NOBODY], [2, 0, NOBODY, NOBODY]], [[0.9, 0.8, 0.7, -np.inf], [0.9, 0.8] + [-np.inf] * 2]
+    )
+    scores = {("c", "al"): 1000.0, ("c", "bo"): 0.0, ("a", "zoe"): 30.0, ("a", "al"): np.nan, ("b", "zoe"): 9.0}
+    looked = replace(_catalogue(), local_scores=_local_scores(scores))
+    local = _computed(ranking, looked, [2, 0], [0.5, 0.5])[..., 3]
+    np.testing.assert_allclose(local[0, :2], [1, 0], atol=1e-6)
+    np.testing.assert_allclose(local[1, 0], np.log(31) / np.log(1001), atol=1e-6)
+    assert np.isnan([local[0, 2], local[1, 1]]).all()  # not matched; too small
+    assert np.isneginf([local[0, 3], local[1, 2], local[1, 3]]).all()
+
+
+def test_without_a_second_look_an_individual_counts_as_such_cosines_usually_do() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.uniform(0, 1, (20, 4, 4))
+    values[..., 3] = 0.2 + 0.5 * values[..., 0] + 0.1 * values[..., 1]
+    whole = values.copy()
+    values[:, 2, 3] = np.nan
+    values[:5, 1, 2] = np.nan  # gaps of another component cost it nothing
+    components = Components(("nearest", "mean", "classifier", "keypoints"), values)
+    fills = components.fit_fills()
+    np.testing.assert_allclose(fills["keypoints"], [0.2, 0.5, 0.1], atol=1e-12)
+    np.testing.assert_allclose(components.filled(fills)[..., 3], whole[..., 3], atol=1e-12)
+    # Too few to learn from: no individual is better for not having been matched.
+    assert Components(components.names, values[:2]).fit_fills()["keypoints"] == [0, 0, 0]
+
+
+def test_a_second_look_that_knows_better_orders_the_answers() -> None:
+    checked, three = _drawn(np.array([1.0, 0, 0]), 15.0, seed=8, count=400)
+    rng = np.random.default_rng(8)
+    hits = checked.ranking.identities == checked.truth[:, None]
+    local = 0.3 + 0.4 * hits + rng.normal(0, 0.05, hits.shape)
+    local[:, 2:] = np.nan
+    components = Components((*three.names, "keypoints"), np.dstack([three.values, local]))
+    blend, loss = fit_blend(checked, components)
+    _, without = fit_blend(checked, three)
+    assert loss < without - 0.2
+    assert blend.weights["keypoints"] > 0.3
 
 
 def test_with_nothing_to_learn_from_the_nearest_photo_counts() -> None:

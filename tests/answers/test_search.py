@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from finprint.answers.params import Search
 from finprint.answers.results import propose, search_all, submission, summary, write_gallery
-from finprint.answers.search import Answers, out_of_fold, search
+from finprint.answers.rules import Rules
+from finprint.answers.search import Answers, answer_queries, out_of_fold, search
 from finprint.answers.tables import ANSWERS, for_spreadsheets
 from finprint.answers.tables import GALLERY as GALLERY_TABLE
 from finprint.base.files import write_metrics
@@ -335,6 +336,24 @@ def test_the_numbers_of_a_search_are_numbers(tmp_path: Path) -> None:
     assert 0.9 < metrics["index_recall"] <= 1
     assert metrics["proposed_individuals"] == results.proposed["proposed"].nunique() > 1
     assert 0 < metrics["proposed_rand_validation"] <= 1
+
+
+def test_a_second_look_joins_the_answers_of_all_models_alone(tmp_path: Path) -> None:
+    """... and rules loaded from their file answer with it as those that were fitted."""
+    catalogue = blurred()
+    photos = catalogue.photos
+    asked = photos[photos["split"].isin([VALIDATION, TEST])]
+    right = pd.Series(np.where(asked["identity"].isna(), "nobody", asked["identity"]), asked["image"])
+    others = sorted(set(photos["identity"].dropna()))[:4]
+    scores = {(image, name): 1.0 for image in right.index for name in others} | dict.fromkeys(right.items(), 200.0)
+    local = pd.Series(scores.values(), pd.MultiIndex.from_tuples(scores), dtype=float)
+    results = search_all(photos.drop(columns="code"), catalogue.members, {}, list(right.index), WIDE, local)
+    rules = results.answers.rules
+    assert rules.blend.weights["keypoints"] > 0
+    assert "keypoints" not in results.round1.rules.blend.weights
+    rules.save(tmp_path)
+    again = answer_queries(results.catalogue, catalogue.where(TEST), catalogue.labelled, Rules.load(tmp_path))
+    pd.testing.assert_frame_equal(again, results.answers.test)
 
 
 def test_training_photos_of_a_fold_are_asked_out_of_fold() -> None:

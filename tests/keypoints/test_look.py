@@ -14,7 +14,7 @@ from scenes import SMALL, scene, stored, turned
 
 from finprint.keypoints.look import second_look, shortlist
 from finprint.keypoints.params import Match
-from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, write_second_look
+from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, read_local_scores, write_second_look
 from finprint.store.tables import read_table
 
 
@@ -113,6 +113,20 @@ def test_not_enabled_nothing_is_matched(tmp_path: Path) -> None:
         assert list(table) == list(schema.columns)
         assert len(table) == 0
     assert set(looked.metrics().values()) == {0}
+    assert read_local_scores(tmp_path / "match") is None
+
+
+def test_the_best_photo_of_an_individual_counts(tmp_path: Path) -> None:
+    rows = [("q", "a1", "al", 5.0), ("q", "a2", "al", 9.0), ("q", "b1", "bo", None), ("r", "a1", "al", 2.0)]
+    pairs = pd.DataFrame(rows, columns=["query", "match", "identity", "score"])
+    pairs = PAIRS.validate(
+        pairs.assign(cosine=0.5, matches=1, inliers=1).astype({"score": "Float64"})[list(PAIRS.columns)]
+    )
+    write_second_look(tmp_path / "match", SecondLook(pairs, pd.DataFrame(columns=list(POINTS.columns)), []))
+    scores = read_local_scores(tmp_path / "match")
+    assert scores is not None
+    assert scores[[("q", "al"), ("r", "al")]].tolist() == [9, 2]
+    assert np.isnan(scores["q", "bo"])
 
 
 def test_the_networks_are_loaded_where_something_is_matched_alone() -> None:

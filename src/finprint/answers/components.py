@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 
 from finprint.answers.params import Search
 from finprint.matching.catalogue import Catalogue
@@ -17,6 +18,7 @@ from finprint.matching.ranking import Ranking, softmax
 from finprint.store.vectors import Vectors
 
 BLOCK = 1024  # queries at a time, which bounds the memory
+LEAST = 10  # values that a plane is fitted to
 
 Values = Mapping[str, np.ndarray]  # components of the same shape, by name
 
@@ -47,8 +49,8 @@ class Component(ABC):
     def compute(self, ranked: Ranked) -> np.ndarray:
         """(Q, K); NaN where it is missing. What it says at NOBODY does not count."""
 
-    def wanted(self, params: Search) -> bool:
-        """Do these params ask for it?"""
+    def wanted(self, catalogue: Catalogue, params: Search) -> bool:
+        """Do these params ask for it, and has the catalogue what it is computed from?"""
         return True
 
     def fit_fill(self, values: Values) -> list[float]:
@@ -86,7 +88,6 @@ class Classifier(Component):
     """
 
     name = "classifier"
-    least = 10  # values that a plane is fitted to; with fewer, `nearest` stands in as it is
 
     def compute(self, ranked: Ranked) -> np.ndarray:
         identities = ranked.ranking.identities
@@ -99,18 +100,38 @@ class Classifier(Component):
         return np.divide(total, told, out=np.full_like(total, np.nan), where=told > 0)
 
     def fit_fill(self, values: Values) -> list[float]:
-        complete = np.all([np.isfinite(column) for column in values.values()], axis=0)
-        nearest, mean, own = (values[name][complete].astype(float) for name in (Nearest.name, Mean.name, self.name))
-        if complete.sum() < self.least:
-            return [0.0, 1.0, 0.0]
-        design = np.column_stack([np.ones(len(own)), nearest, mean])
-        plane: list[float] = np.linalg.lstsq(design, own, rcond=None)[0].tolist()
-        return plane
+        return _fit_plane(self.name, values) or [0.0, 1.0, 0.0]
 
     def fill(self, values: Values, fitted: list[float]) -> np.ndarray:
-        both = np.stack([values[Nearest.name], values[Mean.name]], axis=-1)
-        own = values[self.name]
-        return np.where(np.isnan(own), fitted[0] + both @ np.array(fitted[1:]), own)
+        return _on_plane(self.name, values, fitted)
+
+
+class Keypoints(Component):
+    """The second look: how well local features match those of the individual's best photo.
+
+    It is log(1 + sum of the match scores) / log(1 + 1000), so that it lies between 0 and 1 as the cosines do. Only a
+    few individuals of each query are matched. For the others a plane through `nearest` and `mean` stands in (least
+    squares): what such cosines usually come with.
+    """
+
+    name = "keypoints"
+
+    def wanted(self, catalogue: Catalogue, params: Search) -> bool:
+        return catalogue.local_scores is not None
+
+    def compute(self, ranked: Ranked) -> np.ndarray:
+        catalogue, identities = ranked.catalogue, ranked.ranking.identities
+        assert catalogue.local_scores is not None
+        asked = catalogue.photos["image"].to_numpy(object)[ranked.queries][:, None]
+        pairs = np.broadcast_to(asked, identities.shape).ravel(), catalogue.names.of(identities).ravel()
+        sums = catalogue.local_scores.reindex(pd.MultiIndex.from_arrays(pairs)).to_numpy(float)
+        return (np.log1p(sums) / np.log1p(1000)).reshape(identities.shape)
+
+    def fit_fill(self, values: Values) -> list[float]:
+        return _fit_plane(self.name, values) or [0.0, 0.0, 0.0]
+
+    def fill(self, values: Values, fitted: list[float]) -> np.ndarray:
+        return _on_plane(self.name, values, fitted)
 
 
 class Species(Component):
@@ -123,7 +144,7 @@ class Species(Component):
     name = "species"
     temperature = 0.05  # of the softmax
 
-    def wanted(self, params: Search) -> bool:
+    def wanted(self, catalogue: Catalogue, params: Search) -> bool:
         return params.species == "prior"
 
     def compute(self, ranked: Ranked) -> np.ndarray:
@@ -141,7 +162,7 @@ class Species(Component):
         return np.where(told == "", predicted, (theirs == told) | (theirs == ""))
 
 
-COMPONENTS: dict[str, Component] = {one.name: one for one in (Nearest(), Mean(), Classifier(), Species())}
+COMPONENTS: dict[str, Component] = {one.name: one for one in (Nearest(), Mean(), Classifier(), Keypoints(), Species())}
 
 
 @dataclass(frozen=True)
@@ -174,9 +195,30 @@ class Components:
 def compute(ranked: Ranked, params: Search) -> Components:
     """The components that the params ask for, of every ranked individual."""
     nobody = ranked.ranking.identities == NOBODY
-    asked = [one for one in COMPONENTS.values() if one.wanted(params)]
+    asked = [one for one in COMPONENTS.values() if one.wanted(ranked.catalogue, params)]
     values = [np.where(nobody, -np.inf, one.compute(ranked)) for one in asked]
     return Components(tuple(one.name for one in asked), np.stack(values, axis=2).astype(np.float32))
+
+
+def _fit_plane(name: str, values: Values) -> list[float] | None:
+    """Constant and slopes of the plane through `nearest` and `mean` that is next to a component; None: too few values.
+
+    A component may be missing where another one is there, so only its own gaps are left out.
+    """
+    there = np.isfinite(values[name]) & np.isfinite(values[Nearest.name])
+    if there.sum() < LEAST:
+        return None
+    nearest, mean, own = (values[column][there].astype(float) for column in (Nearest.name, Mean.name, name))
+    plane: list[float] = np.linalg.lstsq(np.column_stack([np.ones(len(own)), nearest, mean]), own, rcond=None)[
+        0
+    ].tolist()
+    return plane
+
+
+def _on_plane(name: str, values: Values, plane: list[float]) -> np.ndarray:
+    """A component, its gaps filled in by a plane through `nearest` and `mean`."""
+    both = np.stack([values[Nearest.name], values[Mean.name]], axis=-1)
+    return np.where(np.isnan(values[name]), plane[0] + both @ np.array(plane[1:]), values[name])
 
 
 def _cosines_to_centres(ranked: Ranked, member: Vectors) -> np.ndarray:

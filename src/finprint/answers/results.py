@@ -1,7 +1,7 @@
 """What a search writes: answers, rules, proposed new individuals, the gallery, and its metrics."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +60,23 @@ class Results:
 
 
 def search_all(
-    photos: pd.DataFrame, rounds: Sequence[Vectors], folds: Mapping[int, Vectors], asked: list[str], params: Search
+    photos: pd.DataFrame,
+    rounds: Sequence[Vectors],
+    folds: Mapping[int, Vectors],
+    asked: list[str],
+    params: Search,
+    local_scores: pd.Series | None = None,
 ) -> Results:
-    """Answer with all models together, with round 1 alone, and each fold with the model that left it out.
+    """Answer with all models and the second look together, with round 1 alone, and each fold by the model without it.
 
     Args:
         photos: table `PHOTOS`.
         rounds: vectors by round 1, round 2.
         folds: vectors by the model that left a fold out, by the fold.
         asked: the photos to identify, including those that could not be read.
+        local_scores: of the second look, see `Catalogue`.
     """
-    catalogue = build_catalogue(photos, *rounds, *folds.values())
+    catalogue = replace(build_catalogue(photos, *rounds, *folds.values()), local_scores=local_scores)
     answers = search(catalogue, params)
     return Results(
         catalogue,

@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from finprint.base.files import atomic
-from finprint.store.tables import _text, write_table
+from finprint.store.tables import _text, read_table, write_table
 
 
 def _share() -> pa.Column:
@@ -73,3 +73,15 @@ def write_second_look(folder: Path, looked: SecondLook) -> None:
         draft.mkdir()
         write_table(draft / "pairs.parquet", looked.pairs, PAIRS)
         write_table(draft / "points.parquet", looked.points, POINTS)
+
+
+def read_local_scores(folder: Path) -> pd.Series | None:
+    """The best score of each query with each individual, by both names; None if the second look was off.
+
+    Raises:
+        UserError: the table is missing or damaged.
+    """
+    pairs = read_table(folder / "pairs.parquet", PAIRS)
+    if not len(pairs):
+        return None
+    return pairs.groupby(["query", "identity"])["score"].max().astype(float)
