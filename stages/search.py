@@ -1,5 +1,7 @@
 """search: five names for every query, with `new_individual` placed by rules from validation."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from finprint.answers.params import Search
@@ -13,19 +15,28 @@ from finprint.store.tables import PHOTOS, read_table
 from finprint.store.vectors import read_folds, read_vectors
 
 
-def main(
-    photos: Input, queries: Input, vectors: Inputs, folds: Input, matches: Input, answers: Output, metrics: Output
-) -> None:
+@dataclass(frozen=True)
+class Paths:
+    photos: Input
+    queries: Input
+    vectors: Inputs
+    folds: Input
+    matches: Input
+    answers: Output
+    metrics: Output
+
+
+def main(paths: Paths) -> None:
     params = load_sections(fold=Fold, search=Search)
-    rounds = [read_vectors(folder) for folder in vectors]
-    left_out = read_folds(folds, params.fold.left_out)
-    asked = pd.read_csv(queries, dtype="string")["image"].tolist()
-    looked = read_local_scores(matches)
-    results = search_all(read_table(photos, PHOTOS), rounds, left_out, asked, params.search, looked)
+    rounds = [read_vectors(folder) for folder in paths.vectors]
+    left_out = read_folds(paths.folds, params.fold.left_out)
+    asked = pd.read_csv(paths.queries, dtype="string")["image"].tolist()
+    looked = read_local_scores(paths.matches)
+    results = search_all(read_table(paths.photos, PHOTOS), rounds, left_out, asked, params.search, looked)
     for line in remarks(results.answers):
         print(line)
-    results.write(answers)
-    write_metrics(metrics, summary(results))
+    results.write(paths.answers)
+    write_metrics(paths.metrics, summary(results))
 
 
 if __name__ == "__main__":
