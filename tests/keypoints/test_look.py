@@ -14,7 +14,7 @@ from scenes import SMALL, scene, stored, turned
 
 from finprint.keypoints.look import second_look, shortlist
 from finprint.keypoints.params import Match
-from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, read_local_scores, write_second_look
+from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points, read_local_scores, write_second_look
 from finprint.store.tables import read_table
 
 
@@ -122,7 +122,7 @@ def test_the_best_photo_of_an_individual_counts(tmp_path: Path) -> None:
     pairs = PAIRS.validate(
         pairs.assign(cosine=0.5, matches=1, inliers=1).astype({"score": "Float64"})[list(PAIRS.columns)]
     )
-    write_second_look(tmp_path / "match", SecondLook(pairs, pd.DataFrame(columns=list(POINTS.columns)), []))
+    write_second_look(tmp_path / "match", SecondLook(pairs, no_points(), []))
     scores = read_local_scores(tmp_path / "match")
     assert scores is not None
     assert scores[[("q", "al"), ("r", "al")]].tolist() == [9, 2]

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from conftest import judged
 
+from finprint.keypoints.tables import POINTS
 from finprint.pictures.images import encode_jpeg
 from finprint.pictures.shards import INDEX, Crops, write_shard
 from finprint.report.page import Report, write_report
@@ -77,14 +78,22 @@ def _open(page: Path, address: str = "", then: str = "") -> str:
     return done.stdout
 
 
+def _points() -> pd.DataFrame:
+    """Two matched places of q0001 and g0001."""
+    places = {"x": [0.25, 0.5], "y": [0.5, 0.75], "match_x": [0.0, 1.0], "match_y": [0.1, 0.5]}
+    points = pd.DataFrame({"query": "q0001.jpg", "match": "g0001.jpg", **places, "score": [0.9, 0.8], "inlier": True})
+    return POINTS.validate(points)
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, crops: Crops) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     species = ["killer_whale" if n % 2 else None for n in range(len(NAMES))]
-    photos = pd.DataFrame({"image": NAMES, "species": species}).astype("string")
+    names = ["ind01" if name == "g0001.jpg" else None for name in NAMES]
+    photos = pd.DataFrame({"image": NAMES, "species": species, "identity": names}).astype("string")
     explained = {("q0001.jpg", "g0001.jpg"): (b"hot one", b"hot two")}
     proposed = pd.Series({"q0007.jpg": "new_0042"})
-    report = Report({"test": JUDGED, "validation": EMPTY}, NOTHING, {}, 0.5, photos, proposed, explained)
+    report = Report({"test": JUDGED, "validation": EMPTY}, NOTHING, {}, 0.5, photos, proposed, explained, _points())
     write_report(path, report, crops)
     return path
 
@@ -171,6 +180,19 @@ def test_a_match_opens_with_its_heat_maps(page: Path) -> None:
     assert pictures[0] == pictures[1]  # the same crop
     assert pictures[2:] == ["aG90IG9uZQ==", "aG90IHR3bw=="]
     assert "finprint explain" not in shown
+
+
+def test_matched_points_of_the_second_look_are_joined_by_lines(page: Path) -> None:
+    click = "document.querySelector('button.answer').click();"
+    shown = _dialog(_open(page, "#search=q0001.jpg", click))
+    drawn = re.search("<svg.*?</svg>", shown, re.DOTALL)
+    assert drawn is not None
+    assert "second look: 2 matched places in q0001.jpg and" in drawn[0]
+    assert drawn[0].count("<image") == drawn[0].count("<line") == 2
+    # The crops are 16 x 9 px, so each is drawn 240 high and 426.7 wide, the second one 12 to the right of the first.
+    ends = [float(end) for end in re.findall(r'[xy][12]="([^"]+)"', drawn[0].split("<line")[1])]
+    assert ends == pytest.approx([426.67 / 4, 120, 426.67 + 12, 24], abs=0.01)
+    assert "<svg" not in _dialog(_open(page, "#search=q0002.jpg", click))
 
 
 def test_a_match_without_heat_maps_says_how_they_are_made_and_a_nasty_name_is_text(page: Path) -> None:

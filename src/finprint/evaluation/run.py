@@ -21,12 +21,13 @@ from finprint.evaluation.judging import (
     label_precision,
 )
 from finprint.evaluation.params import Evaluate
+from finprint.keypoints.tables import read_points
 from finprint.matching.catalogue import Catalogue, build_catalogue, fold_as_validation
 from finprint.store.tables import LABELS, PHOTOS, TEST, TRUTH, VALIDATION, read_table
 from finprint.store.vectors import without_vectors
 
 # What is read of the folder where the stages put their data
-READ = ("photos.parquet", "truth.parquet", "crops", "pseudo_labels.parquet", "search")
+READ = ("photos.parquet", "truth.parquet", "crops", "pseudo_labels.parquet", "match", "search")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Run:
         labels: table `LABELS`.
         proposed: table `PROPOSED`.
         truth: table `TRUTH`.
+        points: table `POINTS` of the second look.
     """
 
     catalogue: Catalogue
@@ -52,6 +54,7 @@ class Run:
     labels: pd.DataFrame
     proposed: pd.DataFrame
     truth: pd.DataFrame
+    points: pd.DataFrame
 
     @property
     def out_of_fold(self) -> list[Judged]:
@@ -108,6 +111,7 @@ def read_run(data: Path, images: pd.Series) -> Run:
         read_table(data / "pseudo_labels.parquet", LABELS),
         read_table(data / "search" / "new_individuals.csv", PROPOSED),
         truth,
+        read_points(data / "match"),
     )
 
 

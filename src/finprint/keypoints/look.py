@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.keypoints.params import Match
-from finprint.keypoints.tables import PAIRS, POINTS, SecondLook
+from finprint.keypoints.tables import PAIRS, SecondLook, no_points
 from finprint.pictures.shards import Crops
 from finprint.store.tables import TEST, TRAIN, VALIDATION
 
@@ -24,7 +24,7 @@ def second_look(photos: pd.DataFrame, vectors: np.ndarray, crops: Crops, params:
         UserError: the networks' weights cannot be had, or a photo has no crop or cannot be read.
     """
     if not params.enabled:
-        return SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), pd.DataFrame(columns=list(POINTS.columns)), [])
+        return SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), no_points(), [])
     # The networks take seconds to import, which are of no use where nothing is matched.
     from finprint.keypoints.pairs import match_pairs
 

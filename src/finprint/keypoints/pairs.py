@@ -9,7 +9,7 @@ from finprint.base.files import sha256_bytes
 from finprint.keypoints.features import Bench, extract, keep, opened
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features, inliers
-from finprint.keypoints.tables import PAIRS, POINTS, SecondLook
+from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points
 from finprint.keypoints.views import CutAgain, StoredCrops, Views
 from finprint.pictures.shards import Crops
 
@@ -98,4 +98,4 @@ def _points(pairs: pd.DataFrame, matched: list[np.ndarray | None]) -> pd.DataFra
                 names = {"query": pairs["query"].iloc[row], "match": pairs["match"].iloc[row]}
                 yield pd.DataFrame(names | named | {"inlier": points[:, 5] > 0})
 
-    return POINTS.validate(pd.concat([pd.DataFrame(columns=list(POINTS.columns)), *tables()], ignore_index=True))
+    return POINTS.validate(pd.concat([no_points(), *tables()], ignore_index=True))

@@ -43,6 +43,11 @@ POINTS = pa.DataFrameSchema(  # the matched points of the best pair of each quer
 )
 
 
+def no_points() -> pd.DataFrame:
+    """An empty table `POINTS`."""
+    return pd.DataFrame(columns=list(POINTS.columns))
+
+
 @dataclass(frozen=True)
 class SecondLook:
     """What matching has found.
@@ -73,6 +78,15 @@ def write_second_look(folder: Path, looked: SecondLook) -> None:
         draft.mkdir()
         write_table(draft / "pairs.parquet", looked.pairs, PAIRS)
         write_table(draft / "points.parquet", looked.points, POINTS)
+
+
+def read_points(folder: Path) -> pd.DataFrame:
+    """The matched points of the best pair of each query and individual: table `POINTS`.
+
+    Raises:
+        UserError: the table is missing or damaged.
+    """
+    return read_table(folder / "points.parquet", POINTS)
 
 
 def read_local_scores(folder: Path) -> pd.Series | None:

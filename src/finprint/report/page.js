@@ -99,6 +99,44 @@ let shown = null; // [query, place]
 
 const heatOf = (query, match) => data.heat[query.photo + "," + match];
 
+// ---------------------------------------------------------------- the second look: lines between matched points
+const SVG = "http://www.w3.org/2000/svg";
+
+function draw(tag, attributes, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+function matchedPoints(query, name) {
+  const [match, ...points] = data.points[query.photo + "," + name] ?? [];
+  if (match === undefined) return [];
+  const title = `second look: ${points.length} matched places in ${data.photos[query.photo]} and ${data.photos[match]}`;
+  const svg = draw("svg", { role: "img", "aria-label": title });
+  Promise.all([query.photo, match].map(decoded)).then((pictures) => {
+    const high = 240, gap = 12;
+    const wide = pictures.map((one) => (one.naturalWidth / one.naturalHeight) * high);
+    svg.setAttribute("viewBox", `0 0 ${wide[0] + gap + wide[1]} ${high}`);
+    const left = [0, wide[0] + gap];
+    svg.append(...pictures.map((one, side) =>
+      draw("image", { href: one.src, x: left[side], y: 0, width: wide[side], height: high })));
+    points.forEach(([x, y, matchX, matchY], number) => {
+      const ends = { x1: (x / 1000) * wide[0], y1: (y / 1000) * high, x2: left[1] + (matchX / 1000) * wide[1], y2: (matchY / 1000) * high };
+      const stroke = `hsl(${(number * 137) % 360} 85% 55%)`;
+      svg.append(draw("line", { ...ends, stroke, "stroke-width": 1.5, "stroke-opacity": 0.85 }),
+        ...[1, 2].map((end) => draw("circle", { cx: ends["x" + end], cy: ends["y" + end], r: 3, fill: stroke })));
+    });
+  });
+  return [make("figure", {}, svg, make("figcaption", {}, title[0].toUpperCase() + title.slice(1)))];
+}
+
+function decoded(number) {
+  const one = new Image();
+  one.src = picture(number);
+  return one.decode().then(() => one);
+}
+
 function open(query, place) {
   shown = [query, place];
   const [name, , probability, match] = query.answers[place];
@@ -110,6 +148,7 @@ function open(query, place) {
     make("figure", {}, photo(query.photo), ...described({ ...query, proposed: null })),
     make("figure", {}, photo(match), make("b", {}, data.photos[match]), make("div", {}, species(match)),
       make("div", {}, individual(name), query.truth === name ? make("span", { class: "tick" }, " ✓") : "")));
+  byId("points").replaceChildren(...matchedPoints(query, name));
   const heat = heatOf(query, match);
   byId("explanation").replaceChildren(...(heat === undefined
     ? ["What made them alike: ", make("code", {}, command(query, match))]

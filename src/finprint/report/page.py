@@ -7,7 +7,7 @@ page.js makes cards of them as one scrolls, so that a page of thousands of queri
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from finprint.base.files import atomic
 from finprint.evaluation.judging import Judged
+from finprint.keypoints.tables import no_points
 from finprint.paper.pages import template
 from finprint.pictures.images import thumbnail
 from finprint.pictures.shards import Crops
@@ -24,6 +25,7 @@ from finprint.store.tables import NEW
 
 HEIGHT, WIDTH = 100, 220  # px at most, of a thumbnail
 BLOCK = 256  # thumbnails a block
+LINES = 24  # matched points that are drawn of a pair, the surest ones
 Explained = dict[tuple[str, str], tuple[bytes, bytes]]
 
 
@@ -40,6 +42,7 @@ class Report:
         photos: table `PHOTOS`.
         proposed: a new individual's id by image of query, for queries that were given one.
         explained: by (query, match), JPEGs of both under their heat maps.
+        points: table `POINTS`, what the second look matched.
     """
 
     splits: dict[str, Judged]
@@ -49,6 +52,7 @@ class Report:
     photos: pd.DataFrame
     proposed: pd.Series
     explained: Explained
+    points: pd.DataFrame = field(default_factory=no_points)
 
 
 def write_report(path: Path, report: Report, crops: Crops) -> None:
@@ -73,7 +77,8 @@ def page_data(report: Report) -> tuple[dict[str, Any], list[str | bytes]]:
     """The JSON that page.js reads, and the pictures it numbers: names of photos, then the heat maps' JPEGs.
 
     Individuals and photos are numbers in the lists `individuals` and `photos`. The individual -1 is a new one. An
-    answer is [individual, score, probability, photo], and each of the last two is null where it is missing.
+    answer is [individual, score, probability, photo], and each of the last two is null where it is missing. What the
+    second look matched is, by "query,individual", [photo, [x, y, x and y in that photo, in thousandths] ...].
     """
     individuals, images = _Numbers(), _Numbers()
     ids = report.proposed.dropna().to_dict()
@@ -96,6 +101,7 @@ def page_data(report: Report) -> tuple[dict[str, Any], list[str | bytes]]:
                 for answer in answers
             ]
             queries.append(query)
+    points = _matched_points(report, individuals, images)
     pairs = sorted(pair for pair in report.explained if all(image in images.places for image in pair))
     names = list(images.places)
     species = report.photos.set_index("image")["species"].reindex(names)
@@ -105,9 +111,27 @@ def page_data(report: Report) -> tuple[dict[str, Any], list[str | bytes]]:
         "species": [None if pd.isna(kind) else str(kind).replace("_", " ") for kind in species],
         "individuals": list(individuals.places),
         "queries": queries,
+        "points": points,
         "heat": {f"{images[q]},{images[m]}": len(names) + 2 * n for n, (q, m) in enumerate(pairs)},
     }
     return data, [*names, *(jpeg for pair in pairs for jpeg in report.explained[pair])]
+
+
+def _matched_points(report: Report, individuals: "_Numbers", images: "_Numbers") -> dict[str, list[Any]]:
+    """The surest points of the best pair of each answered individual, those that agree on one map first."""
+    if report.points.empty:
+        return {}
+    answers = pd.concat([judged.answers[["query", "identity"]] for judged in report.splits.values()])
+    asked = set(answers.itertuples(index=False, name=None))
+    names = dict(zip(report.photos["image"], report.photos["identity"], strict=True))
+    surest = report.points.sort_values(["inlier", "score"], ascending=False, kind="stable")
+    drawn: dict[str, list[Any]] = {}
+    for pair, rows in surest.groupby(["query", "match"]):
+        query, match = map(str, pair)
+        if (query, names[match]) in asked:
+            places = (rows[["x", "y", "match_x", "match_y"]][:LINES] * 1000).round().astype(int)
+            drawn[f"{images[query]},{individuals[names[match]]}"] = [images[match], *places.to_numpy().tolist()]
+    return drawn
 
 
 class _Numbers:

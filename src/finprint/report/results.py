@@ -69,4 +69,5 @@ def report_of(
         run.catalogue.photos,
         run.proposed.set_index("image")["proposed"],
         heat_maps(embedder, crops, pairs),
+        run.points,
     )
