@@ -108,7 +108,7 @@ def shortlisted(photos: pd.DataFrame, vectors: np.ndarray, count: int, params: M
     split = photos["split"].to_numpy(str)
     gallery, validation = np.flatnonzero(split == TRAIN), np.flatnonzero(split == VALIDATION)
     asked = np.sort(np.random.default_rng(0).permutation(validation)[:count])
-    pairs = shortlist(vectors, codes, asked, gallery, params)
+    pairs = shortlist(photos.assign(code=codes), vectors, asked, gallery, params)
     right = codes[pairs["query"]] == codes[pairs["match"]]
     new = ~np.isin(codes[pairs["query"]], codes[gallery])
     images = photos["image"].to_numpy(object)

@@ -47,7 +47,7 @@ def _ranking(identities: list[list[int]], scores: list[list[float]]) -> Ranking:
 def _computed(
     ranking: Ranking, catalogue: Catalogue, queries: list[int], shares: list[float], species: str = "ignore"
 ) -> np.ndarray:
-    ranked = Ranked(catalogue, shares, np.array(queries), ranking)
+    ranked = Ranked(catalogue, shares, np.array(queries), np.arange(len(catalogue.photos)), ranking)
     return compute(ranked, FIT.model_copy(update={"species": species})).values
 
 
@@ -186,6 +186,26 @@ def test_the_second_look_counts_where_it_was_taken() -> None:
     np.testing.assert_allclose(local[1, 0], np.log(31) / np.log(1001), atol=1e-6)
     assert np.isnan([local[0, 2], local[1, 1]]).all()  # not matched; too small
     assert np.isneginf([local[0, 3], local[1, 2], local[1, 3]]).all()
+
+
+def test_the_same_side_alone_is_compared() -> None:
+    """Photo a is of al's left, b of bo's right, c of zoe's left; the query d, at 30 degrees, shows a left side."""
+    plain = _catalogue()
+    sides = pd.Series(["left", "right", "left", "left", None], dtype="string")
+    photos = pd.DataFrame({"image": list("abcde"), "code": [0, 1, 2, -1, -1], "viewpoint": sides})
+    query = np.array([[np.cos(np.pi / 6), 0.5]], np.float32)
+    members = tuple(replace(m, array=np.vstack([m.array, query, query])) for m in plain.members[:1])
+    catalogue = Catalogue(photos, members, plain.names)
+    ranked = Ranked(
+        catalogue, [1.0], np.array([3, 4]), np.arange(3), _ranking([[2, 0, 1, NOBODY]] * 2, [[0.9] * 4] * 2)
+    )
+    same = COMPONENTS["same_side"].compute(ranked)
+    np.testing.assert_allclose(same[0, :2], np.cos(np.radians([15, 30])), atol=1e-6)
+    assert np.isnan(same[0, 2:]).all()
+    assert np.isnan(same[1]).all()  # its side is not told
+    assert COMPONENTS["same_side"].wanted(catalogue, FIT)
+    untold = replace(catalogue, photos=photos.assign(viewpoint=pd.Series([None] * 5, dtype="string")))
+    assert not COMPONENTS["same_side"].wanted(untold, FIT)
 
 
 def test_without_a_second_look_an_individual_counts_as_such_cosines_usually_do() -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,26 +28,41 @@ def _at(*degrees: float) -> np.ndarray:
     return np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
 
 
+def _photos(codes: Sequence[int] | np.ndarray, sides: str = "") -> pd.DataFrame:
+    """Individuals, and a viewpoint each by its letter; a dash: not told."""
+    told = [{"l": "left", "r": "right", "-": None}[side] for side in sides or "-" * len(codes)]
+    return pd.DataFrame({"code": codes, "viewpoint": pd.Series(told, dtype="string")})
+
+
+def test_photos_of_two_sides_are_not_compared() -> None:
+    """The query shows the left; animal 1 is known from the right, animal 2 from both, animal 3 from one not told."""
+    photos, vectors = _photos([0, 1, 2, 2, 2, 3], "lrrll-"), _at(0, 1, 2, 30, 20, 40)
+    table = shortlist(photos, vectors, np.array([0]), np.arange(1, 6), _params(individuals=3, photos=2))
+    assert table["match"].tolist() == [4, 3, 5]
+    untold = shortlist(photos, vectors, np.array([5]), np.arange(5), _params(individuals=9, photos=9))
+    assert sorted(untold["match"]) == [0, 1, 2, 3, 4]
+
+
 def test_by_hand() -> None:
     """The query at 0 degrees; animal 7 at 10 and 50, animal 3 at 20, 30 and 40, animal 5 at 60."""
     vectors = _at(0, 10, 20, 60, 30, 50, 40)
     codes = np.array([9, 7, 3, 5, 3, 7, 3])
-    table = shortlist(vectors, codes, np.array([0]), np.arange(1, 7), _params(individuals=2, photos=2))
+    table = shortlist(_photos(codes), vectors, np.array([0]), np.arange(1, 7), _params(individuals=2, photos=2))
     assert table[["query", "match"]].to_numpy().tolist() == [[0, 1], [0, 5], [0, 2], [0, 4]]
     assert table["cosine"].tolist() == pytest.approx(np.cos(np.deg2rad([10, 50, 20, 30])).tolist())
-    more = shortlist(vectors, codes, np.array([0]), np.arange(1, 7), _params(individuals=9, photos=9))
+    more = shortlist(_photos(codes), vectors, np.array([0]), np.arange(1, 7), _params(individuals=9, photos=9))
     assert more["match"].tolist() == [1, 5, 2, 4, 6, 3]
 
 
 def test_ties_go_by_row() -> None:
-    table = shortlist(_at(0, 5, 5, 5), np.array([0, 2, 1, 1]), np.array([0]), np.arange(1, 4), _params(photos=1))
+    table = shortlist(_photos([0, 2, 1, 1]), _at(0, 5, 5, 5), np.array([0]), np.arange(1, 4), _params(photos=1))
     assert table["match"].tolist() == [2, 1]
 
 
 @pytest.mark.parametrize(("queries", "gallery"), [([], [0, 1]), ([0], [])])
 def test_of_nothing(queries: list[int], gallery: list[int]) -> None:
     rows = [np.array(rows, np.int64) for rows in (queries, gallery)]
-    table = shortlist(_at(0, 5), np.array([0, 1]), *rows, SMALL)
+    table = shortlist(_photos([0, 1]), _at(0, 5), *rows, SMALL)
     assert len(table) == 0
     assert list(table) == ["query", "match", "cosine"]
 
@@ -65,7 +81,7 @@ def test_as_a_slow_reference(seed: int, individuals: int, photos: int) -> None:
         for code in sorted(best, key=lambda code: -best[code])[:individuals]:
             own = sorted((row for row in gallery if codes[row] == code), key=lambda row: -cosines[row])
             expected += [(query, row) for row in own[:photos]]
-    table = shortlist(vectors, codes, queries, gallery, _params(individuals=individuals, photos=photos))
+    table = shortlist(_photos(codes), vectors, queries, gallery, _params(individuals=individuals, photos=photos))
     assert list(zip(table["query"], table["match"], strict=True)) == expected
 
 
@@ -82,6 +98,7 @@ SURVEY = [  # image, identity, split, degrees of its vector
 
 def _look(folder: Path, params: Match) -> SecondLook:
     photos = pd.DataFrame(SURVEY, columns=["image", "identity", "split", "degrees"])
+    photos["viewpoint"] = pd.Series([None] * len(photos), dtype="string")
     photos["code"] = photos["identity"].map({"al": 0, "bo": 1}).fillna(-1).astype(int)
     seeds = {"a": 1, "b": 2, "n": 3, "q": 2}
     pictures = {image: turned(scene(seeds[image[0]]), 4.0 * n) for n, image in enumerate(photos["image"])}

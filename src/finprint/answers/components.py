@@ -30,13 +30,14 @@ class Ranked:
     Attributes:
         catalogue: its members' vectors made the ranking.
         shares: weights of the members.
-        queries: (Q,) rows of the catalogue.
+        queries: (Q,) and `gallery`, (G,), rows of the catalogue.
         ranking: by the nearest photo.
     """
 
     catalogue: Catalogue
     shares: Sequence[float]
     queries: np.ndarray
+    gallery: np.ndarray
     ranking: Ranking
 
 
@@ -80,11 +81,35 @@ class Mean(Component):
         return ranked.ranking.means
 
 
-class Classifier(Component):
+class Sparse(Component):
+    """A component that is often missing. A plane through `nearest` and `mean` stands in there (least squares).
+
+    Attributes:
+        too_few: constant and slopes that stand in where fewer than `LEAST` values are there to fit a plane to.
+    """
+
+    too_few: ClassVar[tuple[float, float, float]] = (0.0, 1.0, 0.0)
+
+    def fit_fill(self, values: Values) -> list[float]:
+        there = np.isfinite(values[self.name]) & np.isfinite(values[Nearest.name])
+        if there.sum() < LEAST:
+            return list(self.too_few)
+        nearest, mean, own = (values[name][there].astype(float) for name in (Nearest.name, Mean.name, self.name))
+        design = np.column_stack([np.ones(len(own)), nearest, mean])
+        plane: list[float] = np.linalg.lstsq(design, own, rcond=None)[0].tolist()
+        return plane
+
+    def fill(self, values: Values, fitted: list[float]) -> np.ndarray:
+        both = np.stack([values[Nearest.name], values[Mean.name]], axis=-1)
+        own = values[self.name]
+        return np.where(np.isnan(own), fitted[0] + both @ np.array(fitted[1:]), own)
+
+
+class Classifier(Sparse):
     """The cosine to the nearest of the individual's sub-centres in the classifier that the model was trained with.
 
     It is the mean over the members that know the individual, by their shares: a member that left a fold out may not
-    know it. Where no member does, a plane through `nearest` and `mean` stands in (least squares).
+    know it. It is missing where no member does.
     """
 
     name = "classifier"
@@ -99,22 +124,16 @@ class Classifier(Component):
                 told += np.float32(share) * np.isfinite(cosines)
         return np.divide(total, told, out=np.full_like(total, np.nan), where=told > 0)
 
-    def fit_fill(self, values: Values) -> list[float]:
-        return _fit_plane(self.name, values) or [0.0, 1.0, 0.0]
 
-    def fill(self, values: Values, fitted: list[float]) -> np.ndarray:
-        return _on_plane(self.name, values, fitted)
-
-
-class Keypoints(Component):
+class Keypoints(Sparse):
     """The second look: how well local features match those of the individual's best photo.
 
     It is log(1 + sum of the match scores) / log(1 + 1000), so that it lies between 0 and 1 as the cosines do. Only a
-    few individuals of each query are matched. For the others a plane through `nearest` and `mean` stands in (least
-    squares): what such cosines usually come with.
+    few individuals of each query are matched. For the others it is missing, and counts as such cosines usually do.
     """
 
     name = "keypoints"
+    too_few = (0.0, 0.0, 0.0)  # nobody is better for not having been matched
 
     def wanted(self, catalogue: Catalogue, params: Search) -> bool:
         return catalogue.local_scores is not None
@@ -127,11 +146,37 @@ class Keypoints(Component):
         sums = catalogue.local_scores.reindex(pd.MultiIndex.from_arrays(pairs)).to_numpy(float)
         return (np.log1p(sums) / np.log1p(1000)).reshape(identities.shape)
 
-    def fit_fill(self, values: Values) -> list[float]:
-        return _fit_plane(self.name, values) or [0.0, 0.0, 0.0]
 
-    def fill(self, values: Values, fitted: list[float]) -> np.ndarray:
-        return _on_plane(self.name, values, fitted)
+class SameSide(Sparse):
+    """The cosine to the individual's nearest photo of the query's viewpoint: the two flanks are two pictures.
+
+    It is missing where the query's viewpoint is not told, or the individual has no photo of it.
+    """
+
+    name = "same_side"
+
+    def wanted(self, catalogue: Catalogue, params: Search) -> bool:
+        return "viewpoint" in catalogue.photos and bool(catalogue.photos["viewpoint"].notna().any())
+
+    def compute(self, ranked: Ranked) -> np.ndarray:
+        viewpoints = ranked.catalogue.photos["viewpoint"].fillna("").to_numpy(str)
+        array, codes = ranked.catalogue.blend(ranked.shares), ranked.catalogue.codes
+        cosines = np.full(ranked.ranking.identities.shape, np.nan, np.float32)
+        for side in np.unique(viewpoints[ranked.queries]):
+            own = ranked.gallery[viewpoints[ranked.gallery] == side]
+            if side == "" or not len(own):
+                continue
+            own = own[np.argsort(codes[own], kind="stable")]
+            individuals, starts = np.unique(codes[own], return_index=True)
+            place = np.full(len(ranked.catalogue.names), NOBODY)
+            place[individuals] = np.arange(len(individuals))
+            asked = np.flatnonzero(viewpoints[ranked.queries] == side)
+            for start in range(0, len(asked), BLOCK):
+                block = asked[start : start + BLOCK]
+                best = np.maximum.reduceat(array[ranked.queries[block]] @ array[own].T, starts, axis=1)
+                places = take(place, ranked.ranking.identities[block], NOBODY)
+                cosines[block] = np.where(places >= 0, np.take_along_axis(best, np.maximum(places, 0), 1), np.nan)
+        return cosines
 
 
 class Species(Component):
@@ -162,7 +207,9 @@ class Species(Component):
         return np.where(told == "", predicted, (theirs == told) | (theirs == ""))
 
 
-COMPONENTS: dict[str, Component] = {one.name: one for one in (Nearest(), Mean(), Classifier(), Keypoints(), Species())}
+COMPONENTS: dict[str, Component] = {
+    one.name: one for one in (Nearest(), Mean(), Classifier(), Keypoints(), SameSide(), Species())
+}
 
 
 @dataclass(frozen=True)
@@ -198,27 +245,6 @@ def compute(ranked: Ranked, params: Search) -> Components:
     asked = [one for one in COMPONENTS.values() if one.wanted(ranked.catalogue, params)]
     values = [np.where(nobody, -np.inf, one.compute(ranked)) for one in asked]
     return Components(tuple(one.name for one in asked), np.stack(values, axis=2).astype(np.float32))
-
-
-def _fit_plane(name: str, values: Values) -> list[float] | None:
-    """Constant and slopes of the plane through `nearest` and `mean` that is next to a component; None: too few values.
-
-    A component may be missing where another one is there, so only its own gaps are left out.
-    """
-    there = np.isfinite(values[name]) & np.isfinite(values[Nearest.name])
-    if there.sum() < LEAST:
-        return None
-    nearest, mean, own = (values[column][there].astype(float) for column in (Nearest.name, Mean.name, name))
-    plane: list[float] = np.linalg.lstsq(np.column_stack([np.ones(len(own)), nearest, mean]), own, rcond=None)[
-        0
-    ].tolist()
-    return plane
-
-
-def _on_plane(name: str, values: Values, plane: list[float]) -> np.ndarray:
-    """A component, its gaps filled in by a plane through `nearest` and `mean`."""
-    both = np.stack([values[Nearest.name], values[Mean.name]], axis=-1)
-    return np.where(np.isnan(values[name]), plane[0] + both @ np.array(plane[1:]), values[name])
 
 
 def _cosines_to_centres(ranked: Ranked, member: Vectors) -> np.ndarray:

@@ -53,7 +53,7 @@ def look_up(
         ranking.photos[rows], ranking.means[rows] = take(photos, ranked.photos, NOBODY), ranked.means
     best = take(species, ranking.photos[:, 0], "")
     asked = np.where(species[queries] == "", best, species[queries])
-    components = compute(Ranked(catalogue, shares, queries, ranking), params)
+    components = compute(Ranked(catalogue, shares, queries, gallery, ranking), params)
     return Shortlist(tuple(shares), queries, ranking, components, asked)
 
 

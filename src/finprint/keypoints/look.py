@@ -1,4 +1,7 @@
-"""Which photos get a second look: of each query the nearest individuals, of each of them the nearest photos."""
+"""Which photos get a second look: of each query the nearest individuals, of each of them the nearest photos.
+
+The two flanks of an animal are two pictures: photos that are told to show different sides are not compared.
+"""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +37,7 @@ def second_look(photos: pd.DataFrame, vectors: np.ndarray, crops: Crops, params:
     for asked, searched in ((VALIDATION, [TRAIN]), (TEST, [TRAIN, VALIDATION])):
         queries = np.flatnonzero((split == asked) & (named | (asked == TEST)))
         gallery = np.flatnonzero(np.isin(split, searched) & named)
-        listed.append(shortlist(vectors, photos["code"].to_numpy(), queries, gallery, params))
+        listed.append(shortlist(photos, vectors, queries, gallery, params))
     table = pd.concat(listed, ignore_index=True)
     images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
     rows = table[["query", "match"]].to_numpy()
@@ -44,18 +47,20 @@ def second_look(photos: pd.DataFrame, vectors: np.ndarray, crops: Crops, params:
 
 
 def shortlist(
-    vectors: np.ndarray, codes: np.ndarray, queries: np.ndarray, gallery: np.ndarray, params: Match
+    photos: pd.DataFrame, vectors: np.ndarray, queries: np.ndarray, gallery: np.ndarray, params: Match
 ) -> pd.DataFrame:
     """The gallery photos to match with each query: of the nearest individuals the nearest photos.
 
     Args:
-        vectors: (N, D) unit vectors, and `codes`, (N,) individuals, of all photos.
+        photos: columns `code` and `viewpoint` of N photos.
+        vectors: (N, D) their unit vectors.
         queries: (Q,) rows of the queries, and `gallery`, (G,) rows of the photos that they are compared with.
         params: how many individuals, and how many photos of each.
 
     Returns:
         Rows (query, match) of the photos and their cosine, by query, the best individual first; ties by row.
     """
+    codes, viewpoints = photos["code"].to_numpy(), photos["viewpoint"].fillna("").to_numpy(str)
     gallery = gallery[np.argsort(codes[gallery], kind="stable")]
     if not len(gallery) or not len(queries):
         return pd.DataFrame({"query": np.zeros(0, np.int64), "match": np.zeros(0, np.int64), "cosine": np.zeros(0)})
@@ -64,11 +69,18 @@ def shortlist(
     rows = []
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
-        cosines = vectors[block] @ vectors[gallery].T
+        alike = _comparable(viewpoints[block], viewpoints[gallery])
+        cosines = np.where(alike, vectors[block] @ vectors[gallery].T, -np.inf)
         best = np.maximum.reduceat(cosines, starts, axis=1)  # (B, C)
         for query, near, order in zip(block, cosines, np.argsort(-best, axis=1, kind="stable"), strict=True):
             for individual in order[: params.individuals]:
                 own = near[starts[individual] : stops[individual]]
                 for place in np.argsort(-own, kind="stable")[: params.photos]:
-                    rows.append((query, gallery[starts[individual] + place], own[place]))
+                    if np.isfinite(own[place]):
+                        rows.append((query, gallery[starts[individual] + place], own[place]))
     return pd.DataFrame(rows, columns=["query", "match", "cosine"])
+
+
+def _comparable(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(Q, G) bool: do photos with these viewpoints show the same side, or is a side not told?"""
+    return (ones[:, None] == others) | (ones[:, None] == "") | (others == "")
