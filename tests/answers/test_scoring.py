@@ -182,8 +182,8 @@ def test_the_second_look_counts_where_it_was_taken() -> None:
     scores = {("c", "al"): 1000.0, ("c", "bo"): 0.0, ("a", "zoe"): 30.0, ("a", "al"): np.nan, ("b", "zoe"): 9.0}
     looked = replace(_catalogue(), local_scores=_local_scores(scores))
     local = _computed(ranking, looked, [2, 0], [0.5, 0.5])[..., 3]
-    np.testing.assert_allclose(local[0, :2], [1, 0], atol=1e-6)
-    np.testing.assert_allclose(local[1, 0], np.log(31) / np.log(1001), atol=1e-6)
+    np.testing.assert_allclose(local[0, :2], [10, 0], atol=1e-6)
+    np.testing.assert_allclose(local[1, 0], 0.3, atol=1e-6)
     assert np.isnan([local[0, 2], local[1, 1]]).all()  # not matched; too small
     assert np.isneginf([local[0, 3], local[1, 2], local[1, 3]]).all()
 

@@ -16,7 +16,7 @@ from scenes import HEIGHT, SMALL, WIDTH, scene, stored, turned
 
 from finprint.keypoints import features, pairs
 from finprint.keypoints.networks import Networks
-from finprint.keypoints.pairs import match_pairs
+from finprint.keypoints.pairs import match_pairs, pair_score
 from finprint.keypoints.tables import SecondLook, write_second_look
 from finprint.pictures.shards import Crops
 
@@ -60,6 +60,14 @@ def _same(one: SecondLook, other: SecondLook) -> bool:
     return one.pairs.equals(other.pairs) and one.points.equals(other.points) and one.too_small == other.too_small
 
 
+def test_sure_inliers_alone_count_by_hand() -> None:
+    matches = np.zeros((4, 6), np.float32)
+    matches[:, 4] = [0.9, 0.7, 0.3, 1.0]
+    matches[:, 5] = [1, 1, 1, 0]  # the last one is no inlier
+    assert pair_score(matches) == pytest.approx(0.4 + 0.2)
+    assert pair_score(matches[:0]) == 0
+
+
 def test_a_turned_copy_scores_best(crops: Crops) -> None:
     looked = match_pairs(_table(), NONE, crops, SMALL)
     copy, far, other, plain = looked.pairs["score"]
@@ -75,7 +83,8 @@ def test_the_points_of_each_individual_s_best_pair(crops: Crops) -> None:
     drawn = looked.points[looked.points["match"] == "copy.jpg"]
     assert set(looked.points["match"]) <= {"copy.jpg", "other.jpg", "plain.jpg"}  # far.jpg is not al's best
     assert len(drawn) == looked.pairs["matches"][0]
-    assert drawn["score"].sum() == pytest.approx(looked.pairs["score"][0], rel=1e-5)
+    sure = (drawn["score"] - 0.5).clip(lower=0)[drawn["inlier"]]
+    assert sure.sum() == pytest.approx(looked.pairs["score"][0], rel=1e-5)
     assert drawn["inlier"].sum() == looked.pairs["inliers"][0]
     centre = np.array([WIDTH, HEIGHT]) / 2
     turn = np.deg2rad(12)

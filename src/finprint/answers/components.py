@@ -128,8 +128,9 @@ class Classifier(Sparse):
 class Keypoints(Sparse):
     """The second look: how well local features match those of the individual's best photo.
 
-    It is log(1 + sum of the match scores) / log(1 + 1000), so that it lies between 0 and 1 as the cosines do. Only a
-    few individuals of each query are matched. For the others it is missing, and counts as such cosines usually do.
+    It is a hundredth of the best pair's score, and so of the cosines' order. It is not the score's logarithm, because
+    each further inlier says as much as the one before. Only a few individuals of each query are matched. For the others
+    it is missing, and counts as such cosines usually do.
     """
 
     name = "keypoints"
@@ -143,8 +144,8 @@ class Keypoints(Sparse):
         assert catalogue.local_scores is not None
         asked = catalogue.photos["image"].to_numpy(object)[ranked.queries][:, None]
         pairs = np.broadcast_to(asked, identities.shape).ravel(), catalogue.names.of(identities).ravel()
-        sums = catalogue.local_scores.reindex(pd.MultiIndex.from_arrays(pairs)).to_numpy(float)
-        return (np.log1p(sums) / np.log1p(1000)).reshape(identities.shape)
+        scores = catalogue.local_scores.reindex(pd.MultiIndex.from_arrays(pairs)).to_numpy(float)
+        return scores.reshape(identities.shape) / 100
 
 
 class SameSide(Sparse):

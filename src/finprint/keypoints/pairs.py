@@ -13,6 +13,7 @@ from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points
 from finprint.keypoints.views import CutAgain, StoredCrops, Views
 from finprint.pictures.shards import Crops
 
+UNSURE = 0.5  # a match of this score says nothing: two photos of different animals have many such (docs/log.md)
 MATCHES = "matches"  # (M, 6) float32: x, y in the one crop, x, y in the other, as shares of the sides; score; inlier
 
 
@@ -78,10 +79,17 @@ def _turned(matches: np.ndarray, couple: tuple[str, str]) -> np.ndarray:
     return matches[:, [2, 3, 0, 1, 4, 5]] if couple[0] > couple[1] else matches
 
 
+def pair_score(matches: np.ndarray) -> float:
+    """How well two photos match: how far the scores of the inliers stand above `UNSURE`, summed.
+
+    Args:
+        matches: (M, 6), see `MATCHES`.
+    """
+    return float((np.maximum(matches[:, 4] - UNSURE, 0) * matches[:, 5]).sum(dtype=np.float64))
+
+
 def _scored(pairs: pd.DataFrame, matched: list[np.ndarray | None]) -> pd.DataFrame:
-    numbers = [
-        (len(m), m[:, 5].sum(), m[:, 4].sum(dtype=np.float64)) if m is not None else (None,) * 3 for m in matched
-    ]
+    numbers = [(len(m), m[:, 5].sum(), pair_score(m)) if m is not None else (None,) * 3 for m in matched]
     scores = pd.DataFrame(numbers, columns=["matches", "inliers", "score"], index=pairs.index, dtype="Float64")
     return PAIRS.validate(pairs.join(scores)[list(PAIRS.columns)])
 
@@ -90,7 +98,7 @@ def _points(pairs: pd.DataFrame, matched: list[np.ndarray | None]) -> pd.DataFra
     """Table `POINTS`: of the photos of an individual the one that matches a query best, the first of equal ones."""
 
     def tables() -> Iterator[pd.DataFrame]:
-        total = [-1.0 if m is None else float(m[:, 4].sum(dtype=np.float64)) for m in matched]
+        total = [-1.0 if m is None else pair_score(m) for m in matched]
         for row in pairs.assign(total=total).groupby(["query", "identity"], sort=False)["total"].idxmax():
             points = matched[row]
             if points is not None and len(points):

@@ -23,7 +23,7 @@ PAIRS = pa.DataFrameSchema(
         # Missing in these three: a photo of the pair is too small for local features.
         "matches": pa.Column("Int32", pa.Check.ge(0), nullable=True, coerce=True),  # matched local features
         "inliers": pa.Column("Int32", pa.Check.ge(0), nullable=True, coerce=True),  # ... that one affine map explains
-        "score": pa.Column("Float64", pa.Check.ge(0), nullable=True, coerce=True),  # sum of the scores of the matches
+        "score": pa.Column("Float64", pa.Check.ge(0), nullable=True, coerce=True),  # of `pairs.pair_score`
     },
     unique=["query", "match"],
     strict=True,

@@ -13,7 +13,7 @@ from finprint.base.files import sha256_bytes, sha256_json
 from finprint.pictures.decoding import decode_at
 from finprint.pictures.images import BadPhoto
 from finprint.pictures.shards import Crops
-from finprint.store.tables import SIDES, WHOLE
+from finprint.store.tables import SIDES
 
 SMALLEST = 32  # px: of a view whose shorter side is less, before or after it is resized, no network makes anything
 
@@ -61,7 +61,7 @@ class CutAgain:
         boxes = index[SIDES].to_numpy(np.float64)
         grown = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * (-border, -border, border, border)
         size = np.tile(photo[["width", "height"]].to_numpy(np.float64), 2)
-        self._boxes = np.clip(boxes + np.where(index[["part"]] == WHOLE, 0, grown), 0, size)
+        self._boxes = np.clip(boxes + grown, 0, size)
         self._image_size = image_size
 
     def key(self, row: int) -> str:

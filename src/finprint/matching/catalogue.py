@@ -21,8 +21,8 @@ class Catalogue:
             the photos to identify are never read: their code is NOBODY.
         members: vectors by one model or several, each with a row for each of `photos`.
         names: the individuals on the labelled photos.
-        local_scores: of the second look, by the query's image and the individual's name: the greatest sum of match
-            scores with a photo of the individual, NaN where a photo is too small. None: there was no second look.
+        local_scores: of the second look, by the query's image and the individual's name: the greatest score of a pair
+            with a photo of the individual, NaN where a photo is too small. None: there was no second look.
     """
 
     photos: pd.DataFrame
