@@ -353,7 +353,7 @@ def test_what_a_stage_does_not_read_may_be_edited_while_it_runs(clone: Clone) ->
     clone.set({"train.epochs": 9})
     process = clone.start("dvc", "repro", "train")
     _wait_for(process, lambda: bool(list(clone.folder.glob(".cache/checkpoints/train/*/state.pt"))))
-    clone.set({"search.nearest": 2})
+    clone.set({"search.mean_photos": 2})
     report = clone.folder / "src/finprint/report/plots.py"
     report.write_text(report.read_text() + "\n# another colour\n")
     said, _ = process.communicate()
