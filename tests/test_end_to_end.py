@@ -180,6 +180,9 @@ def test_a_search_param_runs_search_and_evaluate_only(clone: Clone) -> None:
     assert "search.new.target" in clone.run("dvc", "params", "diff")
     compared = clone.run("python", "-m", "finprint", "compare", "HEAD", ".")
     assert re.search(r"\btest\s+map5\s+0\.\d+\s+0\.\d+\s+[+-]0\.\d+", compared)
+    assert compared.endswith("figures of both, side by side: metrics/compared.html\n")
+    figures = len(list((clone.folder / "metrics/figures").glob("*.png")))
+    assert (clone.folder / "metrics/compared.html").read_text().count("data:image/png;base64,") == 2 * figures > 0
     clone.back()
     assert ran(clone.run("dvc", "repro")) == []  # back again, restored from the cache
     assert clone.lock() == before
