@@ -71,7 +71,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "embedding 256": {"train.embedding": 256},
     "embedding 1024": {"train.embedding": 1024},
     "one centre": {"train.margin.centres": 1},
-    "equal margins 0.3": {"train.margin.one_photo": 0.0, "train.margin.floor": 0.3},
+    "equal margins 0.3": {"train.margin.one_photo": 0.0, "train.margin.least": 0.3},
     "margin ramp 0.5": {"train.margin.ramp": 0.5},
     "species head (several species)": {"train.species.share": 0.563},
     "cyclic pooling": {"train.cyclic": True},

@@ -62,7 +62,7 @@ SMALL_TRAIN = Train(
     finetune=Finetune(trainable=1.0, unfreeze=[], layer_decay=1.0, hold_norms=False),
     ema=0.5,
     amp=False,
-    margin=Margin(centres=2, logit_scale=20.0, one_photo=0.271, power=-0.364, floor=0.05, ramp=0.0),
+    margin=Margin(centres=2, logit_scale=20.0, one_photo=0.271, power=-0.364, least=0.05, ramp=0.0),
     augment=NO_AUGMENT,
 )
 

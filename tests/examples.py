@@ -22,7 +22,7 @@ from finprint.store.vectors import Vectors
 FIT = Search(
     shares="equal",
     blend="nearest",
-    nearest=1,
+    mean_photos=1,
     neighbours=5,
     shortlist=5,
     index="flat",

@@ -1,5 +1,6 @@
 """The pipeline as its users run it: real DVC, in a temporary clone, with params as small as they go."""
 
+import hashlib
 import json
 import os
 import re
@@ -14,8 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import save_photo, scenery
 from PIL import Image
 from ruamel.yaml import YAML
+
+from finprint.base.files import hold
 
 ROOT = Path(__file__).parent.parent
 TINY = {
@@ -180,6 +184,9 @@ def test_a_search_param_runs_search_and_evaluate_only(clone: Clone) -> None:
     assert "search.new.target" in clone.run("dvc", "params", "diff")
     compared = clone.run("python", "-m", "finprint", "compare", "HEAD", ".")
     assert re.search(r"\btest\s+map5\s+0\.\d+\s+0\.\d+\s+[+-]0\.\d+", compared)
+    assert compared.endswith("figures of both, side by side: metrics/compared.html\n")
+    figures = len(list((clone.folder / "metrics/figures").glob("*.png")))
+    assert (clone.folder / "metrics/compared.html").read_text().count("data:image/png;base64,") == 2 * figures > 0
     clone.back()
     assert ran(clone.run("dvc", "repro")) == []  # back again, restored from the cache
     assert clone.lock() == before
@@ -280,20 +287,21 @@ def test_a_folder_of_folders_and_then_some_more_photos(clone: Clone) -> None:
     shutil.rmtree(survey)
 
 
-def _wait_for(process: "subprocess.Popen[str]", what: Callable[[], bool]) -> None:
-    """Wait until something is true of a command that is still running."""
+def _training_under_way(clone: Clone) -> "subprocess.Popen[str]":
+    """`dvc repro train`, as soon as it has saved its first checkpoint."""
+    process = clone.start("dvc", "repro", "train")
     deadline = time.monotonic() + 300
-    while not what():
+    while not list(clone.folder.glob(".cache/checkpoints/train/*/state.pt")):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
+    return process
 
 
 def test_killed_in_mid_training_it_resumes_to_the_same_weights(clone: Clone) -> None:
     clone.set({"train.epochs": 6})
     shutil.rmtree(clone.folder / ".cache")  # where an earlier run's finished state lies
-    process = clone.start("dvc", "repro", "train")
-    _wait_for(process, lambda: bool(list(clone.folder.glob(".cache/checkpoints/train/*/state.pt"))))
+    process = _training_under_way(clone)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (clone.folder / "models/round1").exists(), "nothing half-written"
@@ -331,8 +339,7 @@ def test_what_is_edited_in_mid_training_is_not_recorded(clone: Clone) -> None:
         shutil.rmtree(clone.folder / ".cache", ignore_errors=True)
         clone.set({"train.epochs": epochs})
         recorded = (clone.folder / "dvc.lock").read_text()
-        process = clone.start("dvc", "repro", "train")
-        _wait_for(process, lambda: bool(list(clone.folder.glob(".cache/checkpoints/train/*/state.pt"))))
+        process = _training_under_way(clone)
         edit()
         said, _ = process.communicate()
         assert process.returncode != 0
@@ -348,12 +355,35 @@ def test_what_is_edited_in_mid_training_is_not_recorded(clone: Clone) -> None:
     clone.back()
 
 
+def test_photos_edited_while_prepare_runs_are_not_recorded(tmp_path: Path) -> None:
+    clone = Clone(tmp_path, TINY | {"prepare.source": "folder", "prepare.folder": "data/raw/survey"})
+    survey = clone.folder / "data/raw/survey"
+    for number in range(8):
+        save_photo(survey / f"A{number % 3}" / f"{number}.jpg", scenery(number))
+    edited = survey / "A1" / "1.jpg"
+    lock = hold(clone.folder / ".cache/readings/lock", "")  # prepare waits for it when it has read the photos
+    process = clone.start("dvc", "repro", "prepare")
+    assert process.stdout
+    before = []
+    while not before or (before[-1] and "waiting for its end" not in before[-1]):
+        before.append(process.stdout.readline())
+    assert before[-1], "".join(before)
+    save_photo(edited, scenery(99))
+    lock.close()
+    said, _ = process.communicate()
+    assert process.returncode != 0
+    assert "error: data/raw/survey/A1/1.jpg has changed while this stage ran, so its result is not recorded" in said
+    assert "prepare:" in clone.run("dvc", "status", "prepare"), "nothing wrong is called up to date"
+    assert ran(clone.run("dvc", "repro", "prepare")) == ["prepare"], "nor in the run-cache"
+    photos = pd.read_parquet(clone.folder / "data/photos.parquet").set_index("image")
+    assert photos.loc["A1/1.jpg", "sha256"] == hashlib.sha256(edited.read_bytes()).hexdigest()
+
+
 def test_what_a_stage_does_not_read_may_be_edited_while_it_runs(clone: Clone) -> None:
     shutil.rmtree(clone.folder / ".cache", ignore_errors=True)
     clone.set({"train.epochs": 9})
-    process = clone.start("dvc", "repro", "train")
-    _wait_for(process, lambda: bool(list(clone.folder.glob(".cache/checkpoints/train/*/state.pt"))))
-    clone.set({"search.nearest": 2})
+    process = _training_under_way(clone)
+    clone.set({"search.mean_photos": 2})
     report = clone.folder / "src/finprint/report/plots.py"
     report.write_text(report.read_text() + "\n# another colour\n")
     said, _ = process.communicate()
@@ -364,8 +394,7 @@ def test_what_a_stage_does_not_read_may_be_edited_while_it_runs(clone: Clone) ->
 def test_a_change_in_the_report_leaves_a_killed_training_resumable(clone: Clone) -> None:
     shutil.rmtree(clone.folder / ".cache", ignore_errors=True)
     clone.set({"train.epochs": 10})
-    process = clone.start("dvc", "repro", "train")
-    _wait_for(process, lambda: bool(list(clone.folder.glob(".cache/checkpoints/train/*/state.pt"))))
+    process = _training_under_way(clone)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     report = clone.folder / "src/finprint/report/plots.py"

@@ -287,10 +287,18 @@ def test_a_key_by_its_old_name_is_told_its_new_one(tmp_path: Path) -> None:
         "train.margin.scale": "train.margin.one_photo",
         "train.species.scale": "train.species.one_photo",
         "train.start": "train.continue_from",
+        "train.margin.floor": "train.margin.least",
+        "search.nearest": "search.mean_photos",
+        "prepare.csv.query": "prepare.csv.query_value",
     }
     for old, new in renamed.items():
         assert _complaint(_edited(tmp_path, {old: 1})) == f"{old} is called {new} now"
         assert _complaint(_edited(tmp_path, {old: 1}, gone=new)).split("; ")[0] == f"{new} is missing"
+
+
+def test_a_value_by_its_old_name_is_told_its_new_one(tmp_path: Path) -> None:
+    edited = _edited(tmp_path, {"crop.boxes_from": "found"})
+    assert _complaint(edited) == "crop.boxes_from: the value 'found' is called 'detector' now"
 
 
 @pytest.mark.parametrize(

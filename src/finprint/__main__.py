@@ -11,6 +11,7 @@ from finprint.base.errors import UserError
 from finprint.base.files import read_json
 from finprint.params import load_params
 
+COMPARED = Path("metrics/compared.html")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
 
@@ -26,9 +27,9 @@ def check(
 ) -> None:
     """Check params.yaml: unknown keys, impossible values, sections that contradict each other, missing files."""
     params = load_params()  # what is mistyped is told at once; torch, which the rest needs, takes seconds to import
-    from finprint.check import check_params
+    from finprint.check import check_named
 
-    check_params()
+    check_named(params)
     print("params.yaml is well-formed")
     if folder:
         from finprint.survey.look import describe  # pandas takes a second to import
@@ -72,9 +73,14 @@ def headline() -> None:
 def compare(
     a: Annotated[str, typer.Argument(help="a commit, a branch, an experiment, or a folder with a checkout")],
     b: Annotated[str, typer.Argument(help="the same; . is this folder as it is now")] = ".",
+    page: Annotated[Path, typer.Option(help="page to write: metrics and figures of both, side by side")] = COMPARED,
 ) -> None:
-    """Test whether the difference between A and B is real or chance, on the photos that both answered."""
+    """Test whether the difference between A and B is real or chance, on the photos that both answered.
+
+    Also write a page with the figures of both side by side.
+    """
     from finprint.evaluation import compare as comparison  # DVC takes a second to import
+    from finprint.report.compared import write_compared
 
     table = comparison.compare(comparison.read_experiment(a), comparison.read_experiment(b), load_params().seed)
     if not len(table):
@@ -86,6 +92,8 @@ def compare(
     columns = ["split", "metric", "a", "b", "difference", "interval", "p", "queries"]
     formats = {"a": "{:.3f}", "b": "{:.3f}", "difference": "{:+.3f}", "p": "{:.4f}"}
     print(shown[columns].to_string(index=False, formatters={name: form.format for name, form in formats.items()}))
+    write_compared(page, (a, b), table, [comparison.read_figures(a), comparison.read_figures(b)])
+    print(f"figures of both, side by side: {page}")
 
 
 @app.command()

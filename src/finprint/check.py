@@ -19,10 +19,19 @@ def check_params(path: Path = PARAMS) -> Params:
             missing, or it does not fit.
     """
     params = load_params(path)
+    check_named(params)
+    return params
+
+
+def check_named(params: Params) -> None:
+    """Look at what the values of well-formed params name.
+
+    Raises:
+        UserError: a file is missing, or it does not fit.
+    """
     if params.detector.enabled:
         check_network(params.detector.network)
     _check_train(params.train)
-    return params
 
 
 def _check_train(train: Train) -> None:

@@ -574,7 +574,7 @@ def test_added_photos_cost_only_their_own_crops(tmp_path: Path, capsys: pytest.C
     assert _equal(tmp_path / "out", tmp_path / "afresh")
 
 
-@pytest.mark.parametrize("boxes_from", ["given", "found"])
+@pytest.mark.parametrize("boxes_from", ["given", "detector"])
 @pytest.mark.parametrize(
     ("change", "how"),
     [("swapped", "its content is another"), ("a pixel", "its content is another"), ("gone", "not on disk")],
@@ -730,4 +730,5 @@ def test_parts_that_no_box_shows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         _counted(tmp_path / "out", photos, boxes, boxes_from="given")
     assert str(caught.value) == "crop.parts is body, fin, but the boxes show dorsal: add one of these"
-    assert _counted(tmp_path / "out", photos, boxes, boxes_from="found")["whole"] == len(photos)  # there is no detector
+    # Without a detector, each photo is used whole.
+    assert _counted(tmp_path / "out", photos, boxes, boxes_from="detector")["whole"] == len(photos)

@@ -81,7 +81,7 @@ def test_means_against_brute_force_where_all_photos_are_looked_up(drawn: Drawn, 
 def test_photos_that_were_not_looked_up_count_as_the_last_that_was() -> None:
     angles = np.radians([10, 20, 30, 40, 50])
     gallery = Gallery(_at(angles), np.array([0, 1, 0, 1, 0]))
-    found = rank(_at(np.zeros(1)), gallery, places=2, neighbours=3, nearest=3)
+    found = rank(_at(np.zeros(1)), gallery, places=2, neighbours=3, mean_photos=3)
     # Of 0 the photos at 10 and 30 degrees were looked up, of 1 that at 20; the last looked up is at 30.
     cosine = {a: np.cos(np.radians(a)) for a in (10, 20, 30)}
     assert found.identities.tolist() == [[0, 1]]

@@ -27,7 +27,7 @@ def _vectors(count: int, dims: int = 8, seed: int = 1) -> torch.Tensor:
 
 
 def test_dynamic_margins_with_the_winners_constants() -> None:
-    margins = dynamic_margins(torch.tensor([1, 2, 10, 100, 400]), scale=0.271, power=-0.364, floor=0.05)
+    margins = dynamic_margins(torch.tensor([1, 2, 10, 100, 400]), scale=0.271, power=-0.364, least=0.05)
     # 0.271 n^-0.364 + 0.05: for one photo the sum of both; 10^-0.364 = 0.432514, 100^-0.364 = its square.
     expected = [0.321, 0.271 / 2**0.364 + 0.05, 0.271 * 0.432514 + 0.05, 0.271 * 0.187068 + 0.05, 0.080607]
     assert margins.tolist() == pytest.approx(expected, abs=2e-6)

@@ -174,3 +174,19 @@ def test_species() -> None:
 def test_no_photo_is_no_mistake_here() -> None:
     assert _understand() == {}
     assert _understand("")[""].reason == "lies in no individual's folder"
+
+
+def test_one_animal_in_two_places_where_the_level_is_told() -> None:
+    folders = ("moray/A17", "skye/A17/left", "skye/B03", "skye/unknown", "moray/unknown")
+    for told in (2, "last"):
+        places = understand(folders, told, NOBODY, Path("survey"))
+        assert {places[folder].identity for folder in folders[:2]} == {"A17"}
+        assert all(place.species is None for place in places.values())
+        assert places["skye/A17/left"].form == "folder/NAME/side/photo"
+
+
+def test_two_species_number_their_animals_alike_whatever_is_told() -> None:
+    with pytest.raises(UserError, match="orca/001 are both individual 001"):
+        understand(("orca/001", "beluga/001"), 2, NOBODY, Path("survey"))
+    apart = understand(("orca/001", "beluga/002"), 2, NOBODY, Path("survey"))
+    assert [place.species for place in apart.values()] == ["beluga", "orca"]

@@ -73,7 +73,7 @@ class Nearest(Component):
 
 
 class Mean(Component):
-    """The mean cosine to the individual's nearest few photos, `search.nearest` of them. It is never missing."""
+    """The mean cosine to the individual's nearest few photos, `search.mean_photos` of them. It is never missing."""
 
     name = "mean"
 

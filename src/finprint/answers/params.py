@@ -1,6 +1,6 @@
 """The section `search` of params.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,9 +25,11 @@ class NewThreshold(Section):
 
 
 class Search(Section):
+    renamed: ClassVar = {"nearest": "mean_photos"}
+
     shares: Literal["equal", "fit"] | list[Share]
     blend: Literal["fit", "nearest"]
-    nearest: Count
+    mean_photos: Count
     neighbours: Annotated[int, Field(ge=5)]
     shortlist: Annotated[int, Field(ge=5)]
     index: Literal["flat", "ivf", "hnsw"]

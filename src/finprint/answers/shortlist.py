@@ -48,7 +48,7 @@ def look_up(
     ranking = Ranking.empty(len(queries), params.shortlist)
     for rows, photos in _searches(species, queries, gallery, params.species == "same"):
         stored = Gallery(expanded(array[photos], params.expand), codes[photos], params.index)
-        ranked = rank(array[queries[rows]], stored, params.shortlist, params.neighbours, params.nearest)
+        ranked = rank(array[queries[rows]], stored, params.shortlist, params.neighbours, params.mean_photos)
         ranking.identities[rows], ranking.scores[rows] = ranked.identities, ranked.scores
         ranking.photos[rows], ranking.means[rows] = take(photos, ranked.photos, NOBODY), ranked.means
     best = take(species, ranking.photos[:, 0], "")

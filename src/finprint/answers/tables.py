@@ -3,17 +3,17 @@
 import pandas as pd
 import pandera.pandas as pa
 
-from finprint.store.tables import _text
+from finprint.store.tables import text
 
 ANSWERS = pa.DataFrameSchema(
     {
-        "query": _text(),
+        "query": text(),
         "rank": pa.Column("int8", pa.Check.in_range(1, 5), coerce=True),
-        "identity": _text(),  # or NEW
+        "identity": text(),  # or NEW
         "score": pa.Column("float64", coerce=True),  # blended cosines; of NEW: the threshold
         # P(this answer is right), calibrated; missing where no calibration could be fitted
         "probability": pa.Column("float64", pa.Check.in_range(0, 1), nullable=True, coerce=True),
-        "match": _text(nullable=True),  # the gallery photo that gave the score; none for NEW
+        "match": text(nullable=True),  # the gallery photo that gave the score; none for NEW
     },
     unique=["query", "identity"],
     strict=True,
@@ -22,14 +22,14 @@ ANSWERS = pa.DataFrameSchema(
 
 
 PROPOSED = pa.DataFrameSchema(
-    {"image": pa.Column("string", unique=True, coerce=True), "proposed": _text()},
+    {"image": pa.Column("string", unique=True, coerce=True), "proposed": text()},
     strict=True,
     name="proposed new individuals",
 )
 
 
 GALLERY = pa.DataFrameSchema(
-    {"image": pa.Column("string", unique=True, coerce=True), "identity": _text()}, strict=True, name="gallery"
+    {"image": pa.Column("string", unique=True, coerce=True), "identity": text()}, strict=True, name="gallery"
 )
 
 

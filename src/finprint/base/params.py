@@ -28,10 +28,12 @@ class Section(BaseModel):
 
     Attributes:
         renamed: keys as they were called once, and as they are called now.
+        renamed_values: the same of the values of a key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     renamed: ClassVar[dict[str, str]] = {}
+    renamed_values: ClassVar[dict[str, dict[str, str]]] = {}
 
 
 WANTED = {  # pydantic's kinds of mistakes
@@ -139,6 +141,8 @@ def _explain(model: type[Section], keys: tuple[Any, ...], problems: list[Any]) -
         return f"{key}: {message}" if key else message
     wanted = ", or ".join(_wanted(problem) for problem in problems)
     value = first["input"]
+    if isinstance(value, str) and (now := _section(model, keys).renamed_values.get(keys[-1], {}).get(value)):
+        return f"{key}: the value {value!r} is called {now!r} now"
     if first["type"] in ("too_long", "too_short"):
         return f"{key} must be {wanted}, not of {len(value)}"
     return f"{key or 'the whole file'} must be {wanted}, not " + ("empty" if value is None else repr(value))
@@ -149,11 +153,18 @@ def _wanted(problem: Any) -> str:
     return WANTED.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
 
 
+def _section(model: Any, loc: tuple[Any, ...]) -> Any:
+    """The section in which a key stands; that of a list for a place in it."""
+    for name in loc[:-1]:
+        inner = model.model_fields[name].annotation if name in model.model_fields else None
+        model = inner if isinstance(inner, type) and issubclass(inner, Section) else model
+    return model
+
+
 def _unknown(model: Any, loc: tuple[Any, ...], key: str) -> str:
     """What to say of a key that its section does not know."""
     *sections, last = loc
-    for name in sections:
-        model = model.model_fields[name].annotation
+    model = _section(model, loc)
     if last in model.renamed:
         now = model.renamed[last]
         return f"{key} is called {'.'.join([*map(str, sections), now])} now"

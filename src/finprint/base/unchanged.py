@@ -119,8 +119,11 @@ def _states(top: Path) -> Iterator[tuple[Path, State]]:
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
     """Each folder at or below `top`, with the names of its files; without what is passed over and our cache."""
     kept = cache().resolve()
+    own = cache().name
     for folder, below, names in os.walk(top):
-        below[:] = [name for name in below if name not in SKIPPED and Path(folder, name).resolve() != kept]
+        below[:] = [
+            name for name in below if name not in SKIPPED and not (name == own and Path(folder, name).resolve() == kept)
+        ]
         yield folder, [name for name in names if name not in SKIPPED]
 
 

@@ -9,6 +9,7 @@ from finprint.base.params import Count, Section, Share
 
 class Crop(Section):
     renamed: ClassVar = {"margin": "border", "boxes": "boxes_from"}
+    renamed_values: ClassVar = {"boxes_from": {"found": "detector"}}
 
     parts: Annotated[list[str], Field(min_length=1)]
     confidence: Share
@@ -17,7 +18,7 @@ class Crop(Section):
     image_size: Annotated[int, Field(ge=16)]
     quality: Annotated[int, Field(ge=1, le=100)]
     shard_photos: Count
-    boxes_from: Literal["found", "given"]
+    boxes_from: Literal["detector", "given"]
     animals: Literal["best", "each"]
     slices: Annotated[int, Field(ge=1, le=8)]
 

@@ -51,7 +51,7 @@ def check_network(network: str) -> None:
     package = find_spec("ultralytics")
     own = Path(package.origin).parent / "cfg" / "models" if package and package.origin else Path()
     without_scale = re.sub(r"(\d)[nslmx](?=\D*\.yaml$)", r"\1", network)  # yolov5n.yaml is yolov5.yaml at scale n
-    if "/" in network or Path(network).is_file() or not any(own.rglob(without_scale)):
+    if "/" in network or Path(network).is_file() or without_scale not in {path.name for path in own.rglob("*.yaml")}:
         load_yolo(network, "detector.network")
 
 

@@ -30,6 +30,7 @@ NEEDED = {
     "data/search/answers.parquet": ANSWERS,
     "data/truth.parquet": TRUTH,
 }
+FIGURES = "metrics/figures"
 METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "map5": gains,
     "top1": lambda places: (places == 0).astype(float),
@@ -136,15 +137,33 @@ def read_experiment(where: str) -> dict[str, Judged]:
     return {VALIDATION: judged_validation(catalogue, validation), TEST: judged_test(catalogue, test, truth)}
 
 
+def read_figures(where: str) -> dict[str, bytes]:
+    """The figures of an experiment: the PNGs in its metrics/figures, by name; none where they are not in the cache.
+
+    Args:
+        where: as in `read_experiment`.
+    """
+    source = _source(where)
+    try:
+        names = sorted(Path(path).name for path in source.ls(FIGURES, detail=False) if path.endswith(".png"))
+        with tempfile.TemporaryDirectory() as scratch:
+            return {Path(name).stem: _fetched(where, f"{FIGURES}/{name}", Path(scratch)).read_bytes() for name in names}
+    except (FileNotFoundError, DataIndexDirError, UserError):
+        return {}
+
+
+def _source(where: str) -> DVCFileSystem:
+    try:
+        return DVCFileSystem(**({"url": where} if Path(where).is_dir() else {"rev": where}))
+    except (DvcException, SCMError) as error:
+        raise UserError(f"{where} is no folder with a checkout, nor a commit, branch or experiment: {error}") from None
+
+
 def _fetched(where: str, path: str, scratch: Path) -> Path:
     """A copy of an experiment's file."""
     copy = scratch / Path(path).name
     try:
-        at = {"url": where} if Path(where).is_dir() else {"rev": where}
-        source = DVCFileSystem(**at)
-        source.get_file(path, str(copy))
-    except (DvcException, SCMError) as error:
-        raise UserError(f"{where} is no folder with a checkout, nor a commit, branch or experiment: {error}") from None
+        _source(where).get_file(path, str(copy))
     except (FileNotFoundError, DataIndexDirError):
         what = "is not there" if Path(where).is_dir() else "is not in the cache here: check it out"
         raise UserError(f"{path} of {where} {what}; `dvc repro` makes it, `dvc pull` fetches it") from None

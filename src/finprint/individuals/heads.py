@@ -73,6 +73,6 @@ def species_loss(of: torch.Tensor, counts: torch.Tensor, train: Train, twice: in
         return None
     told = of >= 0
     photos = torch.zeros(species, dtype=torch.float64).index_add(0, of[told], counts[told]).clamp(min=1)
-    margins = dynamic_margins(photos, params.one_photo, params.power, train.margin.floor)
+    margins = dynamic_margins(photos, params.one_photo, params.power, train.margin.least)
     head = SubCentreArcFace(train.embedding, margins, 1, params.logit_scale)
     return SpeciesLoss(head, of.repeat(twice), params.share)

@@ -10,13 +10,13 @@ from finprint.model.params import Augment
 
 
 class Margin(Section):
-    renamed: ClassVar = {"scale": "one_photo"}
+    renamed: ClassVar = {"scale": "one_photo", "floor": "least"}
 
     centres: Count
     logit_scale: Positive
     one_photo: Annotated[float, Field(ge=0)]
     power: Annotated[float, Field(le=0)]
-    floor: Annotated[float, Field(ge=0, lt=1.5)]
+    least: Annotated[float, Field(ge=0, lt=1.5)]
     ramp: Share
 
 

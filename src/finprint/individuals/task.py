@@ -113,7 +113,7 @@ class Individuals(Task):
         twice = 2 if mirror == "other" else 1  # the second half of the classes are the mirror images
         counts = photo_counts(self.lessons.targets)
         margin = train.margin
-        margins = dynamic_margins(counts, margin.one_photo, margin.power, margin.floor).repeat(twice)
+        margins = dynamic_margins(counts, margin.one_photo, margin.power, margin.least).repeat(twice)
         embedder = new_embedder(recipe, mirror, self.start)
         head = SubCentreArcFace(train.embedding, margins, margin.centres, margin.logit_scale)
         species = species_loss(torch.from_numpy(self.lessons.species), counts, train, twice)

@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from finprint.base.files import atomic
-from finprint.store.tables import _text, read_table, write_table
+from finprint.store.tables import read_table, text, write_table
 
 
 def _share() -> pa.Column:
@@ -16,9 +16,9 @@ def _share() -> pa.Column:
 
 PAIRS = pa.DataFrameSchema(
     {
-        "query": _text(),
-        "match": _text(),  # a gallery photo
-        "identity": _text(),  # of the gallery photo
+        "query": text(),
+        "match": text(),  # a gallery photo
+        "identity": text(),  # of the gallery photo
         "cosine": pa.Column("float64", coerce=True),  # of the pair's vectors, the mean of the rounds
         # Missing in these three: a photo of the pair is too small for local features.
         "matches": pa.Column("Int32", pa.Check.ge(0), nullable=True, coerce=True),  # matched local features
@@ -31,8 +31,8 @@ PAIRS = pa.DataFrameSchema(
 )
 POINTS = pa.DataFrameSchema(  # the matched points of the best pair of each query and individual
     {
-        "query": _text(),
-        "match": _text(),
+        "query": text(),
+        "match": text(),
         **{side: _share() for side in ("x", "y")},  # in the query's crop, as shares of its width and height
         **{side: _share() for side in ("match_x", "match_y")},  # in the gallery photo's crop
         "score": _share(),  # of this match

@@ -1,12 +1,18 @@
 """Curves of a training under way, for TensorBoard: `tensorboard --logdir .cache/live`."""
 
+import itertools
+import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from torch.utils.tensorboard import SummaryWriter
 
 from finprint.base.checkpoint import Checkpoint
+
+KEY = "key"  # a file with the key of the checkpoint, beside the curves
 
 
 class Watch(Protocol):
@@ -21,13 +27,41 @@ def nobody(step: int, metrics: Mapping[str, float]) -> None:
 
 @contextmanager
 def curves(checkpoint: Checkpoint) -> Iterator[Watch]:
-    """A watch that writes curves beside the checkpoints, `.cache/live/<stage>/<key>/`; a resumed run's go on there."""
-    stage, key = checkpoint.folder.parts[-2:]
-    folder = checkpoint.folder.parents[2] / "live" / stage / key
-    with SummaryWriter(str(folder)) as writer:
+    """A watch that writes curves to `.cache/live/<experiment>/<stage>/`; a resumed run's go on where they began."""
+    with SummaryWriter(str(_place(checkpoint))) as writer:
 
         def watch(step: int, metrics: Mapping[str, float]) -> None:
             for name, value in metrics.items():
                 writer.add_scalar(name, value, step)
 
         yield watch
+
+
+def experiment() -> str:
+    """The name that DVC gives the experiment; the git branch in `dvc repro`; `workspace` without a branch."""
+    if name := os.environ.get("DVC_EXP_NAME"):
+        return name
+    try:
+        asked = subprocess.run(["git", "branch", "--show-current"], capture_output=True, text=True, check=False)
+    except OSError:  # no git on this machine
+        return "workspace"
+    return asked.stdout.strip().replace("/", "-") or "workspace"
+
+
+def _place(checkpoint: Checkpoint) -> Path:
+    """The folder of a training's curves. It holds the key of the checkpoint, by which a resumed run finds it again.
+
+    Further trainings of one experiment and stage, with other params, are called `train-2`, `train-3` and so on.
+    """
+    stage, key = checkpoint.folder.parts[-2:]
+    home = checkpoint.folder.parents[2] / "live"
+    for begun in sorted(home.glob(f"*/{stage}*/{KEY}")):
+        if begun.read_text(encoding="utf-8") == key:
+            return begun.parent
+    for number in itertools.count(1):
+        place = home / experiment() / (stage if number == 1 else f"{stage}-{number}")
+        if not place.exists():
+            break
+    place.mkdir(parents=True)
+    (place / KEY).write_text(key, encoding="utf-8")
+    return place

@@ -92,7 +92,7 @@ class Gallery:
 
 
 def rank(
-    queries: np.ndarray, gallery: Gallery, places: int = ANSWERS, neighbours: int = 100, nearest: int = 1
+    queries: np.ndarray, gallery: Gallery, places: int = ANSWERS, neighbours: int = 100, mean_photos: int = 1
 ) -> Ranking:
     """Rank the gallery's individuals for each query by their best photo's cosine.
 
@@ -105,18 +105,18 @@ def rank(
         queries: (Q, D) float32 unit vectors.
         places: K.
         neighbours: gallery photos looked up for a query at first.
-        nearest: how many photos of an individual make its mean.
+        mean_photos: how many photos of an individual make its mean.
     """
     ranking = Ranking.empty(len(queries), places)
     if not len(gallery.codes):
         return ranking
     for start in range(0, len(queries), BLOCK):
         block = slice(start, start + BLOCK)
-        _fill(ranking[block], queries[block], gallery, neighbours, nearest)
+        _fill(ranking[block], queries[block], gallery, neighbours, mean_photos)
     return ranking
 
 
-def _fill(ranking: Ranking, queries: np.ndarray, gallery: Gallery, neighbours: int, nearest: int) -> None:
+def _fill(ranking: Ranking, queries: np.ndarray, gallery: Gallery, neighbours: int, mean_photos: int) -> None:
     """Rank some queries into `ranking`, in place."""
     places = ranking.identities.shape[1]
     wanted = min(places, gallery.individuals)
@@ -125,7 +125,7 @@ def _fill(ranking: Ranking, queries: np.ndarray, gallery: Gallery, neighbours: i
     while len(todo):
         count = min(neighbours, len(gallery.codes))
         scores, photos = source.nearest(queries[todo], count)
-        ranked = _distinct(scores, photos, gallery, places, nearest)
+        ranked = _distinct(scores, photos, gallery, places, mean_photos)
         for field in fields(Ranking):
             getattr(ranking, field.name)[todo] = getattr(ranked, field.name)
         if source.exact and count == len(gallery.codes):
@@ -139,14 +139,14 @@ def _fill(ranking: Ranking, queries: np.ndarray, gallery: Gallery, neighbours: i
             neighbours *= 4
 
 
-def _distinct(scores: np.ndarray, photos: np.ndarray, gallery: Gallery, places: int, nearest: int) -> Ranking:
+def _distinct(scores: np.ndarray, photos: np.ndarray, gallery: Gallery, places: int, mean_photos: int) -> Ranking:
     """The first `places` distinct individuals of each row of neighbours, without a loop over rows.
 
     Args:
         scores: (Q, N) cosines, falling, and `photos`, (Q, N) gallery rows, of the neighbours.
     """
     shown = take(gallery.codes, photos, NOBODY)  # (Q, N)
-    floor = np.maximum(scores[:, -1], -1)
+    least = np.maximum(scores[:, -1], -1)
     rows = np.arange(len(scores))
     free = photos >= 0
     ranked = Ranking.empty(len(scores), places)
@@ -159,12 +159,12 @@ def _distinct(scores: np.ndarray, photos: np.ndarray, gallery: Gallery, places: 
         same = shown == individual[:, None]
         free &= ~same
         means = scores[rows, first]
-        if nearest > 1:
-            seen = np.minimum(same.sum(axis=1), nearest)
-            counted = np.minimum(gallery.photos_of[individual], nearest)
-            same &= np.cumsum(same, axis=1, dtype=np.int16) <= nearest
+        if mean_photos > 1:
+            seen = np.minimum(same.sum(axis=1), mean_photos)
+            counted = np.minimum(gallery.photos_of[individual], mean_photos)
+            same &= np.cumsum(same, axis=1, dtype=np.int16) <= mean_photos
             total = np.where(same, scores, 0).sum(axis=1)
-            means = (total + np.where(counted > seen, (counted - seen) * floor, 0)) / counted
+            means = (total + np.where(counted > seen, (counted - seen) * least, 0)) / counted
         for out, values in zip(
             (ranked.identities, ranked.scores, ranked.photos, ranked.means),
             (individual, scores[rows, first], photos[rows, first], means),

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 
-def dynamic_margins(counts: torch.Tensor, scale: float, power: float, floor: float) -> torch.Tensor:
-    """Margins in radians from photo counts: `scale * n ** power + floor`.
+def dynamic_margins(counts: torch.Tensor, scale: float, power: float, least: float) -> torch.Tensor:
+    """Margins in radians from photo counts: `scale * n ** power + least`.
 
     Ha et al., Google landmark recognition 2020 third place (arXiv:2010.05350); this form and its
     constants are those of Happywhale's winner.
@@ -19,7 +19,7 @@ def dynamic_margins(counts: torch.Tensor, scale: float, power: float, floor: flo
     Returns:
         (C,) float32.
     """
-    return scale * counts.float().pow(power) + floor
+    return scale * counts.float().pow(power) + least
 
 
 class SubCentreArcFace(nn.Module):

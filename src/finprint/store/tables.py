@@ -18,20 +18,20 @@ NEW = "new_individual"
 WHOLE = "whole"  # the part of a crop that no box made: what crop.whole says of the photo
 
 
-def _text(nullable: bool = False) -> pa.Column:
+def text(nullable: bool = False) -> pa.Column:
     return pa.Column("string", nullable=nullable, coerce=True)
 
 
 PHOTOS = pa.DataFrameSchema(
     {
         "image": pa.Column("string", unique=True, coerce=True),  # file name: the photo's id
-        "path": _text(),  # from the project's root
+        "path": text(),  # from the project's root
         "sha256": pa.Column("string", pa.Check.str_length(64, 64), coerce=True),
         "width": pa.Column("int32", pa.Check.gt(0), coerce=True),  # px, upright
         "height": pa.Column("int32", pa.Check.gt(0), coerce=True),
-        "species": _text(nullable=True),
-        "identity": _text(nullable=True),
-        "encounter": _text(nullable=True),
+        "species": text(nullable=True),
+        "identity": text(nullable=True),
+        "encounter": text(nullable=True),
         # left, right, or as a table tells it. Experiments from before there was such a column are read as well.
         "viewpoint": pa.Column("string", nullable=True, coerce=True, required=False),
         "group": pa.Column("int32", coerce=True),  # photos of one group are never split
@@ -44,13 +44,13 @@ PHOTOS = pa.DataFrameSchema(
 SIDES = ["x_min", "y_min", "x_max", "y_max"]  # of a box
 BOXES = pa.DataFrameSchema(  # with all that the detector needs: photos without boxes must not make it train again
     {
-        "image": _text(),
-        "path": _text(),
+        "image": text(),
+        "path": text(),
         "sha256": pa.Column("string", pa.Check.str_length(64, 64), coerce=True),
         "width": pa.Column("int32", pa.Check.gt(0), coerce=True),  # px, of the photo
         "height": pa.Column("int32", pa.Check.gt(0), coerce=True),
-        "group": _text(),  # the first boxed photo of its group
-        "part": _text(nullable=True),  # missing, as the corners are: the photo shows no animal
+        "group": text(),  # the first boxed photo of its group
+        "part": text(nullable=True),  # missing, as the corners are: the photo shows no animal
         **{side: pa.Column("float64", nullable=True, coerce=True) for side in SIDES},  # px
         "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 1 where drawn by hand
     },
@@ -60,10 +60,10 @@ BOXES = pa.DataFrameSchema(  # with all that the detector needs: photos without 
 CROPS = pa.DataFrameSchema(
     {
         "image": pa.Column("string", unique=True, coerce=True),
-        "part": _text(),
+        "part": text(),
         **{side: pa.Column("float64", coerce=True) for side in SIDES},  # px, no margin
         "confidence": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # 0 for part whole
-        "shard": _text(),
+        "shard": text(),
         "offset": pa.Column("int64", coerce=True),  # bytes, where the JPEG starts in the shard
         "length": pa.Column("int64", coerce=True),  # bytes
     },
@@ -73,8 +73,8 @@ CROPS = pa.DataFrameSchema(
 ROWS = pa.DataFrameSchema({"image": pa.Column("string", unique=True, coerce=True)}, strict=True, name="rows of vectors")
 LABELS = pa.DataFrameSchema(
     {
-        "image": _text(),
-        "identity": _text(),
+        "image": text(),
+        "identity": text(),
         "score": pa.Column("float64", coerce=True),  # cosine of the photo's nearest neighbour
         "weight": pa.Column("float64", pa.Check.in_range(0, 1), coerce=True),  # how much the name counts
     },
@@ -83,14 +83,19 @@ LABELS = pa.DataFrameSchema(
     name="pseudo-labels",
 )
 TRUTH = pa.DataFrameSchema(
-    {"image": pa.Column("string", unique=True, coerce=True), "identity": _text()}, strict=True, name="truth"
+    {"image": pa.Column("string", unique=True, coerce=True), "identity": text()}, strict=True, name="truth"
 )
 FINDINGS = pa.DataFrameSchema(
-    {"kind": _text(), "name": _text(), "other": _text(nullable=True), "detail": _text(nullable=True)},
+    {
+        "kind": text(),
+        "name": text(),
+        "other": text(nullable=True),
+        "detail": text(nullable=True),
+    },
     strict=True,
     name="findings",
 )
-REJECTS = pa.DataFrameSchema({"image": _text(), "table": _text(), "reason": _text()}, strict=True, name="rejects")
+REJECTS = pa.DataFrameSchema({"image": text(), "table": text(), "reason": text()}, strict=True, name="rejects")
 
 
 def write_table(path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> None:

@@ -86,7 +86,7 @@ def understand(folders: Iterable[str], identity: str | int, nobody: Nobody, root
     chains = {folder: tuple(folder.split("/")) if folder else () for folder in sorted(set(folders))}
     kinds = {chain: kinds_of(chain, nobody) for chain in chains.values()}
     auto = identity == "auto"
-    cores = _decide(kinds, root) if auto else {chain: _told(of, identity) for chain, of in kinds.items()}
+    cores = _decide(kinds, root) if auto else _as_told(kinds, identity)
     places = {folder: _place(chain, kinds[chain], cores[chain]) for folder, chain in chains.items()}
     species = {place.species for place in places.values() if place.identity and place.identity not in nobody}
     for folder, place in places.items():
@@ -264,6 +264,22 @@ def _unclear(root: Path, one: str, other: str, why: str) -> UserError:
         f"{root}: which folder names the animal? {one} and {other} do not fit ({why}): set {KNOB} to the level that "
         "does (1 is the outermost), or to last"
     )
+
+
+def _as_told(kinds: dict[tuple[str, ...], list[Kind]], identity: str | int) -> dict[tuple[str, ...], tuple[int, ...]]:
+    """The levels of species and animal where the param tells that of the animal.
+
+    If one animal then lies in two outer folders, these are places or the like and no species, unless both read so.
+    """
+    cores = {chain: _told(of, identity) for chain, of in kinds.items()}
+    around = defaultdict(set)  # of each animal
+    for chain, core in cores.items():
+        if len(core) == 2 and Kind.NOBODY not in kinds[chain]:
+            around[whole_name(chain[core[1]])].add(chain[core[0]])
+    if all(len(names) == 1 or all(map(reads_like_species, names)) for names in around.values()):
+        return cores
+    species = {chain for chain, core in cores.items() if len(core) == 2 and reads_like_species(chain[core[0]])}
+    return {chain: core if chain in species else core[-1:] for chain, core in cores.items()}
 
 
 def _told(of: list[Kind], identity: str | int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """The section `prepare` of params.yaml."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,8 @@ class Folders(Section):
 
 
 class Csv(Section):
+    renamed: ClassVar = {"query": "query_value"}
+
     file: Annotated[str, Field(min_length=1)]
     image: Annotated[str, Field(min_length=1)]
     identity: str
@@ -41,7 +43,7 @@ class Csv(Section):
     viewpoint: str
     location: str
     split: str
-    query: str
+    query_value: str
     unknown: str
     box: str
     box_form: Literal["corners", "size"]

@@ -79,7 +79,7 @@ def test_the_names_of_photos_to_identify_tell_nothing_apart(tmp_path: Path) -> N
         f"r.jpg,B,body,{BODY}",
         f"r.jpg,C,fin,{FIN}",
     ]
-    told = _told(_survey(tmp_path, *rows, split="path", query="q.jpg"))
+    told = _told(_survey(tmp_path, *rows, split="path", query_value="q.jpg"))
     assert told == [
         ("a.jpg", "A", ["body"]), ("r.jpg", "B", ["body"]), ("r.jpg#2", "C", ["fin"]),
         ("q.jpg", "?", ["body"]), ("q.jpg#2", "?", ["fin"]),

@@ -38,7 +38,7 @@ def test_the_metadata_of_wildlife_datasets(tmp_path: Path) -> None:
         '2,B,imgs/3.jpg,"[5, 6, 7, 8]",2019-07-03,,test',
     )
     found = _read(
-        tmp_path, species="species", date="date", box="bbox", split="original_split", query="test", part="fin"
+        tmp_path, species="species", date="date", box="bbox", split="original_split", query_value="test", part="fin"
     )
     assert found.labelled[["image", "identity", "species", "date"]].fillna("?").to_numpy().tolist() == [
         ["imgs/1.jpg", "A", "orca", "2019-07-03 10:00:00"],

@@ -40,7 +40,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     sides = csv.box.split()
     catalogue = photos(named, disk)
     own = _own_boxes(table, catalogue["image"], csv)
-    test = table[csv.split].eq(csv.query).fillna(False) if csv.split else pd.Series(False, table.index)
+    test = table[csv.split].eq(csv.query_value).fillna(False) if csv.split else pd.Series(False, table.index)
     if sides:
         nobody = Nobody([*params.nobody, csv.unknown])
         nameless = {name for name in catalogue["identity"].dropna().unique() if name in nobody}
