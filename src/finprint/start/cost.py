@@ -1,0 +1,73 @@
+"""What a run will take: seconds of each stage, from the speed of this machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from finprint.individuals.params import Train
+from finprint.learning.finetuning import is_frozen
+from finprint.learning.recipe import Recipe, side_at
+from finprint.start.facts import Facts
+from finprint.start.probe import Speed
+
+# Seconds that a stage takes whatever the photos are: Python, torch, writing, and DVC around it.
+BEGIN = {
+    "check": 7.0, "prepare": 4.0, "detector": 5.0, "crop": 5.0, "train": 6.0, "embed": 6.0, "mine": 5.0,
+    "retrain": 6.0, "reembed": 6.0, "search": 6.0, "evaluate": 12.0,
+}  # fmt: skip
+HEAD = 0.0008  # seconds of one pass of a head over the frozen features of a photo
+ANSWERED = 0.004  # seconds of search and report for a photo
+HEATED = 0.25  # seconds of the heat maps of one answer
+DETECTED = 2.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
+HELD = 1 / 6  # share of the named photos that validate, about
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done, and how fast this machine does it."""
+
+    facts: Facts
+    speed: Speed
+
+    def seconds(self, params: Any) -> dict[str, float]:
+        """Seconds of each stage by its name.
+
+        Args:
+            params: all of params.yaml, as `finprint.params.Params`.
+        """
+        facts, speed, train = self.facts, self.speed, params.train
+        learned = facts.named * (1 - 1 / params.prepare.folds)
+        views = facts.photos * (2 if params.embed.mirror else 1)
+        embedding = views * speed.embedding(train.image_size)
+        detector = params.detector
+        boxed = facts.boxed * (1 - detector.holdout) * detector.epochs if detector.enabled else 0
+        own = {
+            "prepare": facts.photos * speed.read,
+            "detector": boxed * DETECTED * speed.learning(detector.image_size),
+            "crop": facts.photos * (speed.crop + (speed.embedding(detector.image_size) if detector.enabled else 0)),
+            "train": self._learning(train, train.epochs, learned),
+            "embed": embedding,
+            "retrain": self._learning(train, params.retrain.epochs * params.retrain.rounds, learned),
+            "reembed": embedding,
+            "search": facts.photos * ANSWERED / 2,
+            "evaluate": facts.photos * ANSWERED + params.evaluate.explained * HEATED,
+        }
+        own |= {f"fold {n}": own["train"] * (1 - 1 / params.prepare.folds) + embedding for n in params.fold.left_out}
+        return {
+            name: BEGIN.get(name, BEGIN["train"] + BEGIN["embed"]) + own.get(name, 0.0) for name in {**BEGIN, **own}
+        }
+
+    def _learning(self, train: Train, epochs: int, photos: float) -> float:
+        """Seconds of a round, with its scores on validation."""
+        named = self.facts.named
+        if is_frozen(train):
+            return 2 * named * self.speed.embedding(train.image_size) + epochs * photos * HEAD
+        recipe = Recipe(train, epochs, 1.0, 0)
+        passes = sum(self.speed.learning(side_at(epoch, recipe)) for epoch in range(epochs))
+        scored = -(-epochs // train.score_every) * named * self.speed.embedding(train.image_size)
+        return photos * passes + scored
+
+
+def minutes(seconds: Mapping[str, float]) -> float:
+    """The minutes of all stages."""
+    return sum(seconds.values()) / 60
