@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finprint.params import Params, load_params
-from finprint.start.cost import Work, minutes
+from finprint.start.cost import Speed, Work, minutes
 from finprint.start.facts import Facts, facts_of
-from finprint.start.probe import Speed
 from finprint.start.recipe import Plan, plan, trainings
 from finprint.survey.look import look
 

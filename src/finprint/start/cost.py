@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from finprint.individuals.params import Train
-from finprint.learning.finetuning import is_frozen
 from finprint.learning.recipe import Recipe, side_at
 from finprint.start.facts import Facts
-from finprint.start.probe import Speed
 
 # Seconds that a stage takes whatever the photos are: Python, torch, writing, and DVC around it.
 BEGIN = {
@@ -20,6 +18,35 @@ ANSWERED = 0.004  # seconds of search and report for a photo
 HEATED = 0.25  # seconds of the heat maps of one answer
 DETECTED = 2.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
 HELD = 1 / 6  # share of the named photos that validate, about
+
+
+LEAST = 1e-6  # seconds a photo
+Seconds = tuple[float, float]  # a and b of a + b side^2
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds a photo.
+
+    Attributes:
+        read: of reading it and all that is noted of it.
+        crop: of cutting one crop out.
+        learn: a and b of a + b side^2, one pass of the training at `side` px.
+        embed: the same of one plain view embedded.
+    """
+
+    read: float
+    crop: float
+    learn: Seconds
+    embed: Seconds
+
+    def learning(self, side: float) -> float:
+        """Seconds of one pass over one photo."""
+        return max(LEAST, self.learn[0] + self.learn[1] * side**2)
+
+    def embedding(self, side: float) -> float:
+        """Seconds of one view."""
+        return max(LEAST, self.embed[0] + self.embed[1] * side**2)
 
 
 @dataclass(frozen=True)
@@ -60,7 +87,7 @@ class Work:
     def _learning(self, train: Train, epochs: int, photos: float) -> float:
         """Seconds of a round, with its scores on validation."""
         named = self.facts.named
-        if is_frozen(train):
+        if train.finetune.trainable == 0:
             return 2 * named * self.speed.embedding(train.image_size) + epochs * photos * HEAD
         recipe = Recipe(train, epochs, 1.0, 0)
         passes = sum(self.speed.learning(side_at(epoch, recipe)) for epoch in range(epochs))

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -26,38 +25,12 @@ from finprint.model.embedding import embed
 from finprint.model.loading import View
 from finprint.params import Params
 from finprint.pictures.images import BadPhoto, ChangedPhoto, decode_jpeg
+from finprint.start.cost import Seconds, Speed
 from finprint.survey.readings import Reading, read_one
 
 PHOTOS = 48  # real photos that are read and cropped
 STEPS = 2  # of the training that are timed, after as many that warm up
 SIDES = (96, 160)  # px, at which it is timed: seconds are a + b side^2 between them and beyond
-LEAST = 1e-6  # seconds a photo
-Seconds = tuple[float, float]  # a and b
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Seconds a photo.
-
-    Attributes:
-        read: of reading it and all that is noted of it.
-        crop: of cutting one crop out.
-        learn: a and b of a + b side^2, one pass of the training at `side` px.
-        embed: the same of one plain view embedded.
-    """
-
-    read: float
-    crop: float
-    learn: Seconds
-    embed: Seconds
-
-    def learning(self, side: float) -> float:
-        """Seconds of one pass over one photo."""
-        return max(LEAST, self.learn[0] + self.learn[1] * side**2)
-
-    def embedding(self, side: float) -> float:
-        """Seconds of one view."""
-        return max(LEAST, self.embed[0] + self.embed[1] * side**2)
 
 
 def probe(paths: Sequence[Path], params: Params) -> Speed:

@@ -20,6 +20,7 @@ FEW = 8  # epochs below which nothing but a head is trained
 HEAD_EPOCHS = 60  # of a head on frozen features
 LONG = 16  # epochs from which mixup is of use
 ENOUGH_BOXES = 30  # that a detector can learn from
+NARROW = 0.5  # share of the photo's width or height; in a narrower window the views move less
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -30,6 +31,21 @@ class Choice:
     key: str
     value: Any
     reason: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is cut out of each photo.
+
+    Attributes:
+        whole: left, top, right, bottom, as shares of width and height.
+        score: mean reciprocal rank of the right animal by what lies in it.
+        before: the same by the whole photo.
+    """
+
+    whole: list[float]
+    score: float
+    before: float
 
 
 @dataclass(frozen=True)
@@ -57,16 +73,16 @@ class Training:
     start: str = "pretrained"
 
 
-def plan(work: Work, base: Params, budget: float, window: Choice | None = None) -> Plan:
+def plan(work: Work, base: Params, budget: float, window: Window | None = None) -> Plan:
     """The best recipe that fits into the minutes.
 
     Args:
         work: the folder, and the speed of the machine.
         base: params.yaml as it is; what the rules do not decide stays.
         budget: minutes.
-        window: what is cut out of a photo without a box, if it has been looked for.
+        window: in which the animals of photos without a box differ, if one was found.
     """
-    fixed = [*source_choices(work.facts), *crop_choices(work.facts, window)]
+    fixed = [*source_choices(work.facts), *crop_choices(work.facts), *window_choices(window)]
     for training in trainings():
         choices = [*fixed, *training_choices(training, work.facts)]
         params = changed(base, {choice.key: choice.value for choice in choices})
@@ -119,7 +135,7 @@ def source_choices(facts: Facts) -> Iterator[Choice]:
             yield Choice(f"prepare.csv.{key}", value, f"column of {prepare.csv.file}" if value else "no such column")
 
 
-def crop_choices(facts: Facts, window: Choice | None) -> Iterator[Choice]:
+def crop_choices(facts: Facts) -> Iterator[Choice]:
     """What is cut out of the photos."""
     every = facts.boxed >= facts.photos or facts.shared
     learned = ENOUGH_BOXES <= facts.boxed < facts.photos
@@ -139,7 +155,22 @@ def crop_choices(facts: Facts, window: Choice | None) -> Iterator[Choice]:
     known = [part for part in ("body", "fin") if part in facts.parts]
     parts = known or list(facts.parts) or ["body", "fin"]
     yield Choice("crop.parts", parts, "the parts that your boxes show" if facts.parts else "no box shows another part")
-    yield window or Choice("crop.whole", list(WHOLE), "all of a photo without a box")
+
+
+def window_choices(window: Window | None) -> Iterator[Choice]:
+    """What is cut out of a photo without a box, and how much its views move."""
+    if window is None:
+        yield Choice("crop.whole", list(WHOLE), "no part of the photos tells animals apart better than all of it")
+    else:
+        why = f"animals are told apart better there: mean reciprocal rank {window.score:.2f}, whole {window.before:.2f}"
+        yield Choice("crop.whole", window.whole, why)
+    left, top, right, bottom = window.whole if window else WHOLE
+    narrow = min(right - left, bottom - top) < NARROW
+    yield Choice(
+        "train.augment.shift",
+        0.06 if narrow else 0.1,
+        "a narrow crop may move less" if narrow else "a wide crop may move",
+    )
 
 
 def training_choices(training: Training, facts: Facts) -> Iterator[Choice]:

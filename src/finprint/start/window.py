@@ -6,7 +6,10 @@ among themselves: how high does the right animal rank by what lies in the window
 
 import itertools
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,6 +24,7 @@ from finprint.model.loading import batches, in_order, to_device
 from finprint.model.views import plain_view
 from finprint.params import Params
 from finprint.pictures.images import BadPhoto, ChangedPhoto, decode_jpeg
+from finprint.start.recipe import Window
 from finprint.survey.look import Looked
 from finprint.survey.prepare import survey
 
@@ -34,21 +38,6 @@ NARROWEST = 2  # steps, the least width and height of a window
 CLEAR = 3.0  # standard errors by which a window must win on animals that did not choose it
 GAIN = 1.15  # and the factor by which it must win
 Edges = tuple[int, int, int, int]  # left, top, right, bottom, in cells
-
-
-@dataclass(frozen=True)
-class Window:
-    """What is cut out of each photo.
-
-    Attributes:
-        whole: left, top, right, bottom, as shares of width and height.
-        score: mean reciprocal rank of the right animal by what lies in it.
-        before: the same by the whole photo.
-    """
-
-    whole: list[float]
-    score: float
-    before: float
 
 
 @dataclass(frozen=True)
@@ -73,10 +62,15 @@ def find_window(looked: Looked, params: Params) -> Window | None:
         looked: the folder.
         params: whose backbone describes the photos.
     """
-    photos = _chosen(looked, params)
+    with redirect_stdout(StringIO()):  # of what is read again in `prepare`
+        photos = _chosen(looked, params)
     if len(photos) < LEAST:
         return None
-    pixels = [_pixels(photo, params) for photo in photos.itertuples()]
+    files = [
+        PhotoFile(Path(path), sha256, (width, height))
+        for path, sha256, width, height in photos[["path", "sha256", "width", "height"]].itertuples(index=False)
+    ]
+    pixels = [_pixels(file, params) for file in files]
     good = np.array([one is not None for one in pixels])
     photos = photos[good].reset_index(drop=True)
     maps = _maps([one for one in pixels if one is not None], params)
@@ -103,17 +97,15 @@ def best_window(views: Views) -> Window | None:
     It is chosen by all animals, if windows that were chosen by half of the animals win on the other half.
     """
     height, width = views.maps.shape[2:]
+    if min(height, width) < STEPS:
+        return None
     whole: Edges = (0, 0, width, height)
     windows = [whole, *(edges for edges in _coarse(width, height) if edges != whole)]
-    ranks = np.stack([reciprocal_ranks(views, edges) for edges in bar("looking for a window", len(windows), "window", windows)])
+    shown = bar("looking for a window", len(windows), "window", windows)
+    ranks = np.stack([reciprocal_ranks(views, edges) for edges in shown])
     asked = np.isfinite(ranks[0])
     ranks, animals = ranks[:, asked], views.identities[asked]
-    won = np.concatenate([_held_out(ranks, animals % 2 == half) for half in (0, 1)])
-    base = np.concatenate([ranks[0, animals % 2 != half] for half in (0, 1)])
-    of = np.concatenate([animals[animals % 2 != half] for half in (0, 1)])
-    gain = pd.Series(won - base).groupby(of).mean()
-    clear = gain.mean() > CLEAR * gain.std() / np.sqrt(len(gain)) and won.mean() > GAIN * base.mean()
-    if not clear:
+    if not _clear(ranks, animals):
         return None
     best = windows[int(ranks.mean(axis=1).argmax())]
     near = [edges for edges in _near(best, width, height) if edges != best]
@@ -139,9 +131,22 @@ def reciprocal_ranks(views: Views, edges: Edges) -> np.ndarray:
     return np.where(np.isfinite(own), ranks, np.nan)
 
 
-def _held_out(ranks: np.ndarray, choosing: np.ndarray) -> np.ndarray:
-    """The ranks of the other photos by the window that the `choosing` ones like best."""
-    return ranks[ranks[:, choosing].mean(axis=1).argmax(), ~choosing]
+def _clear(ranks: np.ndarray, animals: np.ndarray) -> bool:
+    """Do the windows that are chosen by half of the animals win clearly on the other half?
+
+    Args:
+        ranks: (W, Q) reciprocal ranks; the first row is the whole photo's.
+        animals: (Q,) int, the animal of each photo.
+    """
+    won = np.full(ranks.shape[1], np.nan)
+    for half in (0, 1):
+        choosing = animals % 2 == half
+        if choosing.all() or not choosing.any():
+            return False
+        won[~choosing] = ranks[ranks[:, choosing].mean(axis=1).argmax(), ~choosing]
+    gain = pd.Series(won - ranks[0]).groupby(animals).mean()
+    beyond_chance = gain.mean() > CLEAR * gain.std() / np.sqrt(len(gain))
+    return bool(beyond_chance and won.mean() > GAIN * ranks[0].mean())
 
 
 def _pieces(width: int, height: int) -> tuple[int, int]:
@@ -188,10 +193,9 @@ def _chosen(looked: Looked, params: Params) -> pd.DataFrame:
     return photos[groups > 1].sort_values(["identity", "image"]).reset_index(drop=True)
 
 
-def _pixels(photo: "pd.core.frame.pandas.Series[Any]", params: Params) -> np.ndarray | None:
+def _pixels(file: PhotoFile, params: Params) -> np.ndarray | None:
     """The whole photo, small; None if it is damaged."""
     whole = params.crop.model_copy(update={"whole": [0.0, 0.0, 1.0, 1.0], "image_size": SIDE})
-    file = PhotoFile(photo.path, photo.sha256, (photo.width, photo.height))
     try:
         return decode_jpeg(cut(file, choose([], whole, file.size), whole)[0].jpeg)
     except (BadPhoto, ChangedPhoto):
