@@ -16,7 +16,7 @@ BEGIN = {
 HEAD = 0.0008  # seconds of one pass of a head over the frozen features of a photo
 ANSWERED = 0.004  # seconds of search and report for a photo
 HEATED = 0.25  # seconds of the heat maps of one answer
-DETECTED = 2.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
+DETECTED = 1.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
 HELD = 1 / 6  # share of the named photos that validate, about
 
 
@@ -77,7 +77,7 @@ class Work:
             "retrain": self._learning(train, params.retrain.epochs * params.retrain.rounds, learned),
             "reembed": embedding,
             "search": facts.photos * ANSWERED / 2,
-            "evaluate": facts.photos * ANSWERED + params.evaluate.explained * HEATED,
+            "evaluate": facts.photos * ANSWERED + min(params.evaluate.explained, facts.queries) * HEATED,
         }
         own |= {f"fold {n}": own["train"] * (1 - 1 / params.prepare.folds) + embedding for n in params.fold.left_out}
         return {
