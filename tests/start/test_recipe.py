@@ -11,15 +11,15 @@ from conftest import SurveyFolder, prepare_params, save_photo, scenery
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finprint.params import Params, load_params
+from finprint.params import load_params
 from finprint.start.cost import Speed, Work, minutes
 from finprint.start.facts import Facts, facts_of
-from finprint.start.recipe import Plan, plan, trainings
+from finprint.start.recipe import Plan, plan, rungs
 from finprint.survey.look import look
 
 OURS = Path(__file__).parents[2] / "params.yaml"
 # Two cores on which the right whales of README take 57 minutes with one of them.
-SPEED = Speed(read=0.001, crop=0.002, learn=(0.003, 6.0e-7), embed=(0.0005, 1.2e-7))
+SPEED = Speed(read=0.001, crop=0.002, learn=(0.003, 6.0e-7), embed=(0.0005, 1.2e-7), points=0.1, pair=0.07)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def right_whales(small: Facts) -> Facts:
     return replace(small, each=np.full(429, 8), photos=4400, sizes=np.full((200, 2), 224))
 
 
-def planned(seen: Facts, budget: float, params: Params | None = None) -> Plan:
-    return plan(Work(seen, SPEED), params or load_params(OURS), budget)
+def planned(seen: Facts, budget: float, speed: Speed = SPEED) -> Plan:
+    return plan(Work(seen, speed), load_params(OURS), budget)
 
 
 def values(chosen: Plan) -> dict[str, Any]:
@@ -50,12 +50,13 @@ def values(chosen: Plan) -> dict[str, Any]:
 
 
 def test_an_hour_for_the_right_whales_is_the_recipe_of_the_readme(right_whales: Facts) -> None:
-    chosen = planned(right_whales, 60)
+    chosen = planned(right_whales, 60, replace(SPEED, pair=float("inf")))
     wanted = {
         "train.image_size": 160, "train.first_size": 112, "train.epochs": 30, "train.score_every": 5,
         "train.margin.centres": 1, "train.augment.mirror": "other", "train.augment.mixup": 0.2,
         "train.finetune.trainable": 1.0, "mine.precision": 0.95, "retrain.start": "pretrained", "retrain.epochs": 30,
         "retrain.lr_scale": 1.0, "detector.enabled": False,
+        "match.enabled": False,
     }  # fmt: skip
     assert {key: values(chosen)[key] for key in wanted} == wanted
     assert 40 < minutes(chosen.seconds) <= 60
@@ -70,17 +71,33 @@ def test_a_minute_trains_a_head_alone(right_whales: Facts) -> None:
 @given(one=st.floats(0.1, 200), other=st.floats(0.1, 200), animals=st.integers(2, 3000))
 def test_more_minutes_never_buy_less(small: Facts, one: float, other: float, animals: int) -> None:
     seen = replace(small, each=np.full(animals, 3), photos=4 * animals)
-    low, high = (planned(seen, budget) for budget in sorted([one, other]))
-    order = [(each.side, each.first, each.second) for each in trainings()]
+    order = [(each.side, each.first, each.second, look) for each, look in rungs(True)]
 
     def place(chosen: Plan) -> int:
         told = values(chosen)
         side = told["train.image_size"] if told["train.finetune.trainable"] else 0
-        return order.index((side, told["train.epochs"], told["retrain.epochs"]))
+        look = (told["match.individuals"], told["match.photos"]) if told["match.enabled"] else None
+        return order.index((side, told["train.epochs"], told["retrain.epochs"], look))
 
+    few, many = sorted([one, other])
+    low, high = planned(seen, few), planned(seen, many)
     assert place(high) <= place(low)
-    for chosen, budget in ((low, min(one, other)), (high, max(one, other))):
+    for chosen, budget in ((low, few), (high, many)):
         assert minutes(chosen.seconds) <= budget or place(chosen) == len(order) - 1
+
+
+def test_a_shorter_training_leaves_room_for_a_second_look(right_whales: Facts) -> None:
+    alone = planned(right_whales, 60, replace(SPEED, pair=float("inf")))
+    both = planned(right_whales, 60)
+    assert values(both)["match.enabled"]
+    assert both.seconds["match"] > 60 > alone.seconds["match"]
+    assert both.seconds["train"] < alone.seconds["train"]
+
+
+def test_the_second_look_sees_the_finest_pixels(small: Facts) -> None:
+    for side, wanted in ((224, "photos"), (150, "crops")):
+        told = values(planned(replace(small, sizes=np.full((9, 2), side)), 60))
+        assert told["match.pixels"] == wanted
 
 
 def test_every_choice_has_a_reason_and_its_value_is_written(right_whales: Facts) -> None:

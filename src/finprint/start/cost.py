@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from finprint.individuals.params import Train
+from finprint.keypoints.params import Match
 from finprint.learning.recipe import Recipe, side_at
 from finprint.start.facts import Facts
 
 # Seconds that a stage takes whatever the photos are: Python, torch, writing, and DVC around it.
 BEGIN = {
     "check": 7.0, "prepare": 4.0, "detector": 5.0, "crop": 5.0, "train": 6.0, "embed": 6.0, "mine": 5.0,
-    "retrain": 6.0, "reembed": 6.0, "search": 6.0, "evaluate": 12.0,
+    "retrain": 6.0, "reembed": 6.0, "match": 5.0, "search": 6.0, "evaluate": 12.0,
 }  # fmt: skip
 HEAD = 0.0008  # seconds of one pass of a head over the frozen features of a photo
 ANSWERED = 0.004  # seconds of search and report for a photo
@@ -33,12 +36,16 @@ class Speed:
         crop: of cutting one crop out.
         learn: a and b of a + b side^2, one pass of the training at `side` px.
         embed: the same of one plain view embedded.
+        points: of the local features of one crop.
+        pair: of matching one pair; infinite if the second look cannot be had.
     """
 
     read: float
     crop: float
     learn: Seconds
     embed: Seconds
+    points: float
+    pair: float
 
     def learning(self, side: float) -> float:
         """Seconds of one pass over one photo."""
@@ -63,7 +70,7 @@ class Work:
             params: all of params.yaml, as `finprint.params.Params`.
         """
         facts, speed, train = self.facts, self.speed, params.train
-        learned = facts.named * (1 - 1 / params.prepare.folds)
+        learned = facts.named * (1 - HELD)
         views = facts.photos * (2 if params.embed.mirror else 1)
         embedding = views * speed.embedding(train.image_size)
         detector = params.detector
@@ -76,6 +83,7 @@ class Work:
             "embed": embedding,
             "retrain": self._learning(train, params.retrain.epochs * params.retrain.rounds, learned),
             "reembed": embedding,
+            "match": self._matching(params.match) if params.match.enabled else 0.0,
             "search": facts.photos * ANSWERED / 2,
             "evaluate": facts.photos * ANSWERED + min(params.evaluate.explained, facts.queries) * HEATED,
         }
@@ -83,6 +91,13 @@ class Work:
         return {
             name: BEGIN.get(name, BEGIN["train"] + BEGIN["embed"]) + own.get(name, 0.0) for name in {**BEGIN, **own}
         }
+
+    def _matching(self, match: Match) -> float:
+        """Seconds of the second look at the photos to identify and those that validate."""
+        facts = self.facts
+        queries = facts.queries + facts.named * HELD
+        pairs = queries * min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
+        return pairs * self.speed.pair + facts.photos * self.speed.points
 
     def _learning(self, train: Train, epochs: int, photos: float) -> float:
         """Seconds of a round, with its scores on validation."""

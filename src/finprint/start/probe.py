@@ -1,5 +1,7 @@
 """What this machine needs for a photo: seconds of reading, cropping, learning and embedding, measured on a few."""
 
+import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +17,9 @@ from finprint.base.errors import UserError
 from finprint.crops.cutting import PhotoFile, choose, cut
 from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
+from finprint.keypoints.networks import load_networks
+from finprint.keypoints.threads import side_by_side
+from finprint.keypoints.views import enlarged
 from finprint.learning.inputs import Photos
 from finprint.learning.lessons import Targets
 from finprint.learning.live import nobody as unwatched
@@ -26,10 +31,12 @@ from finprint.model.loading import View
 from finprint.params import Params
 from finprint.pictures.images import BadPhoto, ChangedPhoto, decode_jpeg
 from finprint.start.cost import Seconds, Speed
+from finprint.start.recipe import EXTRACTOR, KEYPOINTS, LOOK_SIDE
 from finprint.survey.readings import Reading, read_one
 
 PHOTOS = 48  # real photos that are read and cropped
 STEPS = 2  # of the training that are timed, after as many that warm up
+LOOKED, PAIRS = 6, 12  # crops and pairs of the second look
 SIDES = (96, 160)  # px, at which it is timed: seconds are a + b side^2 between them and beyond
 
 
@@ -67,7 +74,8 @@ def probe(paths: Sequence[Path], params: Params) -> Speed:
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         learn = _line(lambda side: _learn(pixels, params, side))
         seen = _line(lambda side: _embed(pixels, params, side))
-    return Speed(read, crop, learn, seen)
+        points, pair = _match(pixels)
+    return Speed(read, crop, learn, seen, points, pair)
 
 
 def _crop(path: Path, reading: Reading, params: Params) -> np.ndarray | None:
@@ -115,3 +123,20 @@ def _embed(pixels: View, params: Params, side: int) -> float:
         began = time.monotonic()
         embed(embedder, pixels, rows, plain, quiet=True)
     return (time.monotonic() - began) / len(rows)
+
+
+def _match(pixels: View) -> tuple[float, float]:
+    """Seconds of the local features of a crop, and of matching a pair; infinite if the networks cannot be had."""
+    try:
+        networks = load_networks(EXTRACTOR, "package", KEYPOINTS)
+    except UserError:
+        return 0.0, math.inf
+    views = [view for row in range(LOOKED) if (view := enlarged(pixels(row), LOOK_SIDE)) is not None]
+    if len(views) < 2:
+        return 0.0, math.inf
+    began = time.monotonic()
+    features = list(side_by_side(networks.features, views))
+    described = time.monotonic()
+    pairs = list(itertools.islice(itertools.combinations(features, 2), PAIRS))
+    list(side_by_side(lambda pair: networks.match(*pair), pairs))
+    return (described - began) / len(views), (time.monotonic() - described) / len(pairs)

@@ -3,9 +3,12 @@
 docs/experiments.md has where each rule was measured.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from finprint.base.params import PARAMS, checked
 from finprint.params import Params
@@ -19,6 +22,14 @@ GOOD = 20  # epochs that a size must leave room for; else a smaller one is taken
 FEW = 8  # epochs below which nothing but a head is trained
 HEAD_EPOCHS = 60  # of a head on frozen features
 LONG = 16  # epochs from which mixup is of use
+# The second look: ALIKED and LightGlue, px of the longer side, local features of a crop
+EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 384, 256
+Look = tuple[int, int]
+LOOKS: tuple[Look, ...] = (
+    (8, 2),
+    (5, 2),
+    (5, 1),
+)  # individuals and photos of each that a query is matched with, best first
 ENOUGH_BOXES = 30  # that a detector can learn from
 NARROW = 0.5  # share of the photo's width or height; in a narrower window the views move less
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -83,8 +94,8 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
         window: in which the animals of photos without a box differ, if one was found.
     """
     fixed = [*source_choices(work.facts), *crop_choices(work.facts), *window_choices(window)]
-    for training in trainings():
-        choices = [*fixed, *training_choices(training, work.facts)]
+    for training, look in rungs(math.isfinite(work.speed.pair)):
+        choices = [*fixed, *training_choices(training, work.facts), *look_choices(look, work.facts, window)]
         params = changed(base, {choice.key: choice.value for choice in choices})
         seconds = work.seconds(params)
         if minutes(seconds) <= budget:
@@ -118,6 +129,20 @@ def trainings() -> Iterator[Training]:
     for epochs in range(GOOD - 2, FEW - 1, -2):
         yield Training(SIDES[-1], epochs, 3, "round1")
     yield Training(0, HEAD_EPOCHS, 1, "round1")
+
+
+def rungs(looks: bool) -> Iterator[tuple[Training, Look | None]]:
+    """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do.
+
+    Args:
+        looks: can there be a second look?
+    """
+    last = Training(0, 0, 0)
+    for training in trainings():
+        for look in LOOKS if looks else (None,):
+            yield training, look
+        last = training
+    yield last, None
 
 
 def source_choices(facts: Facts) -> Iterator[Choice]:
@@ -171,6 +196,25 @@ def window_choices(window: Window | None) -> Iterator[Choice]:
         0.06 if narrow else 0.1,
         "a narrow crop may move less" if narrow else "a wide crop may move",
     )
+
+
+def look_choices(look: Look | None, facts: Facts, window: Window | None) -> Iterator[Choice]:
+    """How many pairs of photos are matched by their local features."""
+    if look is None:
+        yield Choice("match.enabled", False, "no time for a second look, or its networks are not installed")
+        return
+    individuals, photos = look
+    yield Choice("match.enabled", True, "matched local features find what the training has not learned")
+    yield Choice("match.extractor", EXTRACTOR, "the strongest")
+    yield Choice("match.image_size", LOOK_SIDE, "px that it was measured at")
+    yield Choice("match.keypoints", KEYPOINTS, "half of 512 take half the time")
+    yield Choice("match.individuals", individuals, f"{individuals * photos} pairs for each photo fit into the minutes")
+    yield Choice("match.photos", photos, "the nearest photos of each")
+    left, top, right, bottom = window.whole if window else WHOLE
+    width, height = np.median(facts.sizes, axis=0) if len(facts.sizes) else (0, 0)
+    fine = bool(facts.boxed) or min(width * (right - left), height * (bottom - top)) > SIDES[0]
+    why = "the photos are finer than the stored crops" if fine else "the stored crops have all pixels of the photos"
+    yield Choice("match.pixels", "photos" if fine else "crops", why)
 
 
 def training_choices(training: Training, facts: Facts) -> Iterator[Choice]:
