@@ -32,9 +32,25 @@ def check(
     check_named(params)
     print("params.yaml is well-formed")
     if folder:
-        from finprint.survey.look import describe  # pandas takes a second to import
+        from finprint.survey.look import describe, look  # pandas takes a second to import
 
-        print(describe(folder, params.prepare))
+        print(describe(look(folder, params.prepare)))
+
+
+@app.command()
+def start(
+    folder: Annotated[Path, typer.Argument(help="your photos, below data/raw")],
+    minutes: Annotated[float, typer.Option(help="that `dvc repro` may take on this machine")] = 60,
+    link: Annotated[bool, typer.Option("--link", help="make a link in data/raw to a folder elsewhere")] = False,
+    some_viewpoints: Annotated[
+        bool, typer.Option("--some-viewpoints", help="go on if only some photos tell their viewpoint")
+    ] = False,
+) -> None:
+    """Look at a folder of photos, choose the settings that fit it, and write them into params.yaml."""
+    from finprint.start.run import Asked, start  # torch takes seconds to import
+
+    for text in start(Asked(folder, minutes, link, some_viewpoints)):
+        print(text, flush=True)
 
 
 @app.command()

@@ -7,7 +7,12 @@ from conftest import SurveyFolder, prepare_params, save_photo, scenery
 
 from finprint.base.errors import UserError
 from finprint.survey import look
-from finprint.survey.look import describe
+from finprint.survey.params import Prepare
+
+
+def describe(folder: Path, params: Prepare) -> str:
+    """What `finprint check --folder` prints."""
+    return look.describe(look.look(folder, params))
 
 
 def test_a_folder_of_animals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +51,7 @@ def test_a_table(tmp_path: Path) -> None:
     text = describe(tmp_path, prepare_params(source="sample", csv=csv))
     assert text.splitlines() == [
         f"{tmp_path} is read with prepare.source: csv",
+        "  table             metadata.csv: image from path, identity from identity, encounter from met, date from date",
         "  catalogue         3 photos, 2 individuals, 1 of them with one photo",
         "  individuals       A 2; B 1",
         "  encounters        1, told for 1 of 3 photos",

@@ -31,13 +31,13 @@ def paths(tmp_path: Path) -> list[Path]:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are really read, as they are."""
     names: list[str] = []
-    really = readings._read
+    really = readings.read_one
 
     def watched(path: Path) -> Reading:
         names.append(path.name)
         return really(path)
 
-    monkeypatch.setattr(readings, "_read", watched)
+    monkeypatch.setattr(readings, "read_one", watched)
     return names
 
 
@@ -83,17 +83,17 @@ def test_changed_files_are_read_again(paths: list[Path], read: list[str]) -> Non
 
 
 def test_a_killed_run_goes_on(paths: list[Path], read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    really = readings._read
+    really = readings.read_one
 
     def killed(path: Path) -> Reading:
         if path == paths[3]:
             raise KeyboardInterrupt
         return really(path)
 
-    monkeypatch.setattr(readings, "_read", killed)
+    monkeypatch.setattr(readings, "read_one", killed)
     with pytest.raises(KeyboardInterrupt):
         read_all(paths)
-    monkeypatch.setattr(readings, "_read", really)
+    monkeypatch.setattr(readings, "read_one", really)
     read.clear()
     read_all(paths)
     assert set(read) & {"0.jpg", "1.jpg", "2.jpg"} == set()

@@ -3,6 +3,7 @@
 import posixpath
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,20 +13,38 @@ from finprint.survey.dates import read_dates
 from finprint.survey.hygiene import identities_alike, species_alike
 from finprint.survey.layout import forms, understand
 from finprint.survey.names import Nobody
-from finprint.survey.params import Prepare, is_project
+from finprint.survey.params import Csv, Prepare, is_project
 from finprint.survey.sources import read_source
 from finprint.survey.sources.disk import walk
-from finprint.survey.sources.source import Source
+from finprint.survey.sources.guess import guess_table
+from finprint.survey.sources.source import FACTS, Source
 
 SHOWN = 8  # items of a list
 
 
-def describe(folder: Path, params: Prepare) -> str:
-    """Tell in a few lines how `prepare` will understand a folder.
+@dataclass(frozen=True)
+class Looked:
+    """A folder, understood.
+
+    Attributes:
+        folder: with the photos.
+        params: the section `prepare` that reads it.
+        source: what it tells.
+        decided: how many decisions of each kind were applied.
+    """
+
+    folder: Path
+    params: Prepare
+    source: Source
+    decided: dict[str, int]
+
+
+def look(folder: Path, params: Prepare) -> Looked:
+    """Read a folder as `prepare` will.
 
     Args:
         folder: the folder with the photos.
-        params: the section `prepare`. Where its source is the drawn sample, the kind of source is taken from what lies
+        params: the section `prepare`. If its source is the drawn sample, the kind of source is taken from what lies
             in the folder.
 
     Raises:
@@ -36,15 +55,22 @@ def describe(folder: Path, params: Prepare) -> str:
     if is_project(folder):
         raise UserError(f"{folder} is the project itself: name the photos' folder")
     if params.source == "sample":
-        params = params.model_copy(update={"source": _kind(folder, params)})
+        params = _kind(folder, params)
     source, decided = read_source(params, folder)
+    return Looked(folder, params, source, decided)
+
+
+def describe(looked: Looked) -> str:
+    """Tell in a few lines how `prepare` will understand a folder."""
+    folder, params, source = looked.folder, looked.params, looked.source
     rows = [
         *(_folders(folder, params) if params.source == "folder" else []),
+        *(_columns(params.csv) if params.source == "csv" else []),
         *_catalogue(source),
         *_facts(source, params),
         ("to identify", _photos(source.queries["image"].nunique())),
         *(("boxes", f"{name}: {_counted(counts)}") for name, counts in source.counts.items()),
-        *([("decisions", _counted(decided))] if any(decided.values()) else []),
+        *([("decisions", _counted(looked.decided))] if any(looked.decided.values()) else []),
         *_wrong(source),
     ]
     width = max(len(name) for name, _ in rows) + 2
@@ -56,10 +82,19 @@ def describe(folder: Path, params: Prepare) -> str:
     )
 
 
-def _kind(folder: Path, params: Prepare) -> str:
+def _kind(folder: Path, params: Prepare) -> Prepare:
+    """The section `prepare` with the kind of source that lies in a folder, and with the columns of its table."""
     if (folder / "train_images").exists():
-        return "happywhale"
-    return "csv" if (folder / params.csv.file).is_file() else "folder"
+        return params.model_copy(update={"source": "happywhale"})
+    if csv := guess_table(folder, params.csv):
+        return params.model_copy(update={"source": "csv", "csv": csv})
+    return params.model_copy(update={"source": "folder"})
+
+
+def _columns(csv: Csv) -> list[tuple[str, str]]:
+    """Which columns of the table are read as what."""
+    told = {name: getattr(csv, name) for name in ("image", *FACTS, "split", "box")}
+    return [("table", f"{csv.file}: " + ", ".join(f"{name} from {column}" for name, column in told.items() if column))]
 
 
 def _folders(folder: Path, params: Prepare) -> list[tuple[str, str]]:

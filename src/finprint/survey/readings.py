@@ -57,7 +57,7 @@ def read_all(paths: Sequence[Path]) -> list[Reading]:
     saved = time.monotonic()
     pool = ThreadPoolExecutor(os.cpu_count())  # decoding and hashing release the interpreter lock
     try:
-        read = pool.map(_read, [Path(path) for path, *_ in missing])
+        read = pool.map(read_one, [Path(path) for path, *_ in missing])
         shown = bar("reading photos", len(missing), "photo", read)
         for stamp, reading in zip(missing, shown, strict=True):
             (bad if reading.reason else good)[stamp] = reading
@@ -71,7 +71,8 @@ def read_all(paths: Sequence[Path]) -> list[Reading]:
     return [good.get(stamp) or bad[stamp] for stamp in stamps]
 
 
-def _read(path: Path) -> Reading:
+def read_one(path: Path) -> Reading:
+    """What one photo's file says, read anew."""
     try:
         content = read_photo(path)  # once: the hash is of what is decoded, even if somebody replaces the file
         pixels, (width, height) = decode(path, SHORTER_SIDE, content)

@@ -1,0 +1,115 @@
+"""What a run will take: seconds of each stage, from the speed of this machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from finprint.individuals.params import Train
+from finprint.keypoints.params import Match
+from finprint.learning.recipe import Recipe, side_at
+from finprint.start.facts import Facts
+
+# Seconds that a stage takes whatever the photos are: Python, torch, writing, and DVC around it.
+BEGIN = {
+    "check": 7.0, "prepare": 4.0, "detector": 5.0, "crop": 5.0, "train": 6.0, "embed": 6.0, "mine": 5.0,
+    "retrain": 6.0, "reembed": 6.0, "match": 5.0, "search": 6.0, "evaluate": 12.0,
+}  # fmt: skip
+HEAD = 0.0008  # seconds of one pass of a head over the frozen features of a photo
+ANSWERED = 0.004  # seconds of search and report for a photo
+HEATED = 0.25  # seconds of the heat maps of one answer
+DETECTED = 1.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
+HELD = 1 / 6  # share of the named photos that validate, about
+
+
+LEAST = 1e-6  # seconds a photo
+Seconds = tuple[float, float]  # a and b of a + b side^2
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds a photo.
+
+    Attributes:
+        read: of reading it and all that is noted of it.
+        crop: of cutting one crop out.
+        learn: a and b of a + b side^2, one pass of the training at `side` px.
+        embed: the same of one plain view embedded.
+        points: of the local features of one crop.
+        pair: of matching one pair; infinite if the second look cannot be had.
+    """
+
+    read: float
+    crop: float
+    learn: Seconds
+    embed: Seconds
+    points: float
+    pair: float
+
+    def learning(self, side: float) -> float:
+        """Seconds of one pass over one photo."""
+        return max(LEAST, self.learn[0] + self.learn[1] * side**2)
+
+    def embedding(self, side: float) -> float:
+        """Seconds of one view."""
+        return max(LEAST, self.embed[0] + self.embed[1] * side**2)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done, and how fast this machine does it."""
+
+    facts: Facts
+    speed: Speed
+
+    def seconds(self, params: Any) -> dict[str, float]:
+        """Seconds of each stage by its name.
+
+        Args:
+            params: all of params.yaml, as `finprint.params.Params`.
+        """
+        facts, speed, train = self.facts, self.speed, params.train
+        learned = facts.named * (1 - HELD)
+        views = facts.photos * (2 if params.embed.mirror else 1)
+        embedding = views * speed.embedding(train.image_size)
+        detector = params.detector
+        boxed = facts.boxed * (1 - detector.holdout) * detector.epochs if detector.enabled else 0
+        own = {
+            "prepare": facts.photos * speed.read,
+            "detector": boxed * DETECTED * speed.learning(detector.image_size),
+            "crop": facts.photos * (speed.crop + (speed.embedding(detector.image_size) if detector.enabled else 0)),
+            "train": self._learning(train, train.epochs, learned),
+            "embed": embedding,
+            "retrain": self._learning(train, params.retrain.epochs * params.retrain.rounds, learned),
+            "reembed": embedding,
+            "match": self._matching(params.match) if params.match.enabled else 0.0,
+            "search": facts.photos * ANSWERED / 2,
+            "evaluate": facts.photos * ANSWERED + min(params.evaluate.explained, facts.queries) * HEATED,
+        }
+        own |= {f"fold {n}": own["train"] * (1 - 1 / params.prepare.folds) + embedding for n in params.fold.left_out}
+        return {
+            name: BEGIN.get(name, BEGIN["train"] + BEGIN["embed"]) + own.get(name, 0.0) for name in {**BEGIN, **own}
+        }
+
+    def _matching(self, match: Match) -> float:
+        """Seconds of the second look at the photos to identify and those that validate."""
+        facts = self.facts
+        queries = facts.queries + facts.named * HELD
+        pairs = queries * min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
+        return pairs * self.speed.pair + facts.photos * self.speed.points
+
+    def _learning(self, train: Train, epochs: int, photos: float) -> float:
+        """Seconds of a round, with its scores on validation."""
+        named = self.facts.named
+        if train.finetune.trainable == 0:
+            return 2 * named * self.speed.embedding(train.image_size) + epochs * photos * HEAD
+        recipe = Recipe(train, epochs, 1.0, 0)
+        passes = sum(self.speed.learning(side_at(epoch, recipe)) for epoch in range(epochs))
+        scored = -(-epochs // train.score_every) * named * self.speed.embedding(train.image_size)
+        return photos * passes + scored
+
+
+def minutes(seconds: Mapping[str, float]) -> float:
+    """The minutes of all stages."""
+    return sum(seconds.values()) / 60

@@ -1,0 +1,145 @@
+"""What a folder of photos holds, as far as the recipe depends on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from finprint.base.errors import UserError
+from finprint.survey.look import Looked
+
+HEADERS = 200  # photos whose width and height are read
+LEAST = 4  # named photos
+ALIKE = 0.9  # share of the photos that must have one shape, to be taken for crops that show the animal in one place
+NEARLY = 0.9  # share of the photos that must tell their side, if any does
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the recipe depends on.
+
+    Attributes:
+        looked: the folder, understood.
+        each: (A,) named photos of each animal.
+        photos: number of all photos.
+        queries: number of photos to identify.
+        boxed: number of photos that have a box.
+        parts: what the boxes show, most first.
+        shared: does a photo show several named animals?
+        sides: number of photos by their side; "" is not told.
+        sizes: (S, 2) width and height of some photos, px.
+    """
+
+    looked: Looked
+    each: np.ndarray
+    photos: int
+    queries: int
+    boxed: int
+    parts: Sequence[str]
+    shared: bool
+    sides: dict[str, int]
+    sizes: np.ndarray
+
+    @property
+    def named(self) -> int:
+        """Number of named photos."""
+        return int(self.each.sum())
+
+    @property
+    def two_sides(self) -> bool:
+        """Are left and right told?"""
+        return bool(self.sides.get("left") and self.sides.get("right"))
+
+    @property
+    def alike(self) -> bool:
+        """Have nearly all photos one shape? Then they have most likely been cropped to the animal."""
+        _, counts = np.unique(self.sizes, axis=0, return_counts=True)
+        return bool(len(self.sizes) and counts.max() >= ALIKE * len(self.sizes))
+
+    @property
+    def shorter(self) -> int:
+        """px, the median of the photos' shorter sides."""
+        return int(np.median(self.sizes.min(axis=1))) if len(self.sizes) else 0
+
+
+def facts_of(looked: Looked) -> Facts:
+    """The facts of a folder.
+
+    Raises:
+        UserError: it cannot be answered: fewer than two animals, too few photos, or no photo to identify.
+    """
+    source, folder = looked.source, looked.folder
+    named = source.labelled.dropna(subset="identity")
+    each = named["identity"].value_counts()
+    queries = source.queries["image"].nunique()
+    _refuse(folder, each, queries, looked.params.queries)
+    photos = pd.concat([source.labelled, source.queries], ignore_index=True)
+    boxes = source.boxes.dropna(subset="part") if "part" in source.boxes else source.boxes
+    boxed = boxes[boxes["image"].isin(photos["image"])]
+    return Facts(
+        looked=looked,
+        each=each.to_numpy(),
+        photos=photos["path"].nunique(),
+        queries=queries,
+        boxed=boxed["image"].nunique(),
+        parts=boxed["part"].value_counts().index.tolist(),
+        shared=bool(photos["path"].duplicated().any()),
+        sides=photos["viewpoint"].fillna("").value_counts().to_dict(),
+        sizes=_sizes(photos["path"].drop_duplicates().tolist(), source.barred),
+    )
+
+
+def refuse_half_told(facts: Facts) -> None:
+    """Refuse sides that only some of the photos tell.
+
+    Raises:
+        UserError: fewer than nine in ten photos tell their side, and some do.
+    """
+    silent = facts.sides.get("", 0)
+    count = sum(facts.sides.values())
+    if not silent or silent == count or silent <= (1 - NEARLY) * count:
+        return
+    source = facts.looked.source
+    photos = pd.concat([source.labelled, source.queries])
+    first = photos.loc[photos["viewpoint"].isna(), "image"].iloc[0]
+    raise UserError(
+        f"{facts.looked.folder}: {silent} of {count} photos do not tell their viewpoint, such as {first}: tell it for "
+        "all photos, or add --some-viewpoints"
+    )
+
+
+def _refuse(folder: Path, each: pd.Series, queries: int, place: str) -> None:
+    count = int(each.sum())
+    if not len(each):
+        raise UserError(f"{folder} names no individual: put the photos of each known animal into a folder of its name")
+    if len(each) == 1:
+        raise UserError(
+            f"{folder} has one individual, {each.index[0]} ({count} photos): there is nobody to tell it from. Name at "
+            "least one more"
+        )
+    if count < LEAST:
+        raise UserError(
+            f"{folder} has {count} photos of {len(each)} individuals: a catalogue needs at least {LEAST} photos with "
+            "a name"
+        )
+    if not queries:
+        raise UserError(
+            f"{folder} has no photo to identify, so there is nothing to answer: put such photos into "
+            f"{folder / place.strip('/')}"
+        )
+
+
+def _sizes(paths: Sequence[str], barred: dict[str, str]) -> np.ndarray:
+    """(S, 2) width and height, px, of photos spread over the list; of those that can be opened. No photo is decoded."""
+    paths = [path for path in paths if path not in barred]
+    sizes = []
+    for number in np.unique(np.linspace(0, len(paths) - 1, HEADERS).astype(int)) if paths else ():
+        try:
+            with Image.open(paths[number]) as image:
+                sizes.append(image.size)
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue  # `prepare` rejects it by name
+    return np.array(sizes, int).reshape(-1, 2)

@@ -1,0 +1,270 @@
+"""The rules: from what a folder holds and the minutes there are to the values of params.yaml, each with its reason.
+
+docs/experiments.md has where each rule was measured.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from finprint.base.params import PARAMS, checked
+from finprint.params import Params
+from finprint.start.cost import Work, minutes
+from finprint.start.facts import Facts
+
+SIDES = (160, 128, 112, 96)  # px of the views, best first
+GROW = 0.7  # the first views' side, as a share of the last ones'
+FULL = 30  # epochs of each of two rounds; more gave nothing
+GOOD = 20  # epochs that a size must leave room for; else a smaller one is taken
+FEW = 8  # epochs below which nothing but a head is trained
+HEAD_EPOCHS = 60  # of a head on frozen features
+LONG = 16  # epochs from which mixup is of use
+# The second look: ALIKED and LightGlue, px of the longer side, local features of a crop
+EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 384, 256
+Look = tuple[int, int]
+LOOKS: tuple[Look, ...] = (
+    (8, 2),
+    (5, 2),
+    (5, 1),
+)  # individuals and photos of each that a query is matched with, best first
+ENOUGH_BOXES = 30  # that a detector can learn from
+NARROW = 0.5  # share of the photo's width or height; in a narrower window the views move less
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value of params.yaml, and why."""
+
+    key: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is cut out of each photo.
+
+    Attributes:
+        whole: left, top, right, bottom, as shares of width and height.
+        score: mean reciprocal rank of the right animal by what lies in it.
+        before: the same by the whole photo.
+    """
+
+    whole: list[float]
+    score: float
+    before: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `finprint start` writes.
+
+    Attributes:
+        choices: every value that it decides.
+        params: all of params.yaml with these values.
+        seconds: of each stage, by its name.
+    """
+
+    choices: Sequence[Choice]
+    params: Params
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How much is trained: px, epochs of both rounds; 0 px: a head alone."""
+
+    side: int
+    first: int
+    second: int
+    start: str = "pretrained"
+
+
+def plan(work: Work, base: Params, budget: float, window: Window | None = None) -> Plan:
+    """The best recipe that fits into the minutes.
+
+    Args:
+        work: the folder, and the speed of the machine.
+        base: params.yaml as it is; what the rules do not decide stays.
+        budget: minutes.
+        window: in which the animals of photos without a box differ, if one was found.
+    """
+    fixed = [*source_choices(work.facts), *crop_choices(work.facts), *window_choices(window)]
+    for training, look in rungs(math.isfinite(work.speed.pair)):
+        choices = [*fixed, *training_choices(training, work.facts), *look_choices(look, work.facts, window)]
+        params = changed(base, {choice.key: choice.value for choice in choices})
+        seconds = work.seconds(params)
+        if minutes(seconds) <= budget:
+            break
+    return Plan(choices, params, seconds)
+
+
+def changed(base: Params, values: Mapping[str, Any]) -> Params:
+    """Params with some values changed, each named by its dotted key, and checked.
+
+    Raises:
+        UserError: the values do not fit.
+    """
+    tree = base.model_dump()
+    for key, value in values.items():
+        *sections, last = key.split(".")
+        place = tree
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    return checked(Params, tree, PARAMS)
+
+
+def trainings() -> Iterator[Training]:
+    """All that could be trained, from the best to the cheapest; the last one is a head on frozen features."""
+    for side in SIDES:
+        for epochs in range(FULL, GOOD - 1, -2):
+            yield Training(side, epochs, epochs)
+    for epochs in range(GOOD - 2, FEW - 1, -2):
+        yield Training(SIDES[-1], epochs, epochs)
+    for epochs in range(GOOD - 2, FEW - 1, -2):
+        yield Training(SIDES[-1], epochs, 3, "round1")
+    yield Training(0, HEAD_EPOCHS, 1, "round1")
+
+
+def rungs(looks: bool) -> Iterator[tuple[Training, Look | None]]:
+    """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do.
+
+    Args:
+        looks: can there be a second look?
+    """
+    last = Training(0, 0, 0)
+    for training in trainings():
+        for look in LOOKS if looks else (None,):
+            yield training, look
+        last = training
+    yield last, None
+
+
+def source_choices(facts: Facts) -> Iterator[Choice]:
+    """Where the photos lie and how they are read."""
+    prepare = facts.looked.params
+    told = {
+        "folder": "sub-folders are named after the animals",
+        "csv": f"{prepare.csv.file} lists the photos",
+        "happywhale": "train_images and train.csv: Kaggle's layout",
+    }
+    yield Choice("prepare.source", prepare.source, told[prepare.source])
+    yield Choice("prepare.folder", str(facts.looked.folder), "your photos")
+    if prepare.source == "csv":
+        for key, value in prepare.csv.model_dump().items():
+            yield Choice(f"prepare.csv.{key}", value, f"column of {prepare.csv.file}" if value else "no such column")
+
+
+def crop_choices(facts: Facts) -> Iterator[Choice]:
+    """What is cut out of the photos."""
+    every = facts.boxed >= facts.photos or facts.shared
+    learned = ENOUGH_BOXES <= facts.boxed < facts.photos
+    if learned:
+        why = f"{facts.boxed} of {facts.photos} photos have a box: a detector learns to find the animal in the others"
+    elif facts.boxed >= facts.photos:
+        why = "every photo has a box"
+    elif facts.boxed:
+        why = f"{facts.boxed} photos with a box are too few for a detector to learn from ({ENOUGH_BOXES} are needed)"
+    else:
+        why = "no photo has a box: each is used whole"
+    yield Choice("detector.enabled", learned, why)
+    given = every or (bool(facts.boxed) and not learned)
+    yield Choice(
+        "crop.boxes_from", "given" if given else "found", "your boxes are cut out" if given else "as the detector finds"
+    )
+    known = [part for part in ("body", "fin") if part in facts.parts]
+    parts = known or list(facts.parts) or ["body", "fin"]
+    yield Choice("crop.parts", parts, "the parts that your boxes show" if facts.parts else "no box shows another part")
+
+
+def window_choices(window: Window | None) -> Iterator[Choice]:
+    """What is cut out of a photo without a box, and how much its views move."""
+    if window is None:
+        yield Choice("crop.whole", list(WHOLE), "no part of the photos tells animals apart better than all of it")
+    else:
+        why = f"animals are told apart better there: mean reciprocal rank {window.score:.2f}, whole {window.before:.2f}"
+        yield Choice("crop.whole", window.whole, why)
+    left, top, right, bottom = window.whole if window else WHOLE
+    narrow = min(right - left, bottom - top) < NARROW
+    yield Choice(
+        "train.augment.shift",
+        0.06 if narrow else 0.1,
+        "a narrow crop may move less" if narrow else "a wide crop may move",
+    )
+
+
+def look_choices(look: Look | None, facts: Facts, window: Window | None) -> Iterator[Choice]:
+    """How many pairs of photos are matched by their local features."""
+    if look is None:
+        yield Choice("match.enabled", False, "no time for a second look, or its networks are not installed")
+        return
+    individuals, photos = look
+    yield Choice("match.enabled", True, "matched local features find what the training has not learned")
+    yield Choice("match.extractor", EXTRACTOR, "the strongest")
+    yield Choice("match.image_size", LOOK_SIDE, "px that it was measured at")
+    yield Choice("match.keypoints", KEYPOINTS, "half of 512 take half the time")
+    yield Choice("match.individuals", individuals, f"{individuals * photos} pairs for each photo fit into the minutes")
+    yield Choice("match.photos", photos, "the nearest photos of each")
+    left, top, right, bottom = window.whole if window else WHOLE
+    width, height = np.median(facts.sizes, axis=0) if len(facts.sizes) else (0, 0)
+    fine = bool(facts.boxed) or min(width * (right - left), height * (bottom - top)) > SIDES[0]
+    why = "the photos are finer than the stored crops" if fine else "the stored crops have all pixels of the photos"
+    yield Choice("match.pixels", "photos" if fine else "crops", why)
+
+
+def training_choices(training: Training, facts: Facts) -> Iterator[Choice]:
+    """How much is trained and how."""
+    frozen = not training.side
+    side = training.side or SIDES[0]
+    size = f"{side} px: the largest views that the minutes allow" if side < SIDES[0] else "larger views gain little"
+    yield Choice("train.image_size", side, "the head alone learns, so large views cost little" if frozen else size)
+    first = side if frozen else max(32, round(GROW * side / 16) * 16)
+    yield Choice("train.first_size", first, "frozen features have one size" if frozen else "small views first: faster")
+    yield Choice("train.finetune.trainable", 0.0 if frozen else 1.0, _why_trainable(frozen))
+    yield Choice("train.epochs", training.first, _why_epochs(training))
+    yield Choice("train.score_every", 1 if training.first < LONG else 5, "scoring costs time")
+    yield Choice("train.margin.centres", 1, "few photos of each animal")
+    mixup = 0.2 if training.first >= LONG and not frozen else 0.0
+    yield Choice(
+        "train.augment.mixup", mixup, "keeps a long training from overfitting" if mixup else "slows a short one"
+    )
+    yield _mirror(facts)
+    yield Choice("retrain.start", training.start, _why_start(training))
+    yield Choice("retrain.epochs", training.second, "as long as round 1" if training.start == "pretrained" else "a few")
+    yield Choice("retrain.lr_scale", 1.0 if training.start == "pretrained" else 0.5, "goes with retrain.start")
+    yield Choice("mine.precision", 0.95, "a second round learns from names that are nearly sure")
+
+
+def _mirror(facts: Facts) -> Choice:
+    """What the mirror image of a photo shows."""
+    key = "train.augment.mirror"
+    if facts.two_sides:
+        return Choice(key, "other", "the left side of an animal is no mirror image of its right side")
+    if facts.alike and not facts.boxed:
+        return Choice(key, "other", "the photos are cropped alike, so a mirror image would be another animal")
+    return Choice(key, "same", "photos may show either side")
+
+
+def _why_trainable(frozen: bool) -> str:
+    return "no time to train the backbone: its features stay as they are" if frozen else "all of the backbone learns"
+
+
+def _why_epochs(training: Training) -> str:
+    if not training.side:
+        return "a head on frozen features learns in seconds"
+    return "more epochs give nothing" if training.first == FULL else "as many as the minutes allow"
+
+
+def _why_mixup(mixup: float) -> str:
+    return "keeps a long training from overfitting" if mixup else "a short training learns less with it"
+
+
+def _why_start(training: Training) -> str:
+    if training.start == "pretrained":
+        return "a second network that begins afresh adds most"
+    return "no time to begin afresh"

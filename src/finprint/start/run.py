@@ -1,0 +1,132 @@
+"""The command `finprint start`: look, choose, write, and say what was done and why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finprint.base.errors import UserError
+from finprint.base.params import PARAMS
+from finprint.check import check_params
+from finprint.params import Params, load_params
+from finprint.start.cost import Work, minutes
+from finprint.start.facts import facts_of, refuse_half_told
+from finprint.start.probe import probe
+from finprint.start.recipe import Plan, plan
+from finprint.start.window import find_window
+from finprint.start.writing import refuse_unclean, write_params
+from finprint.survey.look import describe, look
+
+RAW = Path("data/raw")  # which git ignores and DVC watches
+SHOWN = 3  # stages of the longest time
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of `finprint start`.
+
+    Attributes:
+        folder: with the photos.
+        minutes: that the run may take.
+        link: make a link to a folder outside of data/raw.
+        some_viewpoints: go on if only some of the photos tell their viewpoint.
+    """
+
+    folder: Path
+    minutes: float
+    link: bool = False
+    some_viewpoints: bool = False
+
+
+def start(asked: Asked) -> Iterator[str]:
+    """Look at a folder, choose a recipe and write params.yaml; what is understood and done, text by text.
+
+    Raises:
+        UserError: the folder, the minutes or params.yaml cannot be used; nothing is written then.
+    """
+    if not asked.minutes > 0:
+        raise UserError(f"--minutes is {asked.minutes:g}: it must be more than 0")
+    base = load_params()
+    folder = bring_in(asked.folder, asked.link)
+    kept = base.prepare if Path(base.prepare.folder) == folder else base.prepare.model_copy(update={"source": "sample"})
+    looked = look(folder, kept)
+    yield describe(looked)
+    facts = facts_of(looked)
+    if not asked.some_viewpoints:
+        refuse_half_told(facts)
+    paths = [Path(path) for path in looked.source.labelled["path"].unique() if path not in looked.source.barred]
+    work = Work(facts, probe(paths, base))
+    window = None if facts.boxed else find_window(looked, base)
+    chosen = plan(work, base, asked.minutes, window)
+    values = {choice.key: choice.value for choice in chosen.choices}
+    refuse_unclean(PARAMS, values)
+    changed = write_params(PARAMS, values)
+    check_params()
+    yield "\n".join(told(chosen, changed))
+    yield "\n".join(forecast(chosen.seconds, asked.minutes, chosen.params))
+
+
+def bring_in(folder: Path, link: bool) -> Path:
+    """Where the photos are read from: below data/raw, by a link if that is wanted.
+
+    Raises:
+        UserError: the folder is missing or lies elsewhere, or the link's name is taken.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is {'no folder' if folder.exists() else 'missing'}")
+    here = Path.cwd()
+    place = here / folder
+    inside = Path(*_plain(place))
+    if inside.is_relative_to(here / RAW) and inside != here / RAW:
+        return inside.relative_to(here)
+    new = RAW / inside.name
+    if not link:
+        raise UserError(
+            f"{folder} lies outside of {RAW}: move or copy it there, or add --link, which makes {new} a link to it"
+        )
+    if new.is_symlink() and new.resolve() == folder.resolve():
+        return new
+    if new.exists() or new.is_symlink():
+        raise UserError(f"{new} exists already: rename it or {folder}")
+    new.parent.mkdir(parents=True, exist_ok=True)
+    new.symlink_to(folder.resolve(), target_is_directory=True)
+    return new
+
+
+def _plain(path: Path) -> Sequence[str]:
+    """The parts of a path without `..`; a link on the way stays a link."""
+    parts: list[str] = []
+    for part in path.parts:
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return parts
+
+
+def told(chosen: Plan, changed: Sequence[str]) -> Iterator[str]:
+    """A line for each choice: its key, its value and its reason."""
+    rows = [(choice.key, _short(choice.value), choice.reason) for choice in chosen.choices]
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    yield f"params.yaml: {len(changed)} of {len(rows)} values changed"
+    for key, value, reason in rows:
+        yield f"  {key:<{first}}  {value:<{second}}  {reason}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if value != "" else "''"
+
+
+def forecast(seconds: Mapping[str, float], budget: float, params: Params) -> Iterator[str]:
+    """What the run will take on this machine, and what to do next."""
+    total = minutes(seconds)
+    longest = sorted(seconds.items(), key=lambda item: -item[1])[:SHOWN]
+    most = ", ".join(f"{stage} {value / 60:.1f}" for stage, value in longest)
+    yield f"`dvc repro` will take about {max(1, round(total))} minutes on this machine (the most: {most})"
+    if total > budget:
+        yield f"This is more than {budget:g} minutes, but there is no shorter way: nothing but a head is trained"
+    yield "Next: dvc repro. Then open metrics/data.html and metrics/report.html"

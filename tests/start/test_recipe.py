@@ -1,0 +1,193 @@
+"""What is chosen for a folder and the minutes there are."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SurveyFolder, prepare_params, save_photo, scenery
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finprint.params import load_params
+from finprint.start.cost import Speed, Work, minutes
+from finprint.start.facts import Facts, facts_of
+from finprint.start.recipe import Plan, plan, rungs
+from finprint.survey.look import look
+
+OURS = Path(__file__).parents[2] / "params.yaml"
+# Two cores on which the right whales of README take 57 minutes with one of them.
+SPEED = Speed(read=0.001, crop=0.002, learn=(0.003, 6.0e-7), embed=(0.0005, 1.2e-7), points=0.1, pair=0.07)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Facts:
+    """The facts of a small folder."""
+    return facts(tmp_path_factory.mktemp("small"))
+
+
+def facts(root: Path, **changes: Any) -> Facts:
+    """The facts of a small folder, with some changed."""
+    for number, name in enumerate(["A/1.jpg", "A/2.jpg", "B/1.jpg", "B/2.jpg", "queries/q.jpg"]):
+        save_photo(root / name, scenery(number))
+    return replace(facts_of(look(root, prepare_params(source="sample"))), **changes)
+
+
+@pytest.fixture
+def right_whales(small: Facts) -> Facts:
+    """As many photos as the right whales have."""
+    return replace(small, each=np.full(429, 8), photos=4400, sizes=np.full((200, 2), 224))
+
+
+def planned(seen: Facts, budget: float, speed: Speed = SPEED) -> Plan:
+    return plan(Work(seen, speed), load_params(OURS), budget)
+
+
+def values(chosen: Plan) -> dict[str, Any]:
+    return {choice.key: choice.value for choice in chosen.choices}
+
+
+def test_an_hour_for_the_right_whales_is_the_recipe_of_the_readme(right_whales: Facts) -> None:
+    chosen = planned(right_whales, 60, replace(SPEED, pair=float("inf")))
+    wanted = {
+        "train.image_size": 160, "train.first_size": 112, "train.epochs": 30, "train.score_every": 5,
+        "train.margin.centres": 1, "train.augment.mirror": "other", "train.augment.mixup": 0.2,
+        "train.finetune.trainable": 1.0, "mine.precision": 0.95, "retrain.start": "pretrained", "retrain.epochs": 30,
+        "retrain.lr_scale": 1.0, "detector.enabled": False,
+        "match.enabled": False,
+    }  # fmt: skip
+    assert {key: values(chosen)[key] for key in wanted} == wanted
+    assert 40 < minutes(chosen.seconds) <= 60
+
+
+def test_a_minute_trains_a_head_alone(right_whales: Facts) -> None:
+    chosen = planned(right_whales, 1)
+    assert values(chosen)["train.finetune.trainable"] == 0
+    assert minutes(chosen.seconds) < 6
+
+
+@given(one=st.floats(0.1, 200), other=st.floats(0.1, 200), animals=st.integers(2, 3000))
+def test_more_minutes_never_buy_less(small: Facts, one: float, other: float, animals: int) -> None:
+    seen = replace(small, each=np.full(animals, 3), photos=4 * animals)
+    order = [(each.side, each.first, each.second, look) for each, look in rungs(True)]
+
+    def place(chosen: Plan) -> int:
+        told = values(chosen)
+        side = told["train.image_size"] if told["train.finetune.trainable"] else 0
+        look = (told["match.individuals"], told["match.photos"]) if told["match.enabled"] else None
+        return order.index((side, told["train.epochs"], told["retrain.epochs"], look))
+
+    few, many = sorted([one, other])
+    low, high = planned(seen, few), planned(seen, many)
+    assert place(high) <= place(low)
+    for chosen, budget in ((low, few), (high, many)):
+        assert minutes(chosen.seconds) <= budget or place(chosen) == len(order) - 1
+
+
+def test_a_shorter_training_leaves_room_for_a_second_look(right_whales: Facts) -> None:
+    alone = planned(right_whales, 60, replace(SPEED, pair=float("inf")))
+    both = planned(right_whales, 60)
+    assert values(both)["match.enabled"]
+    assert both.seconds["match"] > 60 > alone.seconds["match"]
+    assert both.seconds["train"] < alone.seconds["train"]
+
+
+def test_the_second_look_sees_the_finest_pixels(small: Facts) -> None:
+    for side, wanted in ((224, "photos"), (150, "crops")):
+        told = values(planned(replace(small, sizes=np.full((9, 2), side)), 60))
+        assert told["match.pixels"] == wanted
+
+
+def test_every_choice_has_a_reason_and_its_value_is_written(right_whales: Facts) -> None:
+    for budget in (1, 8, 20, 60):
+        chosen = planned(right_whales, budget)
+        assert all(choice.reason for choice in chosen.choices)
+        tree = chosen.params.model_dump()
+        for key, value in values(chosen).items():
+            place: Any = tree
+            for name in key.split("."):
+                place = place[name]
+            assert place == value
+
+
+@pytest.mark.parametrize(
+    ("boxed", "parts", "wanted"),
+    [
+        (0, [], (False, "found", ["body", "fin"])),
+        (29, ["fin"], (False, "given", ["fin"])),
+        (30, ["fin", "body"], (True, "found", ["body", "fin"])),
+        (99, ["fin"], (True, "found", ["fin"])),
+        (100, ["head"], (False, "given", ["head"])),
+    ],
+)
+def test_boxes_decide_on_the_detector(
+    boxed: int, parts: list[str], wanted: tuple[bool, str, list[str]], small: Facts
+) -> None:
+    chosen = planned(replace(small, photos=100, boxed=boxed, parts=parts), 60)
+    told = values(chosen)
+    assert (told["detector.enabled"], told["crop.boxes_from"], told["crop.parts"]) == wanted
+    alone = chosen.seconds["detector"] == planned(replace(small, photos=100), 60).seconds["detector"]
+    assert alone is not wanted[0]
+
+
+def test_what_a_mirror_image_shows(small: Facts) -> None:
+    wide, mixed = np.full((9, 2), [300, 200]), np.array([[300, 200], [310, 200], [200, 300]])
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"sizes": wide}, "other"),
+        ({"sizes": mixed}, "same"),
+        ({"sizes": wide, "boxed": 5, "parts": ["body"]}, "same"),
+        ({"sizes": mixed, "sides": {"left": 3, "right": 2}}, "other"),
+        ({"sizes": mixed, "sides": {"left": 5}}, "same"),
+    ]
+    for changes, wanted in cases:
+        assert values(planned(replace(small, **changes), 60))["train.augment.mirror"] == wanted
+
+
+@pytest.mark.parametrize("form", ["folder", "csv", "semicolons", "coco", "happywhale"])
+def test_the_layout_is_found(form: str, tmp_path: Path) -> None:
+    root = tmp_path / "survey"
+    wanted = {"prepare.source": "csv", "prepare.folder": str(root)}
+    if form == "happywhale":
+        wanted["prepare.source"] = "happywhale"
+        folder = SurveyFolder(root)
+        folder.train("1.jpg,orca,A,", "2.jpg,orca,A,", "3.jpg,orca,B,", "4.jpg,orca,B,")
+        folder.photos("q.jpg", split="test")
+    else:
+        for number in range(4):
+            save_photo(root / (f"{'AB'[number // 2]}/{number}.jpg"), scenery(number))
+        save_photo(root / "queries/q.jpg", scenery(9))
+    names = [f"{'AB'[number // 2]}/{number}.jpg" for number in range(4)]
+    if form == "folder":
+        wanted["prepare.source"] = "folder"
+    elif form == "csv":
+        rows = [f"{name},{name[0]},2021-05-0{number + 1}" for number, name in enumerate(names)]
+        (root / "metadata.csv").write_text("\n".join(["path,identity,date", *rows]) + "\n")
+        wanted |= {"prepare.csv.file": "metadata.csv", "prepare.csv.date": "date"}
+    elif form == "semicolons":
+        rows = [f"{name};{name[0]};left;train" for name in names]
+        (root / "photos.csv").write_text("\n".join(["File;Animal;Side;set", *rows]) + "\nqueries/q.jpg;;left;test\n")
+        wanted |= {
+            "prepare.csv.file": "photos.csv", "prepare.csv.image": "File", "prepare.csv.identity": "Animal",
+            "prepare.csv.viewpoint": "Side", "prepare.csv.split": "set", "prepare.csv.query": "test",
+        }  # fmt: skip
+    elif form == "coco":
+        content = {
+            "images": [{"id": number, "file_name": name} for number, name in enumerate(names)],
+            "annotations": [
+                {"image_id": number, "bbox": [1, 2, 30, 20], "category_id": 1, "attributes": {"individual": name[0]}}
+                for number, name in enumerate(names)
+            ],
+            "categories": [{"id": 1, "name": "body"}],
+        }
+        (root / "coco.json").write_text(json.dumps(content))
+        wanted |= {
+            "prepare.csv.file": "coco.json", "prepare.csv.image": "file_name", "prepare.csv.part": "category",
+            "prepare.csv.identity": "attributes.individual", "prepare.csv.box": "bbox",
+        }  # fmt: skip
+    looked = look(root, prepare_params(source="sample"))
+    told = values(planned(facts_of(looked), 60))
+    assert {key: told[key] for key in wanted} == wanted
+    assert len(looked.source.labelled) == 4
+    assert looked.source.labelled["identity"].tolist() == ["A", "A", "B", "B"]
