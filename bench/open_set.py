@@ -89,7 +89,7 @@ def draw(table: Path | None, scale: float, params: Params, seed: int) -> tuple[C
     labelled = rng.permutation(listed.rows)
     held = params.prepare
     validates, _ = validation_photos(
-        np.arange(len(labelled)), names[labelled], held.fold, held.folds, held.new_share, params.seed + seed
+        np.arange(len(labelled)).astype(str), names[labelled], held.fold, held.folds, held.new_share, params.seed + seed
     )
     shown = np.concatenate([labelled, asked])  # the individual on each photo
     split = np.concatenate([np.where(validates, VALIDATION, TRAIN), np.full(len(asked), TEST)])

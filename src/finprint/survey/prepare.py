@@ -29,7 +29,7 @@ from finprint.survey.params import Prepare
 from finprint.survey.readings import Reading, read_all
 from finprint.survey.sample import draw_pod
 from finprint.survey.sources.source import Source
-from finprint.survey.splits import group, near_duplicates, validation_photos
+from finprint.survey.splits import group, group_keys, near_duplicates, validation_photos
 
 Reject = tuple[str, str, str]  # a row of the table `REJECTS`
 
@@ -134,7 +134,7 @@ def _readings(paths: list[str], barred: dict[str, str]) -> list[Reading]:
 def _grouped(
     photos: pd.DataFrame, params: Prepare, reject: Callable[[str, str], None]
 ) -> tuple[pd.DataFrame, list[Finding]]:
-    """The photos with encounters and groups, and what looks wrong in these."""
+    """The photos with encounters, groups and their keys, and what looks wrong in these."""
     told = photos["encounter"].notna()
     taken = times(photos, params, reject)
     photos = photos.assign(encounter=encounters(photos, taken, params.encounter_gap))
@@ -142,6 +142,8 @@ def _grouped(
     near = near_duplicates(hashes, params.duplicate_bits)
     pairs = itertools.chain(near, *(_chains(photos[column]) for column in ("sha256", "encounter")))
     photos["group"] = group(len(photos), pairs)
+    ids = photos["encounter"].where(told)
+    photos["key"] = group_keys(photos["group"].to_numpy(), photos["sha256"].to_numpy(str), taken, ids)
     return photos, [*alike(photos, near), *long_encounters(photos, taken, told, params.encounter_gap)]
 
 
@@ -150,14 +152,14 @@ def _split(photos: pd.DataFrame, params: Prepare, seed: int) -> pd.DataFrame:
     named = photos["identity"].notna().to_numpy()
     # Missing names go first: with one among them, pandas' to_numpy(str) cuts every name to its first letter.
     identities = photos.loc[named, "identity"].to_numpy(str)
-    groups = photos["group"].to_numpy()[named]
-    validates, folds = validation_photos(groups, identities, params.fold, params.folds, params.new_share, seed)
+    keys = photos["key"].to_numpy(str)[named]
+    validates, folds = validation_photos(keys, identities, params.fold, params.folds, params.new_share, seed)
     photos["fold"] = -1
     photos.loc[named, "fold"] = folds
     # Photos without an identity teach the detector only, and go where their group goes.
-    validating = set(groups[validates])
-    photos.loc[(photos["split"] == TRAIN) & photos["group"].isin(validating), "split"] = VALIDATION
-    return photos
+    validating = set(keys[validates])
+    photos.loc[(photos["split"] == TRAIN) & photos["key"].isin(validating), "split"] = VALIDATION
+    return photos.drop(columns="key")
 
 
 def summary(survey: Survey) -> dict[str, float]:
