@@ -183,6 +183,11 @@ def test_shares_are_as_many_as_the_models(tmp_path: Path) -> None:
             {"prepare.folder": "data"},
             "prepare: folder is 'data', which is the project itself: it must name the photos' folder",
         ),
+        ({"prepare.background": "/sea"}, "prepare: background is '/sea': it must name a sub-folder of prepare.folder"),
+        (
+            {"prepare.background": "queries/"},
+            "prepare: background and queries are both 'queries': they must be two folders",
+        ),
         ({"prepare.queries": "../q"}, "prepare: queries is '../q': it must name a sub-folder of prepare.folder"),
         ({"prepare.day_first": "yes"}, "prepare.day_first must be 'auto', True or False, not 'yes'"),
         (

@@ -93,7 +93,7 @@ def test_one_individual_is_nothing_to_learn_from(crops: Crops) -> None:
     with pytest.raises(UserError) as caught:
         lessons(photos, crops, None)
     assert str(caught.value) == (
-        "3 training photos of 1 individuals are nothing to learn from: the catalogue must "
+        "3 training photos of 1 individual, nothing to learn from: the catalogue must "
         "name at least two individuals, each with a photo that does not validate"
     )
 

@@ -77,7 +77,7 @@ def test_a_photo_without_a_crop_is_named(tmp_path: Path) -> None:
     _write_crops(tmp_path / "crops", {"crops-00000.tar": {"a.jpg": b"a"}})
     with pytest.raises(UserError) as caught:
         Crops(tmp_path / "crops").rows(pd.Series(["a.jpg", "b.jpg", "c.jpg"]))
-    assert str(caught.value) == "2 photos have no crop, b.jpg for one: run `dvc repro crop`"
+    assert str(caught.value) == "no crop of 2 photos, such as b.jpg: run `dvc repro crop`"
 
 
 def test_no_folder_of_crops(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_heat_maps_are_crops_under_their_heat(run: Path) -> None:
         assert np.abs(image.astype(int) - crops.pixels(row)).max() > 50
     assert made == heat_maps(embedder, crops, pairs)
     assert heat_maps(embedder, crops, []) == {}
-    with pytest.raises(UserError, match=r"1 photos have no crop, gone\.jpg for one"):
+    with pytest.raises(UserError, match=r"no crop of 1 photo, such as gone\.jpg"):
         heat_maps(embedder, crops, [("q1.jpg", "gone.jpg")])
 
 

@@ -553,5 +553,5 @@ def test_an_endless_encounter_is_told(folder: SurveyFolder, capsys: pytest.Captu
         "no photo validates: thresholds and probabilities cannot be fitted, search.new.default is used",
         f"perhaps because of encounter 2021-07-03 10:00:00: {why} or places",
         "there is no photo to identify (docs/sources.md says where they lie)",
-        "1 things to look at: data.html",
+        "1 thing to look at: data.html",
     ]

@@ -8,6 +8,7 @@ import torch
 
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_bytes, sha256_json
+from finprint.base.words import counted
 from finprint.learning.lessons import Lessons, Targets
 from finprint.pictures.shards import Crops
 from finprint.store.tables import TRAIN, VALIDATION
@@ -43,8 +44,8 @@ def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | No
     images = named["image"].drop_duplicates()
     if len(classes) < 2:
         raise UserError(
-            f"{len(images)} training photos of {len(classes)} individuals are nothing to learn from: "
-            "the catalogue must name at least two individuals, each with a photo that does not validate"
+            f"{counted(len(images), 'training photo')} of {counted(len(classes), 'individual')}, nothing to learn "
+            "from: the catalogue must name at least two individuals, each with a photo that does not validate"
         )
     told = photos.dropna(subset="species").drop_duplicates("identity").set_index("identity")["species"]
     species, _ = pd.factorize(told.reindex(classes), sort=True)

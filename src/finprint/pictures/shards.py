@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.words import counted
 from finprint.pictures.images import BadPhoto, decode_jpeg
 from finprint.store.tables import CROPS, read_table
 
@@ -69,7 +70,9 @@ class Crops:
         """
         missing = images[~images.isin(self._rows.index)]
         if len(missing):
-            raise UserError(f"{len(missing)} photos have no crop, {missing.iloc[0]} for one: run `dvc repro crop`")
+            raise UserError(
+                f"no crop of {counted(len(missing), 'photo')}, such as {missing.iloc[0]}: run `dvc repro crop`"
+            )
         return self._rows.loc[images].to_numpy()
 
     def jpeg(self, row: int) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.words import counted
 from finprint.survey.dates import read_dates
 from finprint.survey.hygiene import identities_alike, species_alike
 from finprint.survey.layout import forms, understand
@@ -17,7 +18,7 @@ from finprint.survey.params import Csv, Prepare, is_project
 from finprint.survey.sources import read_source
 from finprint.survey.sources.disk import walk
 from finprint.survey.sources.guess import guess_table
-from finprint.survey.sources.source import FACTS, Source
+from finprint.survey.sources.source import FACTS, Source, background, without_background
 
 SHOWN = 8  # items of a list
 
@@ -66,11 +67,11 @@ def describe(looked: Looked) -> str:
     rows = [
         *(_folders(folder, params) if params.source == "folder" else []),
         *(_columns(params.csv) if params.source == "csv" else []),
-        *_catalogue(source),
+        *_catalogue(source, background(params)),
         *_facts(source, params),
         ("to identify", _photos(source.queries["image"].nunique())),
-        *(("boxes", f"{name}: {_counted(counts)}") for name, counts in source.counts.items()),
-        *([("decisions", _counted(looked.decided))] if any(looked.decided.values()) else []),
+        *(("boxes", f"{name}: {_each(counts)}") for name, counts in source.counts.items()),
+        *([("decisions", _each(looked.decided))] if any(looked.decided.values()) else []),
         *_wrong(source),
     ]
     width = max(len(name) for name, _ in rows) + 2
@@ -100,22 +101,28 @@ def _columns(csv: Csv) -> list[tuple[str, str]]:
 def _folders(folder: Path, params: Prepare) -> list[tuple[str, str]]:
     """Which forms the photos' folders have."""
     queries = params.queries.strip("/")
-    names = [name for name in walk(folder).photos() if not name.startswith(f"{queries}/")]
+    names = [name for name in without_background(walk(folder).photos(), params) if not name.startswith(f"{queries}/")]
     photos = Counter(posixpath.dirname(name) for name in names)
     places = understand(photos, params.folders.identity, Nobody(params.nobody), folder)
     counts = forms(places, photos)
     return [("folders", _listed(f"{form} ({_photos(count)})" for form, count in counts.most_common()))]
 
 
-def _catalogue(source: Source) -> list[tuple[str, str]]:
-    labelled = source.labelled
+def _catalogue(source: Source, background: str) -> list[tuple[str, str]]:
+    animals = ~source.labelled["image"].str.startswith(background) if background else slice(None)
+    labelled = source.labelled[animals]
     each = labelled["identity"].value_counts()
     photos = labelled["path"].nunique()
     rows = [
-        ("catalogue", f"{_photos(photos)}, {len(each)} individuals, {int((each == 1).sum())} of them with one photo")
+        (
+            "catalogue",
+            f"{_photos(photos)}, {counted(len(each), 'individual')}, {int((each == 1).sum())} of them with one photo",
+        )
     ]
     if unnamed := int(labelled["identity"].isna().sum()):
         rows.append(("nobody named", _photos(unnamed)))
+    if background:
+        rows.append(("no animal", _photos(len(source.labelled) - len(labelled))))
     if len(each):
         rows.append(("individuals", _most(labelled["identity"].dropna())))
     return rows
@@ -130,7 +137,7 @@ def _facts(source: Source, params: Prepare) -> list[tuple[str, str]]:
             rows.append((name, _most(photos[name].fillna("not told"))))
     if photos["encounter"].notna().any():
         told = photos["encounter"].notna()
-        rows.append(("encounters", f"{photos['encounter'].nunique()}, told for {told.sum()} of {len(photos)} photos"))
+        rows.append(("encounters", f"{photos['encounter'].nunique()}, told for {told.sum()} of {_photos(len(photos))}"))
     dated = photos[photos["date"].notna()]
     if len(dated) and params.encounter_gap:
         read = read_dates(dict(zip(dated["date"], dated["image"], strict=True)), params.day_first)
@@ -141,7 +148,7 @@ def _facts(source: Source, params: Prepare) -> list[tuple[str, str]]:
         ]
         when = [one.when for one in read.values() if one.when]
         span = f", {min(when):%Y-%m-%d} to {max(when):%Y-%m-%d}" if when else ""
-        rows.append(("dates", f"{len(dated) - len(bad)} of {len(photos)} photos{span}"))
+        rows.append(("dates", f"{len(dated) - len(bad)} of {_photos(len(photos))}{span}"))
         rows += [("dates not read", _listed(bad))] if bad else []
     return rows
 
@@ -182,10 +189,10 @@ def _most(values: Iterable[str]) -> str:
 
 
 def _photos(count: int) -> str:
-    return f"{count} photo" if count == 1 else f"{count} photos"
+    return counted(count, "photo")
 
 
-def _counted(counts: dict[str, int]) -> str:
+def _each(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 

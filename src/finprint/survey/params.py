@@ -60,6 +60,7 @@ class Prepare(Section):
     source: Literal["sample", "happywhale", "folder", "csv"]
     folder: str
     queries: Annotated[str, Field(min_length=1)]
+    background: str
     nobody: list[str]
     boxes: list[str]
     box_confidence: Share
@@ -78,9 +79,13 @@ class Prepare(Section):
     def _folders_that_are_watched(self) -> "Prepare":
         if is_project(Path(self.folder)):
             raise ValueError(f"folder is {self.folder!r}, which is the project itself: it must name the photos' folder")
-        queries = Path(self.queries.strip("/"))
-        if self.queries.startswith("/") or ".." in queries.parts or not queries.parts:
-            raise ValueError(f"queries is {self.queries!r}: it must name a sub-folder of prepare.folder")
+        named = {"queries": self.queries} | ({"background": self.background} if self.background else {})
+        for key, name in named.items():
+            inner = Path(name.strip("/"))
+            if name.startswith("/") or ".." in inner.parts or not inner.parts:
+                raise ValueError(f"{key} is {name!r}: it must name a sub-folder of prepare.folder")
+        if self.background.strip("/") == self.queries.strip("/"):
+            raise ValueError(f"background and queries are both {self.queries!r}: they must be two folders")
         return self
 
     @model_validator(mode="after")

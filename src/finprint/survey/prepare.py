@@ -11,6 +11,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.files import atomic
+from finprint.base.words import counted
 from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
 from finprint.survey.encounters import encounters, long_encounters, times
 from finprint.survey.hygiene import (
@@ -114,7 +115,7 @@ def _readable(source: Source, rejects: list[Reject]) -> pd.DataFrame:
     photos = photos[good].reset_index(drop=True)
     if not (photos["split"] == TRAIN).any():
         told = [reject for reject in rejects if reject[1] != "photos"] or rejects  # of a table, if there are any
-        why = f"; the first of {len(rejects)} rejects: {told[0][0]}: {told[0][2]}" if rejects else ""
+        why = f"; the first of {counted(len(rejects), 'reject')}: {told[0][0]}: {told[0][2]}" if rejects else ""
         raise UserError(f"no usable photo in the catalogue{why}")
     kept = [reading for reading in readings if not reading.reason]
     return photos.assign(
@@ -194,9 +195,9 @@ def tell(survey: Survey, rejects: Path, page: Path) -> None:
     if not len(survey.queries):
         print("there is no photo to identify (docs/sources.md says where they lie)")
     if len(survey.rejects):
-        print(f"{len(survey.rejects)} rejects, each with its reason in {rejects}")
+        print(f"{counted(len(survey.rejects), 'reject')}, with the reason in {rejects}")
     if len(survey.findings):
-        print(f"{len(survey.findings)} things to look at: {page}")
+        print(f"{counted(len(survey.findings), 'thing')} to look at: {page}")
 
 
 def _one_row_a_photo(table: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:

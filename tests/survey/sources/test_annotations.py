@@ -228,7 +228,7 @@ def test_coco_s_nested_attributes(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps(content))
     with pytest.raises(UserError) as caught:
         read_coco(tmp_path / "c.json")
-    assert str(caught.value) == f"{tmp_path}/c.json: 1 annotations belong to images that it does not list, such as 99"
+    assert str(caught.value) == f"{tmp_path}/c.json: 1 annotation of images that it does not list, such as 99"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_an_empty_table_and_a_row_without_a_photo(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"images": [{"id": 1}, {"id": 2, "file_name": "a.jpg"}]}))
     with pytest.raises(UserError) as caught:
         _read(tmp_path, file="c.json", image="file_name", identity="")
-    assert str(caught.value) == f"{tmp_path}/c.json: 1 rows have no file_name"
+    assert str(caught.value) == f"{tmp_path}/c.json: file_name is empty in 1 row"
 
 
 def test_a_table_in_a_sub_folder_is_no_stray(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_photo_outside_of_the_folder(tmp_path: Path, path: str) -> None:
     with pytest.raises(UserError) as caught:
         _read(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}/metadata.csv row 2: {path!r} leads out of {tmp_path}, and DVC does not watch what lies there: "
+        f"{tmp_path}/metadata.csv line 3: {path!r} leads out of {tmp_path}, and DVC does not watch what lies there: "
         "copy the photos into prepare.folder"
     )
 

@@ -178,3 +178,11 @@ def test_suggested_lines_are_plain_where_they_can_be() -> None:
     assert decision("merge", "a17", "A 17") == "merge,a17,A 17"
     assert decision("drop", 'a,"b".jpg') == 'drop,"a,""b"".jpg",'
     assert decision("relabel", "a;b.jpg", "A") == '"relabel","a;b.jpg","A"'
+
+
+@pytest.mark.parametrize("name", ["unknown", "Not in catalogue", "?", ""])
+def test_a_name_that_means_nobody_relabels_to_nobody(folder: SurveyFolder, name: str) -> None:
+    found, counts = _decided(folder, f"relabel,a.jpg,{name},", f"relabel,q.jpg,{name},")
+    assert counts["relabel"] == 2
+    assert found.labelled.set_index("image")["identity"].isna()["a.jpg"]
+    assert found.truth["image"].tolist() == ["r.jpg"]

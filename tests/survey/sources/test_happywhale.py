@@ -222,7 +222,7 @@ def test_one_name_in_both_folders(folder: SurveyFolder) -> None:
     folder.train("b.jpg,orca,A,", "a.jpg,orca,A,", "c.jpg,orca,B,")
     folder.photos("c.jpg", "b.jpg", split="test")
     assert _complaint(folder) == (
-        "SURVEY: 2 photos of the catalogue have the name of a photo to identify, such as b.jpg: "
+        "SURVEY: 2 photos of the catalogue with the name of a photo to identify, such as b.jpg: "
         "rename one of the two, because a photo's name is its id"
     )
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.unchanged import depend_on
+from finprint.base.words import counted
 from finprint.store.tables import NEW
 from finprint.survey.hygiene import nobodies
 from finprint.survey.names import Nobody, side, whole_name
@@ -17,7 +18,7 @@ from finprint.survey.sources.decisions import apply_decisions, decision
 from finprint.survey.sources.disk import inner, plain_path, refuse_unwatched
 from finprint.survey.sources.folders import read_folders
 from finprint.survey.sources.happywhale import read_happywhale
-from finprint.survey.sources.source import FACTS, Source, table_names
+from finprint.survey.sources.source import FACTS, Source, table_names, with_background
 
 
 def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
@@ -45,7 +46,8 @@ def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
         source = read_any_csv(folder, params)
     else:
         source = read_happywhale(folder, params)
-    decided, counts = apply_decisions(_in_one_form(source, params, nobody, folder), folder)
+    source = with_background(source, params, folder)
+    decided, counts = apply_decisions(_in_one_form(source, params, nobody, folder), folder, nobody)
     decided = _whole_names(decided, folder)
     _check_ids(decided, folder)
     return decided, counts
@@ -108,6 +110,6 @@ def _check_ids(source: Source, folder: Path) -> None:
     both = set(source.labelled["image"]) & set(source.queries["image"])
     if both:
         raise UserError(
-            f"{folder}: {len(both)} photos of the catalogue have the name of a photo to identify, such as {min(both)}: "
-            "rename one of the two, because a photo's name is its id"
+            f"{folder}: {counted(len(both), 'photo')} of the catalogue with the name of a photo to identify, such as "
+            f"{min(both)}: rename one of the two, because a photo's name is its id"
         )

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.words import counted
 from finprint.survey.sources.marks import NONE, Corners, Mark, from_centre, from_size, hull, turned
 from finprint.survey.sources.sheets import read_text
 
@@ -93,7 +94,7 @@ def read_coco(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is not in COCO's form (images, annotations, categories): {error!r}") from None
     if len(lost):
         raise UserError(
-            f"{path}: {len(lost)} annotations belong to images that it does not list, such as {lost.iloc[0]}"
+            f"{path}: {counted(len(lost), 'annotation')} of images that it does not list, such as {lost.iloc[0]}"
         )
     return table.astype("string")
 

@@ -15,6 +15,7 @@ from finprint.survey.sources.annotations import (
     read_via_table,
     read_xml_boxes,
 )
+from finprint.survey.sources.disk import BESIDE, LABELS, walk
 from finprint.survey.sources.marks import NONE, Mark, PhotoNames, are_shares, boxes_in, numbers_in
 from finprint.survey.sources.sheets import COMMAS, locate, read_sheet, read_text, refuse_blanks, require
 from finprint.survey.sources.yolo_labels import is_label, photo_of, read_yolo
@@ -40,7 +41,6 @@ FOUR = {
     ),
 }  # fmt: skip
 CELL = ("bbox", "box", "boundingbox", "bndbox", "boxes", "bboxes", "polygon", "segmentation", "points", "coordinates")
-LABELS = (".txt", ".xml", ".json")  # what a folder of labels holds, in one of these forms
 NAMES = {".txt": "YOLO .txt", ".xml": "Pascal VOC .xml", ".json": ".json"}
 COMMA = re.compile(r"^\s*([-+]?\d+),(\d+)\s*$")  # a decimal comma
 
@@ -52,7 +52,8 @@ def read_boxes(
 
     Args:
         folder: where they lie.
-        tables: NAME or NAME:PART. A name is of a table, of a .json or .xml file or of a folder of labels.
+        tables: NAME or NAME:PART. A name is of a table, of a .json or .xml file or of a folder of labels; `.` means
+            the labels beside the photos, which are called as their photos.
         least: boxes of less confidence are left out.
         photos: ids of the photos. A table may call a photo by the end of its path, or by a longer path.
 
@@ -69,7 +70,7 @@ def read_boxes(
         named.insert(0, ["boxes.csv", ""])
     read, counts = [pd.DataFrame(columns=COLUMNS)], {}
     for name, part in named:
-        table = read_table_of_boxes(folder / name, part, called)
+        table = read_table_of_boxes(folder / name, part, called, name.rstrip("/") == BESIDE)
         sure, counts[name] = count(table, least)
         _refuse_useless(folder / name, table, counts[name], called)
         read.append(sure)
@@ -105,11 +106,20 @@ def _beginning(path: Path) -> str:
     return f"Its columns: {', '.join(table.columns)}; its first row: {row[:200]}"
 
 
-def read_table_of_boxes(path: Path, part: str = "", photos: Iterable[str] | PhotoNames = ()) -> pd.DataFrame:
-    """Read one table of boxes, as `read_boxes` does; photos without a box have a row without corners."""
+def read_table_of_boxes(
+    path: Path, part: str = "", photos: Iterable[str] | PhotoNames = (), beside: bool = False
+) -> pd.DataFrame:
+    """Read one table of boxes, as `read_boxes` does; photos without a box have a row without corners.
+
+    Args:
+        path: of the table, or of a folder of labels.
+        part: what all boxes show; empty: as the table says.
+        photos: ids of the photos.
+        beside: the folder has the photos as well.
+    """
     called = photos if isinstance(photos, PhotoNames) else PhotoNames(photos)
     if path.is_dir():
-        marks = _folder(path, part, called)
+        marks = _folder(path, part, called, beside)
     elif path.suffix.lower() == ".xml" and path.exists():
         marks = read_xml_boxes(path)
     elif path.suffix.lower() == ".json" and path.exists() and not is_coco_file(path):
@@ -126,26 +136,30 @@ def read_table_of_boxes(path: Path, part: str = "", photos: Iterable[str] | Phot
     return table
 
 
-def _folder(folder: Path, part: str, photos: PhotoNames) -> list[Mark]:
+def _folder(folder: Path, part: str, photos: PhotoNames, beside: bool) -> list[Mark]:
     """The boxes of a folder of labels, all of them in one form."""
     files: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
+    disk = walk(folder)
+    for path in [folder / disk.files[name] for name in (disk.labels() if beside else disk.files)]:
         if path.suffix.lower() in LABELS and is_label(path, folder):
             files.setdefault(path.suffix.lower(), []).append(path)
     if {".txt", ".json"} == files.keys() and all(path.name in ("notes.json", "info.json") for path in files[".json"]):
         del files[".json"]  # Label Studio's, beside its YOLO labels
     if not files:
-        raise UserError(f"{folder} holds no labels: no .txt of YOLO, no .xml of Pascal VOC, no .json")
+        called = " that is called as a photo beside it" if beside else ""
+        raise UserError(f"{folder} holds no labels: no .txt of YOLO, no .xml of Pascal VOC, no .json{called}")
     if len(files) > 1:
         forms = " and ".join(f"{len(paths)} {NAMES[form]}" for form, paths in files.items())
-        raise UserError(f"{folder} holds labels in several forms ({forms}): give each a folder of its own")
+        what = "keep one of the forms" if beside else "give each a folder of its own"
+        raise UserError(f"{folder} holds labels in several forms ({forms}): {what}")
     ((form, paths),) = files.items()
     if form == ".txt":
-        return read_yolo(folder, paths, part, photos)
+        return read_yolo(folder, paths, part, photos, () if beside else (folder.parent,))
     marks = []
     for path in paths:
         these = _marks_of(path)
-        if len({mark.image for mark in these}) == 1 and not photos.called(these[0].image):
+        images = {mark.image for mark in these}
+        if len(images) == 1 and (beside or len(photos.called(images.pop())) != 1):
             own = photo_of(path, folder, photos)  # photos are renamed, and what a label says of itself is not
             these = [mark._replace(image=own) for mark in these] if own in photos else these
         marks += these

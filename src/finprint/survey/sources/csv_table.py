@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.words import counted
 from finprint.survey.names import Nobody
 from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.animals import tell_animals
@@ -14,7 +15,15 @@ from finprint.survey.sources.boxes import joined, parse, read_boxes
 from finprint.survey.sources.disk import inner, walk
 from finprint.survey.sources.folders import query_photos, refuse_alike
 from finprint.survey.sources.sheets import read_sheet, require
-from finprint.survey.sources.source import FACTS, Source, in_one_form, photos, table_names, without_identity
+from finprint.survey.sources.source import (
+    FACTS,
+    Source,
+    in_one_form,
+    photos,
+    table_names,
+    without_background,
+    without_identity,
+)
 
 COORDINATES = re.compile(r"[-+]?\d+[.,]\d+(?:°?\s*[NSEWnsew]?[\s,;/]+[-+]?\d+[.,]\d+.*)?")
 
@@ -51,7 +60,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
 
     used, queries = set(named["image"]), params.queries.strip("/")
-    free = [name for name in disk.photos() if name not in used]
+    free = [name for name in without_background(disk.photos(), params) if name not in used]
     loose = [name for name in free if name.startswith(f"{queries}/")]
     if not loose:
         refuse_alike(folder, queries, free)
@@ -62,7 +71,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         queries=pd.concat([without_identity(catalogue[test]), queried], ignore_index=True),
         boxes=pd.concat([table for table in (own, more) if len(table)] or [own]),
         truth=catalogue[test][["image", "identity"]].dropna(),
-        strays=disk.strays(used.union(loose), table_names(params, folder), "on disk, but in no table"),
+        strays=disk.strays(used.union(loose), table_names(params, folder, disk), "on disk, but in no table"),
         counts=counts,
         barred=disk.unopened(used),
     )
@@ -74,14 +83,15 @@ def _read(path: Path, csv: Csv) -> pd.DataFrame:
     facts = (getattr(csv, fact) for fact in FACTS)
     require(table, [csv.image, *(name for name in (csv.split, *facts, *csv.box.split()) if name)], path)
     if table[csv.image].isna().any():
-        raise UserError(f"{path}: {table[csv.image].isna().sum()} rows have no {csv.image}")
+        raise UserError(f"{path}: {csv.image} is empty in {counted(int(table[csv.image].isna().sum()), 'row')}")
     return table
 
 
 def _named(table: pd.DataFrame, csv: Csv, folder: Path) -> pd.DataFrame:
     """The columns of a `Source` table, under their own names."""
     path = folder / csv.file
-    images = [inner(name, folder, f"{path} row {row}") for row, name in enumerate(table[csv.image], start=1)]
+    what, rows = ("annotation", table.index + 1) if path.suffix == ".json" else ("line", table.index + 2)
+    images = [inner(name, folder, f"{path} {what} {row}") for row, name in zip(rows, table[csv.image], strict=True)]
     named = pd.DataFrame({"image": images}, index=table.index, dtype="string")
     for fact in FACTS:
         named[fact] = table[getattr(csv, fact)].astype("string") if getattr(csv, fact) else pd.NA

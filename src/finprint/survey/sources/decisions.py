@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.survey.names import one_form, whole_name
+from finprint.survey.names import Nobody, one_form, whole_name
 from finprint.survey.sources.sheets import locate, read_sheet
 from finprint.survey.sources.source import Source
 
@@ -30,15 +30,20 @@ def decision(action: str, one: str, to: str = "") -> str:
     return line.getvalue()
 
 
-def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int]]:
+def apply_decisions(source: Source, folder: Path, nobody: Nobody) -> tuple[Source, dict[str, int]]:
     """Apply `decisions.csv` (action, id, to), where the folder has one, line by line.
 
     drop: the photo `id`, with all its animals, is not used. relabel: the photo `id` shows the individual `to`; if `to`
-    is empty, nobody knows whom. For a photo to identify this is the truth, which only `evaluate` reads. merge: the
-    individual `id` is the individual `to`.
+    is empty or a name that means nobody, nobody knows whom. For a photo to identify this is the truth, which only
+    `evaluate` reads. merge: the individual `id` is the individual `to`.
 
     Photos are called by their id or by their path in the folder. Individuals are called as they are on disk or in a
     table, or with underscores for spaces. Two equal lines are one.
+
+    Args:
+        source: the survey.
+        folder: where it lies.
+        nobody: names that mean nobody.
 
     Returns:
         The source, and how often each action stood there.
@@ -61,7 +66,7 @@ def apply_decisions(source: Source, folder: Path) -> tuple[Source, dict[str, int
                 raise UserError(f"action {action!r} is none of {', '.join(ACTIONS)}")
             if one is None:
                 raise UserError("id is empty")
-            getattr(decided, action)(one, to)
+            getattr(decided, action)(one, None if action == "relabel" and to and to in nobody else to)
         except UserError as error:
             raise UserError(f"{path} line {line + 2}: {error}") from None
     return decided.source(), {action: int((lines["action"] == action).sum()) for action in ACTIONS}

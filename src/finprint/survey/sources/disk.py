@@ -23,6 +23,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ELSEWHERE = re.compile(r"[A-Za-z]:[/\\]|[A-Za-z][\w+.-]*://|~\w*[/\\]")  # another drive, an address, somebody's home
 COPY = "copy the photos into prepare.folder"
 UNWATCHED = f"DVC does not watch what lies behind it: {COPY}"
+BESIDE = "."  # in prepare.boxes: labels that lie beside the photos
+LABELS = (".txt", ".xml", ".json")  # of photos, in one of these forms
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
 
 
@@ -47,9 +49,14 @@ class Disk:
         """The files that are photos by their suffix."""
         return [name for name in self.files if _suffix(name) in SUFFIXES]
 
+    def labels(self) -> list[str]:
+        """The files that are called as a photo beside them and hold its labels, by their suffix."""
+        called = {one for name in self.photos() for one in (name, posixpath.splitext(name)[0])}
+        return [name for name in self.files if _suffix(name) in LABELS and posixpath.splitext(name)[0] in called]
+
     def strays(self, used: Collection[str], own: Collection[str] = (), why: str = "") -> list[tuple[str, str]]:
         """What is not used, with the reason: `why` of photos; nothing of the survey's `own` tables."""
-        tables = tuple(f"{name}/" for name in own)
+        tables = tuple(f"{name}/" for name in own if name not in self.files)
         rows = dict(self.barred)
         for name in self.files:
             if _suffix(name) not in SUFFIXES:
@@ -188,10 +195,12 @@ def inner(name: str, folder: Path, told: str) -> str:
         told: who names it, for the message.
 
     Raises:
-        UserError: it leads out of the folder, to where DVC does not watch.
+        UserError: it leads out of the folder, to where DVC does not watch, or is the folder itself.
     """
     plain = plain_path(name, folder)
-    if plain.startswith(("/", "../")) or plain in (".", "..") or ELSEWHERE.match(name.strip()):
+    if plain == ".":
+        raise UserError(f"{told}: {name!r} is {folder} itself: name what lies in it")
+    if plain.startswith(("/", "../")) or plain == ".." or ELSEWHERE.match(name.strip()):
         raise UserError(f"{told}: {name!r} leads out of {folder}, and DVC does not watch what lies there: {COPY}")
     return plain
 

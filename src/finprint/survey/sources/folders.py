@@ -13,7 +13,7 @@ from finprint.survey.names import Nobody, letters
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.disk import Disk, walk
-from finprint.survey.sources.source import Source, photos, table_names
+from finprint.survey.sources.source import Source, photos, table_names, without_background
 
 # Sub-folders called so hold photos to identify, and no animal is called so.
 ASKED = frozenset({
@@ -42,13 +42,13 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: prepare.folder must name one with a sub-folder for each individual")
     disk, queries = walk(folder), params.queries.strip("/")
-    names = disk.photos()
+    names = without_background(disk.photos(), params)
     asked = [name for name in names if name.startswith(f"{queries}/")]
     filed = [name for name in names if not name.startswith(f"{queries}/")]
     if not asked:
         refuse_alike(folder, queries, filed, ASKED)
     places = understand({posixpath.dirname(name) for name in filed}, params.folders.identity, nobody, folder)
-    rows, strays = [], disk.strays(names, table_names(params, folder))
+    rows, strays = [], disk.strays(disk.photos(), table_names(params, folder, disk))
     for name in filed:
         place = places[posixpath.dirname(name)]
         if place.reason:

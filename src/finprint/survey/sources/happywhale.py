@@ -8,7 +8,7 @@ from finprint.base.errors import UserError
 from finprint.survey.names import one_form
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
-from finprint.survey.sources.disk import UNWATCHED, Disk, inner, refuse_unwatched, walk
+from finprint.survey.sources.disk import BESIDE, UNWATCHED, Disk, inner, refuse_unwatched, walk
 from finprint.survey.sources.sheets import locate, read_sheet
 from finprint.survey.sources.source import Source, in_one_form, photos, without_identity
 
@@ -32,7 +32,12 @@ def read_happywhale(folder: Path, params: Prepare) -> Source:
         UserError: the folder or a needed table or column is missing.
     """
     disks = _disks(folder)
-    tops = {split: [name for name in disk.files if "/" not in name] for split, disk in disks.items()}
+    beside = BESIDE in [name.partition(":")[0].rstrip("/") for name in params.boxes]
+    labels = {split: set(disk.labels() if beside else ()) for split, disk in disks.items()}
+    tops = {
+        split: [name for name in disk.files if "/" not in name and name not in labels[split]]
+        for split, disk in disks.items()
+    }
     boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, sorted(tops["train"] + tops["test"]))
     if locate(folder / "train.csv"):
         labelled = read_sheet(folder / "train.csv", ["image", "species", "individual_id"])
@@ -54,7 +59,7 @@ def read_happywhale(folder: Path, params: Prepare) -> Source:
         strays=[
             (f"{split}_images/{name}", disk.barred.get(name, "on disk, but in no table"))
             for split, disk in disks.items()
-            for name in sorted({*disk.files, *disk.barred} - used[split])
+            for name in sorted({*disk.files, *disk.barred} - used[split] - labels[split])
         ],
         counts=counts,
         barred=disks["train"].unopened(used["train"]) | disks["test"].unopened(used["test"]),
@@ -87,4 +92,4 @@ def _images(table: pd.DataFrame, folder: Path, split: str) -> list[str]:
     """The photos' ids: their paths from the folder of their split."""
     place = folder / f"{split}_images"
     name = "train.csv" if split == "train" else "the list of photos to identify"
-    return [inner(image, place, f"{folder}/{name} row {row}") for row, image in enumerate(table["image"], start=1)]
+    return [inner(image, place, f"{folder}/{name} line {line}") for line, image in enumerate(table["image"], start=2)]

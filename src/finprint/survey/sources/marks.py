@@ -155,6 +155,9 @@ class PhotoNames:
         if name in self._ids:
             return [name]
         for spelled in dict.fromkeys((_small(name), _small(name, suffix=False))):
+            whole = self._whole.get(spelled, set())
+            if len(whole) == 1:
+                return [*whole]
             for photos in (self._ends.get(spelled), *(self._whole.get(end) for end in _ends(spelled)[1:])):
                 if photos:
                     return sorted(photos)

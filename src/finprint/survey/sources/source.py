@@ -1,15 +1,18 @@
 """A survey as its owner wrote it down, and what the readers of every kind of source share."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
+from finprint.base.errors import UserError
 from finprint.survey.hygiene import Finding
 from finprint.survey.names import one_form
 from finprint.survey.params import Prepare
-from finprint.survey.sources.disk import Disk
+from finprint.survey.sources.disk import BESIDE, Disk, walk
+from finprint.survey.sources.marks import NONE, Mark
 from finprint.survey.sources.sheets import locate
+from finprint.survey.sources.yolo_labels import CONFIGS, LISTS
 
 FACTS = ["species", "identity", "encounter", "date", "viewpoint", "location"]
 
@@ -66,15 +69,64 @@ def in_one_form(table: pd.DataFrame) -> pd.DataFrame:
     return written.astype("string").replace({"": pd.NA})
 
 
+def background(params: Prepare) -> str:
+    """What the ids of photos in the folder `prepare.background` begin with; empty where there is no such folder."""
+    return f"{params.background.strip('/')}/" if params.background else ""
+
+
+def without_background(names: list[str], params: Prepare) -> list[str]:
+    """The photos that do not lie in the folder `prepare.background`."""
+    return [name for name in names if not (params.background and name.startswith(background(params)))]
+
+
+def with_background(source: Source, params: Prepare, folder: Path) -> Source:
+    """The source with the photos in the folder `prepare.background`: nobody's, and listed without a box.
+
+    Raises:
+        UserError: the folder holds no photo.
+    """
+    if not params.background:
+        return source
+    disk = walk(folder)
+    names = [name for name in disk.photos() if name.startswith(background(params))]
+    if not names:
+        raise UserError(f"{folder}/{params.background} holds no photo: prepare.background must name a folder of photos")
+    listed = set(source.labelled["image"]) | set(source.queries["image"])
+    if twice := [name for name in names if name in listed]:
+        raise UserError(f"{twice[0]} lies in prepare.background, whose photos show no animal, but a table lists it")
+    more = photos(pd.DataFrame({"image": names}, dtype="string"), disk)
+    marks = pd.DataFrame([Mark(name, None, *NONE, 1.0, False, "") for name in names], columns=list(Mark._fields))
+    return replace(
+        source,
+        labelled=pd.concat([source.labelled, more], ignore_index=True),
+        boxes=pd.concat([source.boxes, marks] if len(source.boxes) else [marks], ignore_index=True),
+        strays=[stray for stray in source.strays if stray[0] not in names],
+    )
+
+
 def without_identity(table: pd.DataFrame) -> pd.DataFrame:
     """A `Source` table of photos whose individuals nobody may know."""
     return table.assign(identity=pd.array([pd.NA] * len(table), dtype="string"))
 
 
-def table_names(params: Prepare, folder: Path) -> list[str]:
-    """The survey's own tables in its folder, each as it is there; of a folder of labels its name."""
+def _labels_beside(disk: Disk) -> list[str]:
+    """The labels beside the photos, and the lists of their classes."""
+    lists = [name for name in disk.files if name.rpartition("/")[2].casefold() in {*LISTS, *CONFIGS}]
+    return [*disk.labels(), *lists]
+
+
+def table_names(params: Prepare, folder: Path, disk: Disk | None = None) -> list[str]:
+    """The survey's own tables in its folder, each as it is there; of a folder of labels its name.
+
+    Args:
+        params: the section `prepare`.
+        folder: the survey's folder.
+        disk: what lies in it: then labels beside the photos are listed as well, where they are read.
+    """
     own = [params.csv.file] if params.source == "csv" else []
     named = ["boxes.csv", "decisions.csv", *own, *(name.partition(":")[0].rstrip("/") for name in params.boxes)]
+    beside = _labels_beside(disk) if disk and BESIDE in named else []
+    named = [name for name in named if name != BESIDE]
     places = [(name, locate(folder / name)) for name in named]
     inner = [(name, place if place and place.is_relative_to(folder) else None) for name, place in places]
-    return [place.relative_to(folder).as_posix() if place else name for name, place in inner]
+    return [*(place.relative_to(folder).as_posix() if place else name for name, place in inner), *beside]

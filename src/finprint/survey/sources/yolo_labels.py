@@ -1,19 +1,20 @@
 """YOLO's labels: a text file a photo, a box a line, as shares of the photo's sides."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from finprint.base.errors import UserError
+from finprint.survey.sources.disk import BESIDE
 from finprint.survey.sources.marks import NONE, SLACK, Corners, Mark, PhotoNames, from_centre, hull, numbers_in
 from finprint.survey.sources.sheets import read_text
 
 LISTS = ("classes.txt", "obj.names", "predefined_classes.txt")  # a class a line
 CONFIGS = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
-BESIDE = {
+NO_LABELS = {
     *LISTS,
     *CONFIGS,
     "train.txt",
@@ -28,7 +29,9 @@ BESIDE = {
 ABOVE = {"labels", "images", "train", "val", "valid", "validation", "test", "obj_train_data", "obj_valid_data"}
 
 
-def read_yolo(folder: Path, files: Iterable[Path], part: str, photos: PhotoNames) -> list[Mark]:
+def read_yolo(
+    folder: Path, files: Iterable[Path], part: str, photos: PhotoNames, around: Sequence[Path] = ()
+) -> list[Mark]:
     """Read the labels of a folder.
 
     A line is `class x_centre y_centre width height`, or `class` and the points of a polygon or of a turned box, each
@@ -36,19 +39,25 @@ def read_yolo(folder: Path, files: Iterable[Path], part: str, photos: PhotoNames
     only photo that is called so. An empty file says that its photo shows nothing.
 
     Args:
-        folder: the folder; it or the one above it has the list of classes.
+        folder: the folder. A label's list of classes lies beside it or in the next folder above that has one.
         files: the labels in it.
         part: what all boxes show; empty: as their classes are called.
         photos: the photos' ids.
+        around: further folders that may have the list of classes.
 
     Raises:
         UserError: nobody says what the classes are called, or which photo a label belongs to.
     """
-    names, keypoints = _classes(folder)
-    if not names and not part:
-        raise UserError(f"{folder} has no classes.txt: write prepare.boxes as {folder.name}:body or :fin")
     marks = []
+    classes: dict[Path, tuple[dict[int, str], bool]] = {}  # by the folder of the labels
     for path in files:
+        if path.parent not in classes:
+            own = [one for one in (path.parent, *path.parent.parents) if one.is_relative_to(folder)]
+            classes[path.parent] = _classes([*own, *around])
+        names, keypoints = classes[path.parent]
+        if not names and not part:
+            called = folder.name if around else BESIDE
+            raise UserError(f"{path.parent} has no classes.txt: write prepare.boxes as {called}:body or :fin")
         image = photo_of(path, folder, photos)
         lines = [" ".join(line.split()) for line in read_text(path).splitlines()]
         for line in [line for line in lines if line] or [""]:
@@ -64,7 +73,7 @@ def is_label(path: Path, folder: Path) -> bool:
     steps = path.relative_to(folder).parts
     litter = any(step.startswith((".", "@", "__MACOSX")) for step in steps)
     name = path.name.casefold()
-    return not litter and name not in BESIDE and not name.startswith(("readme", "license")) and path.is_file()
+    return not litter and name not in NO_LABELS and not name.startswith(("readme", "license")) and path.is_file()
 
 
 def photo_of(label: Path, folder: Path, photos: PhotoNames) -> str:
@@ -96,9 +105,9 @@ def _box(values: list[float]) -> tuple[Corners, float]:
     return (corners if all(-SLACK <= place <= 1 + SLACK for place in centre) else NONE), sure  # else it is in pixels
 
 
-def _classes(folder: Path) -> tuple[dict[int, str], bool]:
+def _classes(places: Iterable[Path]) -> tuple[dict[int, str], bool]:
     """The classes' names by their number, and whether points of the animal follow each box."""
-    for place in (folder, folder.parent):
+    for place in places:
         for path in (place / name for name in LISTS):
             if path.is_file():
                 return dict(enumerate(line.strip() for line in read_text(path).splitlines())), False
