@@ -1,7 +1,8 @@
 """What `finprint start` chooses for each catalogue, beside params.yaml as it is and beside one other choice at a time.
 
-Each run goes through both rounds and the search, by the library's own functions, and is measured on validation. The
-photos must show one animal each and have no boxes. In the activated environment:
+Each run goes through both rounds and the search, by the library's own functions, and is measured on validation. There
+is no second look (bench/second_look.py has it). The photos must show one animal each and have no boxes. In the
+activated environment:
 python bench/catalogues.py data/raw/right_whale data/raw/nyala [--minutes 10] [--seeds 3] [--only "the whole photo"]
 """
 

@@ -104,6 +104,20 @@ def test_second_look(tmp_path: Path) -> None:
     assert re.search(rf"^XFeat, 512: {rates}", told, re.MULTILINE), told
 
 
+def test_catalogues(tmp_path: Path) -> None:
+    folder = SurveyFolder(tmp_path / "survey")
+    folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
+    folder.photos("q.jpg", split="test")
+    small = ("train.image_size=32", "train.first_size=32", "train.epochs=1", "prepare.new_share=0.4", "train.batch=4")
+    options = [part for pair in small for part in ("--set", pair)] + ["--out", str(tmp_path / "c.csv")]
+    recipes = ("--only", "start", "--only", "params.yaml as it is")
+    told = _printed("catalogues", str(folder.root), "--minutes", "1", *recipes, *options)
+    assert "survey: detector.enabled False, crop.boxes_from found, " in told
+    for recipe in ("start", "params.yaml as it is"):
+        line = rf"^\| survey \| {recipe} \| 0\.\d{{3}} \| [01]\.\d{{3}} \| [01]\.\d{{3}} \| \d+\.\d \|$"
+        assert re.search(line, told, re.MULTILINE), told
+
+
 def test_crop() -> None:
     told = _printed("crop", "--count", "6", "--width", "1200", "--height", "900", "--repeats", "1")
     assert re.search(r"^6 photos of 1200 x 900 px, 0\.\d MB each, \d+ processes or threads$", told, re.MULTILINE)

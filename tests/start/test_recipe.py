@@ -38,7 +38,7 @@ def facts(root: Path, **changes: Any) -> Facts:
 @pytest.fixture
 def right_whales(small: Facts) -> Facts:
     """As many photos as the right whales have."""
-    return replace(small, each=np.full(429, 8), photos=4400, sizes=np.full((200, 2), 224))
+    return replace(small, each=np.full(429, 8), photos=4400, queries=1052, sizes=np.full((200, 2), 224))
 
 
 def planned(seen: Facts, budget: float, speed: Speed = SPEED) -> Plan:

@@ -59,11 +59,6 @@ class Facts:
         _, counts = np.unique(self.sizes, axis=0, return_counts=True)
         return bool(len(self.sizes) and counts.max() >= ALIKE * len(self.sizes))
 
-    @property
-    def shorter(self) -> int:
-        """px, the median of the photos' shorter sides."""
-        return int(np.median(self.sizes.min(axis=1))) if len(self.sizes) else 0
-
 
 def facts_of(looked: Looked) -> Facts:
     """The facts of a folder.

@@ -35,7 +35,8 @@ from finprint.start.recipe import EXTRACTOR, KEYPOINTS, LOOK_SIDE
 from finprint.survey.readings import Reading, read_one
 
 PHOTOS = 48  # real photos that are read and cropped
-STEPS = 2  # of the training that are timed, after as many that warm up
+STEPS = 2  # of the training that are timed
+EPOCHS = 2  # of so many steps; the first one warms up
 LOOKED, PAIRS = 6, 12  # crops and pairs of the second look
 SIDES = (96, 160)  # px, at which it is timed: seconds are a + b side^2 between them and beyond
 
@@ -98,7 +99,7 @@ def _recipe(params: Params, side: int) -> Recipe:
     """The recipe at another size."""
     sizes = {"image_size": side, "first_size": side}
     train = params.train.model_copy(update=sizes)
-    return Recipe(train, 1, params.lr, params.seed)
+    return Recipe(train, EPOCHS, params.lr, params.seed)
 
 
 def _learn(pixels: View, params: Params, side: int) -> float:
@@ -110,7 +111,7 @@ def _learn(pixels: View, params: Params, side: int) -> float:
     nobody = np.full(len(names), -1, np.int64)
     task = Individuals(IndividualLessons(np.arange(count), Targets.sure(labels), names, nobody), params.train)
     run = Run(task, task.new_network(recipe), Photos(pixels, recipe.train.batch), recipe, unwatched)
-    for epoch in range(2):  # the first one warms up
+    for epoch in range(EPOCHS):
         run.learn(epoch)
     return 1 / run.speed
 

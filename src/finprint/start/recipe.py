@@ -20,7 +20,7 @@ GROW = 0.7  # the first views' side, as a share of the last ones'
 FULL = 30  # epochs of each of two rounds; more gave nothing
 GOOD = 20  # epochs that a size must leave room for; else a smaller one is taken
 FEW = 8  # epochs below which nothing but a head is trained
-HEAD_EPOCHS = 60  # of a head on frozen features
+HEAD_EPOCHS = (60, 20)  # of a head on frozen features
 LONG = 16  # epochs from which mixup is of use
 # The second look: ALIKED and LightGlue, px of the longer side, local features of a crop
 EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 384, 256
@@ -120,7 +120,7 @@ def changed(base: Params, values: Mapping[str, Any]) -> Params:
 
 
 def trainings() -> Iterator[Training]:
-    """All that could be trained, from the best to the cheapest; the last one is a head on frozen features."""
+    """All that could be trained, from the best to the cheapest; the last ones are a head on frozen features."""
     for side in SIDES:
         for epochs in range(FULL, GOOD - 1, -2):
             yield Training(side, epochs, epochs)
@@ -128,7 +128,8 @@ def trainings() -> Iterator[Training]:
         yield Training(SIDES[-1], epochs, epochs)
     for epochs in range(GOOD - 2, FEW - 1, -2):
         yield Training(SIDES[-1], epochs, 3, "round1")
-    yield Training(0, HEAD_EPOCHS, 1, "round1")
+    for epochs in HEAD_EPOCHS:
+        yield Training(0, epochs, 1, "round1")
 
 
 def rungs(looks: bool) -> Iterator[tuple[Training, Look | None]]:
