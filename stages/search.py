@@ -6,6 +6,7 @@ import pandas as pd
 
 from finprint.answers.params import Search
 from finprint.answers.results import remarks, search_all, summary
+from finprint.answers.species import with_species
 from finprint.base.cli import Input, Inputs, Output, run
 from finprint.base.files import write_metrics
 from finprint.base.params import load_sections
@@ -22,6 +23,7 @@ class Paths:
     vectors: Inputs
     folds: Input
     matches: Input
+    species: Input
     answers: Output
     metrics: Output
 
@@ -32,7 +34,8 @@ def main(paths: Paths) -> None:
     left_out = read_folds(paths.folds, params.fold.left_out)
     asked = pd.read_csv(paths.queries, dtype="string")["image"].tolist()
     looked = read_local_scores(paths.matches)
-    results = search_all(read_table(paths.photos, PHOTOS), rounds, left_out, asked, params.search, looked)
+    photos = with_species(read_table(paths.photos, PHOTOS), paths.species)
+    results = search_all(photos, rounds, left_out, asked, params.search, looked)
     for line in remarks(results.answers):
         print(line)
     results.write(paths.answers)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from conftest import SurveyFolder, save_photo, scenery
 
 ROOT = Path(__file__).parents[1]
@@ -165,3 +166,19 @@ def test_duplicates(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == [size for size in ("1/3", "1/2", "2/3", "3/4", "1") for _ in range(3)]
     assert {row[2] for row in rows if row[1] != "30"} == {"100.00"}
     assert "28 pairs of the 8 photos as they are: 0 joined, fewest bits " in told
+
+
+def test_classes(tmp_path: Path) -> None:
+    for kind in range(3):
+        for number in range(18):
+            pixels = scenery(100 * kind + number, 64, 48) // 2 + np.uint8(40 * kind)
+            save_photo(tmp_path / f"kind{kind}" / f"{number}.jpg", pixels)
+    told = _printed("classes", str(tmp_path), "--epochs", "1", "--side", "32", "--weights", "none")
+    assert re.search(r"^\d+ photos of 3 classes to learn from, \d+ to judge$", told, re.MULTILINE), told
+    lines = re.findall(r"^([a-z -]+(?:, [a-z -]+)?): log_loss \d+\.\d+, top1 \d\.\d+, \d+ s$", told, re.MULTILINE)
+    assert lines == [
+        "scikit-learn, frozen features",
+        "finprint, frozen features",
+        "plain fine-tuning",
+        "finprint, fine-tuning",
+    ]

@@ -10,6 +10,7 @@ import yaml
 from closure import modules, rooms
 from ruamel.yaml import YAML
 
+from finprint.classes.training import CODE as CLASSES
 from finprint.detector.training import CODE as DETECTOR
 from finprint.individuals.rounds import CODE as ROUND
 from finprint.params import Params, load_params
@@ -39,14 +40,15 @@ def keys(value: Any, prefix: str = "") -> list[str]:
 
 def test_stages_stand_in_the_order_of_the_contract() -> None:
     order = ["prepare", "detector", "crop", "train", "embed", "fold", "embed_fold", "mine", "retrain", "reembed"]
-    assert list(STAGES) == ["check", *order, "match", "search", "evaluate"]
+    classes = ["classify", "guess", "vote", "judge"]
+    assert list(STAGES) == ["check", *order, "match", *classes, "search", "evaluate"]
 
 
 def test_one_name_in_four_places() -> None:
     scripts = {path.stem for path in (ROOT / "stages").glob("*.py")}
     assert scripts == set(STAGES) - set(SCRIPTS)
     sections = set(RAW) - {"seed", "lr"}
-    assert sections == set(STAGES) - {"embed_fold", "reembed", "check"}
+    assert sections == set(STAGES) - {"embed_fold", "reembed", "check"} | {"classes"}  # what the branch tells
     assert sections == set(Params.model_fields) - {"seed", "lr"}
 
 
@@ -69,7 +71,13 @@ def test_a_stage_script_has_no_logic() -> None:
 
 
 def test_checkpoints_depend_on_the_rooms_that_their_stage_depends_on() -> None:
-    for stage, code in {"detector": DETECTOR, "train": ROUND, "fold": ROUND, "retrain": ROUND}.items():
+    for stage, code in {
+        "detector": DETECTOR,
+        "train": ROUND,
+        "fold": ROUND,
+        "retrain": ROUND,
+        "classify": CLASSES,
+    }.items():
         deps = {dep.removeprefix("src/finprint/") for dep in STAGES[stage]["deps"] if dep.startswith("src/")}
         assert set(code) == deps - {"__init__.py"}
 
@@ -115,8 +123,8 @@ def test_cached_outputs_are_ignored_by_git_and_metrics_are_not() -> None:
     assert set(run.stdout.split()) == {path for path, cached in paths.items() if cached}
 
 
-def test_truth_is_read_by_evaluate_alone() -> None:
-    assert [stage for stage in STAGES if "data/truth.parquet" in STAGES[stage]["deps"]] == ["evaluate"]
+def test_truth_is_read_by_the_stages_that_judge() -> None:
+    assert [stage for stage in STAGES if "data/truth.parquet" in STAGES[stage]["deps"]] == ["judge", "evaluate"]
 
 
 def test_every_param_has_a_comment() -> None:

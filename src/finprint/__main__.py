@@ -150,6 +150,46 @@ def explain(
     print(explain_match(Path("data"), Path("models/round2"), Path("metrics/explained"), query, match, output))
 
 
+@app.command()
+def classify(
+    images: Annotated[list[Path], typer.Argument(help="images, or folders of them")],
+    of: Annotated[
+        str, typer.Option(help="identity or species: what the models in models/classes/OF tell")
+    ] = "identity",
+    output: Annotated[Path, typer.Option(help="CSV to write")] = Path("metrics/classified.csv"),
+) -> None:
+    """Classify new images with the trained models of classes: the best answer and the probability of each class."""
+    from finprint.classes.trained import classify_images, images_in, load_ensemble  # torch takes seconds
+    from finprint.classes.voting import write_submission
+    from finprint.detector.yolo import TrainedDetector
+
+    ensemble = load_ensemble(Path("models/classes") / of, Path("data/labels") / of / "rules.json")
+    folder = Path("models/detector")
+    detector = TrainedDetector(folder) if TrainedDetector.enabled(folder) else None
+    table, bad = classify_images(images_in(images), ensemble, detector, load_params().crop)
+    for line in bad:
+        print(line, file=sys.stderr)
+    write_submission(output, table)
+    print(f"{len(table)} images classified, {len(bad)} not: {output}")
+
+
+@app.command()
+def export(
+    of: Annotated[
+        str, typer.Option(help="identity or species: what the models in models/classes/OF tell")
+    ] = "identity",
+    output: Annotated[Path, typer.Option(help="folder to write")] = Path("models/exported"),
+) -> None:
+    """Write the trained models of classes as one file with a script that runs without finprint."""
+    from finprint.classes.export import SCRIPT
+    from finprint.classes.export import export as write
+    from finprint.classes.trained import load_ensemble  # torch takes seconds
+
+    ensemble = load_ensemble(Path("models/classes") / of, Path("data/labels") / of / "rules.json")
+    apart = write(ensemble, output)
+    print(f"{output}/{SCRIPT} classifies images; its probabilities differ by at most {apart:.1e} from the models'")
+
+
 def stale_stages() -> list[str]:
     """The stages that `dvc repro` would run; none where no DVC project is."""
     from dvc.exceptions import NotDvcRepoError  # takes a second to import

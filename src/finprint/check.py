@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from finprint.base.errors import UserError
 from finprint.base.params import PARAMS
 from finprint.detector.loading import check_network
-from finprint.individuals.params import Train
 from finprint.learning.finetuning import check_training
+from finprint.learning.params import Training
 from finprint.learning.round import check_model_folder
 from finprint.model.backbone import check_backbone
 from finprint.params import Params, load_params
@@ -32,10 +33,15 @@ def check_named(params: Params) -> None:
     if params.detector.enabled:
         check_network(params.detector.network)
     _check_train(params.train)
+    if params.classes.of:
+        try:
+            _check_train(params.classify)
+        except UserError as error:
+            raise UserError(str(error).replace("train.", "classify.", 1)) from None
 
 
-def _check_train(train: Train) -> None:
-    """Refuse a backbone, weights or sizes that the stage `train` would refuse after an hour of other stages' work."""
+def _check_train(train: Training) -> None:
+    """Refuse a backbone, weights or sizes that the stage would refuse after an hour of other stages' work."""
     weights = "none" if train.continue_from else train.weights  # which are not read then
     check_backbone(train.backbone, weights, train.image_size)
     check_training(train)

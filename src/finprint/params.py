@@ -6,6 +6,7 @@ from pydantic import model_validator
 
 from finprint.answers.params import Search
 from finprint.base.params import PARAMS, Positive, Section, Seed, checked, read_yaml
+from finprint.classes.params import Classes, Classify, Guess, Judge, Vote
 from finprint.crops.params import Crop
 from finprint.detector.params import Detector
 from finprint.evaluation.params import Evaluate
@@ -30,6 +31,11 @@ class Params(Section):
     mine: Mine
     retrain: Retrain
     match: Match
+    classes: Classes
+    classify: Classify
+    guess: Guess
+    vote: Vote
+    judge: Judge
     search: Search
     evaluate: Evaluate
 
@@ -52,6 +58,16 @@ class Params(Section):
                 raise ValueError(
                     f"crop.{key} is {getattr(self.crop, key)}, which needs a detector, and detector.enabled is false"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _classes_of_folds_that_exist(self) -> "Params":
+        for name, listed in (("folds", self.classes.folds), ("test", self.classes.test)):
+            for fold in listed:
+                if fold >= self.prepare.folds:
+                    raise ValueError(f"classes.{name} has {fold}, but the folds are 0 to {self.prepare.folds - 1}")
+        if self.classes.of and len(self.classes.test) >= self.prepare.folds - 1:
+            raise ValueError("classes.test leaves no fold to learn from")
         return self
 
     @model_validator(mode="after")

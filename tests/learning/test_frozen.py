@@ -96,7 +96,20 @@ def test_a_head_learns_and_the_backbone_stays(crops: Crops, fusion: str) -> None
 def test_what_is_frozen() -> None:
     assert is_frozen(FROZEN)
     assert not is_frozen(RECIPE.train)
-    assert not is_frozen(FROZEN.model_copy(update={"cyclic": True}))  # four quarter turns of every photo
+    assert is_frozen(FROZEN.model_copy(update={"cyclic": True}))  # what is fused, and pooled over the turns, is kept
+    learns = {"cyclic": True, "fusion": "dolg"}
+    assert not is_frozen(FROZEN.model_copy(update=learns))  # four quarter turns of every photo would have to be kept
+
+
+@pytest.mark.parametrize("cyclic", [True, "rms"])
+def test_features_of_turned_and_padded_views_are_those_of_the_network(crops: Crops, cyclic: bool | str) -> None:
+    torch.manual_seed(0)
+    embedder = Embedder(ModelConfig("tf_efficientnet_lite0", "gem", 8, 32, cyclic=cyclic, padded=True)).eval()
+    rows = np.array([4, 0])
+    whole = embed(embedder, crops.pixels, rows, Embed(batch=2, mirror=False, amp=True), quiet=True)
+    features = Features(embedder, crops)
+    np.testing.assert_allclose((features.vectors(embedder, rows) * whole).sum(axis=1), 1, atol=2e-3)
+    assert features.both(rows).shape == (2, 2, 432)
 
 
 def test_photos_and_features_are_asked_alike(crops: Crops) -> None:

@@ -22,7 +22,7 @@ from finprint.learning.inputs import Inputs, Photos
 from finprint.learning.lessons import Targets
 from finprint.learning.loop import epoch_batches, fit, parameter_groups
 from finprint.learning.network import Network
-from finprint.learning.recipe import Recipe, mixing_share, side_at
+from finprint.learning.recipe import Recipe, cut_box, mixing_share, side_at
 from finprint.model.embedder import Embedder
 from finprint.model.loading import View
 
@@ -356,3 +356,49 @@ def test_scores_come_when_they_are_due_and_at_the_end() -> None:
     _, history = _fit(_recipe(epochs=5, score_every=2), validate=validate)
     assert ["map5" in row for row in history] == [False, True, False, True, True]
     assert len(asked) == 3
+
+
+def test_the_best_epoch_is_kept_and_survives_a_killed_run() -> None:
+    digests: list[str] = []
+
+    def validate(embedder: Embedder) -> dict[str, float]:
+        digests.append(hashlib.sha256(str([t.sum().item() for t in embedder.parameters()]).encode()).hexdigest())
+        return {"map5": [0.2, 0.9, 0.5, 0.9, 0.1][len(digests) - 1]}
+
+    recipe = _recipe(epochs=5, keep="best")
+    network, history = _fit(recipe, validate, key="kept")
+    kept = hashlib.sha256(str([t.sum().item() for t in network.embedder.parameters()]).encode()).hexdigest()
+    assert digests.index(kept) == 3  # the later one of two that are equally good
+    assert [row["map5"] for row in history] == [0.2, 0.9, 0.5, 0.9, 0.1]
+    whole, digests = _digest(network), []
+
+    def dies(embedder: Embedder) -> dict[str, float]:
+        if len(digests) == 4:
+            raise Killed
+        return validate(embedder)
+
+    with pytest.raises(Killed):
+        _fit(recipe, dies, key="dies")
+    again, _ = _fit(recipe, validate, key="dies")
+    assert _digest(again) == whole
+
+
+def test_boxes_that_are_cut_have_the_area_of_a_beta_and_a_coin_decides_with_mixup() -> None:
+    assert cut_box(_recipe(), 5) is None
+    recipe = _recipe(augment=AUGMENT.model_copy(update={"cutmix": 1.0}))
+    boxes = [cut_box(recipe, step) for step in range(500)]
+    assert cut_box(recipe, 3) == boxes[3]
+    areas = [(bottom - top) * (right - left) for top, left, bottom, right in filter(None, boxes)]
+    assert len(areas) == 500
+    assert 0 <= min(areas) < 0.05
+    assert 0.8 < max(areas) <= 1
+    both = _recipe(augment=AUGMENT.model_copy(update={"cutmix": 1.0, "mixup": 0.2}))
+    cut = [cut_box(both, step) is not None for step in range(500)]
+    assert 200 < sum(cut) < 300
+    assert all(mixing_share(both, step) == 1 for step in range(50) if cut[step])
+    assert any(mixing_share(both, step) < 1 for step in range(50) if not cut[step])
+
+
+def test_cutting_photos_trains_and_repeats_itself() -> None:
+    recipe = _recipe(augment=AUGMENT.model_copy(update={"cutmix": 1.0}))
+    assert _digest(_fit(recipe, key="one")[0]) == _digest(_fit(recipe, key="two")[0])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finprint.model.params import Augment
-from finprint.model.views import plain_view, random_view, weaker
+from finprint.model.views import Pose, edge_colour, plain_view, posed_view, random_view, squared, weaker
 
 
 def _augment(**settings: Any) -> Augment:
@@ -171,3 +171,49 @@ def test_noise_is_added_where_it_is_drawn() -> None:
     assert 1 < noisy.astype(float).std() < 13
     assert abs(noisy.mean() - 128) < 1.5
     assert (random_view(grey, 32, NO_AUGMENT, np.random.default_rng(0)) == 128).all()
+
+
+def test_a_padded_view_keeps_proportions_and_is_filled_with_the_colour_of_the_edge() -> None:
+    pixels = np.full((20, 60, 3), 200, np.uint8)
+    pixels[5:15, 20:40] = 10
+    square = squared(pixels)
+    assert square.shape == (60, 60, 3)
+    assert (square[:20] == 200).all()
+    assert np.array_equal(square[20:40], pixels)
+    view = plain_view(pixels, 30, padded=True)
+    assert ((view < 100).any(axis=(1, 2)).sum(), (view < 100).any(axis=(0, 2)).sum()) == (5, 10)
+    assert np.array_equal(squared(square), square)
+
+
+def test_the_colour_of_the_edge_is_the_usual_one() -> None:
+    pixels = np.zeros((10, 10, 3), np.uint8)
+    pixels[0] = (9, 8, 7)
+    pixels[:, 0] = pixels[:, -1] = (9, 8, 7)
+    pixels[-1] = 250
+    assert edge_colour(pixels).tolist() == [9, 8, 7]
+
+
+def test_what_a_padded_pose_shows_beside_the_crop_is_the_colour_of_its_edge() -> None:
+    pixels = np.full((40, 40, 3), 200, np.uint8)
+    pixels[10:30, 10:30] = 10
+    view = posed_view(pixels, 40, Pose(zoom=0.5), padded=True)
+    assert (view[0] == 200).all()
+    assert 80 < (view[..., 0] < 100).sum() < 120  # a quarter of 400
+
+
+def test_a_stretch_widens_and_keeps_the_area() -> None:
+    pixels = np.full((80, 80, 3), 255, np.uint8)
+    pixels[30:50, 30:50] = 0
+    dark = posed_view(pixels, 80, Pose(stretch=1.44))[..., 0] < 128
+    width, height = dark.any(axis=0).sum(), dark.any(axis=1).sum()
+    assert (width, height) == (pytest.approx(24, abs=1), pytest.approx(20 / 1.2, abs=1))
+
+
+def test_zoom_by_ratio_is_even_in_its_logarithm() -> None:
+    pixels = np.full((96, 96, 3), 255, np.uint8)
+    pixels[32:64, 32:64] = 0
+    augment = _augment(zoom=0.6, zoom_by="ratio")
+    sides = [np.sqrt((_view(pixels, 96, augment, seed)[..., 0] < 128).sum()) / 32 for seed in range(300)]
+    assert 1 / 1.65 < min(sides) < 1 / 1.5
+    assert 1.5 < max(sides) < 1.65
+    assert abs(np.log(sides).mean()) < 0.04

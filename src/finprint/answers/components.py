@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.answers.params import Search
+from finprint.answers.species import chances
 from finprint.matching.catalogue import Catalogue
 from finprint.matching.names import NOBODY, take
 from finprint.matching.ranking import Ranking, softmax
@@ -183,8 +184,8 @@ class SameSide(Sparse):
 class Species(Component):
     """The chance that the query is of the individual's species. It is never missing.
 
-    1 or 0 where the table tells the species of both. Else the share of the individual's species in a softmax over the
-    shortlist's scores.
+    1 or 0 where the table tells the species of both. Else the probability by the network of `classes.of=[species]`, and
+    without such a network the share of the individual's species in a softmax over the shortlist's scores.
     """
 
     name = "species"
@@ -205,6 +206,8 @@ class Species(Component):
         for kind in np.unique(kinds):
             of_kind = theirs == kind
             predicted += of_kind * (mass * of_kind).sum(axis=1, keepdims=True)
+        by_network = chances(photos.iloc[ranked.queries], theirs)
+        predicted = np.where(np.isfinite(by_network), by_network, predicted)
         return np.where(told == "", predicted, (theirs == told) | (theirs == ""))
 
 

@@ -178,7 +178,7 @@ def _fill(cache: CropCache, jobs: list[Job], detector: TrainedDetector | None, p
     jobs = sorted(jobs, key=lambda job: bool(job.given))  # or batches for the detector would be filled up with black
     with bar("cropping", len(jobs), "photo") as progress:
         made: dict[str, list[Cut]] = {}
-        for number, (job, cuts) in enumerate(_crops(jobs, detector, params), start=1):
+        for number, (job, cuts) in enumerate(made_crops(jobs, detector, params), start=1):
             if isinstance(cuts, BadPhoto):
                 bad[job.key] = str(cuts)
             elif isinstance(cuts, ChangedPhoto):
@@ -229,7 +229,7 @@ def _write(
     return table, len(rejects)
 
 
-def _crops(jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> Iterator[tuple[Job, Cuts]]:
+def made_crops(jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> Iterator[tuple[Job, Cuts]]:
     """The crops of each photo, in order, or what is wrong with it.
 
     Threads, not processes: decoding, scaling and encoding release the interpreter lock (docs/benchmarks.md).

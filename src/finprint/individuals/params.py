@@ -34,6 +34,7 @@ class AnimalAugment(Augment):
 
 
 class Train(Training):
+    embedding: Count
     margin: Margin
     species: SpeciesHead
     augment: AnimalAugment

@@ -1,5 +1,7 @@
 """The task of telling individuals apart: its network, what mirror images show, how it is validated."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +138,10 @@ class Individuals(Task):
     def at_step(self, network: Network, step: int, steps: int) -> None:
         """Margins grow from a fifth to their full size."""
         network.head.strength = grown(step, steps, self.train.margin.ramp, 0.2)
+
+    def merit(self, row: Mapping[str, float]) -> float:
+        """MAP@5."""
+        return row.get("map5", -math.inf)
 
     def validate(self, network: Network, inputs: Inputs) -> dict[str, float]:
         """MAP@5 and the like on validation, without mirror images."""

@@ -40,8 +40,11 @@ def learning_rates(backbone: nn.Module, layer_decay: float) -> dict[str, float]:
 
 
 def is_frozen(train: Training) -> bool:
-    """Whether no stage of the backbone learns, so that its features can be kept."""
-    return train.finetune.trainable == 0 and not train.cyclic
+    """Whether no stage of the backbone learns, so that its features can be kept.
+
+    The feature maps of four turns are too many to keep. A fusion that learns nothing can pool them before.
+    """
+    return train.finetune.trainable == 0 and not (train.cyclic and train.fusion == "dolg")
 
 
 def set_learning(backbone: nn.Module, finetune: Finetune, epoch: int) -> None:

@@ -23,10 +23,10 @@ CODE = ("learning", "model", "pictures")  # the rooms that features depend on
 
 
 class Features:
-    """The feature maps of every crop and of its mirror image, in a file under .cache/features; they are `Inputs`.
+    """What a backbone makes of every crop and of its mirror image, in a file under .cache/features; they are `Inputs`.
 
-    One file is kept, for the crops, the backbone with its weights, and the image size that were asked for last. A
-    damaged one is made anew.
+    Kept are the fused feature maps, or the maps themselves if the fusion learns. One file is kept, for the crops, the
+    backbone with its weights, and the image size that were asked for last. A damaged one is made anew.
 
     Args:
         embedder: whose backbone it is.
@@ -44,9 +44,11 @@ class Features:
                         remove(other)
             self._array = np.load(path, mmap_mode="r")  # (N, 2, L) float16
         side = embedder.config.image_size
-        with torch.inference_mode():
-            maps = embedder.eval().maps(torch.zeros(1, 3, side, side, device=embedder.mean.device))
-        self._shapes = [tuple(stage.shape[1:]) for stage in maps]
+        self._shapes: list[tuple[int, ...]] = []  # of the feature maps; empty: what is kept is fused
+        if not _fuses_alone(embedder):
+            with torch.inference_mode():
+                maps = embedder.eval().maps(torch.zeros(1, 3, side, side, device=embedder.mean.device))
+            self._shapes = [tuple(stage.shape[1:]) for stage in maps]
 
     def of(self, row: int) -> np.ndarray:
         """(2, L) float16: the features of the crop in `row`, and of its mirror image."""
@@ -62,10 +64,16 @@ class Features:
 
     def embedded(self, embedder: Embedder, batch: torch.Tensor) -> torch.Tensor:
         """By what lies behind the embedder's backbone."""
+        if not self._shapes:
+            return embedder.neck(batch)
         lengths = [int(np.prod(shape)) for shape in self._shapes]
         flat = torch.tensor_split(batch, np.cumsum(lengths)[:-1].tolist(), dim=1)
         stage3, stage4 = (maps.reshape(-1, *shape) for maps, shape in zip(flat, self._shapes, strict=True))
         return embedder.vectors(stage3, stage4)
+
+    def both(self, rows: np.ndarray) -> np.ndarray:
+        """(N, 2, L) float32: the features of the crops in `rows`, and of their mirror images."""
+        return self._array[rows].astype(np.float32)
 
     @torch.inference_mode()
     def vectors(self, embedder: Embedder, rows: np.ndarray) -> np.ndarray:
@@ -82,23 +90,35 @@ def _key(embedder: Embedder, crops: Crops) -> str:
     tensors = embedder.backbone.state_dict().items()
     weights = [(name, sha256_bytes(tensor.cpu().numpy().tobytes())) for name, tensor in tensors]
     contents = [sha256_bytes(crops.jpeg(row)) for row in range(len(crops))]
-    asked = [embedder.config.backbone, embedder.config.image_size]
+    config = embedder.config
+    asked = [config.backbone, config.image_size, config.fusion, config.cyclic, config.padded]
     machine = [torch.__version__, timm.__version__, str(best_device())]
     return sha256_json([weights, contents, asked, machine, code_of(CODE)])[:16]
 
 
+def _fuses_alone(embedder: Embedder) -> bool:
+    """Does the fusion learn nothing, so that its output is as frozen as the backbone's?"""
+    return not any(True for _ in embedder.fusion.parameters())
+
+
+def _kept(embedder: Embedder, photos: torch.Tensor) -> torch.Tensor:
+    """(N, L) float32: the fused feature maps, or the maps themselves where the fusion learns."""
+    if _fuses_alone(embedder):
+        return embedder.pooled(photos)
+    return torch.cat([stage.float().flatten(1) for stage in embedder.maps(photos)], dim=1)
+
+
 @torch.inference_mode()
 def _write(path: Path, embedder: Embedder, crops: Crops) -> None:
-    device, side = best_device(), embedder.config.image_size
+    device, side, padded = best_device(), embedder.config.image_size, embedder.config.padded
     orders = in_order(len(crops), BATCH)
-    stream = batches(lambda row: plain_view(crops.pixels(row), side), orders)
+    stream = batches(lambda row: plain_view(crops.pixels(row), side, padded), orders)
     with atomic(path) as draft, bar("frozen features", len(crops), "crop") as progress:
         array: np.ndarray | None = None
         for rows, views in zip(orders, stream, strict=True):
             for mirrored, shown in enumerate((views, views.flip(-1))):
                 with torch.autocast(device.type, torch.bfloat16):
-                    maps = embedder.maps(to_device(shown, device))
-                flat = torch.cat([stage.float().flatten(1) for stage in maps], dim=1).half().cpu().numpy()
+                    flat = _kept(embedder, to_device(shown, device)).half().cpu().numpy()
                 if array is None:
                     shape = (len(crops), 2, flat.shape[1])
                     array = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)

@@ -26,6 +26,7 @@ class Epoch:
         side: px of the views.
         augment: how much the views vary.
         seed: with an item's number it decides all that is random in the item's view.
+        padded: views keep the proportions of the crops.
     """
 
     rows: np.ndarray
@@ -34,12 +35,13 @@ class Epoch:
     side: int
     augment: Augment
     seed: tuple[int, ...]
+    padded: bool = False
 
     def view(self, pixels: View, item: int) -> np.ndarray:
         """The view (side, side, 3) uint8 of an item; `pixels` gives the crop of a row."""
         rng = np.random.default_rng([*self.seed, item])
         crop = pixels(int(self.rows[item]))
-        return random_view(crop, self.side, self.augment, rng, bool(self.mirrored[item]))
+        return random_view(crop, self.side, self.augment, rng, bool(self.mirrored[item]), self.padded)
 
 
 class Inputs(Protocol):

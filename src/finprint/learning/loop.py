@@ -18,7 +18,7 @@ from finprint.learning.inputs import Epoch, Inputs
 from finprint.learning.lessons import Targets
 from finprint.learning.live import Watch, nobody
 from finprint.learning.network import Network
-from finprint.learning.recipe import Recipe, mixing_share, side_at
+from finprint.learning.recipe import Recipe, cut_box, mixing_share, side_at
 from finprint.learning.schedules import even_share, grown, learning_rate
 from finprint.learning.task import Task
 from finprint.model.views import weaker
@@ -54,6 +54,7 @@ def fit(
     for epoch in range(len(run.history), recipe.epochs):
         row = run.learn(epoch)
         run.history.append(row | run.score(epoch))
+        run.keep()
         run.tell()
         run.save(checkpoint)
     return run.average.module, run.history
@@ -81,8 +82,9 @@ class Run:
         self.average = ModelEmaV3(network, decay=recipe.train.ema, use_warmup=not recipe.train.swa)
         self.optimiser = new_optimiser(network, recipe)
         self.history: History = []
+        self.best: dict[str, torch.Tensor] = {}  # the averaged weights of the best epoch, with `keep: best`
         self.batch = min(recipe.train.batch, len(task.lessons))
-        self.steps = len(task.lessons) // self.batch  # of an epoch; the photos left over wait for the next one's order
+        self.steps = len(task.order(np.random.default_rng(0), self.batch))  # of an epoch
         self.speed = 0.0  # photos a second in the last epoch
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -96,6 +98,7 @@ class Run:
             self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
             torch.set_rng_state(state["random"])
+            self.best = state["best"]
             print(f"resuming after epoch {len(self.history)} of {self.recipe.epochs}", flush=True)
         else:
             print("these photos were learned by this recipe already: taken from .cache/checkpoints", flush=True)
@@ -128,7 +131,8 @@ class Run:
         self.task.at_step(self.network, step, steps)
         batch, targets = self.inputs.to_device(views, self.device), targets.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            loss = self.network(batch, targets, mixing_share(self.recipe, step), self.inputs.embedded)
+            mixing = mixing_share(self.recipe, step), self.inputs.embedded, cut_box(self.recipe, step)
+            loss = self.network(batch, targets, *mixing)
         descend(self.optimiser, loss)
         if train.swa:
             self.average.decay = even_share(step, steps, train.swa)
@@ -136,6 +140,15 @@ class Run:
         if step % WATCHED == 0:
             self.watch(step, {"loss": loss.item(), "lr": self.lr(step)})
         return loss.detach()
+
+    def keep(self) -> None:
+        """Set aside the averaged weights if validation has never been better; after the last epoch take the best."""
+        if self.recipe.train.keep == "last":
+            return
+        if best_epoch(self.task, self.history) == len(self.history) - 1:
+            self.best = {name: tensor.clone() for name, tensor in self.average.module.state_dict().items()}
+        if len(self.history) == self.recipe.epochs:
+            self.average.module.load_state_dict(self.best)
 
     def lr(self, step: int) -> float:
         """The learning rate of the backbone's last stage at a step."""
@@ -163,8 +176,15 @@ class Run:
                 "network": self.network.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "random": torch.get_rng_state(),
+                "best": self.best,
             }
         checkpoint.save(state)
+
+
+def best_epoch(task: Task, history: History) -> int:
+    """The row of the epoch whose metrics of validation have most merit; the later one where two are equal."""
+    scored = [task.merit(row) for row in history]
+    return max(range(len(history)), key=lambda epoch: (scored[epoch], epoch))
 
 
 def ready(network: Network, recipe: Recipe, epoch: int) -> None:
@@ -181,12 +201,12 @@ def epoch_batches(
     """Full batches of an epoch, as `inputs` makes them, and what they show."""
     lessons, augment = task.lessons, recipe.train.augment
     rng = np.random.default_rng([recipe.seed, epoch])
-    order = rng.permutation(len(lessons))
+    order = task.order(rng, batch)
     mirrored = rng.random(len(lessons)) < augment.flip
     targets = task.mirrored(lessons.targets, torch.from_numpy(mirrored))
-    order = order[: len(order) // batch * batch].reshape(-1, batch)
     strengths = weaker(augment, grown(epoch, recipe.epochs, augment.grow, 0.25))
-    shown = Epoch(lessons.rows, order, mirrored, side_at(epoch, recipe), strengths, (recipe.seed, epoch))
+    seed, side = (recipe.seed, epoch), side_at(epoch, recipe)
+    shown = Epoch(lessons.rows, order, mirrored, side, strengths, seed, recipe.train.padded)
     return zip(inputs.batches(shown), (targets[items] for items in order), strict=True)
 
 

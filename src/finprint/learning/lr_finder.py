@@ -14,7 +14,7 @@ from finprint.learning.inputs import Inputs
 from finprint.learning.lessons import Targets
 from finprint.learning.loop import descend, epoch_batches, new_optimiser, ready
 from finprint.learning.network import Network
-from finprint.learning.recipe import Recipe, mixing_share
+from finprint.learning.recipe import Recipe, cut_box, mixing_share
 from finprint.learning.task import Task
 
 LOW, HIGH = 1e-6, 1.0  # learning rates of the backbone, first and last
@@ -62,7 +62,8 @@ def find_rate(task: Task, network: Network, inputs: Inputs, recipe: Recipe, step
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] / recipe.lr * rates[step]
         batch = inputs.to_device(views, device)
-        loss = network(batch, targets.to(device), mixing_share(recipe, step), inputs.embedded)
+        mixing = mixing_share(recipe, step), inputs.embedded, cut_box(recipe, step)
+        loss = network(batch, targets.to(device), *mixing)
         descend(optimiser, loss)
         mean = SMOOTH * mean + (1 - SMOOTH) * loss.item()
         losses.append(mean / (1 - SMOOTH ** (step + 1)))

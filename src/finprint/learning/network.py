@@ -51,6 +51,7 @@ class Network(nn.Module):
         targets: Targets,
         share: float = 1.0,
         embedded: Callable[[Embedder, torch.Tensor], torch.Tensor] = of_photos,
+        box: tuple[float, float, float, float] | None = None,
     ) -> torch.Tensor:
         """The loss of a batch, a scalar.
 
@@ -63,7 +64,11 @@ class Network(nn.Module):
             targets: of these N.
             share: of the first item of each mixed pair.
             embedded: makes vectors (N, D) of the batch with the embedder.
+            box: (top, left, bottom, right), shares of the side, that each photo gets from the other of its pair; its
+                area is then the other's share (CutMix: Yun et al., ICCV 2019).
         """
+        if box is not None:
+            return self._cut(batch, targets, embedded, box)
         if share == 1:
             return self.heads(embedded(self.embedder, batch), targets)
         if self.mixed == "photos":
@@ -71,4 +76,19 @@ class Network(nn.Module):
         else:
             vectors = embedded(self.embedder, batch)
             vectors = share * vectors + (1 - share) * vectors.flip(0)
+        return share * self.heads(vectors, targets) + (1 - share) * self.heads(vectors, targets.reversed())
+
+    def _cut(
+        self,
+        photos: torch.Tensor,
+        targets: Targets,
+        embedded: Callable[[Embedder, torch.Tensor], torch.Tensor],
+        box: tuple[float, float, float, float],
+    ) -> torch.Tensor:
+        side = photos.shape[-1]
+        top, left, bottom, right = (round(end * side) for end in box)
+        pasted = photos.clone()
+        pasted[..., top:bottom, left:right] = photos.flip(0)[..., top:bottom, left:right]
+        share = 1 - (bottom - top) * (right - left) / side**2
+        vectors = embedded(self.embedder, pasted)
         return share * self.heads(vectors, targets) + (1 - share) * self.heads(vectors, targets.reversed())

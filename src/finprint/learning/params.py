@@ -36,8 +36,9 @@ class Training(Section):
     backbone: str
     weights: str
     fusion: Literal["gem", "dolg", "average"]
-    embedding: Count
+    embedding: Annotated[int, Field(ge=0)]
     image_size: Annotated[int, Field(ge=32)]
+    padded: bool
     first_size: Annotated[int, Field(ge=32)]
     epochs: Count
     batch: Annotated[int, Field(ge=2)]
@@ -47,11 +48,18 @@ class Training(Section):
     schedule: Schedule
     finetune: Finetune
     continue_from: str
-    cyclic: bool
+    cyclic: Literal[False, True, "rms"]
     ema: Annotated[float, Field(ge=0, lt=1)]
     swa: Share
+    keep: Literal["last", "best"]
     amp: bool
     augment: Augment
+
+    @model_validator(mode="after")
+    def _cuts_photos_and_not_features(self) -> Self:
+        if self.augment.cutmix and self.finetune.trainable == 0:
+            raise ValueError("augment.cutmix must be 0 where finetune.trainable is 0: features cannot be cut")
+        return self
 
     @model_validator(mode="after")
     def _unfreezes_in_time(self) -> Self:

@@ -51,7 +51,22 @@ def side_at(epoch: int, recipe: Recipe) -> int:
 
 def mixing_share(recipe: Recipe, step: int) -> float:
     """Share of the first photo of each mixed pair at a step, at least a half; 1 without mixup."""
-    if not recipe.train.augment.mixup:
+    if not recipe.train.augment.mixup or cut_box(recipe, step):
         return 1.0
     share = np.random.default_rng([recipe.seed, step]).beta(recipe.train.augment.mixup, recipe.train.augment.mixup)
     return float(max(share, 1 - share))
+
+
+def cut_box(recipe: Recipe, step: int) -> tuple[float, float, float, float] | None:
+    """The box (top, left, bottom, right; shares of the side) that each photo of a pair gets from the other at a step.
+
+    Its area is drawn from Beta(cutmix, cutmix) (CutMix: Yun et al., ICCV 2019); it is cut off at the edge. With mixup
+    as well, a coin decides for each step. None: nothing is cut.
+    """
+    cutmix, mixup = recipe.train.augment.cutmix, recipe.train.augment.mixup
+    rng = np.random.default_rng([recipe.seed, step, 1])
+    if not cutmix or (mixup and rng.random() < 0.5):
+        return None
+    half, (y, x) = np.sqrt(1 - rng.beta(cutmix, cutmix)) / 2, rng.random(2)
+    top, left, bottom, right = np.clip([y - half, x - half, y + half, x + half], 0, 1).tolist()
+    return top, left, bottom, right

@@ -15,7 +15,7 @@ from finprint.learning.finetuning import check_learning, is_frozen
 from finprint.learning.frozen import Features
 from finprint.learning.inputs import Inputs, Photos
 from finprint.learning.live import curves
-from finprint.learning.loop import History, fit
+from finprint.learning.loop import History, best_epoch, fit
 from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe
 from finprint.learning.task import Task
@@ -33,21 +33,23 @@ class Trained:
         classes: names of what its head tells apart.
         history: a row for each epoch: epoch, loss, lr, and the metrics of validation.
         more: other metrics, by their names.
+        epoch: the row of the history that the weights belong to.
     """
 
     network: Network
     classes: list[str]
     history: History
     more: Mapping[str, Any] = field(default_factory=dict)
+    epoch: int = -1
 
     def save(self, folder: Path) -> None:
         """Write a model folder."""
         save_model(folder, self.network.embedder, self.network.head, self.classes)
 
     def metrics(self) -> dict[str, Any]:
-        """The last epoch's loss and metrics, and the other metrics."""
-        last = {name: value for name, value in self.history[-1].items() if name not in ("epoch", "lr")}
-        return last | dict(self.more)
+        """The loss and metrics of the epoch whose weights these are, and the other metrics."""
+        row = {name: value for name, value in self.history[self.epoch].items() if name not in ("epoch", "lr")}
+        return row | dict(self.more)
 
 
 def train_round(task: Task, crops: Crops, recipe: Recipe, checkpoint: Checkpoint) -> Trained:
@@ -66,7 +68,8 @@ def train_round(task: Task, crops: Crops, recipe: Recipe, checkpoint: Checkpoint
         print("the backbone is frozen: a head learns from features of plain views and mirror images", flush=True)
     with curves(checkpoint) as watch:
         network, history = fit(task, network, inputs, recipe, checkpoint, watch)
-    return Trained(network, task.lessons.classes, history)
+    kept = best_epoch(task, history) if recipe.train.keep == "best" else -1
+    return Trained(network, task.lessons.classes, history, epoch=kept)
 
 
 def write_round(trained: Trained, model: Path, epochs: Path, metrics: Path) -> None:
@@ -90,7 +93,8 @@ def new_embedder(recipe: Recipe, mirror: str = "same", earlier: Path | None = No
     """
     train = recipe.train
     torch.manual_seed(recipe.seed)
-    config = ModelConfig(train.backbone, train.fusion, train.embedding, train.image_size, mirror, train.cyclic)
+    looks = (train.image_size, mirror, train.cyclic, train.padded)
+    config = ModelConfig(train.backbone, train.fusion, train.embedding, *looks)
     fresh = earlier is None and not train.continue_from
     embedder = Embedder(config, train.weights if fresh else "none")
     check_learning(embedder.backbone, train)

@@ -24,10 +24,11 @@ class ModelConfig:
     Attributes:
         backbone: timm's name of it.
         fusion: a name of `FUSIONS`.
-        embedding: dimensions D of the vectors.
+        embedding: dimensions D of the vectors; 0: those of the fusion, with BatchNorm alone for a neck.
         image_size: px, the side of the square input.
         mirror: what the model has learned of a mirror image: it shows the `same` as the photo, or an `other`.
-        cyclic: pool the four quarter turns of each photo.
+        cyclic: pool the four quarter turns of each photo: True by their mean, `rms` by their root mean square.
+        padded: views keep the proportions of the crop (`views.plain_view`).
     """
 
     backbone: str
@@ -35,7 +36,8 @@ class ModelConfig:
     embedding: int
     image_size: int
     mirror: str = "same"
-    cyclic: bool = False
+    cyclic: bool | str = False
+    padded: bool = False
 
 
 class Embedder(nn.Module):
@@ -55,21 +57,34 @@ class Embedder(nn.Module):
         self.backbone = create_backbone(config.backbone, weights, config.image_size)
         channels = self.backbone.feature_info.channels()
         self.fusion: Any = FUSIONS[config.fusion](tuple(channels))
-        self.neck = nn.Sequential(
-            nn.BatchNorm1d(self.fusion.features),
-            nn.Linear(self.fusion.features, config.embedding, bias=False),
-            nn.BatchNorm1d(config.embedding),
-        )
+        layers: list[nn.Module] = [nn.BatchNorm1d(self.fusion.features)]
+        if config.embedding:
+            layers += [
+                nn.Linear(self.fusion.features, config.embedding, bias=False),
+                nn.BatchNorm1d(config.embedding),
+            ]
+        self.neck = nn.Sequential(*layers)
         normal = self.backbone.pretrained_cfg
         self.register_buffer("mean", torch.tensor(normal["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(normal["std"]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        return self.neck(self.pooled(photos))
+
+    @property
+    def features(self) -> int:
+        """Dimensions D of the vectors."""
+        return self.config.embedding or int(self.fusion.features)
+
+    def pooled(self, photos: torch.Tensor) -> torch.Tensor:
+        """What the neck gets, (N, F) float32: the fused feature maps, pooled over the quarter turns if that is set."""
         if not self.config.cyclic:
-            return self.vectors(*self.maps(photos))
+            return self.fusion(*self.maps(photos)).float()
         turned = torch.cat([photos.rot90(quarter, (2, 3)) for quarter in range(4)])
-        pooled = self.fusion(*self.maps(turned)).float()  # (4 N, F)
-        return self.neck(pooled.view(4, len(photos), -1).mean(dim=0))
+        pooled = self.fusion(*self.maps(turned)).float().view(4, len(photos), -1)
+        if self.config.cyclic == "rms":
+            return pooled.square().mean(dim=0).clamp(min=1e-12).sqrt()
+        return pooled.mean(dim=0)
 
     def maps(self, photos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The feature maps of the backbone's last two stages, (N, C3, H, W) and (N, C4, H/2, W/2)."""

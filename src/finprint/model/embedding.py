@@ -49,9 +49,10 @@ def embed(
     """
     device = best_device()
     network = fused(embedder.to(device).to(memory_format=torch.channels_last).eval())
-    side, apart = embedder.config.image_size, embedder.config.mirror == "other"
+    config, apart = embedder.config, embedder.config.mirror == "other"
     vectors = []
-    stream = batches(lambda item: plain_view(pixels(int(rows[item])), side), in_order(len(rows), params.batch))
+    orders = in_order(len(rows), params.batch)
+    stream = batches(lambda item: plain_view(pixels(int(rows[item])), config.image_size, config.padded), orders)
     with bar("embedding", len(rows), "crop", quiet=quiet) as progress:
         for views in stream:
             batch_vectors = _unit(network, to_device(views, device), params.amp)
@@ -62,7 +63,7 @@ def embed(
             vectors.append(batch_vectors.cpu().numpy())
             progress.update(len(views))
     if not vectors:
-        return np.zeros((0, embedder.config.embedding * (1 + (params.mirror and apart))), np.float32)
+        return np.zeros((0, embedder.features * (1 + (params.mirror and apart))), np.float32)
     return np.concatenate(vectors)
 
 

@@ -13,9 +13,12 @@ class Augment(Section):
     rotate: Annotated[float, Field(ge=0, le=180)]
     shift: Share
     zoom: Annotated[float, Field(ge=0, lt=1)]
+    zoom_by: Literal["difference", "ratio"]
+    stretch: Annotated[float, Field(ge=0, lt=1)]
     shear: Annotated[float, Field(ge=0, lt=60)]
     flip: Share
     mixup: Annotated[float, Field(ge=0)]
+    cutmix: Annotated[float, Field(ge=0)]
     mixed: Literal["photos", "vectors"]
     colour: Annotated[float, Field(ge=0, lt=1)]
     grey: Share

@@ -101,7 +101,7 @@ def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def _views(embedder: Embedder, crops: list[np.ndarray]) -> torch.Tensor:
-    views = np.stack([plain_view(crop, embedder.config.image_size) for crop in crops])
+    views = np.stack([plain_view(crop, embedder.config.image_size, embedder.config.padded) for crop in crops])
     return torch.from_numpy(views).permute(0, 3, 1, 2).to(embedder.mean.device).float() / 255
 
 

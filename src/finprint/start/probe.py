@@ -62,7 +62,7 @@ def probe(paths: Sequence[Path], params: Params) -> Speed:
                 f"{spread[0]} is one of {len(spread)} photos, none of which can be read: {readings[0].reason}"
             )
         began = time.monotonic()
-        cut_out = list(pool.map(lambda one: _crop(*one, params), good))
+        cut_out = list(pool.map(lambda one: _crop(one[0], one[1], params), good))
         crop = (time.monotonic() - began) / len(good)
     keep_memory()  # as in the stages
     crops = [pixels for pixels in cut_out if pixels is not None]

@@ -1,0 +1,145 @@
+"""Classes by this pipeline beside scikit-learn on the same frozen features and a plain fine-tuning, on one fold.
+
+Run in the activated environment: python bench/classes.py FOLDER, a folder with a sub-folder for each class. All four
+see the same crops, learn from the same photos and are judged on the same fold, by log loss and top-1; the two that
+fine-tune have the same backbone, pretrained weights, views in px, epochs and batches.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+from torchvision.transforms import v2
+from trainings import Cropped
+
+from finprint.base.checkpoint import Checkpoint
+from finprint.base.cli import guard
+from finprint.base.device import best_device
+from finprint.classes.classifier import Classifier
+from finprint.classes.extras import extras_of
+from finprint.classes.labels import Labelled, labelled
+from finprint.classes.params import Classes, Classify, Guess
+from finprint.classes.task import scores
+from finprint.classes.training import train_head, train_model
+from finprint.learning.frozen import Features
+from finprint.learning.recipe import Recipe
+from finprint.learning.round import new_embedder
+from finprint.model.loading import in_order
+from finprint.model.views import plain_view
+from finprint.params import load_params
+from finprint.pictures.shards import Crops
+from finprint.survey.prepare import survey
+from finprint.survey.sources import read_source
+
+FOLD = 0
+MIRROR = Guess(batch=64, views="mirror", count=1)
+
+
+def ours(labels: Labelled, crops: Crops, recipe: Recipe) -> np.ndarray:
+    """(N, C) probabilities of the fold: by a head on frozen features, or a network trained by the loop."""
+    train = recipe.train
+    assert isinstance(train, Classify)
+    rows = crops.rows(labels.left_out(FOLD)["image"])
+    extras = extras_of(crops, train.extras)[rows]
+    if train.finetune.trainable == 0:
+        network = train_head(labels, crops, recipe, FOLD).network
+        classifier = Classifier(network.embedder, network.head, labels.classes)
+        return classifier.from_features(Features(network.embedder, crops), rows, extras)
+    network = train_model(labels, crops, recipe, FOLD, Checkpoint("bench", {}, [], [])).network
+    return Classifier(network.embedder, network.head, labels.classes).probabilities(crops.pixels, rows, extras, MIRROR)
+
+
+def scikit_learn(labels: Labelled, crops: Crops, recipe: Recipe) -> np.ndarray:
+    """(N, C): its logistic regression as it comes, on standardised features of plain views."""
+    features = Features(new_embedder(recipe), crops)
+    learned, judged = labels.learns(FOLD), labels.left_out(FOLD)
+    values, asked = (features.both(crops.rows(table["image"]))[:, 0] for table in (learned, judged))
+    mean, std = values.mean(axis=0), values.std(axis=0) + 1e-6
+    model = LogisticRegression(max_iter=1000).fit((values - mean) / std, labels.codes(learned["label"]))
+    chances = np.full((len(asked), len(labels.classes)), 1e-12)
+    chances[:, model.classes_] = model.predict_proba((asked - mean) / std)
+    return chances
+
+
+def plain_fine_tuning(labels: Labelled, crops: Crops, recipe: Recipe) -> np.ndarray:
+    """(N, C): torchvision's random resized crops and mirror images, cross entropy, AdamW with a cosine."""
+    train, device = recipe.train, best_device()
+    embedder = new_embedder(recipe)
+    network = torch.nn.Sequential(embedder, torch.nn.Linear(embedder.features, len(labels.classes))).to(device)
+    learned, judged = labels.learns(FOLD), labels.left_out(FOLD)
+    rows, codes = crops.rows(learned["image"]), torch.from_numpy(labels.codes(learned["label"]))
+    side, batch = train.image_size, train.batch
+    vary = v2.Compose([v2.RandomResizedCrop(side, antialias=True), v2.RandomHorizontalFlip()])
+    optimiser = torch.optim.AdamW(network.parameters(), recipe.lr, weight_decay=train.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * (len(rows) // batch))
+    for _ in range(recipe.epochs):
+        network.train()
+        for items in torch.randperm(len(rows))[: len(rows) // batch * batch].view(-1, batch):
+            photos = [vary(torch.from_numpy(crops.pixels(int(rows[item]))).permute(2, 0, 1)) for item in items]
+            loss = F.cross_entropy(network(torch.stack(photos).to(device).float() / 255), codes[items].to(device))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
+    asked = crops.rows(judged["image"])
+    chances = []
+    with torch.inference_mode():
+        for items in in_order(len(asked), 64):
+            views = np.stack([plain_view(crops.pixels(int(asked[item])), side) for item in items])
+            photos = torch.from_numpy(views).permute(0, 3, 1, 2).to(device).float() / 255
+            chances.append(F.softmax(network(photos), dim=1).cpu().numpy())
+    return np.concatenate(chances)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--share", type=float, default=1.0, help="share of each class's photos that is used")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--side", type=int, default=96, help="px of the views")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--weights", default="package")
+    given = parser.parse_args()
+    params = load_params()
+    section = params.prepare.model_copy(update={"source": "folder", "folder": str(given.folder)})
+    photos = survey(read_source(section, given.folder)[0], section, params.seed).photos
+    photos = photos[photos["identity"].notna()]
+    photos = photos.groupby("identity", group_keys=False)[list(photos)].sample(
+        frac=given.share, random_state=params.seed
+    )
+    sizes = {"image_size": given.side, "first_size": given.side, "epochs": given.epochs, "weights": given.weights}
+    frozen = params.classify.model_copy(update=sizes)
+    learns = frozen.finetune.model_copy(update={"trainable": 1.0})
+    tuned = frozen.model_copy(update={"finetune": learns, "extras": "none"})
+    ways: dict[str, tuple[Callable[[Labelled, Crops, Recipe], np.ndarray], Classify]] = {
+        "scikit-learn, frozen features": (scikit_learn, frozen.model_copy(update={"padded": False})),
+        "finprint, frozen features": (ours, frozen),
+        "plain fine-tuning": (plain_fine_tuning, tuned.model_copy(update={"padded": False})),
+        "finprint, fine-tuning": (ours, tuned),
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, _ = Cropped(photos.reset_index(drop=True), Path(scratch)).of(params.crop)
+        crops = Crops(folder)
+        labels = labelled(photos, crops, "identity", Classes(of=["identity"], folds=[FOLD], test=[]))
+        judged = labels.left_out(FOLD)
+        print(
+            f"{len(labels.learns(FOLD))} photos of {len(labels.classes)} classes to learn from, {len(judged)} to judge"
+        )
+        for name, (way, train) in ways.items():
+            started = time.monotonic()
+            measured = scores(
+                way(labels, crops, Recipe(train, given.epochs, given.lr, 0)), labels.codes(judged["label"])
+            )
+            told = ", ".join(f"{metric} {value:.3f}" for metric, value in measured.items())
+            print(f"{name}: {told}, {time.monotonic() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    guard(main)

@@ -1,0 +1,1 @@
+"""The task of telling classes: species, or the folders of any collection."""

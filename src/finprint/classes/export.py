@@ -1,0 +1,88 @@
+"""The trained models of classes as one file that torch alone can run, with a script of its own."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from finprint.base.errors import UserError
+from finprint.base.files import atomic, write_json
+from finprint.classes.poses import QUARTERS
+from finprint.classes.trained import Ensemble
+
+MODEL, CONFIG, SCRIPT = "model.pt2", "config.json", "classify_images.py"
+SAME = 1e-4  # probabilities of the export and of the models differ by no more
+
+
+class Exported(nn.Module):
+    """Crops (N, 3, side, side), values 0 to 1, to probabilities (N, C): all models, all views, sharpness and clip."""
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        super().__init__()
+        self.embedders = nn.ModuleList([member.embedder.cpu().eval() for member in ensemble.members])
+        self.heads = nn.ModuleList([member.head.cpu().eval() for member in ensemble.members])
+        self.by = ensemble.by
+        self.views = ensemble.views.views
+        self.temperature, self.clip = ensemble.sharpness.temperature, ensemble.sharpness.clip
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        views = [crops.rot90(quarter, (2, 3)) for quarter in (QUARTERS if self.views == "turns" else range(1))]
+        if self.views != "plain":
+            views += [view.flip(3) for view in views]
+        each = []
+        for embedder, head in zip(self.embedders, self.heads, strict=True):
+            chances = [F.softmax(head(embedder(view)), dim=1) for view in views]
+            each.append(torch.stack(chances).mean(dim=0))
+        stacked = torch.stack(each)  # (M, N, C)
+        if self.by == "geometric":
+            joint = F.softmax(stacked.clamp(min=1e-12).log().mean(dim=0), dim=1)
+        else:
+            joint = stacked.mean(dim=0)
+        sharp = F.softmax(joint.clamp(min=1e-12).log() / self.temperature, dim=1).clamp(min=self.clip)
+        return sharp / sharp.sum(dim=1, keepdim=True)
+
+
+def export(ensemble: Ensemble, folder: Path) -> float:
+    """Write the models as one file of torch.export, the names and sizes as JSON, and a script that runs without
+    finprint.
+
+    Returns:
+        The greatest difference of a probability between the file, as it is read again, and the models.
+
+    Raises:
+        UserError: the models need what a file cannot do: extras, views by quasi-random numbers, votes of first answers.
+    """
+    if any(member.head.extras for member in ensemble.members):
+        raise UserError("the models look at extras, which an export cannot measure: set classify.extras to none")
+    if ensemble.views.views in ("halton", "ten_crop"):
+        raise UserError(f"guess.views is {ensemble.views.views}, but an export has plain, mirror or turns: choose one")
+    if ensemble.by == "majority":
+        raise UserError("vote.by is majority, but an export has mean or geometric: choose one")
+    config = ensemble.members[0].embedder.config
+    module = Exported(ensemble).eval()
+    side = config.image_size
+    crops = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    sizes = {"crops": {0: torch.export.Dim("photos", min=1, max=4096)}}
+    with torch.inference_mode(False), torch.no_grad():
+        program = torch.export.export(module, (crops,), dynamic_shapes=sizes)
+    with atomic(folder) as draft:
+        draft.mkdir()
+        torch.export.save(program, draft / MODEL)
+        told = {"classes": ensemble.classes, "image_size": side, "padded": config.padded}
+        write_json(draft / CONFIG, told)
+        shutil.copy(Path(__file__).with_name("script.py"), draft / SCRIPT)
+        apart = _apart(draft / MODEL, ensemble, side)
+        if apart > SAME:
+            raise UserError(f"the export's probabilities differ by {apart:.1e} from the models': it is not written")
+    return apart
+
+
+@torch.no_grad()
+def _apart(path: Path, ensemble: Ensemble, side: int) -> float:
+    """The greatest difference on random crops, of another number than the export was made with."""
+    crops = torch.rand(5, 3, side, side, generator=torch.Generator().manual_seed(1))
+    again = torch.export.load(path).module()(crops)
+    return float(np.abs(again.numpy() - Exported(ensemble).eval()(crops).numpy()).max())

@@ -1,0 +1,78 @@
+"""The head that tells classes: a linear layer on the vector, and on the extras where there are any."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from finprint.learning.lessons import Targets
+from finprint.learning.network import Heads
+
+
+class SoftmaxHead(nn.Module):
+    """Vectors (N, D), with extras (N, E) behind them, to logits (N, C).
+
+    Args:
+        features: D.
+        classes: C.
+        extras: E.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, features: int, classes: int, extras: int = 0) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features + extras, classes)
+        nn.init.zeros_(self.linear.bias)
+        self.register_buffer("mean", torch.zeros(extras))  # of the extras, in training
+        self.register_buffer("std", torch.ones(extras))
+
+    @property
+    def extras(self) -> int:
+        """Number E of extras that it wants."""
+        return len(self.mean)
+
+    def forward(self, vectors: torch.Tensor, extras: torch.Tensor | None = None) -> torch.Tensor:
+        if extras is not None and self.extras:
+            vectors = torch.cat([vectors, (extras - self.mean) / self.std], dim=1)
+        return self.linear(vectors)
+
+    @classmethod
+    def from_state(cls, state: dict[str, torch.Tensor]) -> "SoftmaxHead":
+        """The head with these weights, as `load_model` gives them."""
+        classes, width = state["linear.weight"].shape
+        head = cls(width - len(state["mean"]), classes, len(state["mean"]))
+        head.load_state_dict(state)
+        return head.eval()
+
+
+class ClassHeads(Heads):
+    """The softmax head with its loss: cross entropy, labels smoothed (Szegedy et al., Inception v3, CVPR 2016).
+
+    Args:
+        main: the head.
+        smoothing: share of each label that is spread evenly over all classes.
+    """
+
+    def __init__(self, main: SoftmaxHead, smoothing: float) -> None:
+        super().__init__()
+        self.main = main
+        self.smoothing = smoothing
+
+    def forward(self, vectors: torch.Tensor, targets: Targets) -> torch.Tensor:
+        """The mean loss of vectors (N, D). A photo's weights add up to 1: whole probability vectors are soft labels."""
+        logs = F.log_softmax(self.main(vectors).float(), dim=1)
+        told = targets.mean(-logs.gather(1, targets.labels))
+        return (1 - self.smoothing) * told - self.smoothing * logs.mean()
+
+
+def log_loss(probabilities: np.ndarray, codes: np.ndarray) -> float:
+    """The mean of -log p of the right class.
+
+    Args:
+        probabilities: (N, C).
+        codes: (N,) numbers of the right classes.
+    """
+    right = probabilities[np.arange(len(codes)), codes]
+    return float(-np.log(np.maximum(right, 1e-15)).mean())

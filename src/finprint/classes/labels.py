@@ -1,0 +1,97 @@
+"""Which photos carry a label, in which fold each stands, and which of them a model learns from or answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from finprint.base.errors import UserError
+from finprint.base.files import sha256_bytes, sha256_json
+from finprint.classes.params import Classes
+from finprint.pictures.shards import Crops
+from finprint.store.tables import TEST
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The photos with a crop, and what is known of their class.
+
+    Attributes:
+        table: (image, label, group, fold), a row for each photo with a crop; label is missing, and fold -1, where the
+            class is not known or the photo is to be identified.
+        classes: names of the C classes, sorted: those of photos outside the test share.
+        test: the folds of the test share.
+    """
+
+    table: pd.DataFrame
+    classes: list[str]
+    test: tuple[int, ...]
+
+    def learns(self, fold: int) -> pd.DataFrame:
+        """The photos that the model without `fold` learns from."""
+        return self.table[self.table["label"].notna() & ~self.table["fold"].isin([fold, *self.test])]
+
+    def left_out(self, fold: int) -> pd.DataFrame:
+        """The labelled photos that this model is judged on."""
+        return self.table[self.table["label"].notna() & (self.table["fold"] == fold)]
+
+    def answers(self, fold: int) -> pd.DataFrame:
+        """The photos that this model answers: all that it does not learn from, but for those of other folds."""
+        return self.table[self.table["label"].isna() | self.table["fold"].isin([fold, *self.test])]
+
+    def codes(self, labels: pd.Series) -> np.ndarray:
+        """(N,) numbers of the classes of labels; -1 for one that is no class."""
+        return pd.Index(self.classes).get_indexer(pd.Index(labels))
+
+    def fingerprint(self, crops: Crops) -> str:
+        """A hash of what models learn from and are validated on."""
+        table = self.table[self.table["label"].notna()]
+        contents = [sha256_bytes(crops.jpeg(row)) for row in crops.rows(table["image"])]
+        return sha256_json([table[["image", "label", "fold"]].to_numpy().tolist(), contents, list(self.test)])
+
+
+def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> Labelled:
+    """The photos and their labels.
+
+    The splits `train` and `validation` do not count here, because they hold out whole individuals. The folds do: groups
+    are never divided between them. A photo without an identity has no fold of its own; it takes that of a labelled
+    photo of its group, else one by the group's number.
+
+    Args:
+        photos: table `PHOTOS`.
+        crops: of these photos.
+        of: the column that names the class, `identity` or `species`.
+        params: the section.
+
+    Raises:
+        UserError: there are fewer than two classes to learn, or a fold has no labelled photo.
+    """
+    table = photos[photos["image"].isin(crops.index["image"])]
+    table = table[["image", "group", "fold", "split"]].assign(label=table[of]).reset_index(drop=True)
+    table.loc[table["split"] == TEST, "label"] = pd.NA
+    folds = int(table["fold"].max()) + 1
+    by_group = table.groupby("group")["fold"].transform("max")
+    table["fold"] = by_group.where(by_group >= 0, table["group"] % max(1, folds))
+    table.loc[table["label"].isna(), "fold"] = -1
+    named = table[table["label"].notna()]
+    classes = sorted(named.loc[~named["fold"].isin(params.test), "label"].unique())
+    if len(classes) < 2:
+        only = f": {classes[0]}" if classes else ""
+        raise UserError(f"{len(named)} photos have a {of}, of {len(classes)} classes{only}; at least two are needed")
+    for name, listed in (("folds", params.folds), ("test", params.test)):
+        for fold in listed:
+            if not (named["fold"] == fold).any():
+                raise UserError(f"classes.{name} has {fold}, but no photo with a {of} stands in fold {fold}")
+    return Labelled(table[["image", "label", "group", "fold"]], classes, tuple(params.test))
+
+
+def remarks(labels: Labelled, fold: int) -> list[str]:
+    """What is worth a line on the terminal: classes that this model cannot learn."""
+    taught = set(labels.learns(fold)["label"])
+    missing = [name for name in labels.classes if name not in taught]
+    if not missing:
+        return []
+    return [
+        f"{len(missing)} of {len(labels.classes)} classes have no photo outside fold {fold}, {missing[0]} for one: "
+        "this model never answers them"
+    ]

@@ -1,0 +1,65 @@
+"""The sections `classes`, `classify`, `guess`, `vote` and `judge` of params.yaml."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from finprint.base.params import Count, Positive, Section, Share
+from finprint.learning.params import Training
+
+Fold = Annotated[int, Field(ge=0)]
+
+
+class Classes(Section):
+    of: list[Literal["identity", "species"]]
+    folds: list[Fold]
+    test: list[Fold]
+
+    @model_validator(mode="after")
+    def _folds_that_make_sense(self) -> Self:
+        for name, listed in (("of", self.of), ("folds", self.folds), ("test", self.test)):
+            if len(set(listed)) < len(listed):
+                raise ValueError(f"{name} is {listed}, which names something twice")
+        if self.of and not self.folds:
+            raise ValueError("folds is empty: it must list the folds that a model leaves out, at least one")
+        if both := set(self.folds) & set(self.test):
+            raise ValueError(f"test has {min(both)}, which folds has, too: a fold is judged once")
+        return self
+
+
+class Classify(Training):
+    lr: Positive
+    smoothing: Annotated[float, Field(ge=0, lt=1)]
+    extras: Literal["none", "size", "all"]
+    soft: str
+    soft_share: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _a_frozen_backbone_has_a_plain_head(self) -> Self:
+        if self.finetune.trainable == 0:
+            if self.embedding:
+                raise ValueError("embedding must be 0 where finetune.trainable is 0: a head is fitted to features")
+            if self.fusion == "dolg":
+                raise ValueError("fusion must be gem or average where finetune.trainable is 0: dolg has to be trained")
+            if self.soft:
+                raise ValueError("soft must be '' where finetune.trainable is 0: a head alone learns nothing from it")
+        elif self.extras != "none":
+            raise ValueError(f"extras is {self.extras}, which needs finetune.trainable: 0")
+        return self
+
+
+class Guess(Section):
+    batch: Count
+    views: Literal["plain", "mirror", "turns", "halton", "ten_crop"]
+    count: Count
+
+
+class Vote(Section):
+    by: Literal["mean", "geometric", "majority"]
+    temperature: Literal["fit"] | Positive
+    clip: Literal["fit"] | Share
+
+
+class Judge(Section):
+    bootstrap: Count
+    pairs: Count

@@ -1,0 +1,42 @@
+"""classify: learn to tell classes, without one fold."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from finprint.base.cli import Input, Output, run
+from finprint.base.params import Seed, load_sections
+from finprint.classes.labels import labelled, remarks
+from finprint.classes.params import Classes, Classify
+from finprint.classes.training import class_checkpoint, train_model
+from finprint.learning.recipe import Recipe
+from finprint.learning.round import write_round
+from finprint.pictures.shards import Crops
+from finprint.store.tables import PHOTOS, read_table
+
+
+@dataclass(frozen=True)
+class Paths:
+    of: str
+    fold: int
+    photos: Input
+    crops: Input
+    model: Output
+    metrics: Output
+    epochs: Output
+
+
+def main(paths: Paths) -> Callable[[], None] | None:
+    params = load_sections(seed=Seed, classes=Classes, classify=Classify)
+    crops, fold = Crops(paths.crops), paths.fold
+    labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
+    for line in remarks(labels, fold):
+        print(line)
+    recipe = Recipe(params.classify, params.classify.epochs, params.classify.lr, params.seed + fold)
+    checkpoint = class_checkpoint(paths.of, fold, recipe, labels.fingerprint(crops))
+    trained = train_model(labels, crops, recipe, fold, checkpoint)
+    write_round(trained, paths.model, paths.epochs, paths.metrics)
+    return checkpoint.finish if checkpoint else None
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,65 @@
+"""What params.yaml may say of classes, and how a contradiction is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from finprint.base.errors import UserError
+from finprint.check import check_params
+from finprint.params import load_params
+
+OURS = Path(__file__).parents[2] / "params.yaml"
+
+
+def _edited(folder: Path, edits: dict[str, Any]) -> Path:
+    """The project's params with some values, by their dotted keys."""
+    tree = YAML(typ="safe", pure=True).load(OURS.read_text(encoding="utf-8"))
+    for key, value in edits.items():
+        section = tree
+        *sections, last = key.split(".")
+        for name in sections:
+            section = section[name]
+        section[last] = value
+    path = folder / "params.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(tree, file)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("edits", "complaint"),
+    [
+        ({"classes.of": ["colour"]}, "classes.of.0 must be 'identity' or 'species', not 'colour'"),
+        ({"classes.of": ["species", "species"]}, "of is ['species', 'species'], which names something twice"),
+        (
+            {"classes.of": ["species"], "classes.folds": []},
+            "folds is empty: it must list the folds that a model leaves",
+        ),
+        ({"classes.folds": [0, 1], "classes.test": [1]}, "test has 1, which folds has, too"),
+        ({"classes.folds": [6]}, "classes.folds has 6, but the folds are 0 to 5"),
+        (
+            {"classes.of": ["species"], "classes.test": [1, 2, 3, 4, 5]},
+            "classes.test leaves no fold to learn from",
+        ),
+        ({"classify.embedding": 64}, "embedding must be 0 where finetune.trainable is 0"),
+        ({"classify.fusion": "dolg"}, "fusion must be gem or average where finetune.trainable is 0"),
+        ({"classify.augment.cutmix": 1.0}, "augment.cutmix must be 0 where finetune.trainable is 0"),
+        (
+            {"classify.finetune.trainable": 1.0, "classify.extras": "all"},
+            "extras is all, which needs finetune.trainable: 0",
+        ),
+    ],
+)
+def test_a_contradiction_is_told(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UserError) as told:
+        load_params(_edited(tmp_path, edits))
+    assert complaint in str(told.value)
+
+
+def test_what_the_section_names_is_looked_at_when_classes_are_told(tmp_path: Path) -> None:
+    wrong = {"classify.backbone": "resnet18"}  # no package has its weights
+    check_params(_edited(tmp_path, wrong))
+    with pytest.raises(UserError, match=r"^classify\.weights: packages have weights of "):
+        check_params(_edited(tmp_path, wrong | {"classes.of": ["species"]}))

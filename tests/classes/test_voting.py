@@ -1,0 +1,131 @@
+"""How models' probabilities become one answer, against hand-worked numbers and scikit-learn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, log_loss, top_k_accuracy_score
+
+from finprint.base.errors import UserError
+from finprint.classes.judging import Judged, confused_pairs, confusing, judged
+from finprint.classes.params import Vote
+from finprint.classes.voting import Sharpness, fit_sharpness, submission, vote
+from finprint.store.guesses import QUERY, Guesses
+from finprint.store.tables import VALIDATION
+
+PLAIN = Vote(by="mean", temperature=1.0, clip=0.0)
+FIT = Vote(by="mean", temperature="fit", clip="fit")
+
+
+def _guesses(array: list[list[float]], labels: list[str | None], role: str, first: int = 0) -> Guesses:
+    photos = pd.DataFrame({"image": [f"{role}{first + n}" for n in range(len(array))], "role": role})
+    photos["group"], photos["label"] = range(first, first + len(array)), pd.array(labels, "string")
+    return Guesses(photos, np.array(array, np.float32), ["x", "y", "z"][: len(array[0])])
+
+
+def _both(one: Guesses, other: Guesses) -> Guesses:
+    photos = pd.concat([one.photos, other.photos], ignore_index=True)
+    return Guesses(photos, np.concatenate([one.array, other.array]), one.classes)
+
+
+def _random(count: int, seed: int = 0) -> Guesses:
+    rng = np.random.default_rng(seed)
+    array = rng.dirichlet([0.5, 0.5, 0.5], count)
+    labels = [["x", "y", "z"][rng.choice(3, p=row)] for row in array]
+    return _guesses(array.tolist(), labels, VALIDATION)
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [("mean", [0.45, 0.55]), ("geometric", [0.5, 0.5]), ("majority", [(0.5 + 0.0045) / 1.01, (0.5 + 0.0055) / 1.01])],
+)
+def test_members_are_joined(by: str, expected: list[float]) -> None:
+    one = _both(_guesses([[1, 0]], ["x"], VALIDATION), _guesses([[0.8, 0.2]], [None], QUERY))
+    other = _both(_guesses([[0, 1]], ["y"], VALIDATION, 1), _guesses([[0.1, 0.9]], [None], QUERY))
+    voted = vote([one, other], PLAIN.model_copy(update={"by": by}))
+    asked = voted.guesses.of(QUERY).array[0]
+    if by == "geometric":  # sqrt(.8 * .1) against sqrt(.2 * .9)
+        expected = (np.sqrt([0.08, 0.18]) / np.sqrt([0.08, 0.18]).sum()).tolist()
+    np.testing.assert_allclose(asked, expected, atol=1e-6)
+    assert voted.guesses.of(VALIDATION).photos["image"].tolist() == ["validation0", "validation1"]
+    assert voted.metrics()["models"] == 2
+
+
+def test_models_of_different_classes_do_not_vote_together() -> None:
+    one = _guesses([[1, 0]], ["x"], VALIDATION)
+    with pytest.raises(UserError, match="the models tell different classes"):
+        vote([one, Guesses(one.photos, one.array, ["x", "w"])], PLAIN)
+
+
+def test_a_clip_keeps_rows_that_sum_to_1() -> None:
+    clipped = Sharpness(1.0, 0.1).apply(np.array([[1.0, 0, 0]]))
+    np.testing.assert_allclose(clipped, [[1 / 1.2, 0.1 / 1.2, 0.1 / 1.2]])
+
+
+def test_a_temperature_is_found_again() -> None:
+    honest = _random(4000)
+    sharp = Sharpness(0.5, 0).apply(honest.array)  # logits twice as large
+    fitted = fit_sharpness(sharp, honest.codes(), FIT)
+    assert fitted.temperature == pytest.approx(2, rel=0.08)
+    assert log_loss(honest.codes(), fitted.apply(sharp)) < log_loss(honest.codes(), sharp)
+
+
+def test_one_sure_mistake_is_what_a_clip_is_for() -> None:
+    array = np.array([[1, 0]] * 49 + [[0, 1]], float)
+    fitted = fit_sharpness(array, np.zeros(50, int), PLAIN.model_copy(update={"clip": "fit"}))
+    assert 0.01 < fitted.clip < 0.04  # one of 50 is wrong
+
+
+def test_what_is_fitted_has_not_seen_the_photos_that_it_answers() -> None:
+    """Five groups: the sure mistake's own part is answered by what was fitted to the faultless others: no clip."""
+    rows = [[0.0, 1.0]] + [[1.0, 0.0]] * 9
+    voted = vote([_guesses(rows, ["x"] * 10, VALIDATION)], PLAIN.model_copy(update={"clip": "fit"}))
+    assert voted.sharpness.clip > 0
+    assert voted.guesses.array[0, 0] < 1e-6
+    assert voted.guesses.array[1, 1] > 0
+
+
+def test_metrics_are_scikit_learn_s() -> None:
+    guesses = _random(300)
+    measured = Judged(guesses).measure()
+    codes, array = guesses.codes(), guesses.array.astype(float)
+    array /= array.sum(axis=1, keepdims=True)  # float32 rounds
+    assert measured["log_loss"] == pytest.approx(log_loss(codes, array), rel=1e-5)
+    assert measured["top1"] == pytest.approx(top_k_accuracy_score(codes, array, k=1))
+    assert measured["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(codes, array.argmax(axis=1)))
+    assert measured["top5"] == 1.0
+    assert measured["ece"] < 0.1  # the labels were drawn by these probabilities
+    with_ends = Judged(guesses).metrics(50, 0)
+    assert all(
+        with_ends[f"{name}_low"] <= with_ends[name] <= with_ends[f"{name}_high"] for name in ("log_loss", "top1")
+    )
+    assert with_ends["log_loss_low"] < with_ends["log_loss_high"]
+
+
+def test_labels_that_are_no_class_are_counted_and_not_judged() -> None:
+    guesses = _guesses([[1, 0], [1, 0], [0, 1]], [None] * 3, QUERY)
+    truth = pd.DataFrame({"image": ["query0", "query2"], "label": ["x", "w"]})
+    kept = judged(guesses, truth)
+    assert list(kept) == [QUERY]
+    assert len(kept[QUERY]) == 1
+    assert kept[QUERY].unknown == 1
+
+
+def test_confused_pairs_count_both_ways() -> None:
+    assert confused_pairs(np.array([[9, 1, 0], [4, 9, 2], [0, 0, 9]]), 5) == [(1, 0, 5), (1, 2, 2)]
+
+
+def test_labels_to_look_at() -> None:
+    guesses = _guesses([[0.95, 0.05], [0.95, 0.05], [0.55, 0.45], [0.05, 0.95]], ["y", "x", "x", "x"], VALIDATION)
+    listed = confusing(Judged(guesses))
+    assert listed[["image", "why"]].to_numpy().tolist() == [
+        ["validation0", "contradicted"],
+        ["validation3", "contradicted"],
+        ["validation2", "undecided"],
+    ]
+
+
+def test_a_class_called_image_is_named() -> None:
+    one = _guesses([[1, 0]], ["image"], VALIDATION)
+    voted = vote([Guesses(one.photos, one.array, ["image", "y"])], PLAIN)
+    with pytest.raises(UserError, match="a class is called 'image'"):
+        submission(voted, ["a"])
