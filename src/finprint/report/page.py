@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from finprint.answers.rules import TOO_FEW
 from finprint.base.files import atomic
 from finprint.evaluation.judging import Judged
 from finprint.paper.pages import template
@@ -40,6 +41,8 @@ class Report:
         photos: table `PHOTOS`.
         proposed: a new individual's id by image of query, for queries that were given one.
         explained: by (query, match), JPEGs of both under their heat maps.
+        interval: 95 % interval of the threshold, where it was fitted.
+        too_few: are there too few animals to tell new ones?
     """
 
     splits: dict[str, Judged]
@@ -49,6 +52,8 @@ class Report:
     photos: pd.DataFrame
     proposed: pd.Series
     explained: Explained
+    interval: tuple[float, float] | None = None
+    too_few: bool = False
 
 
 def write_report(path: Path, report: Report, crops: Crops) -> None:
@@ -58,6 +63,8 @@ def write_report(path: Path, report: Report, crops: Crops) -> None:
     page = template(__file__).generate(
         queries=len(data["queries"]),
         threshold=report.threshold,
+        interval=report.interval,
+        banner=TOO_FEW if report.too_few else "",
         overall=overall(report.breakdown),
         details=[table for by in BY for table in by_group(report.breakdown, by)],
         plots=[(title, base64.b64encode(png).decode()) for title, png in report.plots.items()],

@@ -69,4 +69,6 @@ def report_of(
         run.catalogue.photos,
         run.proposed.set_index("image")["proposed"],
         heat_maps(embedder, crops, pairs),
+        run.rules.threshold.interval,
+        run.rules.too_few,
     )
