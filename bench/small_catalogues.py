@@ -2,10 +2,10 @@
 
 The vectors are those of round 1 of a finished run, given by its folder `data`. A draw is a catalogue of a few
 individuals with a few photos each. A fifth of them are individuals that the run held out of training, as `prepare`
-holds them out; of the others, photos that the model learned from are for training, the rest validate or are to identify. The
-new animals among those to identify are held-out ones as well, which the catalogue does not hold. So the model has seen
-no photo that is asked for; but it has learned from more individuals than a small catalogue has. In the activated
-environment:
+holds them out; of the others, photos that the model learned from are for training, the rest validate or are to
+identify. The new animals among those to identify are held-out ones as well, which the catalogue does not hold. So the
+model has seen no photo that is asked for; but it has learned from more individuals than a small catalogue has. In the
+activated environment:
 python bench/small_catalogues.py data [--draws 10] [--individuals 25 --photos 8 --queries 40 --new 17] [--prior]
 """
 

@@ -162,8 +162,8 @@ def remarks(answers: Answers) -> list[str]:
     if rules.too_few:
         lines.append(
             f"{TOO_FEW}: this takes {LEAST_INDIVIDUALS} individuals in the catalogue, and in validation "
-            f"{LEAST_ANIMALS} known and {LEAST_ANIMALS} new ones; the threshold is {rules.threshold.value:g}, and there "
-            "are no probabilities"
+            f"{LEAST_ANIMALS} known and {LEAST_ANIMALS} new ones; the threshold is {rules.threshold.value:g}, and "
+            "there are no probabilities"
         )
     first = answers.test[answers.test["rank"] == 1]
     if len(first) and not first["identity"].eq(NEW).any():
