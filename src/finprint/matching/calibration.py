@@ -20,8 +20,8 @@ PLENTY = 100  # animals of either kind from which on a curve may take any fallin
 # What catalogues have in common (bench/small_catalogues.py --prior; docs/experiments.md): the score at which an animal
 # is as likely new as known, in units in which known animals score 1 on average, and 0 where their own individual is
 # left out; and the logarithm of the curve's steepness, over the square of that distance in standard deviations.
-PLACE, PLACE_SPREAD = 0.7, 0.2
-STEEPNESS, STEEPNESS_SPREAD = -0.7, 0.7
+PLACE, PLACE_SPREAD = 0.63, 0.2
+STEEPNESS, STEEPNESS_SPREAD = -0.5, 0.7
 ALIKE = 0.5  # correlation of the scores of one animal's photos: n of them tell as much as n / (1 + (n - 1) ALIKE) alone
 
 
