@@ -10,8 +10,9 @@ from examples import FIT, blurred, two_animals
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finprint.answers import rules
 from finprint.answers.params import Search
-from finprint.answers.results import propose, search_all, submission, summary, write_gallery
+from finprint.answers.results import propose, remarks, search_all, submission, summary, write_gallery
 from finprint.answers.rules import Rules
 from finprint.answers.search import Answers, answer_queries, out_of_fold, search
 from finprint.answers.tables import ANSWERS, for_spreadsheets
@@ -42,16 +43,26 @@ def _names(table: pd.DataFrame) -> dict[str, list[str]]:
     return {q: rows.sort_values("rank")["identity"].tolist() for q, rows in table.groupby("query")}
 
 
+@pytest.fixture
+def few_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules are fitted to a catalogue that can be worked by hand."""
+    monkeypatch.setattr(rules, "LEAST_INDIVIDUALS", 1)
+    monkeypatch.setattr(rules, "LEAST_ANIMALS", 1)
+
+
 GALLERY: list[Row] = [(f"t{n}", f"i{n}", TRAIN, 60.0 * n) for n in range(6)]
 CHECKED: list[Row] = [("v1", "i1", VALIDATION, 65.0), ("v2", "zoe", VALIDATION, 150.0)]
 
 
-def test_search_hand_worked() -> None:
+def test_search_hand_worked(few_suffice: None) -> None:
     found = search(_catalogue([*GALLERY, *CHECKED, ("q1", None, TEST, 10.0)]), FIT)
     # v1 is right at cos 5; v2 is new, its nearest (i2, i3) at cos 30; somewhere between lies the threshold.
     middle = found.rules.threshold.value
     assert found.rules.fitted
     assert np.cos(np.radians(30)) < middle < np.cos(np.radians(5))
+    assert found.rules.threshold.curve[:, 1].max() == 1.0
+    given = _target("fixed", middle)
+    found = search(_catalogue([*GALLERY, *CHECKED, ("q1", None, TEST, 10.0)]), given)
     answers = ANSWERS.validate(found.test)
     # i0 at 10 degrees is above the threshold; zoe's photo is in the gallery of the test photos. At 140
     # degrees from q1, zoe is farther than i1 (50), i5 (70), i2 (110), i4 (130).
@@ -64,7 +75,6 @@ def test_search_hand_worked() -> None:
     assert answers["match"].tolist()[2:] == ["t1", "t5", "t2"]
     assert _names(found.validation)["v1"][0] == "i1"
     assert _names(found.validation)["v2"][0] == NEW
-    assert found.rules.threshold.curve[:, 1].max() == 1.0
 
 
 def test_test_photos_are_searched_in_validation_too_but_validation_only_in_training() -> None:
@@ -75,7 +85,7 @@ def test_test_photos_are_searched_in_validation_too_but_validation_only_in_train
     assert set(found.validation["match"].dropna()) <= {name for name, *_ in GALLERY}
 
 
-def test_test_photos_do_not_move_the_threshold() -> None:
+def test_test_photos_do_not_move_the_threshold(few_suffice: None) -> None:
     one = search(_catalogue([*GALLERY, *CHECKED, ("q1", None, TEST, 150.0)]), FIT)
     many = search(_catalogue([*GALLERY, *CHECKED, *((f"q{n}", None, TEST, 7.0 * n) for n in range(30))]), FIT)
     assert one.rules.threshold.value == many.rules.threshold.value
@@ -126,7 +136,7 @@ def test_where_nothing_can_be_fitted_the_default_threshold_holds(checked: list[R
     assert found.validation["query"].nunique() == len(checked)
 
 
-def test_a_given_threshold_is_used_and_the_curve_still_drawn() -> None:
+def test_a_given_threshold_is_used_and_the_curve_still_drawn(few_suffice: None) -> None:
     params = _target("fixed", 0.99)
     found = search(_catalogue([*GALLERY, *CHECKED, ("q1", None, TEST, 10.0)]), params)
     assert not found.rules.fitted
@@ -137,7 +147,7 @@ def test_a_given_threshold_is_used_and_the_curve_still_drawn() -> None:
 
 
 @pytest.fixture
-def nobody_asks() -> Answers:
+def nobody_asks(few_suffice: None) -> Answers:
     return search(_catalogue([*GALLERY, *CHECKED]), FIT)
 
 
@@ -203,6 +213,65 @@ def test_the_share_called_new_is_one_of_the_photos_to_identify() -> None:
     params = WIDE.model_copy(update={"new": _target("new_share", 0.3).new})
     found = search(blurred(), params)
     assert _called_new(found.test).mean() == pytest.approx(0.3, abs=0.011)
+
+
+def test_the_five_answers_stand_in_the_order_of_their_probabilities() -> None:
+    found = search(blurred(), WIDE)
+    for table in (found.validation, found.test):
+        rows = table.sort_values(["query", "rank"])
+        assert (rows.groupby("query")["probability"].diff().dropna() <= 1e-12).all()
+        assert (rows.groupby("query")["score"].diff().dropna() <= 1e-6).all()
+        assert rows.loc[rows["identity"] == NEW, "rank"].nunique() > 1
+
+
+def _without(catalogue: Catalogue, gone: pd.Series) -> Catalogue:
+    """The catalogue without some photos."""
+    kept = ~gone.to_numpy(bool)
+    (one,) = catalogue.members
+    photos = catalogue.photos[kept].drop(columns="code").reset_index(drop=True)
+    return build_catalogue(photos, Vectors(photos["image"], one.array[kept], "", one.classes, one.centres))
+
+
+def test_a_photo_more_changes_few_first_answers() -> None:
+    """Last month's catalogue lacked the photos of one new animal; of last month's queries few are answered anew."""
+    now = blurred()
+    one = now.photos["image"].isin([f"{VALIDATION}49_0", f"{VALIDATION}49_1"])
+    params = WIDE.model_copy(update={"new": _target("map5", 0.0, expected_new=0.3).new})
+    before, after = search(_without(now, one), params), search(now, params)
+    first = [table[table["rank"] == 1].set_index("query")["identity"] for table in (before.test, after.test)]
+    assert ((first[0] != first[1]) & (first[1] != "i49")).mean() <= 0.05
+    low, high = before.rules.threshold.interval or (0.0, 0.0)
+    assert low < after.rules.threshold.value < high
+    assert abs(after.rules.threshold.value - before.rules.threshold.value) < 0.25 * (high - low)
+
+
+def test_the_threshold_stands_in_its_interval_however_few_new_animals_there_are() -> None:
+    every = blurred()
+    new = every.photos["image"].str.extract(rf"{VALIDATION}(\d+)_", expand=False).astype(float)
+    for catalogue in (every, _without(every, new >= 42)):
+        threshold = search(catalogue, WIDE).rules.threshold
+        assert threshold.interval is not None
+        assert threshold.interval[0] < threshold.value < threshold.interval[1]
+
+
+@pytest.mark.parametrize(("individuals", "too_few"), [(9, True), (10, False)])
+def test_of_too_few_animals_nothing_is_fitted_and_that_is_told(individuals: int, too_few: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows: list[Row] = []
+    for n in range(individuals):
+        split = VALIDATION if n < 2 else TRAIN  # two are held out
+        rows += [(f"p{n}_{k}", f"i{n}", split, 36.0 * n + float(rng.normal(0, 3))) for k in range(4)]
+        rows += [(f"v{n}", f"i{n}", VALIDATION, 36.0 * n + 2.0)]
+    catalogue = _catalogue([*rows, ("q1", None, TEST, 10.0)])
+    found = search(catalogue, FIT)
+    assert found.rules.too_few == too_few
+    assert found.test["probability"].isna().all() == too_few
+    told = [line for line in remarks(found) if line.startswith("too few animals to tell new ones: ")]
+    assert len(told) == too_few
+    results = search_all(catalogue.photos.drop(columns="code"), catalogue.members, {}, ["q1"], FIT)
+    metrics = summary(results)
+    assert metrics["too_few_animals_to_tell_new"] == too_few
+    assert ("threshold_low" in metrics) != too_few
 
 
 def test_few_known_ones_are_called_new_if_that_is_asked() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from finprint.answers.grouping import proposals
 from finprint.answers.params import Search
-from finprint.answers.rules import Rules
+from finprint.answers.rules import LEAST_ANIMALS, LEAST_INDIVIDUALS, TOO_FEW, Rules
 from finprint.answers.search import Answers, out_of_fold, search
 from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED, for_spreadsheets
 from finprint.base.files import atomic
@@ -134,6 +134,7 @@ def summary(results: Results) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "threshold": rules.threshold.value,
         "fitted": int(rules.fitted),
+        "too_few_animals_to_tell_new": int(rules.too_few),
         "gallery": len(gallery),
         "individuals": len(catalogue.names),
         "queries": len(asked),
@@ -141,6 +142,8 @@ def summary(results: Results) -> dict[str, Any]:
         "shares": {f"member{number}": share for number, share in enumerate(rules.shares, start=1)},
         "blend": rules.blend.weights,
     }
+    if rules.threshold.interval:
+        metrics["threshold_low"], metrics["threshold_high"] = rules.threshold.interval
     if rules.by_species:
         metrics["threshold_by_species"] = rules.by_species
     if rules.calibration is not None:
@@ -160,12 +163,13 @@ def summary(results: Results) -> dict[str, Any]:
 
 def remarks(answers: Answers) -> list[str]:
     """What a person should know of this search, a line each."""
-    rules, params = answers.rules, answers.rules.params
+    rules = answers.rules
     lines = []
-    if not rules.fitted and params.new.target != "fixed":
+    if rules.too_few:
         lines.append(
-            "validation shows no new individual, or only new ones: "
-            f"search.new.default {params.new.default} is used as the threshold"
+            f"{TOO_FEW}: this takes {LEAST_INDIVIDUALS} individuals in the catalogue, and in validation "
+            f"{LEAST_ANIMALS} known and {LEAST_ANIMALS} new ones; the threshold is {rules.threshold.value:g}, and "
+            "there are no probabilities"
         )
     first = answers.test[answers.test["rank"] == 1]
     if len(first) and not first["identity"].eq(NEW).any():

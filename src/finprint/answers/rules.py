@@ -11,10 +11,26 @@ from finprint.answers.scoring import Blend, blended, fit_blend, nearest_alone
 from finprint.answers.shortlist import Shortlist
 from finprint.base.errors import UserError
 from finprint.base.files import read_json, write_array, write_json
-from finprint.matching.calibration import Calibration, calibrate
-from finprint.matching.openset import TARGETS, Checked, Threshold, best_map5, called_new, species_thresholds
+from finprint.matching.calibration import Calibration, calibrate, even, fit_new, place_interval, told_apart
+from finprint.matching.names import UNKNOWN
+from finprint.matching.openset import (
+    TARGETS,
+    Checked,
+    FiveAnswers,
+    Threshold,
+    ahead_of_new,
+    best_map5,
+    called_new,
+    species_thresholds,
+    with_new,
+)
+from finprint.matching.ranking import Ranking
 
 RULES, CURVE = "rules.json", "threshold_curve.npy"
+LEAST_INDIVIDUALS = 10  # in the catalogue: with fewer, nothing is said of new animals
+LEAST_ANIMALS = 2  # of either kind, known and new, in validation
+DRAWS = 100  # bootstrap samples of the threshold's interval
+TOO_FEW = "too few animals to tell new ones"
 
 
 @dataclass(frozen=True)
@@ -28,7 +44,7 @@ class Rules:
         threshold: the score below which an animal is new, and the curve of its choice (empty: not fitted).
         fitted: was the threshold fitted, on validation or to the share wanted?
         by_species: thresholds of single species.
-        calibration: of the probabilities; None where validation does not show both kinds of query, known and new.
+        calibration: of the probabilities; None where validation tells too little of new animals (`enough`).
         grouping: of photos of new animals.
     """
 
@@ -41,6 +57,11 @@ class Rules:
     calibration: Calibration | None
     grouping: Grouping
 
+    @property
+    def too_few(self) -> bool:
+        """Are there too few animals to tell new ones, so that there is no probability?"""
+        return self.calibration is None
+
     def thresholds(self, species: np.ndarray) -> np.ndarray:
         """(Q,) each query's threshold, by its species."""
         return np.array([self.by_species.get(name, self.threshold.value) for name in species], float)
@@ -51,6 +72,26 @@ class Rules:
         value = called_new(best, share, np.ones(len(best)))
         return replace(self, threshold=replace(self.threshold, value=value), fitted=True)
 
+    def order(self, ranking: Ranking, species: np.ndarray) -> tuple[FiveAnswers, np.ndarray]:
+        """The five answers to each query, and the probability of each, (Q, 5); NaN without a calibration.
+
+        For the target map5 they stand in the order of their probabilities, which is the best order. The other
+        targets fix how often `new_individual` stands first, whatever its probability: there the threshold decides.
+
+        Args:
+            ranking: by the blended score.
+            species: (Q,).
+        """
+        thresholds = self.thresholds(species)
+        if self.calibration is None:
+            five = with_new(ranking, thresholds)
+            return five, np.full(five.codes.shape, np.nan)
+        each, new = self.calibration.probabilities(ranking, thresholds)
+        ahead = ahead_of_new(each, new) if self.params.new.target == "map5" else None
+        five = with_new(ranking, thresholds, ahead)
+        individuals = np.take_along_axis(each, np.maximum(five.places, 0), 1)
+        return five, np.where(five.codes == UNKNOWN, new[:, None], individuals)
+
     def save(self, folder: Path) -> None:
         """Write `rules.json` and `threshold_curve.npy` into a folder; `load` makes the same rules of them."""
         state = {
@@ -58,6 +99,7 @@ class Rules:
             "shares": list(self.shares),
             "blend": self.blend.state(),
             "threshold": self.threshold.value,
+            "threshold_interval": self.threshold.interval and list(self.threshold.interval),
             "fitted": self.fitted,
             "threshold_by_species": self.by_species,
             "calibration": self.calibration and self.calibration.state(),
@@ -79,7 +121,7 @@ class Rules:
                 Search.model_validate(state["params"]),
                 tuple(state["shares"]),
                 Blend.from_state(state["blend"]),
-                Threshold(state["threshold"], curve),
+                Threshold(state["threshold"], curve, _pair(state["threshold_interval"])),
                 state["fitted"],
                 state["threshold_by_species"],
                 state["calibration"] and Calibration.from_state(state["calibration"]),
@@ -99,34 +141,62 @@ class Rules:
             ) from None
 
 
-def fit_rules(checked: Checked, listed: Shortlist, animals: np.ndarray, params: Search) -> Rules:
+def _pair(interval: list[float] | None) -> tuple[float, float] | None:
+    return (interval[0], interval[1]) if interval else None
+
+
+def enough(checked: Checked, animals: np.ndarray, individuals: int) -> bool:
+    """Does validation tell enough of new animals? If not, nothing is fitted.
+
+    Args:
+        animals: (Q,) codes, equal for photos of one animal.
+        individuals: number in the catalogue.
+    """
+    kinds = (len(np.unique(animals[rows])) for rows in (checked.new, ~checked.new))
+    return individuals >= LEAST_INDIVIDUALS and min(kinds) >= LEAST_ANIMALS
+
+
+def fit_rules(checked: Checked, listed: Shortlist, animals: np.ndarray, params: Search, draws: int = 0) -> Rules:
     """Fit blend, thresholds and probabilities on validation queries; photos are grouped by the common threshold.
 
     Args:
         checked: Q queries, ranked by the nearest photo.
         listed: the same queries with the components of their scores.
         animals: (Q,) codes, equal for photos of one animal.
+        draws: bootstrap samples of the threshold's interval; 0: there is no interval.
     """
     blend = nearest_alone(listed.components)
     if params.blend == "fit" and checked.both:
         blend, _ = fit_blend(checked, listed.components)
     checked = replace(checked, ranking=blended(checked.ranking, listed.components, blend))
-    threshold, fitted = _fit_threshold(checked, params.new)
+    threshold, fitted = _fit_threshold(checked, animals, params.new, draws)
     by_species = {}
     if params.new.per_species and fitted:
         by_species = species_thresholds(
             checked, listed.species, params.new.target, params.new.value, threshold.value, params.new.shrinkage
         )
-    grouping = Grouping(threshold.value, None)
-    rules = Rules(params, listed.shares, blend, threshold, fitted, by_species, None, grouping)
+    rules = Rules(params, listed.shares, blend, threshold, fitted, by_species, None, Grouping(threshold.value, None))
     return replace(rules, calibration=calibrate(checked, rules.thresholds(listed.species), animals))
 
 
-def _fit_threshold(checked: Checked, params: NewThreshold) -> tuple[Threshold, bool]:
-    """The threshold by its target, with the curve of MAP@5; and whether it could be fitted."""
-    if not checked.both:
-        return Threshold(params.value if params.target == "fixed" else params.default, np.zeros((0, 2))), False
+def default_rules(listed: Shortlist, params: Search) -> Rules:
+    """The rules where validation tells too little: the nearest photo's cosine, the given threshold, no probability."""
+    value = params.new.value if params.new.target == "fixed" else params.new.default
+    threshold = Threshold(value, np.zeros((0, 2)))
+    blend = nearest_alone(listed.components)
+    return Rules(params, listed.shares, blend, threshold, False, {}, None, Grouping(value, None))
+
+
+def _fit_threshold(checked: Checked, animals: np.ndarray, params: NewThreshold, draws: int) -> tuple[Threshold, bool]:
+    """The threshold by its target, with the curve of MAP@5; and whether it could be fitted.
+
+    For map5 it is the score at which an animal is as likely new as known.
+    """
     best = best_map5(checked)
     if params.target == "fixed":
         return replace(best, value=params.value), False
-    return replace(best, value=TARGETS[params.target](checked, params.value)), True
+    if params.target != "map5":
+        return replace(best, value=TARGETS[params.target](checked, params.value)), True
+    told = told_apart(checked, np.zeros(len(animals)), animals)
+    interval = place_interval(told, draws) if draws else None
+    return replace(best, value=even(fit_new(told)), interval=interval), True

@@ -8,13 +8,13 @@ import pandas as pd
 
 from finprint.answers.grouping import fit_grouping
 from finprint.answers.params import Search
-from finprint.answers.rules import Rules, fit_rules
+from finprint.answers.rules import DRAWS, Rules, default_rules, enough, fit_rules
 from finprint.answers.scoring import blended, fit_blend
 from finprint.answers.shortlist import Shortlist, look_up
 from finprint.matching.calibration import animal_folds
 from finprint.matching.catalogue import Catalogue, build_catalogue, fold_as_validation
-from finprint.matching.names import NOBODY, UNKNOWN, take
-from finprint.matching.openset import Checked, share_weights, with_new
+from finprint.matching.names import NOBODY, take
+from finprint.matching.openset import Checked, share_weights
 from finprint.store.tables import TEST
 from finprint.store.vectors import Vectors
 
@@ -45,18 +45,20 @@ def search(catalogue: Catalogue, params: Search) -> Answers:
     """
     train, validation, test = catalogue.train, catalogue.validation, catalogue.where(TEST)
     truth, new = catalogue.truth(validation, train)
-    weights = share_weights(new, None if params.new.expected_new == "validation" else params.new.expected_new)
+    weights = share_weights(new, params.new.expected_new if isinstance(params.new.expected_new, float) else None)
     listed = _fit_shares(catalogue, truth, new, weights, params)
     checked = Checked(listed.ranking, truth, new, weights)
     animals = catalogue.codes[validation]
-    rules = fit_rules(checked, listed, animals, params)
+    told = enough(checked, animals, len(catalogue.names))
+    rules = fit_rules(checked, listed, animals, params, DRAWS) if told else default_rules(listed, params)
     asked = look_up(catalogue, rules.shares, test, catalogue.labelled, params)
     if params.new.target == "new_share" and len(test):
         rules = rules.calling_new(params.new.value, asked)
     # How alike two photos of one animal are is learned from individuals whom the models never saw.
     unseen = catalogue.blend(rules.shares)[validation[new]]
     rules = replace(rules, grouping=fit_grouping(unseen, animals[new], rules.threshold.value))
-    return Answers(_cross_fitted(catalogue, listed, checked, animals, rules), answer(catalogue, asked, rules), rules)
+    checks = _cross_fitted(catalogue, listed, checked, animals, rules) if told else answer(catalogue, listed, rules)
+    return Answers(checks, answer(catalogue, asked, rules), rules)
 
 
 def answer_queries(catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarray, rules: Rules) -> pd.DataFrame:
@@ -70,14 +72,7 @@ def answer_queries(catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarra
 
 def answer(catalogue: Catalogue, listed: Shortlist, rules: Rules) -> pd.DataFrame:
     """The five answers to each query of a shortlist by these rules: a table `ANSWERS`."""
-    ranking = blended(listed.ranking, listed.components, rules.blend)
-    thresholds = rules.thresholds(listed.species)
-    five = with_new(ranking, thresholds)
-    chances = np.full(five.codes.shape, np.nan)
-    if rules.calibration is not None:
-        each, new = rules.calibration.probabilities(ranking, thresholds)
-        individuals = np.take_along_axis(each, np.maximum(five.places, 0), 1)
-        chances = np.where(five.codes == UNKNOWN, new[:, None], individuals)
+    five, chances = rules.order(blended(listed.ranking, listed.components, rules.blend), listed.species)
     images = catalogue.photos["image"].to_numpy(object)
     rows = pd.DataFrame(
         {
@@ -143,8 +138,6 @@ def _cross_fitted(
     Blend, thresholds and probabilities that were fitted to the very queries they answer would flatter
     themselves. Where the others do not show both kinds of query, known and new, `rules` answer.
     """
-    if not checked.both:
-        return answer(catalogue, listed, rules)
     folds = animal_folds(animals)
     tables = []
     for fold in np.unique(folds):

@@ -1,20 +1,28 @@
 """Probabilities: how likely an animal is new, and how likely each individual is the right one."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from finprint.matching.names import NOBODY
 from finprint.matching.openset import Checked
 from finprint.matching.ranking import Ranking, softmax
 
 FOLDS = 5  # of the validation queries, by animal
-METHODS = ("logistic", "isotonic")
+PLENTY = 100  # animals of either kind from which on a curve may take any falling form
+
+# What catalogues have in common (bench/small_catalogues.py --prior; docs/experiments.md): the score at which an animal
+# is as likely new as known, in units in which known animals score 1 on average, and 0 where their own individual is
+# left out; and the logarithm of the curve's steepness, over the square of that distance in standard deviations.
+PLACE, PLACE_SPREAD = 0.63, 0.2
+STEEPNESS, STEEPNESS_SPREAD = -0.5, 0.7
+ALIKE = 0.5  # correlation of the scores of one animal's photos: n of them tell as much as n / (1 + (n - 1) ALIKE) alone
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,8 @@ class Calibration:
 
 
 def calibrate(checked: Checked, thresholds: np.ndarray, animals: np.ndarray) -> Calibration | None:
-    """Fit the curves on validation. Cross-validated log loss decides of which kind each is.
+    """Fit the curves on validation. Where there are plenty of animals, cross-validated log loss decides of which kind
+    each is.
 
     Args:
         checked: Q queries with their ranking.
@@ -114,21 +123,151 @@ def calibrate(checked: Checked, thresholds: np.ndarray, animals: np.ndarray) -> 
     """
     if not checked.both:
         return None
-    fold = animal_folds(animals)
-    distance = _distance(checked.ranking, thresholds)
-    new, new_loss = _chosen(_Evidence(distance, checked.new, checked.weights, fold, falling=True))
-
     among = ~checked.new
     if not (checked.place[among] < checked.ranking.scores.shape[1]).any():  # no right one is ranked: no softmax helps
         return None
+    told = told_apart(checked, thresholds, animals)
+    logistic, fold = fit_new(told), animal_folds(animals)
+    distance = _distance(checked.ranking, thresholds)
+    plenty = min(len(np.unique(animals[rows])) for rows in (checked.new, among)) >= PLENTY
+    evidence = _Evidence(distance, checked.new, checked.weights, fold, falling=True)
+    losses = {"logistic": _loss(evidence, lambda rows: fit_new(told[rows]))}
+    if plenty:
+        losses["isotonic"] = _loss(evidence, lambda rows: _isotonic(evidence[rows]))
+    kind = min(losses, key=losses.__getitem__)
+    new = logistic if kind == "logistic" else _isotonic(evidence)
+
     temperature = _temperature(checked)
     shares = softmax(checked.ranking, temperature)[among]
     places = shares.shape[1]
     right = (checked.ranking.identities == checked.truth[:, None])[among]
     weights, folds = np.repeat(checked.weights[among], places), np.repeat(fold[among], places)
-    known, known_loss = _chosen(_Evidence(shares.ravel(), right.ravel(), weights, folds, falling=False))
+    ranked = _Evidence(shares.ravel(), right.ravel(), weights, folds, falling=False)
+    known_losses = {"scaled": _loss(ranked, lambda rows: _scaled(ranked[rows], places))}
+    if plenty:
+        known_losses["isotonic"] = _loss(ranked, lambda rows: _isotonic(ranked[rows]))
+    known_kind = min(known_losses, key=known_losses.__getitem__)
+    known = _scaled(ranked, places) if known_kind == "scaled" else _isotonic(ranked)
     known_share = checked.weights[among].sum() / checked.weights.sum()
-    return Calibration(new, temperature, known, float(new_loss + known_share * known_loss * places))
+    log_loss = losses[kind] + known_share * known_losses[known_kind] * places
+    return Calibration(new, temperature, known, float(log_loss))
+
+
+@dataclass(frozen=True)
+class Told:
+    """What tells new animals from known ones: the distances of Q queries, and what they are measured by.
+
+    Attributes:
+        values: (Q,) best score above the threshold.
+        new: (Q,) bool.
+        without: (Q,) the same of known animals, their own individual left out, as if they were new; NaN else. A
+            model that learned from an animal scores it lower than it would a new one (docs/experiments.md), so these
+            give the unit of the scores, not the place of new animals.
+        animals: (Q,) int.
+        weights: (Q,) of the queries: by these, a share of them is new.
+    """
+
+    values: np.ndarray
+    new: np.ndarray
+    without: np.ndarray
+    animals: np.ndarray
+    weights: np.ndarray
+
+    def __getitem__(self, rows: np.ndarray) -> "Told":
+        return Told(self.values[rows], self.new[rows], self.without[rows], self.animals[rows], self.weights[rows])
+
+    @property
+    def share(self) -> float:
+        """Of new animals."""
+        return float(np.clip(np.average(self.new, weights=self.weights), 1e-3, 1 - 1e-3))
+
+    @property
+    def evidence(self) -> np.ndarray:
+        """(Q,) how much each query tells: less, the more there are of its animal."""
+        _, number, photos = np.unique(self.animals, return_inverse=True, return_counts=True)
+        return np.asarray(1 / (1 + (photos[number] - 1) * ALIKE))
+
+    def unit(self) -> "Unit":
+        """What the values are measured by: without a known animal to leave out, new ones give the lower mean."""
+        left_out, known, evidence = np.isfinite(self.without), ~self.new, self.evidence
+        high = float(np.average(self.values[known], weights=evidence[known]))
+        kinds = [self.values[known] - high]
+        if left_out.any():
+            low = float(np.average(self.without[left_out], weights=evidence[left_out]))
+            kinds.append(self.without[left_out] - low)
+        else:
+            low = float(np.average(self.values[self.new], weights=evidence[self.new]))
+        spread = max(float(np.sqrt(np.mean(np.concatenate(kinds) ** 2))), 1e-3)
+        return Unit(low, max(high - low, 0.1 * spread), spread)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The scale of the values: `low`, the mean of known animals as if they were new; `size`, how far above it known
+    animals lie on average; `spread`, the standard deviation within both kinds."""
+
+    low: float
+    size: float
+    spread: float
+
+
+def told_apart(checked: Checked, thresholds: np.ndarray, animals: np.ndarray) -> Told:
+    """The evidence of `fit_new`; arguments as for `calibrate`."""
+    scores = checked.ranking.scores[:, :2].astype(float)
+    second = scores[:, 1] if scores.shape[1] > 1 else np.full(len(scores), -np.inf)
+    without = np.where(checked.place == 0, second, scores[:, 0])
+    as_if_new = ~checked.new & np.isfinite(without)
+    without = np.where(as_if_new, np.where(as_if_new, without, 0) - thresholds, np.nan)
+    return Told(_distance(checked.ranking, thresholds), checked.new, without, animals, checked.weights)
+
+
+def fit_new(told: Told, place: float = PLACE) -> Logistic:
+    """P(new) by the score: a logistic curve, drawn towards what catalogues have in common (maximum a posteriori).
+
+    The photos of one animal count as fewer, because they score alike; so the evidence grows with the number
+    of animals, and with few of them the curve stays near the prior's.
+
+    Args:
+        told: both kinds of queries, known and new.
+        place: the prior's; the bootstrap draws it.
+    """
+    evidence, unit = told.evidence, told.unit()
+    z = (told.values - unit.low) / unit.size
+    log_steep = STEEPNESS + 2 * np.log(unit.size / unit.spread)
+    offset = logit(np.average(told.new, weights=evidence))
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        steep = np.exp(theta[1])
+        odds = steep * (theta[0] - z) + offset
+        prior = (theta - [place, log_steep]) / [PLACE_SPREAD, STEEPNESS_SPREAD]
+        value = (evidence * (np.logaddexp(0, odds) - told.new * odds)).sum() + (prior**2).sum() / 2
+        error = evidence * (expit(odds) - told.new) * steep
+        slopes = np.array([error.sum(), (error * (theta[0] - z)).sum()])
+        return float(value), slopes + prior / [PLACE_SPREAD, STEEPNESS_SPREAD]
+
+    fitted = minimize(loss, [place, log_steep], jac=True, method="L-BFGS-B", bounds=[(-5, 5), (-10, 10)]).x
+    slope = -float(np.exp(fitted[1])) / unit.size
+    return Logistic(slope, float(-slope * (unit.low + unit.size * fitted[0]) + logit(told.share)))
+
+
+def even(curve: Logistic) -> float:
+    """The value at which the chance is one half."""
+    return -curve.constant / curve.slope
+
+
+def place_interval(told: Told, draws: int) -> tuple[float, float]:
+    """95 % interval of `even(fit_new(told))`: known and new animals are drawn anew, and so is the prior's place."""
+    rng = np.random.default_rng(0)
+    kinds = [np.unique(told.animals[rows]) for rows in (told.new, ~told.new)]
+    rows_of = {animal: np.flatnonzero(told.animals == animal) for kind in kinds for animal in kind}
+    values = []
+    for _ in range(draws):
+        rows = [rows_of[animal] for kind in kinds for animal in rng.choice(kind, len(kind))]
+        renamed = np.repeat(np.arange(len(rows)), [len(mine) for mine in rows])
+        drawn = replace(told[np.concatenate(rows)], animals=renamed)
+        values.append(even(fit_new(drawn, float(rng.normal(PLACE, PLACE_SPREAD)))))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def animal_folds(animals: np.ndarray) -> np.ndarray:
@@ -147,9 +286,15 @@ def _temperature(checked: Checked) -> float:
     ranked = checked.place < checked.ranking.scores.shape[1]
     ranking, place, weights = checked.ranking[ranked], checked.place[ranked], checked.weights[ranked]
 
+    # Were the right one always first, every lower temperature would be likelier: half a query's worth of being second
+    # keeps it from that.
+    second = ranking.identities[:, 1] != NOBODY if ranking.scores.shape[1] > 1 else np.zeros(len(place), bool)
+
     def loss(log_temperature: float) -> float:
-        chance = softmax(ranking, float(np.exp(log_temperature)))[np.arange(len(place)), place]
-        return float(-(weights * np.log(np.maximum(chance, 1e-12))).sum())
+        chances = np.maximum(softmax(ranking, float(np.exp(log_temperature))), 1e-12)
+        told = -(weights * np.log(chances[np.arange(len(place)), place])).sum()
+        wrong = -np.log(chances[second, 1]).mean() * weights.mean() / 2 if second.any() else 0.0
+        return float(told + wrong)
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(1e-3), np.log(1.0)), method="bounded").x))
 
@@ -176,34 +321,32 @@ class _Evidence:
         return _Evidence(self.values[rows], self.hits[rows], self.weights[rows], self.fold[rows], self.falling)
 
 
-def _chosen(evidence: _Evidence) -> tuple[Curve, float]:
-    """The better of the two kinds of curve, fitted to all the evidence, and its cross-validated log loss."""
-    losses = {}
-    for method in METHODS:
-        chance = np.full(len(evidence.values), np.average(evidence.hits, weights=evidence.weights))
-        for fold in np.unique(evidence.fold):
-            rest = evidence.fold != fold
-            if evidence.hits[rest].any() and not evidence.hits[rest].all():
-                chance[~rest] = _fit(method, evidence[rest]).predict(evidence.values[~rest])
-        chance = np.clip(chance, 1e-4, 1 - 1e-4)
-        nats = -np.log(np.where(evidence.hits, chance, 1 - chance))
-        losses[method] = float(np.average(nats, weights=evidence.weights))
-    method = min(METHODS, key=losses.__getitem__)
-    return _fit(method, evidence), losses[method]
+def _loss(evidence: _Evidence, fit: Callable[[np.ndarray], Curve]) -> float:
+    """The cross-validated log loss of a curve that is fitted to rows of the evidence, nats."""
+    chance = np.full(len(evidence.values), np.average(evidence.hits, weights=evidence.weights))
+    for fold in np.unique(evidence.fold):
+        rest = evidence.fold != fold
+        if evidence.hits[rest].any() and not evidence.hits[rest].all():
+            chance[~rest] = fit(rest).predict(evidence.values[~rest])
+    chance = np.clip(chance, 1e-4, 1 - 1e-4)
+    nats = -np.log(np.where(evidence.hits, chance, 1 - chance))
+    return float(np.average(nats, weights=evidence.weights))
 
 
-def _fit(method: str, evidence: _Evidence) -> Curve:
+def _isotonic(evidence: _Evidence) -> Isotonic:
+    """Beyond the outermost mistake isotonic regression says 0 or 1; half a query of either kind keeps it from that."""
     values, hits, weights = evidence.values, evidence.hits, evidence.weights
-    if method == "isotonic":
-        # Beyond the outermost mistake isotonic regression says 0 or 1; half a query of either kind keeps it from that.
-        ends = np.array([values.min(), values.max()])
-        fitted = IsotonicRegression(y_min=0, y_max=1, increasing=not evidence.falling, out_of_bounds="clip").fit(
-            np.concatenate([values, ends, ends]),
-            np.concatenate([hits, [0, 0, 1, 1]]),
-            sample_weight=np.concatenate([weights, np.full(4, 0.5 * weights.mean())]),
-        )
-        return Isotonic(fitted.X_thresholds_.tolist(), fitted.y_thresholds_.tolist())
-    if evidence.falling:
-        fitted = LogisticRegression(C=1e6).fit(values[:, None], hits, sample_weight=weights)
-        return Logistic(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
-    return Scaled(float(np.average(hits, weights=weights) / max(np.average(values, weights=weights), 1e-12)))
+    ends = np.array([values.min(), values.max()])
+    fitted = IsotonicRegression(y_min=0, y_max=1, increasing=not evidence.falling, out_of_bounds="clip").fit(
+        np.concatenate([values, ends, ends]),
+        np.concatenate([hits, [0, 0, 1, 1]]),
+        sample_weight=np.concatenate([weights, np.full(4, 0.5 * weights.mean())]),
+    )
+    return Isotonic(fitted.X_thresholds_.tolist(), fitted.y_thresholds_.tolist())
+
+
+def _scaled(evidence: _Evidence, places: int) -> Scaled:
+    """The share of the known whose individual is ranked, with one more query of which half is."""
+    one = evidence.weights.mean()
+    ranked, queries = (evidence.weights * evidence.hits).sum(), evidence.weights.sum() / places
+    return Scaled(float((ranked + one / 2) / (queries + one)))

@@ -20,10 +20,12 @@ class Threshold:
     Attributes:
         value: an individual scoring less stands behind `new_individual`.
         curve: (T, 2) columns threshold and MAP@5 on validation, thresholds ascending.
+        interval: the 95 % interval of a fitted value; None where there is none.
     """
 
     value: float
     curve: np.ndarray
+    interval: tuple[float, float] | None = None
 
     def table(self) -> pd.DataFrame:
         """The curve as a plot needs it: a table (threshold, map5) of six places, and of about 500 rows at most."""
@@ -208,15 +210,22 @@ class FiveAnswers:
     places: np.ndarray
 
 
-def with_new(ranking: Ranking, thresholds: np.ndarray) -> FiveAnswers:
+def with_new(ranking: Ranking, thresholds: np.ndarray, ahead: np.ndarray | None = None) -> FiveAnswers:
     """Put `new_individual` into each query's answers, ahead of all who score less than its threshold.
 
     Args:
         ranking: of Q queries, at least 5 places.
         thresholds: (Q,).
+        ahead: (Q,) how many individuals stand before `new_individual`, if something else than the threshold decides;
+            its score is then the threshold, or as near to it as the order allows.
     """
     scores = ranking.scores[:, :ANSWERS].astype(float)  # a threshold between float32 neighbours is neither of them
-    ahead = (scores >= thresholds[:, None]).sum(axis=1)[:, None]  # (Q, 1), the place of new_individual
+    if ahead is None:
+        ahead = (scores >= thresholds[:, None]).sum(axis=1)
+    walled = np.column_stack([np.full(len(scores), np.inf), scores, np.full(len(scores), -np.inf)])
+    above, below = (np.take_along_axis(walled, (ahead + k)[:, None], 1)[:, 0] for k in (0, 1))
+    thresholds = np.clip(thresholds, below, above)
+    ahead = ahead[:, None]  # (Q, 1), the place of new_individual
     answers = np.arange(ANSWERS)[None]  # (1, 5)
     source = np.where(answers <= ahead, answers, answers - 1)
 
@@ -229,3 +238,16 @@ def with_new(ranking: Ranking, thresholds: np.ndarray) -> FiveAnswers:
         moved(ranking.photos, NOBODY),
         moved(np.broadcast_to(np.arange(ranking.scores.shape[1]), ranking.scores.shape), NOBODY),
     )
+
+
+def ahead_of_new(each: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """(Q,) how many of the five best individuals are at least as likely as that the animal is new.
+
+    The expected MAP@5 of an order is the sum of the chance at each place, times 1/rank. 1/rank falls, so it is greatest
+    where the chances fall, too (rearrangement inequality). Individuals keep their order.
+
+    Args:
+        each: (Q, K) probabilities of the ranked individuals, falling, 0 at NOBODY; `new`: (Q,) of being new.
+    """
+    likelier = (each[:, :ANSWERS] >= new[:, None]) & (each[:, :ANSWERS] > 0)
+    return np.cumprod(likelier, axis=1).sum(axis=1)

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from finprint.answers.rules import TOO_FEW
 from finprint.base.files import atomic
 from finprint.evaluation.judging import Judged
 from finprint.keypoints.tables import no_points
@@ -43,6 +44,8 @@ class Report:
         proposed: a new individual's id by image of query, for queries that were given one.
         explained: by (query, match), JPEGs of both under their heat maps.
         points: table `POINTS`, what the second look matched.
+        interval: 95 % interval of the threshold, where it was fitted.
+        too_few: are there too few animals to tell new ones?
     """
 
     splits: dict[str, Judged]
@@ -53,6 +56,8 @@ class Report:
     proposed: pd.Series
     explained: Explained
     points: pd.DataFrame = field(default_factory=no_points)
+    interval: tuple[float, float] | None = None
+    too_few: bool = False
 
 
 def write_report(path: Path, report: Report, crops: Crops) -> None:
@@ -62,6 +67,8 @@ def write_report(path: Path, report: Report, crops: Crops) -> None:
     page = template(__file__).generate(
         queries=len(data["queries"]),
         threshold=report.threshold,
+        interval=report.interval,
+        banner=TOO_FEW if report.too_few else "",
         overall=overall(report.breakdown),
         details=[table for by in BY for table in by_group(report.breakdown, by)],
         plots=[(title, base64.b64encode(png).decode()) for title, png in report.plots.items()],

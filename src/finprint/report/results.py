@@ -70,4 +70,6 @@ def report_of(
         run.proposed.set_index("image")["proposed"],
         heat_maps(embedder, crops, pairs),
         run.points,
+        run.rules.threshold.interval,
+        run.rules.too_few,
     )
