@@ -83,8 +83,8 @@ def _columns(table: pd.DataFrame, csv: Csv, folder: Path) -> dict[str, str]:
         columns[key] = told if told and set(told.split()) <= set(table.columns) else next(iter(there), "")
     if columns["split"]:
         values = set(table[columns["split"]].dropna())
-        marks = [mark for mark in (csv.query, *QUERY) if mark in values]
-        columns |= {"query": marks[0]} if marks else {"split": ""}
+        marks = [mark for mark in (csv.query_value, *QUERY) if mark in values]
+        columns |= {"query_value": marks[0]} if marks else {"split": ""}
     if "category" in table and set(table["category"].dropna()) & {"body", "fin"}:
         columns["part"] = "category"
     return columns
