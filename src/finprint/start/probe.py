@@ -60,7 +60,7 @@ def probe(paths: Sequence[Path], params: Params) -> Speed:
         if not good:
             raise UserError(f"no photo can be read; {spread[0]}, for one: {readings[0].reason}")
         began = time.monotonic()
-        cut_out = list(pool.map(lambda one: _crop(*one, params), good))
+        cut_out = list(pool.map(lambda one: _crop(one[0], one[1], params), good))
         crop = (time.monotonic() - began) / len(good)
     keep_memory()  # as in the stages
     crops = [pixels for pixels in cut_out if pixels is not None]
