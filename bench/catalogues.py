@@ -128,7 +128,8 @@ def _jobs(
     base = changed(base, {"prepare": looked.params.model_dump(), "detector.enabled": False} | changes)
     photos = survey(looked.source, base.prepare, base.seed).photos
     paths = [Path(path) for path in photos["path"]]
-    chosen = plan(Work(facts, probe(paths, base)), base, minutes, find_window(looked, base))
+    window = None if facts.two_sides else find_window(looked, base)
+    chosen = plan(Work(facts, probe(paths, base)), base, minutes, window)
     told = {choice.key: choice.value for choice in chosen.choices if not choice.key.startswith("prepare.")}
     print(f"{folder.name}: " + ", ".join(f"{key} {value}" for key, value in told.items()), flush=True)
     recipe = changed(changed(base, told), changes)

@@ -94,12 +94,6 @@ def test_a_shorter_training_leaves_room_for_a_second_look(right_whales: Facts) -
     assert both.seconds["train"] < alone.seconds["train"]
 
 
-def test_the_second_look_sees_the_finest_pixels(small: Facts) -> None:
-    for side, wanted in ((224, "photos"), (150, "crops")):
-        told = values(planned(replace(small, sizes=np.full((9, 2), side)), 60))
-        assert told["match.pixels"] == wanted
-
-
 def test_every_choice_has_a_reason_and_its_value_is_written(right_whales: Facts) -> None:
     for budget in (1, 8, 20, 60):
         chosen = planned(right_whales, budget)
@@ -115,10 +109,10 @@ def test_every_choice_has_a_reason_and_its_value_is_written(right_whales: Facts)
 @pytest.mark.parametrize(
     ("boxed", "parts", "wanted"),
     [
-        (0, [], (False, "found", ["body", "fin"])),
+        (0, [], (False, "detector", ["body", "fin"])),
         (29, ["fin"], (False, "given", ["fin"])),
-        (30, ["fin", "body"], (True, "found", ["body", "fin"])),
-        (99, ["fin"], (True, "found", ["fin"])),
+        (30, ["fin", "body"], (True, "detector", ["body", "fin"])),
+        (99, ["fin"], (True, "detector", ["fin"])),
         (100, ["head"], (False, "given", ["head"])),
     ],
 )
@@ -170,7 +164,7 @@ def test_the_layout_is_found(form: str, tmp_path: Path) -> None:
         (root / "photos.csv").write_text("\n".join(["File;Animal;Side;set", *rows]) + "\nqueries/q.jpg;;left;test\n")
         wanted |= {
             "prepare.csv.file": "photos.csv", "prepare.csv.image": "File", "prepare.csv.identity": "Animal",
-            "prepare.csv.viewpoint": "Side", "prepare.csv.split": "set", "prepare.csv.query": "test",
+            "prepare.csv.viewpoint": "Side", "prepare.csv.split": "set", "prepare.csv.query_value": "test",
         }  # fmt: skip
     elif form == "coco":
         content = {

@@ -46,7 +46,7 @@ def test_a_folder_becomes_params(project: Path) -> None:
         "  catalogue    4 photos, 2 individuals, 0 of them with one photo",
     ]
     lines = second.splitlines()
-    assert lines[0] == "params.yaml: 16 of 26 values changed"
+    assert lines[0] == "params.yaml: 15 of 26 values changed"
     told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[1:]}
     assert told["prepare.source"] == "folder sub-folders are named after the animals"
     assert told["detector.enabled"] == "false no photo has a box: each is used whole"
@@ -65,7 +65,7 @@ def test_a_folder_becomes_params(project: Path) -> None:
     [
         (
             ["queries/q.jpg"],
-            "data/raw/x names no individual: put the photos of each known animal into a folder of its name",
+            "data/raw/x has no photo in a sub-folder: give each individual a sub-folder with its photos",
         ),
         (
             ["A/1.jpg", "A/2.jpg", "A/3.jpg", "A/4.jpg", "queries/q.jpg"],

@@ -82,7 +82,7 @@ def facts_of(looked: Looked) -> Facts:
         boxed=boxed["image"].nunique(),
         parts=boxed["part"].value_counts().index.tolist(),
         shared=bool(photos["path"].duplicated().any()),
-        sides={str(side): count for side, count in photos["viewpoint"].fillna("").value_counts().items()},
+        sides={str(side): int(n) for side, n in photos["viewpoint"].fillna("").value_counts().items()},
         sizes=_sizes(photos["path"].drop_duplicates().tolist(), source.barred),
     )
 

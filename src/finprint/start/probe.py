@@ -58,9 +58,7 @@ def probe(paths: Sequence[Path], params: Params) -> Speed:
         read = (time.monotonic() - began) / len(spread)
         good = [(path, one) for path, one in zip(spread, readings, strict=True) if not one.reason]
         if not good:
-            raise UserError(
-                f"{spread[0]} is one of {len(spread)} photos, none of which can be read: {readings[0].reason}"
-            )
+            raise UserError(f"no photo can be read; {spread[0]}, for one: {readings[0].reason}")
         began = time.monotonic()
         cut_out = list(pool.map(lambda one: _crop(one[0], one[1], params), good))
         crop = (time.monotonic() - began) / len(good)

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from finprint.base.params import PARAMS, checked
 from finprint.params import Params
 from finprint.start.cost import Work, minutes
@@ -23,7 +21,7 @@ FEW = 8  # epochs below which nothing but a head is trained
 HEAD_EPOCHS = (60, 20)  # of a head on frozen features
 LONG = 16  # epochs from which mixup is of use
 # The second look: ALIKED and LightGlue, px of the longer side, local features of a crop
-EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 384, 256
+EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 480, 256
 Look = tuple[int, int]
 LOOKS: tuple[Look, ...] = (
     (8, 2),
@@ -95,7 +93,7 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
     """
     fixed = [*source_choices(work.facts), *crop_choices(work.facts), *window_choices(window)]
     for training, look in rungs(math.isfinite(work.speed.pair)):
-        choices = [*fixed, *training_choices(training, work.facts), *look_choices(look, work.facts, window)]
+        choices = [*fixed, *training_choices(training, work.facts), *look_choices(look)]
         params = changed(base, {choice.key: choice.value for choice in choices})
         seconds = work.seconds(params)
         if minutes(seconds) <= budget:
@@ -175,9 +173,8 @@ def crop_choices(facts: Facts) -> Iterator[Choice]:
         why = "no photo has a box: each is used whole"
     yield Choice("detector.enabled", learned, why)
     given = every or (bool(facts.boxed) and not learned)
-    yield Choice(
-        "crop.boxes_from", "given" if given else "found", "your boxes are cut out" if given else "as the detector finds"
-    )
+    why = "your boxes are cut out" if given else "its boxes are cut out, if there is a detector"
+    yield Choice("crop.boxes_from", "given" if given else "detector", why)
     known = [part for part in ("body", "fin") if part in facts.parts]
     parts = known or list(facts.parts) or ["body", "fin"]
     yield Choice("crop.parts", parts, "the parts that your boxes show" if facts.parts else "no box shows another part")
@@ -199,7 +196,7 @@ def window_choices(window: Window | None) -> Iterator[Choice]:
     )
 
 
-def look_choices(look: Look | None, facts: Facts, window: Window | None) -> Iterator[Choice]:
+def look_choices(look: Look | None) -> Iterator[Choice]:
     """How many pairs of photos are matched by their local features."""
     if look is None:
         yield Choice("match.enabled", False, "no time for a second look, or its networks are not installed")
@@ -211,11 +208,7 @@ def look_choices(look: Look | None, facts: Facts, window: Window | None) -> Iter
     yield Choice("match.keypoints", KEYPOINTS, "half of 512 take half the time")
     yield Choice("match.individuals", individuals, f"{individuals * photos} pairs for each photo fit into the minutes")
     yield Choice("match.photos", photos, "the nearest photos of each")
-    left, top, right, bottom = window.whole if window else WHOLE
-    width, height = np.median(facts.sizes, axis=0) if len(facts.sizes) else (0, 0)
-    fine = bool(facts.boxed) or min(width * (right - left), height * (bottom - top)) > SIDES[0]
-    why = "the photos are finer than the stored crops" if fine else "the stored crops have all pixels of the photos"
-    yield Choice("match.pixels", "photos" if fine else "crops", why)
+    yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")
 
 
 def training_choices(training: Training, facts: Facts) -> Iterator[Choice]:

@@ -56,7 +56,8 @@ def start(asked: Asked) -> Iterator[str]:
         refuse_half_told(facts)
     paths = [Path(path) for path in looked.source.labelled["path"].unique() if path not in looked.source.barred]
     work = Work(facts, probe(paths, base))
-    window = None if facts.boxed else find_window(looked, base)
+    # The two sides of an animal lie mirrored in the photos, so one window cannot fit both.
+    window = None if facts.boxed or facts.two_sides else find_window(looked, base)
     chosen = plan(work, base, asked.minutes, window)
     values = {choice.key: choice.value for choice in chosen.choices}
     refuse_unclean(PARAMS, values)
