@@ -13,7 +13,7 @@ from finprint.base.errors import UserError
 from finprint.base.progress import bar
 from finprint.classes.heads import SoftmaxHead
 from finprint.classes.params import Guess
-from finprint.classes.poses import looks
+from finprint.classes.poses import Look, looks
 from finprint.learning.frozen import Features
 from finprint.model.embedder import Embedder, load_model
 from finprint.model.embedding import fused
@@ -59,9 +59,11 @@ class Classifier:
         orders = in_order(len(rows), params.batch)
         with bar("guessing", len(rows) * len(poses), "view", quiet=quiet) as progress:
             for look in poses:
-                stream = batches(
-                    lambda n, look=look: look(pixels(int(rows[n])), config.image_size, config.padded), orders
-                )
+
+                def view(item: int, look: Look = look) -> np.ndarray:
+                    return look(pixels(int(rows[item])), config.image_size, config.padded)
+
+                stream = batches(view, orders)
                 for items, views in zip(orders, stream, strict=True):
                     with torch.autocast(device.type, torch.bfloat16):
                         vectors = network(to_device(views, device))

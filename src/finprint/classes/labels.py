@@ -41,7 +41,7 @@ class Labelled:
 
     def codes(self, labels: pd.Series) -> np.ndarray:
         """(N,) numbers of the classes of labels; -1 for one that is no class."""
-        return pd.Index(self.classes).get_indexer(labels)
+        return pd.Index(self.classes).get_indexer(pd.Index(labels))
 
     def fingerprint(self, crops: Crops) -> str:
         """A hash of what models learn from and are validated on."""

@@ -49,7 +49,7 @@ class Guesses:
 
     def codes(self) -> np.ndarray:
         """(N,) numbers of the labels' classes; -1 where there is no label, or one that is no class."""
-        return pd.Index(self.classes).get_indexer(self.photos["label"])
+        return pd.Index(self.classes).get_indexer(pd.Index(self.photos["label"]))
 
 
 def write_guesses(folder: Path, guesses: Guesses) -> None:
