@@ -33,9 +33,8 @@ def main(paths: Paths) -> None:
     rounds = [read_vectors(folder) for folder in paths.vectors]
     left_out = read_folds(paths.folds, params.fold.left_out)
     asked = pd.read_csv(paths.queries, dtype="string")["image"].tolist()
-    looked = read_local_scores(paths.matches)
     photos = with_species(read_table(paths.photos, PHOTOS), paths.species)
-    results = search_all(photos, rounds, left_out, asked, params.search, looked)
+    results = search_all(photos, rounds, left_out, asked, params.search, read_local_scores(paths.matches))
     for line in remarks(results.answers):
         print(line)
     results.write(paths.answers)

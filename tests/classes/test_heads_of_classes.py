@@ -49,7 +49,7 @@ def _blobs(count: int, seed: int = 0) -> Examples:
 
 def test_a_fitted_head_is_scikit_learn_s_logistic_regression() -> None:
     examples = _blobs(300)
-    *_, (penalty, weight, bias) = _path(examples, 0.0, PENALTIES[:3])
+    *_, (penalty, weight, bias) = _path(examples, PENALTIES[:3])
     theirs = LogisticRegression(C=1 / (penalty * 300), tol=1e-8, max_iter=1000)
     theirs.fit(examples.values[:, 0], examples.codes)
     ours = torch.softmax(torch.from_numpy(examples.values[:, 0]) @ weight.T + bias, dim=1).numpy()
@@ -59,13 +59,13 @@ def test_a_fitted_head_is_scikit_learn_s_logistic_regression() -> None:
 def test_noise_wants_a_stronger_penalty_than_signal() -> None:
     signal = _blobs(400)
     noise = Examples(signal.values, np.random.default_rng(5).integers(0, 3, 400), signal.groups, 3)
-    strong, weak = fit_head(noise, 0.0)[2], fit_head(signal, 0.0)[2]
+    strong, weak = fit_head(noise)[2], fit_head(signal)[2]
     assert strong > weak
-    assert fit_head(signal, 0.0)[2] == weak
+    assert fit_head(signal)[2] == weak
 
 
 def test_a_penalty_without_photos_to_choose_it_by() -> None:
-    assert fit_head(_blobs(4), 0.0)[2] == PENALTIES[0]  # a fifth of four groups is none
+    assert fit_head(_blobs(4))[2] == PENALTIES[0]  # a fifth of four groups is none
 
 
 def test_log_loss_by_hand() -> None:

@@ -60,10 +60,10 @@ class Classifier:
         with bar("guessing", len(rows) * len(poses), "view", quiet=quiet) as progress:
             for look in poses:
 
-                def seen(number: int, look: Look = look) -> np.ndarray:
-                    return look(pixels(int(rows[number])), config.image_size, config.padded)
+                def view(item: int, look: Look = look) -> np.ndarray:
+                    return look(pixels(int(rows[item])), config.image_size, config.padded)
 
-                stream = batches(seen, orders)
+                stream = batches(view, orders)
                 for items, views in zip(orders, stream, strict=True):
                     with torch.autocast(device.type, torch.bfloat16):
                         vectors = network(to_device(views, device))

@@ -35,7 +35,7 @@ class Examples:
         return Examples(self.values[rows], self.codes[rows], self.groups[rows], self.count)
 
 
-def fit_head(examples: Examples, smoothing: float) -> tuple[torch.Tensor, torch.Tensor, float]:
+def fit_head(examples: Examples) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Weights (C, L) and biases (C,) by L-BFGS on standardised values, and the penalty: half of it times the sum of
     squared weights is added to the mean cross entropy.
 
@@ -44,13 +44,13 @@ def fit_head(examples: Examples, smoothing: float) -> tuple[torch.Tensor, torch.
     aside = _aside(examples)
     best, lowest = PENALTIES[0], np.inf
     if aside.any() and not aside.all():
-        for penalty, weight, bias in _path(examples[~aside], smoothing, PENALTIES):
+        for penalty, weight, bias in _path(examples[~aside], PENALTIES):
             loss = log_loss(_probabilities(examples[aside].values, weight, bias), examples[aside].codes)
             if loss >= lowest:
                 break
             best, lowest = penalty, loss
     upto = PENALTIES[: PENALTIES.index(best) + 1]
-    *_, (_, weight, bias) = _path(examples, smoothing, upto)
+    *_, (_, weight, bias) = _path(examples, upto)
     return weight, bias, best
 
 
@@ -60,9 +60,7 @@ def _aside(examples: Examples) -> np.ndarray:
     return np.isin(number, np.random.default_rng(0).permutation(len(names))[: len(names) // INNER])
 
 
-def _path(
-    examples: Examples, smoothing: float, penalties: tuple[float, ...]
-) -> Iterator[tuple[float, torch.Tensor, torch.Tensor]]:
+def _path(examples: Examples, penalties: tuple[float, ...]) -> Iterator[tuple[float, torch.Tensor, torch.Tensor]]:
     """(penalty, weights, biases) for each penalty, strong to weak."""
     device = best_device()
     views, length = examples.values.shape[1:]
@@ -75,7 +73,7 @@ def _path(
 
         def loss(penalty: float = penalty, optimiser: torch.optim.Optimizer = optimiser) -> torch.Tensor:
             optimiser.zero_grad()
-            fit = F.cross_entropy(values @ weight.T + bias, codes, label_smoothing=smoothing)
+            fit = F.cross_entropy(values @ weight.T + bias, codes)
             total = fit + penalty / 2 * weight.square().sum()
             total.backward()  # type: ignore[no-untyped-call]
             return total

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.unchanged import depend_on
@@ -75,12 +74,9 @@ def train_head(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> Tra
     learned, judged = labels.learns(fold), labels.left_out(fold)
     rows, codes = crops.rows(learned["image"]), labels.codes(learned["label"])
     values = features.both(rows)  # (N, 2, L)
-    norm = embedder.neck[0]
-    assert isinstance(norm, nn.BatchNorm1d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    norm.running_mean.copy_(torch.from_numpy(values.mean(axis=(0, 1))))
-    norm.running_var.copy_(torch.from_numpy(values.var(axis=(0, 1))))
+    norm = embedder.neck[0].state_dict()  # of the same tensors
+    norm["running_mean"].copy_(torch.from_numpy(values.mean(axis=(0, 1))))
+    norm["running_var"].copy_(torch.from_numpy(values.var(axis=(0, 1))))
     head = SoftmaxHead(embedder.features, len(labels.classes), extras.shape[1])
     head.mean.copy_(torch.from_numpy(extras[rows].mean(axis=0)))
     head.std.copy_(torch.from_numpy(extras[rows].std(axis=0)).clamp(min=1e-6))
@@ -90,7 +86,7 @@ def train_head(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> Tra
         learned["group"].to_numpy(),
         len(labels.classes),
     )
-    weight, bias, penalty = fit_head(examples, train.smoothing)
+    weight, bias, penalty = fit_head(examples)
     with torch.no_grad():
         head.linear.weight.copy_(weight)
         head.linear.bias.copy_(bias)
