@@ -20,6 +20,7 @@ SMALL = Match(
     border=0.0,
     image_size=192,
     keypoints=64,
+    choose="vectors",
     individuals=2,
     photos=2,
 )

@@ -10,7 +10,7 @@ from finprint.keypoints.features import Bench, extract, keep, opened
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features, inliers
 from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points
-from finprint.keypoints.views import CutAgain, StoredCrops, Views
+from finprint.keypoints.views import views_of
 from finprint.pictures.shards import Crops
 
 UNSURE = 0.5  # a match of this score says nothing: two photos of different animals have many such (docs/log.md)
@@ -34,9 +34,7 @@ def match_pairs(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params:
     """
     pairs = pairs.reset_index(drop=True)
     ends = [crops.rows(pairs[side]) for side in ("query", "match")]
-    views: Views = StoredCrops(crops)
-    if params.pixels == "photos":
-        views = CutAgain(photos, crops, params.border, params.image_size)
+    views = views_of(photos, crops, params)
     keys = {row: views.key(row) for row in np.unique(np.concatenate(ends)).tolist()}
     couples = [(keys[one], keys[other]) for one, other in zip(*(rows.tolist() for rows in ends), strict=True)]
     with opened(params) as bench:

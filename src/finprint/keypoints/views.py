@@ -10,6 +10,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_bytes, sha256_json
+from finprint.keypoints.params import Match
 from finprint.pictures.decoding import decode_at
 from finprint.pictures.images import BadPhoto
 from finprint.pictures.shards import Crops
@@ -26,6 +27,13 @@ class Views(Protocol):
 
     def pixels(self, row: int) -> np.ndarray:
         """`(H, W, 3)` RGB uint8."""
+
+
+def views_of(photos: pd.DataFrame, crops: Crops, params: Match) -> Views:
+    """The views that the params ask for."""
+    if params.pixels == "crops":
+        return StoredCrops(crops)
+    return CutAgain(photos, crops, params.border, params.image_size)
 
 
 class StoredCrops:

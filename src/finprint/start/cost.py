@@ -9,7 +9,7 @@ import numpy as np
 from finprint.individuals.params import Train
 from finprint.keypoints.params import Match
 from finprint.learning.recipe import Recipe, side_at
-from finprint.start.facts import Facts
+from finprint.start.facts import HELD, Facts
 
 # Seconds that a stage takes whatever the photos are: Python, torch, writing, and DVC around it.
 BEGIN = {
@@ -20,8 +20,7 @@ HEAD = 0.0005  # seconds of one pass of a head over the frozen features of a pho
 ANSWERED = 0.004  # seconds of search and report for a photo
 HEATED = 0.25  # seconds of the heat maps of one answer
 DETECTED = 1.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
-HELD = 1 / 6  # share of the named photos that validate, about
-
+DESCRIBED = 0.001  # seconds of two photos compared by descriptors
 
 LEAST = 1e-6  # seconds a photo
 Seconds = tuple[float, float]  # a and b of a + b side^2
@@ -97,9 +96,9 @@ class Work:
     def _matching(self, match: Match) -> float:
         """Seconds of the second look at the photos to identify and those that validate."""
         facts = self.facts
-        queries = facts.queries + facts.named * HELD
-        pairs = queries * min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
-        return pairs * self.speed.pair + facts.photos * self.speed.points
+        pairs = facts.asked * min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
+        described = facts.compared * DESCRIBED if match.choose == "both" else 0.0
+        return pairs * self.speed.pair + facts.photos * self.speed.points + described
 
     def _learning(self, train: Train, epochs: int, photos: float) -> float:
         """Seconds of a round, with its scores on validation."""

@@ -13,6 +13,7 @@ from finprint.survey.look import Looked
 
 HEADERS = 200  # photos whose width and height are read
 LEAST = 4  # named photos
+HELD = 1 / 6  # share of the named photos that validate, about
 ALIKE = 0.9  # share of the photos that must have one shape, to be taken for crops that show the animal in one place
 NEARLY = 0.9  # share of the photos that must tell their side, if any does
 
@@ -47,6 +48,16 @@ class Facts:
     def named(self) -> int:
         """Number of named photos."""
         return int(self.each.sum())
+
+    @property
+    def asked(self) -> float:
+        """About how many photos are answered: those to identify, and those that validate."""
+        return self.queries + self.named * HELD
+
+    @property
+    def compared(self) -> float:
+        """About how many pairs of photos that may show one side there are between those and the named ones."""
+        return self.asked * self.named / (2 if self.two_sides else 1)
 
     @property
     def two_sides(self) -> bool:

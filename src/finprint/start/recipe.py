@@ -28,6 +28,8 @@ LOOKS: tuple[Look, ...] = (
     (5, 2),
     (5, 1),
 )  # individuals and photos of each that a query is matched with, best first
+COMPARED = 500_000  # pairs of photos that are compared by descriptors, at most: some minutes
+LISTED = 200  # individuals that are scored for a query, at most
 ENOUGH_BOXES = 30  # that a detector can learn from
 NARROW = 0.5  # share of the photo's width or height; in a narrower window the views move less
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -93,7 +95,7 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
     """
     fixed = [*source_choices(work.facts), *crop_choices(work.facts), *window_choices(window)]
     for training, look in rungs(math.isfinite(work.speed.pair)):
-        choices = [*fixed, *training_choices(training, work.facts), *look_choices(look)]
+        choices = [*fixed, *training_choices(training, work.facts), *look_choices(look, work.facts)]
         params = changed(base, {choice.key: choice.value for choice in choices})
         seconds = work.seconds(params)
         if minutes(seconds) <= budget:
@@ -196,7 +198,7 @@ def window_choices(window: Window | None) -> Iterator[Choice]:
     )
 
 
-def look_choices(look: Look | None) -> Iterator[Choice]:
+def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     """How many pairs of photos are matched by their local features."""
     if look is None:
         yield Choice("match.enabled", False, "no time for a second look, or its networks are not installed")
@@ -206,6 +208,12 @@ def look_choices(look: Look | None) -> Iterator[Choice]:
     yield Choice("match.extractor", EXTRACTOR, "the strongest")
     yield Choice("match.image_size", LOOK_SIDE, "px that it was measured at")
     yield Choice("match.keypoints", KEYPOINTS, "half of 512 take half the time")
+    small = facts.compared <= COMPARED
+    why = "a gallery so small is also searched by descriptors" if small else "the gallery is too large for descriptors"
+    yield Choice("match.choose", "both" if small else "vectors", why)
+    if small:
+        listed = min(max(len(facts.each), 20), LISTED)
+        yield Choice("search.shortlist", listed, "so that all whom the descriptors find are scored")
     yield Choice("match.individuals", individuals, f"{individuals * photos} pairs for each photo fit into the minutes")
     yield Choice("match.photos", photos, "the nearest photos of each")
     yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scenes import SMALL, scene, stored, turned
 
+from finprint.keypoints.descriptors import agreement
 from finprint.keypoints.look import second_look, shortlist
 from finprint.keypoints.params import Match
 from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points, read_local_scores, write_second_look
@@ -32,6 +34,20 @@ def _photos(codes: Sequence[int] | np.ndarray, sides: str = "") -> pd.DataFrame:
     """Individuals, and a viewpoint each by its letter; a dash: not told."""
     told = [{"l": "left", "r": "right", "-": None}[side] for side in sides or "-" * len(codes)]
     return pd.DataFrame({"code": codes, "viewpoint": pd.Series(told, dtype="string")})
+
+
+def test_individuals_are_taken_alternately_by_both_measures() -> None:
+    """By vectors the order is 1, 2, 3, 4; by the other measure 4, 3, 2, 1, and of animal 4 the second photo is best."""
+    photos, vectors = _photos([0, 1, 2, 3, 4, 4]), _at(0, 1, 2, 3, 4, 5)
+
+    def alike(queries: np.ndarray, gallery: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        assert mask.all()
+        return np.array([[0.1, 0.2, 0.3, 0.4, 0.5]])[:, gallery - 1]
+
+    look = _params(individuals=3, photos=1)
+    table = shortlist(photos, vectors, np.array([0]), np.arange(1, 6), look, alike)
+    assert table["match"].tolist() == [5, 1, 3]
+    assert table["cosine"].tolist() == pytest.approx(np.cos(np.deg2rad([5, 1, 3])).tolist())
 
 
 def test_photos_of_two_sides_are_not_compared() -> None:
@@ -120,6 +136,19 @@ def test_validation_looks_at_training_photos_and_test_at_all_named_ones(tmp_path
     assert scores["a3.jpg", "a2.jpg"] > 2 * scores["a3.jpg", "b1.jpg"]
     assert scores["q1.jpg", "b1.jpg"] > 2 * scores["q1.jpg", "a3.jpg"]
     assert looked.metrics() == {"queries": 2, "pairs": 6, "matched_pairs": 6, "too_small": 0}
+
+
+def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) -> None:
+    looked = _look(tmp_path, _params(extractor="xfeat", choose="both", individuals=1, photos=1))
+    # q1 shows bo's scene, but its vector is nearest to al's a3.
+    assert looked.pairs.set_index("query")["identity"].to_dict() == {"a3.jpg": "al", "q1.jpg": "bo"}
+
+
+def test_agreement_is_that_of_mutually_nearest_features_by_hand() -> None:
+    one = torch.eye(3)
+    others = torch.stack([torch.eye(3)[[2, 0, 1]], torch.zeros(3, 3), torch.eye(3)[[0, 0, 0]]])
+    # All three agree; none does; three of theirs have one nearest, which is mutual once.
+    np.testing.assert_allclose(agreement(one, others), [1.2, 0, 0.4], atol=1e-6)
 
 
 def test_not_enabled_nothing_is_matched(tmp_path: Path) -> None:
