@@ -62,6 +62,15 @@ def test_an_hour_for_the_right_whales_is_the_recipe_of_the_readme(right_whales: 
     assert 40 < minutes(chosen.seconds) <= 60
 
 
+def test_a_small_gallery_is_also_searched_by_descriptors(small: Facts, right_whales: Facts) -> None:
+    antelopes = replace(small, each=np.full(106, 6), photos=917, queries=305, sides={"left": 459, "right": 458})
+    assert antelopes.compared == pytest.approx((305 + 106) * 636 / 2)
+    wanted = {"match.choose": "both", "search.shortlist": 106}
+    assert wanted.items() <= values(planned(antelopes, 60)).items()
+    wanted = {"match.choose": "vectors", "search.shortlist": 20}
+    assert wanted.items() <= values(planned(right_whales, 60)).items()
+
+
 def test_a_minute_trains_a_head_alone(right_whales: Facts) -> None:
     chosen = planned(right_whales, 1)
     assert values(chosen)["train.finetune.trainable"] == 0

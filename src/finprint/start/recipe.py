@@ -29,7 +29,7 @@ LOOKS: tuple[Look, ...] = (
     (5, 1),
 )  # individuals and photos of each that a query is matched with, best first
 COMPARED = 500_000  # pairs of photos that are compared by descriptors, at most: some minutes
-LISTED = 200  # individuals that are scored for a query, at most
+NEAREST, LISTED = 20, 200  # individuals that are scored for a query: by vectors alone, and at most
 ENOUGH_BOXES = 30  # that a detector can learn from
 NARROW = 0.5  # share of the photo's width or height; in a narrower window the views move less
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -211,9 +211,9 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     small = facts.compared <= COMPARED
     why = "a gallery so small is also searched by descriptors" if small else "the gallery is too large for descriptors"
     yield Choice("match.choose", "both" if small else "vectors", why)
-    if small:
-        listed = min(max(len(facts.each), 20), LISTED)
-        yield Choice("search.shortlist", listed, "so that all whom the descriptors find are scored")
+    listed = min(max(len(facts.each), NEAREST), LISTED) if small else NEAREST
+    why = "whomever the descriptors find is scored" if small else "the nearest individuals are scored"
+    yield Choice("search.shortlist", listed, why)
     yield Choice("match.individuals", individuals, f"{individuals * photos} pairs for each photo fit into the minutes")
     yield Choice("match.photos", photos, "the nearest photos of each")
     yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")
