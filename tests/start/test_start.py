@@ -57,7 +57,7 @@ def test_a_folder_becomes_params(project: Path) -> None:
     assert third.startswith("`dvc repro` will take about ")
     assert third.endswith("Next: dvc repro. Then open metrics/data.html and metrics/report.html")
     _, again, _ = start(Asked(Path("data/raw/seals"), 60))
-    assert again.startswith("params.yaml: 0 of 26 values changed")
+    assert again.startswith("params.yaml: 0 of 28 values changed")
 
 
 @pytest.mark.parametrize(
