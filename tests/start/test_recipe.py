@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SurveyFolder, prepare_params, save_photo, scenery
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finprint.params import load_params
@@ -77,6 +77,7 @@ def test_a_minute_trains_a_head_alone(right_whales: Facts) -> None:
     assert minutes(chosen.seconds) < 6
 
 
+@settings(max_examples=15)
 @given(one=st.floats(0.1, 200), other=st.floats(0.1, 200), animals=st.integers(2, 3000))
 def test_more_minutes_never_buy_less(small: Facts, one: float, other: float, animals: int) -> None:
     seen = replace(small, each=np.full(animals, 3), photos=4 * animals)
@@ -101,6 +102,12 @@ def test_a_shorter_training_leaves_room_for_a_second_look(right_whales: Facts) -
     assert values(both)["match.enabled"]
     assert both.seconds["match"] > 60 > alone.seconds["match"]
     assert both.seconds["train"] < alone.seconds["train"]
+
+
+def test_a_training_is_not_given_up_for_a_second_look(right_whales: Facts) -> None:
+    told = values(planned(right_whales, 60, replace(SPEED, pair=1.0)))
+    assert told["train.finetune.trainable"] == 1
+    assert told["match.enabled"] is False
 
 
 def test_every_choice_has_a_reason_and_its_value_is_written(right_whales: Facts) -> None:

@@ -3,6 +3,7 @@
 docs/experiments.md has where each rule was measured.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,17 +134,18 @@ def trainings() -> Iterator[Training]:
 
 
 def rungs(looks: bool) -> Iterator[tuple[Training, Look | None]]:
-    """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do.
+    """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do,
+    but less than a training.
 
     Args:
         looks: can there be a second look?
     """
-    last = Training(0, 0, 0)
-    for training in trainings():
-        for look in LOOKS if looks else (None,):
-            yield training, look
-        last = training
-    yield last, None
+    whole = [training for training in trainings() if training.side]
+    heads = [training for training in trainings() if not training.side]
+    for some in (whole, heads):
+        if looks:
+            yield from itertools.product(some, LOOKS)
+        yield from ((training, None) for training in some)
 
 
 def source_choices(facts: Facts) -> Iterator[Choice]:
