@@ -63,7 +63,10 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="variants; else all")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml, for every variant")] = None,
 ) -> None:
-    base = changed(load_params(), BUDGET | {"match.enabled": True, "train.epochs": max(epochs, 1)} | parsed(set_))
+    base = changed(
+        load_params(),
+        BUDGET | {"match.enabled": True, "match.pixels": "crops", "train.epochs": max(epochs, 1)} | parsed(set_),
+    )
     photos = chosen(folder, base, share)
     with TemporaryDirectory() as scratch:
         cropped = Cropped(photos, Path(scratch))

@@ -113,7 +113,7 @@ def test_catalogues(tmp_path: Path) -> None:
     options = [part for pair in small for part in ("--set", pair)] + ["--out", str(tmp_path / "c.csv")]
     recipes = ("--only", "start", "--only", "params.yaml as it is")
     told = _printed("catalogues", str(folder.root), "--minutes", "1", *recipes, *options)
-    assert "survey: detector.enabled False, crop.boxes_from found, " in told
+    assert "survey: detector.enabled False, crop.boxes_from detector, " in told
     for recipe in ("start", "params.yaml as it is"):
         line = rf"^\| survey \| {recipe} \| 0\.\d{{3}} \| [01]\.\d{{3}} \| [01]\.\d{{3}} \| \d+\.\d \|$"
         assert re.search(line, told, re.MULTILINE), told

@@ -130,8 +130,8 @@ def test_check_accepts_the_projects_params(tmp_path: Path) -> None:
 
 def test_check_names_a_typo_and_what_was_meant(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text()
-    assert text.count("head_lr_factor:") == 1
-    (tmp_path / "params.yaml").write_text(text.replace("head_lr_factor:", "haed_lr_factor:"))
+    before, train = text.split("\ntrain:\n")
+    (tmp_path / "params.yaml").write_text(f"{before}\ntrain:\n{train.replace('head_lr_factor:', 'haed_lr_factor:', 1)}")
     done = _run(tmp_path, "-m", "finprint", "check")
     assert done.returncode == 2
     assert done.stdout == ""

@@ -175,7 +175,7 @@ def test_noise_is_added_where_it_is_drawn() -> None:
 
 def test_a_padded_view_keeps_proportions_and_is_filled_with_the_colour_of_the_edge() -> None:
     pixels = np.full((20, 60, 3), 200, np.uint8)
-    pixels[5:15, 20:40] = 10
+    pixels[4:14, 20:40] = 10
     square = squared(pixels)
     assert square.shape == (60, 60, 3)
     assert (square[:20] == 200).all()

@@ -21,7 +21,7 @@ class Colours(nn.Module):
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
-        self.config = SimpleNamespace(image_size=SIDE)
+        self.config = SimpleNamespace(image_size=SIDE, padded=False)
         self.register_buffer("mean", torch.zeros(1))
         self.weight = weight
 

@@ -8,7 +8,7 @@ from conftest import prepare_params, save_photo, scenery
 
 from finprint.base.errors import UserError
 from finprint.store.tables import SIDES
-from finprint.survey.look import describe
+from finprint.survey.look import describe, look
 from finprint.survey.prepare import survey
 from finprint.survey.sources import read_source
 from finprint.survey.sources.source import Source
@@ -99,7 +99,7 @@ def test_photos_without_animals(tmp_path: Path) -> None:
     assert found.strays == []
     boxes = survey(found, params, 1).boxes
     assert boxes[boxes["part"].isna()]["image"].tolist() == nobody["image"].tolist()
-    told = describe(tmp_path, params)
+    told = describe(look(tmp_path, params))
     assert "  catalogue    3 photos, 2 individuals, 1 of them with one photo\n" in told
     assert "  no animal    2 photos\n" in told
 
