@@ -40,7 +40,9 @@ TINY = {
     "mine.precision": 0.05,
     "evaluate.explained": 4,
 }
-ALL = ["check", "prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "search", "evaluate"]
+ALL = [
+    "check", "prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "match", "search", "evaluate",
+]  # fmt: skip
 
 pytestmark = pytest.mark.slow
 

@@ -146,6 +146,6 @@ def _sizes(paths: Sequence[str], barred: dict[str, str]) -> np.ndarray:
         try:
             with Image.open(paths[number]) as image:
                 sizes.append(image.size)
-        except (OSError, ValueError, Image.DecompressionBombError):
-            continue  # `prepare` rejects it by name
+        except Exception:  # damaged ones make Pillow's parsers raise whatever comes; `prepare` rejects them by name
+            continue
     return np.array(sizes, int).reshape(-1, 2)
