@@ -41,7 +41,8 @@ TINY = {
     "evaluate.explained": 4,
 }
 ALL = [
-    "check", "prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "match", "search", "evaluate",
+    "check", "prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "match", "search",
+    "evaluate",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.slow
