@@ -18,8 +18,11 @@ repro: $(READY)  ## run the pipeline (dvc repro) and print the main results
 	dvc repro
 	@python -m finprint headline
 
-test: $(READY)  ## run all tests; the end-to-end tests run DVC in temporary clones
-	python -m pytest
+test: $(READY)  ## run all tests; the end-to-end tests run beside the others, and DVC in temporary clones
+	@mkdir -p .cache
+	python -m pytest tests/test_end_to_end.py > .cache/end_to_end.txt 2>&1 & beside=$$!; \
+	python -m pytest --ignore=tests/test_end_to_end.py; rest=$$?; \
+	wait $$beside; ends=$$?; cat .cache/end_to_end.txt; exit $$((rest | ends))
 
 test-fast: $(READY)  ## run the fast tests, a couple of minutes
 	python -m pytest -m "not slow"
