@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from scenes import SMALL, scene, stored, turned
 
 from finprint.keypoints.descriptors import agreement
+from finprint.keypoints.features import opened
 from finprint.keypoints.look import second_look, shortlist
 from finprint.keypoints.params import Match
 from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points, read_local_scores, write_second_look
+from finprint.keypoints.views import StoredCrops
 from finprint.store.tables import read_table
 
 
@@ -142,6 +144,18 @@ def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) ->
     looked = _look(tmp_path, _params(extractor="xfeat", choose="both", individuals=1, photos=1))
     # q1 shows bo's scene, but its vector is nearest to al's a3.
     assert looked.pairs.set_index("query")["identity"].to_dict() == {"a3.jpg": "al", "q1.jpg": "bo"}
+
+
+def test_what_descriptors_were_computed_from_is_kept_for_the_next_run(tmp_path: Path) -> None:
+    images = [f"{number}.jpg" for number in range(9)]
+    photos = pd.DataFrame({"image": images, "identity": images, "split": ["validation"] + ["train"] * 8})
+    photos = photos.assign(code=range(9), viewpoint=pd.Series([None] * 9, dtype="string"))
+    crops = stored(tmp_path / "crops", {image: scene(number) for number, image in enumerate(images)})
+    params = _params(extractor="xfeat", choose="both", individuals=1, photos=1)
+    assert len(second_look(photos, _at(*range(9)), crops, params).pairs) == 1
+    views = StoredCrops(crops)
+    with opened(params) as bench:
+        assert all(views.key(row) in bench.features for row in range(9))
 
 
 def test_agreement_is_that_of_mutually_nearest_features_by_hand() -> None:

@@ -46,7 +46,9 @@ def match_pairs(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params:
         if len(todo) < len(able):
             print(f"{len(able) - len(todo)} of {len(able)} pairs were matched before", flush=True)
         keep(bench.pairs, todo, lambda key: {MATCHES: match(bench, *able[key])}, "second look", "pair")
-        bench.features.tidy(list(keys.values()))
+        # By descriptors all photos were compared: what only that needs is kept as well.
+        others = crops.rows(photos["image"]).tolist() if params.choose == "both" else []
+        bench.features.tidy([*keys.values(), *(views.key(row) for row in others if row not in keys)])
         bench.pairs.tidy(list(able))
         matched = [_turned(bench.pairs.get(pair_key(c))[MATCHES], c) if pair_key(c) in able else None for c in couples]
         small = sorted(crops.index["image"].iloc[[row for row, key in keys.items() if key not in bench.features]])
