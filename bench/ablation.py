@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 import typer
 from overrides import changed, parsed
-from trainings import BUDGET, Cropped, chosen, picked, side_by_side
+from trainings import BUDGET, Cropped, Row, chosen, of_jobs, picked, run_missing
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import run
-from finprint.base.files import sha256_json, write_csv
+from finprint.base.files import sha256_json
 from finprint.individuals.task import Individuals
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import train_round
@@ -114,17 +114,13 @@ def main(
     with TemporaryDirectory() as scratch:
         cropped = Cropped(photos, Path(scratch))
         wanted = [job(name, seed, base, cropped) for seed in range(seeds) for name in names]
-        done = pd.read_csv(out) if out.exists() else pd.DataFrame(columns=["key"])
-        missing = {job.key: job for job in wanted if job.key not in set(done["key"])}  # once each
-        for row in side_by_side(train, missing.values()):
-            done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
-            write_csv(out, done)
-            print(
-                f"{row['variant']}, seed {row['seed']}: MAP@5 {row['map5']:.3f}, {row['cpu_s']:.0f} s of processor "
-                f"time ({done['key'].isin([job.key for job in wanted]).sum()} of {len(wanted)})",
-                flush=True,
-            )
-        print(table(done, wanted))
+
+        def said(row: Row, done: pd.DataFrame) -> str:
+            count = done["key"].isin([job.key for job in wanted]).sum()
+            spent = f"{row['cpu_s']:.0f} s of processor time ({count} of {len(wanted)})"
+            return f"{row['variant']}, seed {row['seed']}: MAP@5 {row['map5']:.3f}, {spent}"
+
+        print(table(run_missing(train, wanted, out, said), wanted))
 
 
 def job(variant: str, seed: int, base: Params, cropped: Cropped) -> Job:
@@ -149,7 +145,7 @@ def train(job: Job) -> dict[str, Any]:
 
 def table(done: pd.DataFrame, wanted: list[Job]) -> str:
     """Each variant beside the recipe as it is, by the same seeds: a table in Markdown."""
-    runs = done.drop_duplicates("key").set_index("key").loc[[job.key for job in wanted]]
+    runs = of_jobs(done, wanted)
     runs["auroc_new"] = runs.get("auroc_new", np.nan)  # of animals with many photos none may be held out as new
     runs.index = pd.MultiIndex.from_tuples([(job.variant, job.seed) for job in wanted])
     plain = runs.loc["as it is"]

@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 import typer
 from overrides import changed, parsed
-from trainings import Cropped, picked, side_by_side
+from trainings import Cropped, Row, of_jobs, picked, run_missing
 
 from finprint.answers.search import search
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import run
 from finprint.base.errors import UserError
-from finprint.base.files import sha256_json, write_csv
+from finprint.base.files import sha256_json
 from finprint.evaluation.judging import Judged, judged_validation
 from finprint.individuals.mining import mine
 from finprint.individuals.rounds import Earlier, Later, later_rounds
@@ -102,18 +102,16 @@ def main(
     out: Annotated[Path, typer.Option(help="CSV of the finished runs")] = Path("build/catalogues.csv"),
 ) -> None:
     names = picked(only, [DEFAULTS, *ALTERNATIVES])
-    done = pd.read_csv(out) if out.exists() else pd.DataFrame(columns=["key"])
     with TemporaryDirectory() as scratch:
         wanted = [
             job for folder in folders for job in _jobs(folder, names, minutes, parsed(set_), Path(scratch), seeds)
         ]
-        missing = {job.key: job for job in wanted if job.key not in set(done["key"])}
-        for row in side_by_side(_run, missing.values()):
-            done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
-            write_csv(out, done)
-            told = ", ".join(f"{name} {row.get(name, np.nan):.3f}" for name in METRICS)
-            print(f"{row['catalogue']}, {row['name']}, seed {row['seed']}: {told}", flush=True)
-    print(table(done, wanted))
+        print(table(run_missing(_run, wanted, out, _said), wanted))
+
+
+def _said(row: Row, done: pd.DataFrame) -> str:
+    told = ", ".join(f"{name} {row.get(name, np.nan):.3f}" for name in METRICS)
+    return f"{row['catalogue']}, {row['name']}, seed {row['seed']}: {told}"
 
 
 def _jobs(
@@ -177,8 +175,7 @@ def top1_known(judged: Judged) -> float:
 
 def table(done: pd.DataFrame, wanted: list[Job]) -> str:
     """Each catalogue and recipe, the mean over the seeds: a table in Markdown."""
-    runs = done.drop_duplicates("key").set_index("key").reindex([job.key for job in wanted])
-    runs = runs.reindex(columns=[*METRICS, "cpu_s"])
+    runs = of_jobs(done, wanted).reindex(columns=[*METRICS, "cpu_s"])
     runs.index = pd.MultiIndex.from_tuples([(job.catalogue, job.name) for job in wanted])
     lines = [
         "| catalogue | recipe | MAP@5 | top-1 of known animals | AUROC of new | minutes of processor time |",

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from finprint.base.errors import UserError
-from finprint.base.params import Section
+from finprint.base.params import Section, section_at
 
 S = TypeVar("S", bound=Section)
 
@@ -26,12 +26,7 @@ def changed(section: S, changes: Mapping[str, Any]) -> S:
     """
     raw = section.model_dump()
     for key, value in changes.items():
-        *path, last = key.split(".")
-        place = raw
-        for part in path:
-            place = place.get(part, {})
-        if last not in place:
-            raise UserError(f"unknown key {key} (the keys are: {', '.join(place or raw)})")
+        place, last = section_at(raw, key)
         place[last] = value
     try:
         return type(section).model_validate(raw)

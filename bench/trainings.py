@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ import torch
 from finprint.base.cli import keep_memory
 from finprint.base.device import best_device
 from finprint.base.errors import UserError
-from finprint.base.files import sha256_json
+from finprint.base.files import sha256_json, write_csv
 from finprint.crops.cache import CropCache
 from finprint.crops.cropping import crop_key, crop_photos
 from finprint.crops.params import Crop
@@ -85,6 +85,42 @@ class Cropped:
                 crop_photos(self.photos, pd.DataFrame(columns=list(BOXES.columns)), None, params, cache, folder)
             self.looked[folder] = fingerprint(self.photos, Crops(folder))
         return folder, self.looked[folder]
+
+
+class Keyed(Protocol):
+    """A job with a name for all that it depends on."""
+
+    @property
+    def key(self) -> str: ...
+
+
+K = TypeVar("K", bound=Keyed)
+Row = dict[str, Any]
+
+
+def run_missing(
+    work: Callable[[K], Row], wanted: Sequence[K], out: Path, said: Callable[[Row, pd.DataFrame], str]
+) -> pd.DataFrame:
+    """The table of all finished runs, after those that it lacked; a killed bench goes on where it was.
+
+    Args:
+        work: does a job; its row has the job's key in `key`.
+        wanted: jobs; those of one key are done once.
+        out: the CSV of the table, written after each run.
+        said: what is printed of a row and the table so far.
+    """
+    done = pd.read_csv(out) if out.exists() else pd.DataFrame(columns=["key"])
+    missing = {job.key: job for job in wanted if job.key not in set(done["key"])}
+    for row in side_by_side(work, missing.values()):
+        done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
+        write_csv(out, done)
+        print(said(row, done), flush=True)
+    return done
+
+
+def of_jobs(done: pd.DataFrame, wanted: Sequence[Keyed]) -> pd.DataFrame:
+    """The rows of the jobs, in their order, by key."""
+    return done.drop_duplicates("key").set_index("key").loc[[job.key for job in wanted]]
 
 
 def side_by_side(work: Callable[[J], R], jobs: Iterable[J]) -> Iterator[R]:

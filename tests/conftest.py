@@ -2,7 +2,7 @@
 
 import csv
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+from ruamel.yaml import YAML
 
+from finprint.base.params import read_yaml, section_at
 from finprint.evaluation.judging import Judged
 from finprint.individuals.params import AnimalAugment, Margin, SpeciesHead, Train
 from finprint.learning.params import Finetune, Schedule
@@ -92,6 +94,18 @@ def prepare_params(**changes: Any) -> Prepare:
     """The section `prepare` of the project's own params.yaml, of the Kaggle layout, with some changes."""
     ours = load_params(Path(__file__).parents[1] / "params.yaml").prepare
     return Prepare.model_validate(ours.model_dump() | {"source": "happywhale", "species_typos": {}} | changes)
+
+
+def edited_params(folder: Path, edits: Mapping[str, Any]) -> Path:
+    """The project's params.yaml in a folder, with some values changed, each named by its dotted key."""
+    tree = read_yaml(Path(__file__).parents[1] / "params.yaml")
+    for key, value in edits.items():
+        place, last = section_at(tree, key)
+        place[last] = value
+    path = folder / "params.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(tree, file)
+    return path
 
 
 def judged(answers: pd.DataFrame, truth: pd.Series) -> Judged:

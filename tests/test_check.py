@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import timm
 import torch
-from ruamel.yaml import YAML
+from conftest import edited_params
 
 from finprint.base.errors import UserError
 from finprint.check import check_params
@@ -17,16 +17,7 @@ OURS = Path(__file__).parents[1] / "params.yaml"
 
 def _check(folder: Path, **edits: Any) -> None:
     """Check the project's params with keys set, dots in them written as two underscores."""
-    tree = YAML(typ="safe", pure=True).load(OURS.read_text(encoding="utf-8"))
-    for key, value in edits.items():
-        section = tree
-        *sections, last = key.split("__")
-        for name in sections:
-            section = section[name]
-        section[last] = value
-    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
-        YAML(typ="safe", pure=True).dump(tree, file)
-    check_params(folder / "params.yaml")
+    check_params(edited_params(folder, {key.replace("__", "."): value for key, value in edits.items()}))
 
 
 def test_the_project_s_own_params(tmp_path: Path) -> None:

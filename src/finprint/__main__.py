@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,11 @@ from finprint.base.errors import UserError
 from finprint.base.files import read_json
 from finprint.params import load_params
 
+if TYPE_CHECKING:
+    from finprint.classes.trained import Ensemble
+
 COMPARED = Path("metrics/compared.html")
+OfClasses = Annotated[str, typer.Option("--of", help="identity or species: what the models in models/classes/OF tell")]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
 
@@ -153,17 +157,15 @@ def explain(
 @app.command()
 def classify(
     images: Annotated[list[Path], typer.Argument(help="images, or folders of them")],
-    of: Annotated[
-        str, typer.Option(help="identity or species: what the models in models/classes/OF tell")
-    ] = "identity",
+    of: OfClasses = "identity",
     output: Annotated[Path, typer.Option(help="CSV to write")] = Path("metrics/classified.csv"),
 ) -> None:
     """Classify new images with the trained models of classes: the best answer and the probability of each class."""
-    from finprint.classes.trained import classify_images, images_in, load_ensemble  # torch takes seconds
+    from finprint.classes.trained import classify_images, images_in  # torch takes seconds
     from finprint.classes.voting import write_submission
     from finprint.detector.yolo import TrainedDetector
 
-    ensemble = load_ensemble(Path("models/classes") / of, Path("data/labels") / of / "rules.json")
+    ensemble = _ensemble(of)
     folder = Path("models/detector")
     detector = TrainedDetector(folder) if TrainedDetector.enabled(folder) else None
     table, bad = classify_images(images_in(images), ensemble, detector, load_params().crop)
@@ -175,19 +177,23 @@ def classify(
 
 @app.command()
 def export(
-    of: Annotated[
-        str, typer.Option(help="identity or species: what the models in models/classes/OF tell")
-    ] = "identity",
+    of: OfClasses = "identity",
     output: Annotated[Path, typer.Option(help="folder to write")] = Path("models/exported"),
 ) -> None:
     """Write the trained models of classes as one file with a script that runs without finprint."""
     from finprint.classes.export import SCRIPT
-    from finprint.classes.export import export as write
-    from finprint.classes.trained import load_ensemble  # torch takes seconds
+    from finprint.classes.export import export as write  # torch takes seconds
 
-    ensemble = load_ensemble(Path("models/classes") / of, Path("data/labels") / of / "rules.json")
+    ensemble = _ensemble(of)
     apart = write(ensemble, output)
     print(f"{output}/{SCRIPT} classifies images; its probabilities differ by at most {apart:.1e} from the models'")
+
+
+def _ensemble(of: str) -> "Ensemble":
+    """The trained models of classes, with the rules of their answers."""
+    from finprint.classes.trained import load_ensemble  # torch takes seconds
+
+    return load_ensemble(Path("models/classes") / of, Path("data/labels") / of / "rules.json")
 
 
 def stale_stages() -> list[str]:

@@ -4,28 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+from conftest import edited_params
 
 from finprint.base.errors import UserError
 from finprint.check import check_params
 from finprint.params import load_params
-
-OURS = Path(__file__).parents[2] / "params.yaml"
-
-
-def _edited(folder: Path, edits: dict[str, Any]) -> Path:
-    """The project's params with some values, by their dotted keys."""
-    tree = YAML(typ="safe", pure=True).load(OURS.read_text(encoding="utf-8"))
-    for key, value in edits.items():
-        section = tree
-        *sections, last = key.split(".")
-        for name in sections:
-            section = section[name]
-        section[last] = value
-    path = folder / "params.yaml"
-    with path.open("w", encoding="utf-8") as file:
-        YAML(typ="safe", pure=True).dump(tree, file)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -54,12 +37,12 @@ def _edited(folder: Path, edits: dict[str, Any]) -> Path:
 )
 def test_a_contradiction_is_told(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:
     with pytest.raises(UserError) as told:
-        load_params(_edited(tmp_path, edits))
+        load_params(edited_params(tmp_path, edits))
     assert complaint in str(told.value)
 
 
 def test_what_the_section_names_is_looked_at_when_classes_are_told(tmp_path: Path) -> None:
     wrong = {"classify.backbone": "resnet18"}  # no package has its weights
-    check_params(_edited(tmp_path, wrong))
+    check_params(edited_params(tmp_path, wrong))
     with pytest.raises(UserError, match=r"^classify\.weights: packages have weights of "):
-        check_params(_edited(tmp_path, wrong | {"classes.of": ["species"]}))
+        check_params(edited_params(tmp_path, wrong | {"classes.of": ["species"]}))

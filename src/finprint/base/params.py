@@ -153,6 +153,21 @@ def _wanted(problem: Any) -> str:
     return WANTED.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
 
 
+def section_at(tree: Any, key: str) -> tuple[Any, str]:
+    """The section of nested mappings in which a dotted key stands, and the key's last name.
+
+    Raises:
+        UserError: there is no such key.
+    """
+    *sections, last = key.split(".")
+    place = tree
+    for name in sections:
+        place = place.get(name, {})
+    if last not in place:
+        raise UserError(f"unknown key {key} (the keys are: {', '.join(place or tree)})")
+    return place, last
+
+
 def _section(model: Any, loc: tuple[Any, ...]) -> Any:
     """The section in which a key stands; that of a list for a place in it."""
     for name in loc[:-1]:

@@ -118,7 +118,7 @@ def classify_images(
         except BadPhoto as why:
             bad.append(f"{path}: {why}")
     table = pd.DataFrame(rows, columns=["image", "path", "sha256", "width", "height", "split"])
-    jobs = plan(table, pd.DataFrame(), crop.model_copy(update={"boxes_from": "found", "animals": "best"}))
+    jobs = plan(table, pd.DataFrame(), crop.model_copy(update={"boxes_from": "detector", "animals": "best"}))
     named, cuts = [], []
     threads = cv2.getNumThreads()
     for image, (_, made) in zip(table["image"], made_crops(jobs, detector, crop), strict=True):

@@ -79,11 +79,11 @@ def shortlist(
     rows = []
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
-        comparable = _comparable(viewpoints[block], viewpoints[gallery])
-        measure = cosines = np.where(comparable, vectors[block] @ vectors[gallery].T, -np.inf)
+        mask = comparable(viewpoints[block], viewpoints[gallery])
+        measure = cosines = np.where(mask, vectors[block] @ vectors[gallery].T, -np.inf)
         places = _places(np.maximum.reduceat(cosines, starts, axis=1))  # (B, C)
         if alike is not None:
-            measure = np.where(comparable, alike(block, gallery, comparable), -np.inf)
+            measure = np.where(mask, alike(block, gallery, mask), -np.inf)
             places = np.minimum(2 * places + 1, 2 * _places(np.maximum.reduceat(measure, starts, axis=1)))
         for query, near, order in zip(block, measure, np.argsort(places, axis=1, kind="stable"), strict=True):
             for individual in order[: params.individuals]:
@@ -101,6 +101,6 @@ def _places(measure: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(-measure, axis=1, kind="stable"), axis=1, kind="stable")
 
 
-def _comparable(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+def comparable(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(Q, G) bool: do photos with these viewpoints show the same side, or is a side not told?"""
     return (ones[:, None] == others) | (ones[:, None] == "") | (others == "")

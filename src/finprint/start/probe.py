@@ -14,7 +14,7 @@ import numpy as np
 
 from finprint.base.cli import keep_memory
 from finprint.base.errors import UserError
-from finprint.crops.cutting import PhotoFile, choose, cut
+from finprint.crops.cutting import PhotoFile
 from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
 from finprint.keypoints.networks import load_networks
@@ -29,10 +29,10 @@ from finprint.learning.round import new_embedder
 from finprint.model.embedding import embed
 from finprint.model.loading import View
 from finprint.params import Params
-from finprint.pictures.images import BadPhoto, ChangedPhoto, decode_jpeg
 from finprint.start.cost import Seconds, Speed
+from finprint.start.cutting import whole_crop
 from finprint.start.recipe import EXTRACTOR, KEYPOINTS, LOOK_SIDE
-from finprint.survey.readings import Reading, read_one
+from finprint.survey.readings import read_one
 
 PHOTOS = 48  # real photos that are read and cropped
 STEPS = 2  # of the training that are timed
@@ -56,16 +56,20 @@ def probe(paths: Sequence[Path], params: Params) -> Speed:
         began = time.monotonic()
         readings = list(pool.map(read_one, spread))
         read = (time.monotonic() - began) / len(spread)
-        good = [(path, one) for path, one in zip(spread, readings, strict=True) if not one.reason]
-        if not good:
+        files = [
+            PhotoFile(path, one.sha256, (one.width, one.height))
+            for path, one in zip(spread, readings, strict=True)
+            if not one.reason
+        ]
+        if not files:
             raise UserError(f"no photo can be read; {spread[0]}, for one: {readings[0].reason}")
         began = time.monotonic()
-        cut_out = list(pool.map(lambda one: _crop(one[0], one[1], params), good))
-        crop = (time.monotonic() - began) / len(good)
+        cut_out = list(pool.map(lambda file: whole_crop(file, params.crop), files))
+        crop = (time.monotonic() - began) / len(files)
     keep_memory()  # as in the stages
     crops = [pixels for pixels in cut_out if pixels is not None]
     if not crops:
-        raise UserError(f"no photo can be cropped: {good[0][0]} is damaged, for one")
+        raise UserError(f"no photo can be cropped: {files[0].path} is damaged, for one")
 
     def pixels(row: int) -> np.ndarray:
         return crops[row % len(crops)]
@@ -75,15 +79,6 @@ def probe(paths: Sequence[Path], params: Params) -> Speed:
         seen = _line(lambda side: _embed(pixels, params, side))
         points, pair = _match(pixels)
     return Speed(read, crop, learn, seen, points, pair)
-
-
-def _crop(path: Path, reading: Reading, params: Params) -> np.ndarray | None:
-    """The crop of a photo without a box; None if it is damaged."""
-    file = PhotoFile(path, reading.sha256, (reading.width, reading.height))
-    try:
-        return decode_jpeg(cut(file, choose([], params.crop, file.size), params.crop)[0].jpeg)
-    except (BadPhoto, ChangedPhoto):
-        return None
 
 
 def _line(seconds: Callable[[int], float]) -> Seconds:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finprint.base.params import PARAMS, checked
+from finprint.base.params import PARAMS, checked, section_at
 from finprint.params import Params
 from finprint.start.cost import Work, minutes
 from finprint.start.facts import Facts
@@ -112,10 +112,7 @@ def changed(base: Params, values: Mapping[str, Any]) -> Params:
     """
     tree = base.model_dump()
     for key, value in values.items():
-        *sections, last = key.split(".")
-        place = tree
-        for section in sections:
-            place = place[section]
+        place, last = section_at(tree, key)
         place[last] = value
     return checked(Params, tree, PARAMS)
 
@@ -262,10 +259,6 @@ def _why_epochs(training: Training) -> str:
     if not training.side:
         return "a head on frozen features learns in seconds"
     return "more epochs give nothing" if training.first == FULL else "as many as the minutes allow"
-
-
-def _why_mixup(mixup: float) -> str:
-    return "keeps a long training from overfitting" if mixup else "a short training learns less with it"
 
 
 def _why_start(training: Training) -> str:

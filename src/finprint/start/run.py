@@ -1,5 +1,6 @@
 """The command `finprint start`: look, choose, write, and say what was done and why."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +77,7 @@ def bring_in(folder: Path, link: bool) -> Path:
     if not folder.is_dir():
         raise UserError(f"{folder} is {'no folder' if folder.exists() else 'missing'}")
     here = Path.cwd()
-    place = here / folder
-    inside = Path(*_plain(place))
+    inside = Path(os.path.normpath(here / folder))  # a link on the way stays a link
     if inside.is_relative_to(here / RAW) and inside != here / RAW:
         return inside.relative_to(here)
     new = RAW / inside.name
@@ -92,17 +92,6 @@ def bring_in(folder: Path, link: bool) -> Path:
     new.parent.mkdir(parents=True, exist_ok=True)
     new.symlink_to(folder.resolve(), target_is_directory=True)
     return new
-
-
-def _plain(path: Path) -> Sequence[str]:
-    """The parts of a path without `..`; a link on the way stays a link."""
-    parts: list[str] = []
-    for part in path.parts:
-        if part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    return parts
 
 
 def told(chosen: Plan, changed: Sequence[str]) -> Iterator[str]:

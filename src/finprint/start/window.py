@@ -17,14 +17,15 @@ import torch
 import torch.nn.functional as F
 
 from finprint.base.progress import bar
-from finprint.crops.cutting import PhotoFile, choose, cut
+from finprint.crops.cutting import PhotoFile
+from finprint.keypoints.look import comparable
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import new_embedder
 from finprint.model.loading import batches, in_order, to_device
 from finprint.model.views import plain_view
 from finprint.params import Params
-from finprint.pictures.images import BadPhoto, ChangedPhoto, decode_jpeg
-from finprint.start.recipe import Window
+from finprint.start.cutting import whole_crop
+from finprint.start.recipe import WHOLE, Window
 from finprint.survey.look import Looked
 from finprint.survey.prepare import survey
 
@@ -70,7 +71,8 @@ def find_window(looked: Looked, params: Params) -> Window | None:
         PhotoFile(Path(path), sha256, (width, height))
         for path, sha256, width, height in photos[["path", "sha256", "width", "height"]].itertuples(index=False)
     ]
-    pixels = [_pixels(file, params) for file in files]
+    whole = params.crop.model_copy(update={"whole": list(WHOLE), "image_size": SIDE})
+    pixels = [whole_crop(file, whole) for file in files]
     good = np.array([one is not None for one in pixels])
     photos = photos[good].reset_index(drop=True)
     maps = _maps([one for one in pixels if one is not None], params)
@@ -86,7 +88,7 @@ def views_of(maps: torch.Tensor, photos: pd.DataFrame) -> Views:
     """
     identities = np.unique(photos["identity"].to_numpy(str), return_inverse=True)[1]
     groups, sides = photos["group"].to_numpy(), photos["viewpoint"].fillna("").to_numpy(str)
-    barred = (groups[:, None] == groups) | ((sides[:, None] != sides) & (sides[:, None] != "") & (sides != ""))
+    barred = (groups[:, None] == groups) | ~comparable(sides, sides)
     mean, deviation = maps.mean((0, 2, 3), keepdim=True), maps.std((0, 2, 3), keepdim=True)
     return Views((maps - mean) / deviation.clamp(min=1e-6), identities, barred)
 
@@ -191,15 +193,6 @@ def _chosen(looked: Looked, params: Params) -> pd.DataFrame:
     photos = photos[photos["identity"].notna()]
     groups = photos.groupby("identity")["group"].transform("nunique")
     return photos[groups > 1].sort_values(["identity", "image"]).reset_index(drop=True)
-
-
-def _pixels(file: PhotoFile, params: Params) -> np.ndarray | None:
-    """The whole photo, small; None if it is damaged."""
-    whole = params.crop.model_copy(update={"whole": [0.0, 0.0, 1.0, 1.0], "image_size": SIDE})
-    try:
-        return decode_jpeg(cut(file, choose([], whole, file.size), whole)[0].jpeg)
-    except (BadPhoto, ChangedPhoto):
-        return None
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, cache, read_json, write_json
-from finprint.base.params import read_yaml
+from finprint.base.params import read_yaml, section_at
 
 WRITTEN = "start.json"  # in the cache: what was written last, so that it is not taken for a person's own change
 
@@ -55,10 +55,7 @@ def write_params(path: Path, values: Mapping[str, Any]) -> list[str]:
     tree = yaml.load(path.read_text(encoding="utf-8"))
     changed = []
     for key, value in values.items():
-        *sections, last = key.split(".")
-        place = tree
-        for section in sections:
-            place = place[section]
+        place, last = section_at(tree, key)
         if place[last] == value and isinstance(place[last], bool) == isinstance(value, bool):
             continue
         changed.append(key)
