@@ -9,6 +9,7 @@ from torch import nn
 from finprint.base.errors import UserError
 from finprint.learning.params import Finetune, Training
 from finprint.model.backbone import create_backbone
+from finprint.model.hub import origin
 
 # What timm calls the stages of its networks: blocks.3, stages_1, layers_2, layer4, model.blocks.11.
 STAGE = re.compile(r"(?:model\.)?(?:blocks\.|stages[_.]|layers[_.]|layer)(\d+)\.")
@@ -77,7 +78,9 @@ def check_training(train: Training) -> None:
     """
     if _by_stages(train.finetune) or _views_grow(train):
         with torch.random.fork_rng(devices=[]):  # a check leaves chance alone
-            check_learning(create_backbone(train.backbone, "none", train.image_size), train)
+            check_learning(
+                create_backbone(origin(train.backbone, "none").architecture, "none", train.image_size), train
+            )
 
 
 def check_learning(backbone: nn.Module, train: Training) -> None:

@@ -91,7 +91,8 @@ def _key(embedder: Embedder, crops: Crops) -> str:
     weights = [(name, sha256_bytes(tensor.cpu().numpy().tobytes())) for name, tensor in tensors]
     contents = [sha256_bytes(crops.jpeg(row)) for row in range(len(crops))]
     config = embedder.config
-    asked = [config.backbone, config.image_size, config.fusion, config.cyclic, config.padded]
+    normal = [embedder.mean.tolist(), embedder.std.tolist()]
+    asked = [config.backbone, config.image_size, config.fusion, config.cyclic, config.padded, normal]
     machine = [torch.__version__, timm.__version__, str(best_device())]
     return sha256_json([weights, contents, asked, machine, code_of(CODE)])[:16]
 

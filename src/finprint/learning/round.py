@@ -20,6 +20,7 @@ from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe
 from finprint.learning.task import Task
 from finprint.model.embedder import CONFIG, Embedder, ModelConfig, load_model, save_model
+from finprint.model.hub import origin
 from finprint.model.loading import remembered
 from finprint.pictures.shards import Crops
 
@@ -94,9 +95,10 @@ def new_embedder(recipe: Recipe, mirror: str = "same", earlier: Path | None = No
     train = recipe.train
     torch.manual_seed(recipe.seed)
     looks = (train.image_size, mirror, train.cyclic, train.padded)
-    config = ModelConfig(train.backbone, train.fusion, train.embedding, *looks)
     fresh = earlier is None and not train.continue_from
-    embedder = Embedder(config, train.weights if fresh else "none")
+    found = origin(train.backbone, train.weights if fresh else "none")
+    config = ModelConfig(found.architecture, train.fusion, train.embedding, *looks, found.mean, found.std)
+    embedder = Embedder(config, found.weights)
     check_learning(embedder.backbone, train)
     if earlier is None and train.continue_from:
         _continue_from(Path(train.continue_from), embedder)

