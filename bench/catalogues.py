@@ -26,7 +26,7 @@ from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import run
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_json
-from finprint.evaluation.judging import Judged, judged_validation
+from finprint.evaluation.judging import judged_validation
 from finprint.individuals.mining import mine
 from finprint.individuals.rounds import Earlier, Later, later_rounds
 from finprint.individuals.task import Individuals
@@ -41,7 +41,6 @@ from finprint.start.facts import facts_of
 from finprint.start.probe import probe
 from finprint.start.recipe import WHOLE, plan
 from finprint.start.window import find_window
-from finprint.store.tables import NEW
 from finprint.survey.look import look
 from finprint.survey.prepare import survey
 
@@ -162,15 +161,7 @@ def _run(job: Job) -> dict[str, Any]:
     for place in places:
         place.clear()
     told = {"key": job.key, "catalogue": job.catalogue, "name": job.name, "seed": job.seed}
-    return told | judged.metrics() | {"top1_known": top1_known(judged), "cpu_s": time.process_time() - began}
-
-
-def top1_known(judged: Judged) -> float:
-    """The share of the photos of known animals whose first name is right, if `new_individual` is left out."""
-    named = judged.answers[judged.answers["identity"] != NEW].sort_values(["query", "rank"])
-    first = named.drop_duplicates("query").set_index("query")["identity"]
-    known = judged.truth[judged.truth != NEW]
-    return float((first.reindex(known.index) == known).mean()) if len(known) else float("nan")
+    return told | judged.metrics() | {"cpu_s": time.process_time() - began}
 
 
 def table(done: pd.DataFrame, wanted: list[Job]) -> str:

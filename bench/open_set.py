@@ -205,7 +205,6 @@ def numbers_of(
     numbers = judged.metrics()
     return numbers | {
         "regret": best_possible(catalogue, judged, listed[1], answers) - numbers["map5"],
-        "top1_known": float(np.mean(first_known(catalogue, judged, listed[1], answers))),
         **loss(judged),
     }
 
@@ -213,12 +212,6 @@ def numbers_of(
 def best_possible(catalogue: Catalogue, judged: Judged, asked: Shortlist, answers: Answers) -> float:
     """MAP@5 on test at the threshold that is best there."""
     return float(best_map5(checked_test(catalogue, judged, asked, answers)).curve[:, 1].max())
-
-
-def first_known(catalogue: Catalogue, judged: Judged, asked: Shortlist, answers: Answers) -> np.ndarray:
-    """Of each known animal: does the right individual score highest, whatever the threshold?"""
-    checked = checked_test(catalogue, judged, asked, answers)
-    return checked.place[~checked.new] == 0
 
 
 def checked_test(catalogue: Catalogue, judged: Judged, asked: Shortlist, answers: Answers) -> Checked:

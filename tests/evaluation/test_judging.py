@@ -29,6 +29,7 @@ def catalogue() -> Catalogue:
     rows += [("q1", None, TEST, 10.0), ("q2", None, TEST, 210.0), ("q3", None, TEST, 120.0)]
     photos = pd.DataFrame([row[:3] for row in rows], columns=["image", "identity", "split"]).astype("string")
     photos["species"] = pd.Series(["orca"] * 10 + ["beluga"], dtype="string")
+    photos["viewpoint"] = pd.Series([None] * 9 + ["left", "right"], dtype="string")
     angles = np.radians([row[3] for row in rows])
     array = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
     return build_catalogue(photos, Vectors(photos["image"], array))
@@ -95,7 +96,7 @@ def test_cmc_of_answers(catalogue: Catalogue) -> None:
     assert judged.metrics()["map5"] == pytest.approx((1 / 3 + 1) / 2)
 
 
-def test_breakdown_by_species_and_by_gallery_photos(catalogue: Catalogue) -> None:
+def test_breakdown_by_species_viewpoint_and_gallery_photos(catalogue: Catalogue) -> None:
     told = pd.DataFrame({"image": ["q1", "q2", "q3"], "identity": ["i1", "stranger", "i2"]}, dtype="string")
     found = breakdown({TEST: judged_test(catalogue, search(catalogue, FIT).test, told)}, catalogue, 20, 0)
     groups = found[found["metric"] == "map5"].set_index(["by", "group"])
@@ -103,6 +104,8 @@ def test_breakdown_by_species_and_by_gallery_photos(catalogue: Catalogue) -> Non
         ("all", "all"): 3,
         ("species", "beluga"): 1,
         ("species", "orca"): 2,
+        ("viewpoint", "left"): 1,  # the side of q1 is not told
+        ("viewpoint", "right"): 1,
         ("gallery photos", "none (new)"): 1,
         ("gallery photos", "1"): 1,  # i2, in the training photos
         ("gallery photos", "2-3"): 1,  # i1, in those and in validation's

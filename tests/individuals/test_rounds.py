@@ -265,6 +265,19 @@ def test_checkpoints_of_rounds_depend_on_what_each_round_depends_on() -> None:
     assert keyed[0] == keyed[1] != keyed[2]
 
 
+def test_a_second_round_that_begins_afresh_without_pseudo_labels_is_another_network(
+    tmp_path: Path, crops: Crops
+) -> None:
+    """Two equal networks would answer no better than one."""
+    again = Retrain(start="pretrained", rounds=1, epochs=1, lr_scale=1.0)
+    asked = Embed(batch=4, mirror=False, amp=False), Mine(precision=0.5, targets="hard")
+    later = Later(0, 1e-3, SMALL_TRAIN, *asked, again)
+    first = _round(crops, recipe=Recipe(SMALL_TRAIN, 1, 1e-3, 0))
+    places = later_checkpoints(later, "photos", [])
+    second = later_rounds(PHOTOS, crops, later, Earlier(tmp_path, _pseudo({})), places)
+    assert not torch.equal(second.network.head.weight, first.network.head.weight)
+
+
 def test_files_that_a_recipe_names_enter_the_key(tmp_path: Path) -> None:
     weights = tmp_path / "weights.pth"
     keys = []

@@ -88,6 +88,7 @@ def test_metrics_hand_worked() -> None:
             "new_rate": 2 / 6,
             "new_share": 2 / 6,
             "known_called_new": 1 / 4,
+            "top1_known": 3 / 4,  # b stands second, behind new
             "baks": (2 / 3 + 0) / 2,
             "new_called_known": 1 / 2,
             "baus": 1 / 2,
@@ -113,7 +114,7 @@ def test_missed_animals_inflate_the_abundance() -> None:
     ("truth", "absent"),
     [
         (["a", "b"], {"new_called_known", "auroc_new", "baus", "bak_baus_gm", "abundance_bias"}),
-        ([NEW, NEW], {"known_called_new", "auroc_new", "baks", "bak_baus_gm", "abundance_bias"}),
+        ([NEW, NEW], {"known_called_new", "top1_known", "auroc_new", "baks", "bak_baus_gm", "abundance_bias"}),
     ],
 )
 def test_what_needs_a_kind_of_query_is_left_out_where_it_is_missing(truth: list[str], absent: set[str]) -> None:

@@ -74,11 +74,11 @@ def judged_test(catalogue: Catalogue, answers: pd.DataFrame, truth: pd.DataFrame
 
 
 def breakdown(splits: Mapping[str, Judged], catalogue: Catalogue, draws: int, seed: int) -> pd.DataFrame:
-    """Metrics with 95 % intervals, overall, by species, and by the gallery's photos of the right individual.
+    """Metrics with 95 % intervals, overall, by species, by viewpoint, and by gallery photos of the right individual.
 
     Args:
         splits: by name, "validation" and "test"; one without truth gives no rows.
-        catalogue: its table of photos tells the species and, for each split's gallery, the counts.
+        catalogue: its table of photos tells species and viewpoint and, for each split's gallery, the counts.
         draws: bootstrap samples.
         seed: of the draws.
 
@@ -105,9 +105,10 @@ def _groups(split: str, truth: pd.Series, catalogue: Catalogue) -> list[tuple[st
     held = photos.reindex(truth).fillna(0).to_numpy()
     edges = np.array([start for start, _ in BANDS])
     bands = np.array([name for _, name in BANDS])[np.searchsorted(edges, held, side="right") - 1]
-    species = catalogue.photos.set_index("image")["species"].reindex(truth.index).fillna("").to_numpy(str)
     groups = [("all", "all", np.ones(len(held), bool))]
-    groups += [("species", name.replace("_", " "), species == name) for name in np.unique(species) if name]
+    for by in ("species", "viewpoint"):
+        told = catalogue.photos.set_index("image")[by].reindex(truth.index).fillna("").to_numpy(str)
+        groups += [(by, name.replace("_", " "), told == name) for name in np.unique(told) if name]
     return groups + [("gallery photos", name, bands == name) for _, name in BANDS if (bands == name).any()]
 
 

@@ -36,8 +36,12 @@ class Later:
     retrain: Retrain
 
     def recipe(self) -> Recipe:
-        """How each of them trains; what has learned before is not frozen again."""
-        recipe = Recipe(self.train, self.retrain.epochs, self.lr * self.retrain.lr_scale, self.seed)
+        """How each of them trains; what has learned before is not frozen again.
+
+        Its seed is another than round 1's. Else a round that begins afresh, and finds no pseudo-label to learn from,
+        would end with the same weights, and the two would answer no better than one.
+        """
+        recipe = Recipe(self.train, self.retrain.epochs, self.lr * self.retrain.lr_scale, self.seed + 1)
         return recipe.thawed() if self.retrain.start == "round1" else recipe
 
 

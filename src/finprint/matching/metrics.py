@@ -98,9 +98,10 @@ def measure(queries: Outcomes, weights: np.ndarray | None = None) -> dict[str, f
     Returns:
         `map5`, the mean average precision at 5; `top1`, `top5`; `new_rate`, the share answered
         `new_individual` first, and `new_share`, the true one. Where there are known animals:
-        `known_called_new`, the false-negative rate, and `baks`, the balanced accuracy on them (mean over
-        individuals). Where there are new ones: `new_called_known`, the false-positive rate, and `baus`, the
-        accuracy on them (BAKS and BAUS: AnimalCLEF 2025). With both: `bak_baus_gm`, the geometric mean of
+        `known_called_new`, the false-negative rate; `top1_known`, the share that is right at first if
+        `new_individual` is left out; `baks`, the balanced accuracy on them (mean over individuals). Where
+        there are new ones: `new_called_known`, the false-positive rate, and `baus`, the accuracy on them
+        (BAKS and BAUS: AnimalCLEF 2025). With both: `bak_baus_gm`, the geometric mean of
         the two; `auroc_new`, of -`best` against being new; `abundance_bias`, the share by which a
         Lincoln-Petersen estimate is too high if first answers are taken for true, because such an estimate is
         inversely proportional to the animals recognised. With confidences: `ece`, the expected
@@ -123,6 +124,7 @@ def measure(queries: Outcomes, weights: np.ndarray | None = None) -> dict[str, f
     }
     if some_known:
         numbers["known_called_new"] = mean(queries.says_new, known)
+        numbers["top1_known"] = mean(queries.place == queries.says_new, known)  # second behind "new" is first
         photos = np.bincount(queries.individual[known])[queries.individual[known]]  # of the query's individual
         numbers["baks"] = float(np.average(right[known], weights=weight[known] / photos))
     if some_new:

@@ -8,13 +8,18 @@ import pandas as pd
 from finprint.store.tables import TEST, VALIDATION
 
 SPLITS = {TEST: "photos to identify", VALIDATION: "validation"}
-BY = {"species": "species", "gallery photos": "number of gallery photos of the right individual"}
+BY = {
+    "species": "species",
+    "viewpoint": "viewpoint",
+    "gallery photos": "number of gallery photos of the right individual",
+}
 METRICS = {
     "map5": "MAP@5",
     "top1": "right at first",
     "top5": "right among five",
     "new_rate": "answered new",
     "new_share": "truly new",
+    "top1_known": "right at first of the known, new left out",
     "known_called_new": "known, called new (false negatives)",
     "new_called_known": "new, called known (false positives)",
     "abundance_bias": "bias of an abundance estimate from first answers",
