@@ -168,11 +168,14 @@ def test_every_component_is_found_by_its_name() -> None:
     always = ["nearest", "mean", "classifier"]
     assert [name for name, one in COMPONENTS.items() if one.wanted(catalogue, FIT)] == always
     assert [name for name, one in COMPONENTS.items() if one.wanted(looked, FIT)] == [*always, "keypoints"]
+    compared = replace(catalogue, local_scores=_local_scores({("c", "al"): 5.0}, "descriptors"))
+    assert [name for name, one in COMPONENTS.items() if one.wanted(compared, FIT)] == [*always, "descriptors"]
 
 
-def _local_scores(scores: dict[tuple[str, str], float]) -> pd.Series:
+def _local_scores(scores: dict[tuple[str, str], float], column: str = "keypoints") -> pd.DataFrame:
     """Best local scores, by query and individual."""
-    return pd.Series(scores.values(), pd.MultiIndex.from_tuples(scores), dtype=float)
+    table = pd.DataFrame({"keypoints": np.nan, "descriptors": np.nan}, pd.MultiIndex.from_tuples(scores))
+    return table.assign(**{column: list(scores.values())})
 
 
 def test_the_second_look_counts_where_it_was_taken() -> None:
@@ -186,6 +189,8 @@ def test_the_second_look_counts_where_it_was_taken() -> None:
     np.testing.assert_allclose(local[1, 0], 0.3, atol=1e-6)
     assert np.isnan([local[0, 2], local[1, 1]]).all()  # not matched; too small
     assert np.isneginf([local[0, 3], local[1, 2], local[1, 3]]).all()
+    compared = replace(_catalogue(), local_scores=_local_scores(scores, "descriptors"))
+    np.testing.assert_allclose(_computed(ranking, compared, [2, 0], [0.5, 0.5])[0, :2, 3], [100, 0], atol=1e-5)
 
 
 def test_the_same_side_alone_is_compared() -> None:

@@ -415,7 +415,7 @@ def test_a_second_look_joins_the_answers_of_all_models_alone(tmp_path: Path) -> 
     right = pd.Series(np.where(asked["identity"].isna(), "nobody", asked["identity"]), asked["image"])
     others = sorted(set(photos["identity"].dropna()))[:4]
     scores = {(image, name): 1.0 for image in right.index for name in others} | dict.fromkeys(right.items(), 200.0)
-    local = pd.Series(scores.values(), pd.MultiIndex.from_tuples(scores), dtype=float)
+    local = pd.DataFrame({"keypoints": scores.values(), "descriptors": np.nan}, pd.MultiIndex.from_tuples(scores))
     results = search_all(photos.drop(columns="code"), catalogue.members, {}, list(right.index), WIDE, local)
     rules = results.answers.rules
     assert rules.blend.weights["keypoints"] > 0

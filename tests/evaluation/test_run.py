@@ -12,7 +12,7 @@ from finprint.base.errors import UserError
 from finprint.evaluation.judging import judged_test, judged_validation
 from finprint.evaluation.params import Evaluate
 from finprint.evaluation.run import Run, read_run
-from finprint.keypoints.tables import PAIRS, SecondLook, no_points, write_second_look
+from finprint.keypoints.tables import PAIRS, SecondLook, no_points, none_compared, write_second_look
 from finprint.store.tables import LABELS, PHOTOS, TEST, TRAIN, TRUTH, VALIDATION, write_table
 from finprint.store.vectors import Vectors
 
@@ -51,7 +51,8 @@ def folder(
     write_table(data / "truth.parquet", truth, TRUTH)
     labels = truth.assign(score=0.9, weight=1.0, identity=truth["identity"].mask(truth.index % 4 == 0, "i00"))
     write_table(data / "pseudo_labels.parquet", labels, LABELS)
-    write_second_look(data / "match", SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), no_points(), []))
+    nothing = SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), no_points(), none_compared(), [])
+    write_second_look(data / "match", nothing)
     results.write(data / "search")
     return data
 

@@ -149,7 +149,7 @@ def test_same_bytes_with_any_number_of_threads(tmp_path: Path, crops: Crops, mon
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(threads)
-    for name in ("pairs.parquet", "points.parquet"):
+    for name in ("pairs.parquet", "points.parquet", "compared.parquet"):
         assert (tmp_path / "one" / "match" / name).read_bytes() == (tmp_path / "other" / "match" / name).read_bytes()
 
 

@@ -16,9 +16,19 @@ from scenes import SMALL, scene, stored, turned
 
 from finprint.keypoints.descriptors import agreement
 from finprint.keypoints.features import opened
-from finprint.keypoints.look import second_look, shortlist
+from finprint.keypoints.look import _by_individual, second_look, shortlist
 from finprint.keypoints.params import Match
-from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points, read_local_scores, write_second_look
+from finprint.keypoints.tables import (
+    COMPARED,
+    PAIRS,
+    POINTS,
+    SecondLook,
+    local_scores,
+    no_points,
+    none_compared,
+    read_local_scores,
+    write_second_look,
+)
 from finprint.keypoints.views import StoredCrops
 from finprint.store.tables import read_table
 
@@ -41,13 +51,9 @@ def _photos(codes: Sequence[int] | np.ndarray, sides: str = "") -> pd.DataFrame:
 def test_individuals_are_taken_alternately_by_both_measures() -> None:
     """By vectors the order is 1, 2, 3, 4; by the other measure 4, 3, 2, 1, and of animal 4 the second photo is best."""
     photos, vectors = _photos([0, 1, 2, 3, 4, 4]), _at(0, 1, 2, 3, 4, 5)
-
-    def alike(queries: np.ndarray, gallery: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        assert mask.all()
-        return np.array([[0.1, 0.2, 0.3, 0.4, 0.5]])[:, gallery - 1]
-
-    look = _params(individuals=3, photos=1)
-    table = shortlist(photos, vectors, np.array([0]), np.arange(1, 6), look, alike)
+    gallery = np.array([5, 4, 3, 2, 1])
+    agreement = np.array([[0.5, 0.4, 0.3, 0.2, 0.1]])
+    table = shortlist(photos, vectors, np.array([0]), gallery, _params(individuals=3, photos=1), agreement)
     assert table["match"].tolist() == [5, 1, 3]
     assert table["cosine"].tolist() == pytest.approx(np.cos(np.deg2rad([5, 1, 3])).tolist())
 
@@ -144,6 +150,24 @@ def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) ->
     looked = _look(tmp_path, _params(extractor="xfeat", choose="both", individuals=1, photos=1))
     # q1 shows bo's scene, but its vector is nearest to al's a3.
     assert looked.pairs.set_index("query")["identity"].to_dict() == {"a3.jpg": "al", "q1.jpg": "bo"}
+    agreement = looked.compared.set_index(["query", "identity"])["agreement"]
+    assert len(agreement) == 4  # all individuals, also those that were not matched
+    assert agreement["q1.jpg", "bo"] > 1.5 * agreement["q1.jpg", "al"]
+    assert agreement["a3.jpg", "al"] > 1.5 * agreement["a3.jpg", "bo"]
+
+
+def test_compared_by_descriptors_the_best_photo_of_an_individual_counts(tmp_path: Path) -> None:
+    agreement = np.array([[3.0, 5.0, 1.0, -np.inf], [0.0, 0.0, -np.inf, -np.inf]])
+    queries, identities = np.array(["q", "r"], object), np.array(["al", "al", "bo", "cy"], object)
+    table = COMPARED.validate(_by_individual(queries, identities, agreement))
+    assert table.to_numpy().tolist() == [["q", "al", 5], ["q", "bo", 1], ["r", "al", 0]]
+    pairs = pd.DataFrame({"query": ["q"], "identity": ["bo"], "score": pd.Series([7.0], dtype="Float64")})
+    scores = local_scores(pairs, table)
+    assert scores is not None
+    # Of 5 and 1 the mean is 3 and the deviation 2. Where all are equal, nothing is said.
+    assert scores["descriptors"].drop(("r", "al")).to_dict() == {("q", "al"): 1, ("q", "bo"): -1}
+    assert np.isnan(scores.loc[("r", "al"), "descriptors"])
+    assert scores["keypoints"].dropna().to_dict() == {("q", "bo"): 7}
 
 
 def test_what_descriptors_were_computed_from_is_kept_for_the_next_run(tmp_path: Path) -> None:
@@ -168,7 +192,7 @@ def test_agreement_is_that_of_mutually_nearest_features_by_hand() -> None:
 def test_not_enabled_nothing_is_matched(tmp_path: Path) -> None:
     looked = _look(tmp_path, _params(enabled=False))
     write_second_look(tmp_path / "match", looked)
-    for name, schema in (("pairs", PAIRS), ("points", POINTS)):
+    for name, schema in (("pairs", PAIRS), ("points", POINTS), ("compared", COMPARED)):
         table = read_table(tmp_path / "match" / f"{name}.parquet", schema)
         assert list(table) == list(schema.columns)
         assert len(table) == 0
@@ -182,11 +206,12 @@ def test_the_best_photo_of_an_individual_counts(tmp_path: Path) -> None:
     pairs = PAIRS.validate(
         pairs.assign(cosine=0.5, matches=1, inliers=1).astype({"score": "Float64"})[list(PAIRS.columns)]
     )
-    write_second_look(tmp_path / "match", SecondLook(pairs, no_points(), []))
+    write_second_look(tmp_path / "match", SecondLook(pairs, no_points(), none_compared(), []))
     scores = read_local_scores(tmp_path / "match")
     assert scores is not None
-    assert scores[[("q", "al"), ("r", "al")]].tolist() == [9, 2]
-    assert np.isnan(scores["q", "bo"])
+    assert scores["keypoints"][[("q", "al"), ("r", "al")]].tolist() == [9, 2]
+    assert np.isnan(scores.loc[("q", "bo"), "keypoints"])
+    assert scores["descriptors"].isna().all()
 
 
 def test_the_networks_are_loaded_where_something_is_matched_alone() -> None:

@@ -126,27 +126,47 @@ class Classifier(Sparse):
         return np.divide(total, told, out=np.full_like(total, np.nan), where=told > 0)
 
 
-class Keypoints(Sparse):
-    """The second look: how well local features match those of the individual's best photo.
+class Local(Sparse):
+    """What the second look says, a column of `Catalogue.local_scores`; nobody is better for not having been looked at.
 
-    It is a hundredth of the best pair's score, and so of the cosines' order. It is not the score's logarithm, because
-    each further inlier says as much as the one before. Only a few individuals of each query are matched. For the others
-    it is missing, and counts as such cosines usually do.
+    Attributes:
+        unit: what the column is divided by, which brings it to the order of the cosines.
     """
 
-    name = "keypoints"
-    too_few = (0.0, 0.0, 0.0)  # nobody is better for not having been matched
+    unit: ClassVar[float]
+    too_few = (0.0, 0.0, 0.0)
 
     def wanted(self, catalogue: Catalogue, params: Search) -> bool:
-        return catalogue.local_scores is not None
+        return catalogue.local_scores is not None and bool(catalogue.local_scores[self.name].notna().any())
 
     def compute(self, ranked: Ranked) -> np.ndarray:
         catalogue, identities = ranked.catalogue, ranked.ranking.identities
         assert catalogue.local_scores is not None
         asked = catalogue.photos["image"].to_numpy(object)[ranked.queries][:, None]
         pairs = np.broadcast_to(asked, identities.shape).ravel(), catalogue.names.of(identities).ravel()
-        scores = catalogue.local_scores.reindex(pd.MultiIndex.from_arrays(pairs)).to_numpy(float)
-        return scores.reshape(identities.shape) / 100
+        values = catalogue.local_scores[self.name].reindex(pd.MultiIndex.from_arrays(pairs)).to_numpy(float)
+        return values.reshape(identities.shape) / self.unit
+
+
+class Keypoints(Local):
+    """How well local features match those of the individual's best photo.
+
+    It is the best pair's score and not its logarithm, because each further inlier says as much as the one before. Only
+    a few individuals of each query are matched. For the others it is missing, and counts as such cosines usually do.
+    """
+
+    name = "keypoints"
+    unit = 100
+
+
+class Descriptors(Local):
+    """How well the descriptors of local features agree with those of the individual's best photo.
+
+    It is missing where photos show two sides. `match.choose: both` asks for it.
+    """
+
+    name = "descriptors"
+    unit = 10
 
 
 class SameSide(Sparse):
@@ -212,7 +232,7 @@ class Species(Component):
 
 
 COMPONENTS: dict[str, Component] = {
-    one.name: one for one in (Nearest(), Mean(), Classifier(), Keypoints(), SameSide(), Species())
+    one.name: one for one in (Nearest(), Mean(), Classifier(), Keypoints(), Descriptors(), SameSide(), Species())
 }
 
 

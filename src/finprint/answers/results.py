@@ -65,7 +65,7 @@ def search_all(
     folds: Mapping[int, Vectors],
     asked: list[str],
     params: Search,
-    local_scores: pd.Series | None = None,
+    local_scores: pd.DataFrame | None = None,
 ) -> Results:
     """Answer with all models and the second look together, with round 1 alone, and each fold by the model without it.
 

@@ -3,12 +3,13 @@
 The two flanks of an animal are two pictures: photos that are told to show different sides are not compared.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from finprint.keypoints.params import Match
-from finprint.keypoints.points import Alike
-from finprint.keypoints.tables import PAIRS, SecondLook, no_points
+from finprint.keypoints.tables import PAIRS, SecondLook, no_points, none_compared
 from finprint.pictures.shards import Crops
 from finprint.store.tables import TEST, TRAIN, VALIDATION
 
@@ -28,25 +29,44 @@ def second_look(photos: pd.DataFrame, vectors: np.ndarray, crops: Crops, params:
         UserError: the networks' weights cannot be had, or a photo has no crop or cannot be read.
     """
     if not params.enabled:
-        return SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), no_points(), [])
+        return SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), no_points(), none_compared(), [])
     # The networks take seconds to import, which are of no use where nothing is matched.
     from finprint.keypoints.descriptors import by_descriptors
     from finprint.keypoints.pairs import match_pairs
 
-    named = photos["code"].to_numpy() >= 0
-    split = photos["split"].to_numpy(str)
+    split, named = photos["split"].to_numpy(str), photos["code"].to_numpy() >= 0
+    images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
+    viewpoints = photos["viewpoint"].fillna("").to_numpy(str)
     alike = by_descriptors(photos, crops, params) if params.choose == "both" else None
-    listed = []
+    listed, compared = [], [none_compared()]
     for asked, searched in ((VALIDATION, [TRAIN]), (TEST, [TRAIN, VALIDATION])):
         queries = np.flatnonzero((split == asked) & (named | (asked == TEST)))
         gallery = np.flatnonzero(np.isin(split, searched) & named)
-        listed.append(shortlist(photos, vectors, queries, gallery, params, alike))
+        agreement = None
+        if alike is not None and len(queries) and len(gallery):
+            mask = comparable(viewpoints[queries], viewpoints[gallery])
+            agreement = np.where(mask, alike(queries, gallery, mask), -np.inf)
+            compared.append(_by_individual(images[queries], identities[gallery], agreement))
+        listed.append(shortlist(photos, vectors, queries, gallery, params, agreement))
     table = pd.concat(listed, ignore_index=True)
-    images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
     rows = table[["query", "match"]].to_numpy()
     named_pairs = pd.DataFrame(images[rows], columns=["query", "match"])
     table = named_pairs.assign(identity=identities[rows[:, 1]], cosine=table["cosine"])
-    return match_pairs(table, photos, crops, params)
+    return replace(match_pairs(table, photos, crops, params), compared=pd.concat(compared, ignore_index=True))
+
+
+def _by_individual(queries: np.ndarray, identities: np.ndarray, agreement: np.ndarray) -> pd.DataFrame:
+    """Table `COMPARED`: of each individual the photo whose features agree best.
+
+    Args:
+        queries: (Q,) ids, `identities`: (G,) names.
+        agreement: (Q, G), -inf where photos cannot be compared.
+    """
+    names = np.unique(identities)
+    best = np.stack([agreement[:, identities == name].max(axis=1) for name in names], axis=1)
+    pairs = {"query": np.repeat(queries, len(names)), "identity": np.tile(names, len(queries))}
+    table = pd.DataFrame(pairs | {"agreement": best.ravel()})
+    return table[np.isfinite(table["agreement"])]
 
 
 def shortlist(
@@ -55,7 +75,7 @@ def shortlist(
     queries: np.ndarray,
     gallery: np.ndarray,
     params: Match,
-    alike: Alike | None = None,
+    agreement: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """The gallery photos to match with each query: of the nearest individuals the nearest photos.
 
@@ -64,26 +84,28 @@ def shortlist(
         vectors: (N, D) their unit vectors.
         queries: (Q,) rows of the queries, and `gallery`, (G,) rows of the photos that they are compared with.
         params: how many individuals, and how many photos of each.
-        alike: a second measure, of (Q,) queries and (G,) gallery rows, (Q, G), where a (Q, G) mask says so. Then the
-            individuals are taken alternately by both measures, and their photos by this one.
+        agreement: (Q, G), a second measure, -inf where photos cannot be compared. With it, individuals are taken
+            alternately by both measures, and their photos by this one.
 
     Returns:
         Rows (query, match) of the photos and their cosine, by query, the best individual first; ties by row.
     """
     codes, viewpoints = photos["code"].to_numpy(), photos["viewpoint"].fillna("").to_numpy(str)
-    gallery = gallery[np.argsort(codes[gallery], kind="stable")]
+    by_code = np.argsort(codes[gallery], kind="stable")
+    gallery = gallery[by_code]
     if not len(gallery) or not len(queries):
         return pd.DataFrame({"query": np.zeros(0, np.int64), "match": np.zeros(0, np.int64), "cosine": np.zeros(0)})
     _, starts = np.unique(codes[gallery], return_index=True)
     stops = np.append(starts[1:], len(gallery))
     rows = []
     for start in range(0, len(queries), BLOCK):
-        block = queries[start : start + BLOCK]
+        block_of = slice(start, start + BLOCK)
+        block = queries[block_of]
         mask = comparable(viewpoints[block], viewpoints[gallery])
         measure = cosines = np.where(mask, vectors[block] @ vectors[gallery].T, -np.inf)
         places = _places(np.maximum.reduceat(cosines, starts, axis=1))  # (B, C)
-        if alike is not None:
-            measure = np.where(mask, alike(block, gallery, mask), -np.inf)
+        if agreement is not None:
+            measure = agreement[block_of, by_code]
             places = np.minimum(2 * places + 1, 2 * _places(np.maximum.reduceat(measure, starts, axis=1)))
         for query, near, order in zip(block, measure, np.argsort(places, axis=1, kind="stable"), strict=True):
             for individual in order[: params.individuals]:

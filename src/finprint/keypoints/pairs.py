@@ -9,7 +9,7 @@ from finprint.base.files import sha256_bytes
 from finprint.keypoints.features import Bench, extract, keep, opened
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features, inliers
-from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points
+from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points, none_compared
 from finprint.keypoints.views import views_of
 from finprint.pictures.shards import Crops
 
@@ -52,7 +52,7 @@ def match_pairs(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params:
         bench.pairs.tidy(list(able))
         matched = [_turned(bench.pairs.get(pair_key(c))[MATCHES], c) if pair_key(c) in able else None for c in couples]
         small = sorted(crops.index["image"].iloc[[row for row, key in keys.items() if key not in bench.features]])
-    return SecondLook(_scored(pairs, matched), _points(pairs, matched), small)
+    return SecondLook(_scored(pairs, matched), _points(pairs, matched), none_compared(), small)
 
 
 def pair_key(couple: tuple[str, str]) -> str:

@@ -41,11 +41,26 @@ POINTS = pa.DataFrameSchema(  # the matched points of the best pair of each quer
     strict=True,
     name="matched points",
 )
+COMPARED = pa.DataFrameSchema(  # queries and all individuals, compared by descriptors alone
+    {
+        "query": text(),
+        "identity": text(),
+        "agreement": pa.Column("float32", pa.Check.ge(0), coerce=True),  # of `descriptors.agreement`, the best photo's
+    },
+    unique=["query", "identity"],
+    strict=True,
+    name="photos compared by descriptors",
+)
 
 
 def no_points() -> pd.DataFrame:
     """An empty table `POINTS`."""
     return pd.DataFrame(columns=list(POINTS.columns))
+
+
+def none_compared() -> pd.DataFrame:
+    """An empty table `COMPARED`."""
+    return COMPARED.validate(pd.DataFrame(columns=list(COMPARED.columns)))
 
 
 @dataclass(frozen=True)
@@ -55,11 +70,13 @@ class SecondLook:
     Attributes:
         pairs: table `PAIRS`, by query, the nearest individuals first.
         points: table `POINTS`.
+        compared: table `COMPARED`; empty unless the params ask for it.
         too_small: photos without local features, sorted.
     """
 
     pairs: pd.DataFrame
     points: pd.DataFrame
+    compared: pd.DataFrame
     too_small: list[str]
 
     def metrics(self) -> dict[str, int]:
@@ -73,11 +90,12 @@ class SecondLook:
 
 
 def write_second_look(folder: Path, looked: SecondLook) -> None:
-    """Write the tables `pairs.parquet` and `points.parquet`, atomically."""
+    """Write the tables `pairs.parquet`, `points.parquet` and `compared.parquet`, atomically."""
     with atomic(folder) as draft:
         draft.mkdir()
         write_table(draft / "pairs.parquet", looked.pairs, PAIRS)
         write_table(draft / "points.parquet", looked.points, POINTS)
+        write_table(draft / "compared.parquet", looked.compared, COMPARED)
 
 
 def read_points(folder: Path) -> pd.DataFrame:
@@ -89,13 +107,30 @@ def read_points(folder: Path) -> pd.DataFrame:
     return read_table(folder / "points.parquet", POINTS)
 
 
-def read_local_scores(folder: Path) -> pd.Series | None:
-    """The best score of each query with each individual, by both names; None if the second look was off.
+def read_local_scores(folder: Path) -> pd.DataFrame | None:
+    """What the second look says of each query and individual, see `local_scores`.
 
     Raises:
-        UserError: the table is missing or damaged.
+        UserError: a table is missing or damaged.
     """
-    pairs = read_table(folder / "pairs.parquet", PAIRS)
-    if not len(pairs):
+    return local_scores(read_table(folder / "pairs.parquet", PAIRS), read_table(folder / "compared.parquet", COMPARED))
+
+
+def local_scores(pairs: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame | None:
+    """What the second look says of each query and individual, as `Catalogue.local_scores`; None if it was off.
+
+    How many features agree by chance differs from photo to photo. So of `compared` it says by how many standard
+    deviations an individual stands above the mean of all that the query was compared with.
+
+    Args:
+        pairs: table `PAIRS`, and `compared`, table `COMPARED`.
+    """
+    if not len(pairs) and not len(compared):
         return None
-    return pairs.groupby(["query", "identity"])["score"].max().astype(float)
+    by = ["query", "identity"]
+    matched = pairs.groupby(by)["score"].max().astype(float).rename("keypoints")
+    each = compared.groupby("query")["agreement"]
+    spread = each.transform("std", ddof=0)
+    standing = (compared["agreement"] - each.transform("mean")) / spread.where(spread > 0)
+    descriptors = standing.set_axis(pd.MultiIndex.from_frame(compared[by])).astype(float).rename("descriptors")
+    return pd.concat([matched, descriptors], axis=1)

@@ -21,14 +21,15 @@ class Catalogue:
             the photos to identify are never read: their code is NOBODY.
         members: vectors by one model or several, each with a row for each of `photos`.
         names: the individuals on the labelled photos.
-        local_scores: of the second look, by the query's image and the individual's name: the greatest score of a pair
-            with a photo of the individual, NaN where a photo is too small. None: there was no second look.
+        local_scores: of the second look, by the query's image and the individual's name; missing values are NaN.
+            `keypoints`: the greatest score of a pair with a photo of the individual. `descriptors`: how the individual
+            stands among all that the query was compared with, in standard deviations. None: there was no second look.
     """
 
     photos: pd.DataFrame
     members: tuple[Vectors, ...]
     names: Names
-    local_scores: pd.Series | None = None
+    local_scores: pd.DataFrame | None = None
 
     def blend(self, shares: Sequence[float] = ()) -> np.ndarray:
         """(N, sum of D) float32 unit vectors whose cosines are the weighted mean of the members' cosines.
