@@ -270,7 +270,7 @@ def test_nothing_usable_is_an_error_that_shows_the_table(tmp_path: Path) -> None
         "bad.csv": "gives no usable box (2 rows, 2 malformed; the first box is written as '1 2 3'). Its columns: "
         "image, box, note; its first row: a.jpg, 1 2 3, x",
         "none.csv": "gives no usable box (it is empty). Its columns: image, box; its first row: none",
-        "unsure.csv": "gives no usable box (1 rows, 1 unsure; the first box is written as '1 2 3 4'). All are below "
+        "unsure.csv": "gives no usable box (1 row, 1 unsure; the first box is written as '1 2 3 4'). All are below "
         "prepare.box_confidence. Its columns: image, box, conf; its first row: a.jpg, 1 2 3 4, .1",
         "other.csv": "lists none of your photos: it has 'x.jpg', and they have names like 'a.jpg'",
         "mixed": "holds labels in several forms (1 YOLO .txt and 1 Pascal VOC .xml): give each a folder of its own",

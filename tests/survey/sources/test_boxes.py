@@ -280,7 +280,7 @@ def test_the_command_counts_tables_of_any_form(tmp_path: Path) -> None:
     _write(tmp_path / "t.csv", "image;box", "a;10 20 30 40", "b;1 2 3")
     ran = CliRunner().invoke(app, ["boxes", str(labels), str(tmp_path / "c.json"), str(tmp_path / "t.csv")])
     assert ran.output.splitlines() == [
-        "labels: 2 rows, 1 boxes, 1 empty, 0 malformed",
-        "c.json: 2 rows, 1 boxes, 1 empty, 0 malformed",
-        "t.csv: 2 rows, 1 boxes, 0 empty, 1 malformed",
+        "labels: 2 rows, 1 box, 1 empty, 0 malformed",
+        "c.json: 2 rows, 1 box, 1 empty, 0 malformed",
+        "t.csv: 2 rows, 1 box, 0 empty, 1 malformed",
     ]

@@ -1,12 +1,13 @@
 """Tables of boxes in every form that people have: one table of corners comes out, and a count of its rows."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.words import counted
 from finprint.store.tables import SIDES
 from finprint.survey.sources.annotations import (
     is_coco_file,
@@ -79,13 +80,13 @@ def read_boxes(
 
 def _refuse_useless(path: Path, table: pd.DataFrame, counts: dict[str, int], photos: PhotoNames) -> None:
     """Raise a UserError where a table gives no box at all, or none of a photo that there is."""
-    counted = ", ".join(f"{number} {name}" for name, number in counts.items() if number and name != "boxes")
+    rows = tally({name: number for name, number in counts.items() if number and name != "boxes"})
     first = next(iter(table.loc[table["written"] != "", "written"]), "")
     looks = f"; the first box is written as {first!r}" if first else ""
     if not counts["boxes"]:
         why = " All are below prepare.box_confidence." if counts["unsure"] else ""
         raise UserError(
-            f"{path} gives no usable box ({counted or 'it is empty'}{looks}).{why} {_beginning(path)}".strip()
+            f"{path} gives no usable box ({rows or 'it is empty'}{looks}).{why} {_beginning(path)}".strip()
         )
     boxed = table.loc[table["written"] != "", "image"].drop_duplicates()
     if len(photos) and not any(image in photos for image in boxed):
@@ -293,6 +294,14 @@ def count(table: pd.DataFrame, least: float) -> tuple[pd.DataFrame, dict[str, in
         "malformed": int((lacks & ~empty).sum()), "unsure": int(unsure.sum()),
     }  # fmt: skip
     return table[~unsure], counts
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """The counts of a table of boxes in words: `2 rows, 1 box, 1 empty`."""
+    nouns = {"rows": "row", "boxes": "box"}
+    return ", ".join(
+        counted(number, nouns[name]) if name in nouns else f"{number} {name}" for name, number in counts.items()
+    )
 
 
 def joined(sides: pd.DataFrame) -> pd.Series:
