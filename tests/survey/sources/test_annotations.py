@@ -10,8 +10,8 @@ import pytest
 
 from finprint.base.errors import UserError
 from finprint.store.tables import SIDES
-from finprint.survey.sources.annotations import read_coco
 from finprint.survey.sources.boxes import count, read_boxes, read_table_of_boxes
+from finprint.survey.sources.coco import read_coco
 
 BOX = [10.0, 20.0, 110.0, 70.0]  # of a.jpg, 200 x 100 px
 SHARES = [0.05, 0.2, 0.55, 0.7]

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from finprint.__main__ import app
 from finprint.base.errors import UserError
 from finprint.store.tables import SIDES
-from finprint.survey.sources.annotations import read_coco
-from finprint.survey.sources.boxes import count, parse, read_boxes, read_table_of_boxes
+from finprint.survey.sources.box_columns import parse
+from finprint.survey.sources.boxes import count, read_boxes, read_table_of_boxes
+from finprint.survey.sources.coco import read_coco
 
 WANTED = [10.0, 20.0, 110.0, 70.0]
 

@@ -10,8 +10,9 @@ from finprint.base.words import counted
 from finprint.survey.names import Nobody
 from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.animals import tell_animals
-from finprint.survey.sources.annotations import read_coco
-from finprint.survey.sources.boxes import joined, parse, read_boxes
+from finprint.survey.sources.box_columns import joined, parse
+from finprint.survey.sources.boxes import read_boxes
+from finprint.survey.sources.coco import read_coco
 from finprint.survey.sources.disk import inner, walk
 from finprint.survey.sources.folders import query_photos, refuse_alike
 from finprint.survey.sources.sheets import read_sheet, require

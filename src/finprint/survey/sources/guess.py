@@ -6,7 +6,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.params import Csv
-from finprint.survey.sources.annotations import is_coco_file, read_coco
+from finprint.survey.sources.coco import is_coco_file, read_coco
 from finprint.survey.sources.disk import plain_path
 from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet
 

@@ -9,7 +9,8 @@ import yaml
 
 from finprint.base.errors import UserError
 from finprint.survey.sources.disk import BESIDE
-from finprint.survey.sources.marks import NONE, SLACK, Corners, Mark, PhotoNames, from_centre, hull, numbers_in
+from finprint.survey.sources.marks import NONE, SLACK, Corners, Mark, from_centre, hull, numbers_in
+from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import read_text
 
 LISTS = ("classes.txt", "obj.names", "predefined_classes.txt")  # a class a line
