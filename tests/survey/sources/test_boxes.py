@@ -243,7 +243,7 @@ def test_yolo_s_data_yaml(tmp_path: Path, names: str) -> None:
         ("0 .5 .5 .2", None, 1.0),
         ("0 .5 .5", None, 1.0),
         ("0 512 300 100 80", None, 1.0),  # pixels
-        ("fin .5 .5 .2 .4", None, 1.0),
+        ("fin .5 .5 .2 .4", [0.4, 0.3, 0.6, 0.7], 1.0),
     ],
 )
 def test_yolo_s_lines(tmp_path: Path, line: str, corners: list[float] | None, confidence: float) -> None:

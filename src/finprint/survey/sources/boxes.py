@@ -12,12 +12,14 @@ from finprint.survey.sources.box_columns import COLUMNS, read_columns
 from finprint.survey.sources.coco import is_coco_file, read_coco
 from finprint.survey.sources.disk import BESIDE, LABELS, walk
 from finprint.survey.sources.json_labels import read_json_boxes
+from finprint.survey.sources.label_files import is_label, photo_of
+from finprint.survey.sources.label_studio import read_task_table, region_columns
 from finprint.survey.sources.marks import Mark
 from finprint.survey.sources.photo_names import PhotoNames
-from finprint.survey.sources.sheets import locate, read_sheet, read_text
+from finprint.survey.sources.sheets import locate, read_sheet, read_text, suffix_of
+from finprint.survey.sources.text_labels import read_text_labels
 from finprint.survey.sources.via import read_via_table
 from finprint.survey.sources.xml_labels import read_xml_boxes
-from finprint.survey.sources.yolo_labels import is_label, photo_of, read_yolo
 
 NAMES = {".txt": "YOLO .txt", ".xml": "Pascal VOC .xml", ".json": ".json"}
 
@@ -73,7 +75,7 @@ def _beginning(path: Path) -> str:
     """What a table, a file or the first file of a folder looks like."""
     if path.is_dir():
         path = next(one for one in sorted(path.rglob("*")) if one.suffix.lower() in LABELS and is_label(one, path))
-    if path.suffix.lower() in LABELS:
+    if suffix_of(path) in LABELS:
         text = " ".join(read_text(path).split())
         return f"{path.name} begins with {text[:120]!r}" if text else f"{path.name} is empty"
     table = read_sheet(path, [])
@@ -95,9 +97,9 @@ def read_table_of_boxes(
     called = photos if isinstance(photos, PhotoNames) else PhotoNames(photos)
     if path.is_dir():
         marks = _folder(path, part, called, beside)
-    elif path.suffix.lower() == ".xml" and path.exists():
+    elif suffix_of(path) == ".xml" and path.exists():
         marks = read_xml_boxes(path)
-    elif path.suffix.lower() == ".json" and path.exists() and not is_coco_file(path):
+    elif suffix_of(path) == ".json" and path.exists() and not is_coco_file(path):
         marks = read_json_boxes(path)
     else:
         marks = _table(path, part)
@@ -129,7 +131,7 @@ def _folder(folder: Path, part: str, photos: PhotoNames, beside: bool) -> list[M
         raise UserError(f"{folder} holds labels in several forms ({forms}): {what}")
     ((form, paths),) = files.items()
     if form == ".txt":
-        return read_yolo(folder, paths, part, photos, () if beside else (folder.parent,))
+        return read_text_labels(folder, paths, part, photos, () if beside else (folder.parent,))
     marks = []
     for path in paths:
         these = _marks_of(path)
@@ -149,13 +151,15 @@ def _marks_of(path: Path) -> list[Mark]:
 
 def _table(path: Path, part: str) -> list[Mark]:
     """The boxes of a table, or of COCO's annotations as one."""
-    coco = path.suffix.lower() == ".json" and path.exists()
+    coco = suffix_of(path) == ".json" and path.exists()
     place = path if coco else locate(path)
     if place is None:
         raise UserError(f"{path} is missing: prepare.boxes names it")
     table = read_coco(path) if coco else read_sheet(place, [])
     if {"region_shape_attributes", "filename"} <= set(table):
         return read_via_table(table, place)
+    if not coco and (regions := region_columns(table)):
+        return read_task_table(table, regions, place)
     return read_columns(table, part, place, "size" if coco else "")
 
 

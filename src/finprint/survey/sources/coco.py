@@ -1,5 +1,6 @@
 """COCO's annotations, read as a table."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from finprint.base.errors import UserError
 from finprint.base.words import counted
 from finprint.survey.sources.json_values import dicts, read_json
 from finprint.survey.sources.marks import hull, turned
+from finprint.survey.sources.masks import mask_box
 
 
 def is_coco_file(path: Path) -> bool:
@@ -57,10 +59,14 @@ def _upright(mark: dict[str, Any]) -> dict[str, Any]:
         corners = turned([float(side) for side in box], float(angle))
     elif not box and isinstance(outline, list) and outline:
         corners = hull(number for ring in outline for number in (ring if isinstance(ring, list) else [ring]))
+    elif not box and isinstance(outline, dict):
+        corners = mask_box(outline)
     elif box and len(box) == 8:
         corners = hull(float(number) for number in box)
     else:
-        return mark
+        return mark | ({"bbox": [float(side) for side in box]} if box and all(isinstance(s, str) for s in box) else {})
+    if math.isnan(corners[0]):
+        return mark | {"bbox": " ".join(f"outline {outline or box}".split())[:80]}
     return mark | {"bbox": [corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]]}
 
 

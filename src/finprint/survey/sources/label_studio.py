@@ -1,9 +1,14 @@
-"""Boxes as Label Studio exports them: JSON and JSON-MIN."""
+"""Boxes as Label Studio exports them: JSON, JSON-MIN and CSV."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pandas as pd
+
+from finprint.base.errors import UserError
 from finprint.survey.sources.json_values import dicts
 from finprint.survey.sources.marks import NONE, Mark, from_centre, hull, mark_of, or_none, turned
 
@@ -72,3 +77,26 @@ def read_task_min(task: dict[str, Any]) -> list[Mark]:
     image = _image_of(task)
     regions = [one for value in task.values() for one in dicts(value) if is_region(one) or "radiusX" in one]
     return or_none([_region(one, image, _labels(one)) for one in regions], image)
+
+
+def region_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of a table whose cells are lists of regions, as in Label Studio's CSV; none where it is another's."""
+    return [str(name) for name in table if table[name].str.match(r'\s*\[\s*\{.*"(?:x|points|radiusX)"\s*:').any()]
+
+
+def read_task_table(table: pd.DataFrame, columns: list[str], path: Path) -> list[Mark]:
+    """The boxes of Label Studio's CSV: a row a photo, its regions in `columns` as JSON.
+
+    Raises:
+        UserError: a cell is no JSON, or not as Label Studio writes it.
+    """
+    marks = []
+    for line, row in zip(table.index, table.to_dict("records"), strict=True):
+        task = {str(name): cell for name, cell in row.items() if not pd.isna(cell)}
+        try:
+            marks += read_task_min(task | {name: json.loads(task[name]) for name in columns if name in task})
+        except (ValueError, TypeError, AttributeError, KeyError, StopIteration) as error:
+            raise UserError(
+                f"{path} line {line + 2}: the regions are not as Label Studio writes them: {error}"
+            ) from None
+    return marks

@@ -10,9 +10,9 @@ from finprint.survey.hygiene import Finding
 from finprint.survey.names import one_form
 from finprint.survey.params import Prepare
 from finprint.survey.sources.disk import BESIDE, Disk, walk
+from finprint.survey.sources.label_files import CONFIGS, LISTS
 from finprint.survey.sources.marks import NONE, Mark
 from finprint.survey.sources.sheets import locate
-from finprint.survey.sources.yolo_labels import CONFIGS, LISTS
 
 FACTS = ["species", "identity", "encounter", "date", "viewpoint", "location"]
 

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from finprint.base.errors import UserError
 from finprint.survey.sources.marks import NONE, Corners, Mark, hull, mark_of, or_none, turned
+from finprint.survey.sources.sheets import read_content
 
 
 def read_xml_boxes(path: Path) -> list[Mark]:
@@ -16,7 +17,7 @@ def read_xml_boxes(path: Path) -> list[Mark]:
         UserError: the file is no XML, or in neither form.
     """
     try:
-        root = ElementTree.fromstring(path.read_bytes())
+        root = ElementTree.fromstring(read_content(path))
         if root.tag == "annotations" and root.find("image") is not None:
             return [mark for photo in root.iter("image") for mark in _cvat(photo)]
         if root.tag == "annotation":
