@@ -60,13 +60,14 @@ def start(
 @app.command()
 def boxes(tables: Annotated[list[Path], typer.Argument(help="CSV, COCO .json, or a folder of YOLO .txt")]) -> None:
     """Count the boxes in tables, before you add the tables to prepare.boxes."""
-    from finprint.survey.sources.boxes import count, read_table_of_boxes  # pandas takes a second to import
+    from finprint.survey.sources.boxes import count, read_table_of_boxes, tally  # pandas takes a second to import
 
     for table in tables:
         if not table.exists():
             raise UserError(f"{table} is missing")
         _, counts = count(read_table_of_boxes(table, "any"), 0)
-        print(f"{table.name}: " + ", ".join(f"{number} {name}" for name, number in counts.items() if name != "unsure"))
+        counts.pop("unsure")  # no box is: none is asked to be sure
+        print(f"{table.name}: {tally(counts)}")
 
 
 @app.command()

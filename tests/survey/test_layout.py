@@ -6,7 +6,8 @@ import pytest
 from conftest import prepare_params
 
 from finprint.base.errors import UserError
-from finprint.survey.layout import Kind, Place, kind_of, loose, reads_like_species, understand
+from finprint.survey.folder_names import Kind, kind_of, reads_like_species
+from finprint.survey.layout import Place, loose, understand
 from finprint.survey.names import Nobody
 
 ROOT = Path("photos")

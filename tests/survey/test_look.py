@@ -69,7 +69,7 @@ def test_kaggle_s_layout_with_boxes_and_decisions(folder: SurveyFolder) -> None:
     folder.table("decisions.csv", "action,id,to", "drop,b.jpg,")
     text = describe(folder.root, prepare_params(source="sample"))
     assert f"{folder.root} is read with prepare.source: happywhale" in text
-    assert "  boxes        boxes.csv: 1 rows, 1 boxes, " in text
+    assert "  boxes        boxes.csv: 1 row, 1 box, " in text
     assert "  decisions    1 drop, 0 merge, 0 relabel" in text
 
 

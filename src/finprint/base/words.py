@@ -2,5 +2,5 @@
 
 
 def counted(number: int, noun: str) -> str:
-    """A number and its noun, with an s where it must be: `1 photo`, `2 photos`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """A number and its noun, in the plural where it must be: `1 photo`, `2 photos`, `2 boxes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('x') else 's'}"

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 import pandas as pd
 
 from finprint.store.tables import TEST
-from finprint.survey.layout import Kind, kind_of, reads_like_species
+from finprint.survey.folder_names import Kind, kind_of, reads_like_species
 from finprint.survey.names import BESIDE, LEFT, SIDES, Nobody, one_form, words
 
 # The kinds of findings. `other` is the photo or name that a finding is about as well, if there is one.

@@ -16,6 +16,7 @@ from finprint.survey.layout import forms, understand
 from finprint.survey.names import Nobody
 from finprint.survey.params import Csv, Prepare, is_project
 from finprint.survey.sources import read_source
+from finprint.survey.sources.boxes import tally
 from finprint.survey.sources.disk import walk
 from finprint.survey.sources.guess import guess_table
 from finprint.survey.sources.source import FACTS, Source, background, without_background
@@ -70,7 +71,7 @@ def describe(looked: Looked) -> str:
         *_catalogue(source, background(params)),
         *_facts(source, params),
         ("to identify", _photos(source.queries["image"].nunique())),
-        *(("boxes", f"{name}: {_each(counts)}") for name, counts in source.counts.items()),
+        *(("boxes", f"{name}: {tally(counts)}") for name, counts in source.counts.items()),
         *([("decisions", _each(looked.decided))] if any(looked.decided.values()) else []),
         *_wrong(source),
     ]

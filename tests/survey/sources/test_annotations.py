@@ -1,17 +1,19 @@
 """Boxes as annotation programs export them: whatever the program, the same corners, parts and photos come out."""
 
+import gzip
 import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from finprint.base.errors import UserError
 from finprint.store.tables import SIDES
-from finprint.survey.sources.annotations import read_coco
 from finprint.survey.sources.boxes import count, read_boxes, read_table_of_boxes
+from finprint.survey.sources.coco import read_coco
 
 BOX = [10.0, 20.0, 110.0, 70.0]  # of a.jpg, 200 x 100 px
 SHARES = [0.05, 0.2, 0.55, 0.7]
@@ -110,6 +112,45 @@ def test_json(tmp_path: Path, form: str) -> None:
     assert np.allclose(table[SIDES].to_numpy(float)[0], SHARES if table["share"].iloc[0] else BOX)
     assert "x/no ne.jpg" in read_table_of_boxes(path)["image"].tolist()
     assert set(read_table_of_boxes(path, "fin")["part"]) == {"fin"}
+
+
+@pytest.mark.parametrize("form", ["coco", "megadetector", "via", "label studio"])
+def test_compressed_json(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "boxes.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(FORMS[form]).encode()))
+    (tmp_path / "boxes.json").write_text(json.dumps(FORMS[form]))
+    assert read_table_of_boxes(path).equals(read_table_of_boxes(tmp_path / "boxes.json"))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"boxes\.json\.gz is damaged: Compressed file ended before"):
+        read_table_of_boxes(path)
+
+
+@pytest.mark.parametrize("column", ["label", "bbox"])
+def test_label_studio_s_table(tmp_path: Path, column: str) -> None:
+    regions = json.dumps([PERCENT | {"original_width": 200, "original_height": 100}])
+    polygon = json.dumps([{"points": [[5, 20], [55, 20], [30, 70]], "polygonlabels": ["dorsal fin"]}])
+    rows = [
+        [1, "/data/upload/3/0a1b2c3d-a.jpg", regions],
+        [2, "/data/local-files/?d=x/no%20ne.jpg", ""],
+        [3, "http://localhost:8080/data/upload/3/0a1b2c3d-a.jpg", polygon],
+    ]
+    pd.DataFrame(rows, columns=["annotation_id", "image", column]).to_csv(tmp_path / "ls.csv", index=False)
+    table, counts = count(read_table_of_boxes(tmp_path / "ls.csv"), 0)
+    assert counts == {"rows": 3, "boxes": 2, "empty": 1, "malformed": 0, "unsure": 0}
+    assert table["image"].tolist() == ["a.jpg", "x/no ne.jpg", "a.jpg"]
+    assert table["part"].tolist()[::2] == ["dorsal fin"] * 2
+    assert np.allclose(table[SIDES].to_numpy(float)[::2], [SHARES] * 2)
+    pd.DataFrame([[9, "a.jpg", regions[:-3]]], columns=["id", "image", column]).to_csv(tmp_path / "ls.csv", index=False)
+    with pytest.raises(UserError, match=r"ls\.csv line 2: the regions are not as Label Studio writes them: Expecting"):
+        read_table_of_boxes(tmp_path / "ls.csv")
+
+
+def test_coco_s_numbers_may_be_texts(tmp_path: Path) -> None:
+    coco = json.loads(json.dumps(FORMS["coco"]))
+    coco["images"][0]["id"] = coco["annotations"][0]["image_id"] = "a-1"
+    coco["annotations"][0]["bbox"] = ["10", "20", "100.0", "50"]
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    assert read_table_of_boxes(tmp_path / "coco.json")[SIDES].to_numpy(float)[0].tolist() == BOX
 
 
 def test_via_s_table(tmp_path: Path) -> None:
@@ -270,7 +311,7 @@ def test_nothing_usable_is_an_error_that_shows_the_table(tmp_path: Path) -> None
         "bad.csv": "gives no usable box (2 rows, 2 malformed; the first box is written as '1 2 3'). Its columns: "
         "image, box, note; its first row: a.jpg, 1 2 3, x",
         "none.csv": "gives no usable box (it is empty). Its columns: image, box; its first row: none",
-        "unsure.csv": "gives no usable box (1 rows, 1 unsure; the first box is written as '1 2 3 4'). All are below "
+        "unsure.csv": "gives no usable box (1 row, 1 unsure; the first box is written as '1 2 3 4'). All are below "
         "prepare.box_confidence. Its columns: image, box, conf; its first row: a.jpg, 1 2 3 4, .1",
         "other.csv": "lists none of your photos: it has 'x.jpg', and they have names like 'a.jpg'",
         "mixed": "holds labels in several forms (1 YOLO .txt and 1 Pascal VOC .xml): give each a folder of its own",

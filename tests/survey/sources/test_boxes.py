@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from finprint.__main__ import app
 from finprint.base.errors import UserError
 from finprint.store.tables import SIDES
-from finprint.survey.sources.annotations import read_coco
-from finprint.survey.sources.boxes import count, parse, read_boxes, read_table_of_boxes
+from finprint.survey.sources.box_columns import parse
+from finprint.survey.sources.boxes import count, read_boxes, read_table_of_boxes
+from finprint.survey.sources.coco import read_coco
 
 WANTED = [10.0, 20.0, 110.0, 70.0]
 
@@ -242,7 +243,7 @@ def test_yolo_s_data_yaml(tmp_path: Path, names: str) -> None:
         ("0 .5 .5 .2", None, 1.0),
         ("0 .5 .5", None, 1.0),
         ("0 512 300 100 80", None, 1.0),  # pixels
-        ("fin .5 .5 .2 .4", None, 1.0),
+        ("fin .5 .5 .2 .4", [0.4, 0.3, 0.6, 0.7], 1.0),
     ],
 )
 def test_yolo_s_lines(tmp_path: Path, line: str, corners: list[float] | None, confidence: float) -> None:
@@ -280,7 +281,7 @@ def test_the_command_counts_tables_of_any_form(tmp_path: Path) -> None:
     _write(tmp_path / "t.csv", "image;box", "a;10 20 30 40", "b;1 2 3")
     ran = CliRunner().invoke(app, ["boxes", str(labels), str(tmp_path / "c.json"), str(tmp_path / "t.csv")])
     assert ran.output.splitlines() == [
-        "labels: 2 rows, 1 boxes, 1 empty, 0 malformed",
-        "c.json: 2 rows, 1 boxes, 1 empty, 0 malformed",
-        "t.csv: 2 rows, 1 boxes, 0 empty, 1 malformed",
+        "labels: 2 rows, 1 box, 1 empty, 0 malformed",
+        "c.json: 2 rows, 1 box, 1 empty, 0 malformed",
+        "t.csv: 2 rows, 1 box, 0 empty, 1 malformed",
     ]

@@ -10,11 +10,12 @@ from finprint.base.words import counted
 from finprint.survey.names import Nobody
 from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.animals import tell_animals
-from finprint.survey.sources.annotations import read_coco
-from finprint.survey.sources.boxes import joined, parse, read_boxes
+from finprint.survey.sources.box_columns import joined, parse
+from finprint.survey.sources.boxes import read_boxes
+from finprint.survey.sources.coco import read_coco
 from finprint.survey.sources.disk import inner, walk
 from finprint.survey.sources.folders import query_photos, refuse_alike
-from finprint.survey.sources.sheets import read_sheet, require
+from finprint.survey.sources.sheets import read_sheet, require, suffix_of
 from finprint.survey.sources.source import (
     FACTS,
     Source,
@@ -56,7 +57,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         names = catalogue["identity"].mask(catalogue["identity"].isin(nameless) | test)
         catalogue, own = tell_animals(catalogue, own, names, f"{path}, {csv.box}")
         test = test[catalogue.index]
-    if path.suffix != ".json":
+    if suffix_of(path) != ".json":
         own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
 
     used, queries = set(named["image"]), params.queries.strip("/")
@@ -79,7 +80,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
 
 def _read(path: Path, csv: Csv) -> pd.DataFrame:
     """The table, with all the columns that params name and a photo in each row."""
-    table = read_coco(path) if path.suffix == ".json" else read_sheet(path, [csv.image])
+    table = read_coco(path) if suffix_of(path) == ".json" else read_sheet(path, [csv.image])
     facts = (getattr(csv, fact) for fact in FACTS)
     require(table, [csv.image, *(name for name in (csv.split, *facts, *csv.box.split()) if name)], path)
     if table[csv.image].isna().any():
@@ -90,7 +91,7 @@ def _read(path: Path, csv: Csv) -> pd.DataFrame:
 def _named(table: pd.DataFrame, csv: Csv, folder: Path) -> pd.DataFrame:
     """The columns of a `Source` table, under their own names."""
     path = folder / csv.file
-    what, rows = ("annotation", table.index + 1) if path.suffix == ".json" else ("line", table.index + 2)
+    what, rows = ("annotation", table.index + 1) if suffix_of(path) == ".json" else ("line", table.index + 2)
     images = [inner(name, folder, f"{path} {what} {row}") for row, name in zip(rows, table[csv.image], strict=True)]
     named = pd.DataFrame({"image": images}, index=table.index, dtype="string")
     for fact in FACTS:

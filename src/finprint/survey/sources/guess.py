@@ -6,9 +6,9 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.params import Csv
-from finprint.survey.sources.annotations import is_coco_file, read_coco
+from finprint.survey.sources.coco import is_coco_file, read_coco
 from finprint.survey.sources.disk import plain_path
-from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet
+from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, suffix_of
 
 # What people and programs call the columns, the surest name first.
 NAMES = {
@@ -45,7 +45,9 @@ def guess_table(folder: Path, csv: Csv) -> Csv | None:
     """
     own = {name for name in forms_of(csv.file) if (folder / name).is_file()}
     tables = {
-        path.name for path in folder.iterdir() if path.is_file() and path.name.lower().endswith((*FORMS, ".json"))
+        path.name
+        for path in folder.iterdir()
+        if path.is_file() and path.name.lower().endswith((*FORMS, ".json", ".json.gz"))
     }
     for name in [*sorted(own), *sorted(tables - own - OTHER)]:
         try:
@@ -66,7 +68,7 @@ def guess_table(folder: Path, csv: Csv) -> Csv | None:
 
 def _read(path: Path) -> pd.DataFrame | None:
     """A table; None of a JSON file that is not COCO's."""
-    if path.suffix.lower() == ".json":
+    if suffix_of(path) == ".json":
         return read_coco(path) if is_coco_file(path) else None
     return read_sheet(path, [])
 

@@ -92,7 +92,7 @@ def require(table: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
 
 
 def _read(path: Path, required: list[str]) -> pd.DataFrame:
-    content = _content(path)
+    content = read_content(path)
     if content.startswith(EXCEL):
         rows, commas = _excel(content, required, path), False
     else:
@@ -104,7 +104,17 @@ def _read(path: Path, required: list[str]) -> pd.DataFrame:
     return table
 
 
-def _content(path: Path) -> bytes:
+def suffix_of(path: Path) -> str:
+    """The suffix of a file that may be compressed, in small letters: of coco.JSON.gz that is .json."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a file, unpacked where it is compressed by gzip.
+
+    Raises:
+        UserError: it is missing, damaged, or an old Excel file.
+    """
     try:
         content = path.read_bytes()
         if content.startswith(GZIP):
@@ -130,7 +140,7 @@ def read_text(path: Path, advice: str = "save it in UTF-8") -> str:
     Raises:
         UserError: it is missing, damaged, or no text.
     """
-    return _text(_content(path), path, advice)
+    return _text(read_content(path), path, advice)
 
 
 def _text(content: bytes, path: Path, advice: str) -> str:

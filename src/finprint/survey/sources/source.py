@@ -10,9 +10,9 @@ from finprint.survey.hygiene import Finding
 from finprint.survey.names import one_form
 from finprint.survey.params import Prepare
 from finprint.survey.sources.disk import BESIDE, Disk, walk
+from finprint.survey.sources.label_files import CONFIGS, LISTS
 from finprint.survey.sources.marks import NONE, Mark
 from finprint.survey.sources.sheets import locate
-from finprint.survey.sources.yolo_labels import CONFIGS, LISTS
 
 FACTS = ["species", "identity", "encounter", "date", "viewpoint", "location"]
 
@@ -25,7 +25,7 @@ class Source:
         labelled: table (image, path, and `FACTS`) of the photos of the catalogue; what is unknown is missing. Where
             one photo shows several named animals, it has a row for each, and the image of the second is NAME#2.
         queries: the same columns for the photos to identify, in the order of the answers; no identities.
-        boxes: table of `sources.boxes.COLUMNS`.
+        boxes: table of `sources.box_columns.COLUMNS`.
         truth: table (image, identity) of the queries, where the source knows it.
         strays: (name, why) of files on disk that are no photo of the survey.
         counts: of each table of boxes, what its rows were.

@@ -1,7 +1,7 @@
 """YOLO's labels: a text file a photo, a box a line, as shares of the photo's sides."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,38 +9,24 @@ import yaml
 
 from finprint.base.errors import UserError
 from finprint.survey.sources.disk import BESIDE
-from finprint.survey.sources.marks import NONE, SLACK, Corners, Mark, PhotoNames, from_centre, hull, numbers_in
+from finprint.survey.sources.label_files import CONFIGS, LISTS, named, photo_of
+from finprint.survey.sources.marks import NONE, SLACK, Corners, Mark, from_centre, hull
+from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import read_text
-
-LISTS = ("classes.txt", "obj.names", "predefined_classes.txt")  # a class a line
-CONFIGS = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
-NO_LABELS = {
-    *LISTS,
-    *CONFIGS,
-    "train.txt",
-    "val.txt",
-    "valid.txt",
-    "test.txt",
-    "notes.txt",
-    "obj.data",
-    "requirements.txt",
-}
-# Folders that an export puts above its labels, of which no photo's path knows.
-ABOVE = {"labels", "images", "train", "val", "valid", "validation", "test", "obj_train_data", "obj_valid_data"}
 
 
 def read_yolo(
-    folder: Path, files: Iterable[Path], part: str, photos: PhotoNames, around: Sequence[Path] = ()
+    folder: Path, files: Mapping[Path, Sequence[str]], part: str, photos: PhotoNames, around: Sequence[Path] = ()
 ) -> list[Mark]:
     """Read the labels of a folder.
 
     A line is `class x_centre y_centre width height`, or `class` and the points of a polygon or of a turned box, each
-    optionally with a confidence at its end. A label belongs to the photo of its path below `folder`, or else to the
-    only photo that is called so. An empty file says that its photo shows nothing.
+    optionally with a confidence at its end. The class is a number or a name. A label belongs to the photo of its path
+    below `folder`, or else to the only photo that is called so. An empty file says that its photo shows nothing.
 
     Args:
         folder: the folder. A label's list of classes lies beside it or in the next folder above that has one.
-        files: the labels in it.
+        files: the labels in it, with their lines.
         part: what all boxes show; empty: as their classes are called.
         photos: the photos' ids.
         around: further folders that may have the list of classes.
@@ -50,49 +36,24 @@ def read_yolo(
     """
     marks = []
     classes: dict[Path, tuple[dict[int, str], bool]] = {}  # by the folder of the labels
-    for path in files:
+    for path, lines in files.items():
         if path.parent not in classes:
             own = [one for one in (path.parent, *path.parent.parents) if one.is_relative_to(folder)]
             classes[path.parent] = _classes([*own, *around])
         names, keypoints = classes[path.parent]
-        if not names and not part:
-            called = folder.name if around else BESIDE
-            raise UserError(f"{path.parent} has no classes.txt: write prepare.boxes as {called}:body or :fin")
         image = photo_of(path, folder, photos)
-        lines = [" ".join(line.split()) for line in read_text(path).splitlines()]
-        for line in [line for line in lines if line] or [""]:
-            number, *values = numbers_in(line) or [math.nan]
-            shows = part or (names.get(int(number)) if number == number and number % 1 == 0 else None)
+        for line in lines or [""]:
+            called, values = named(line)
+            if line and not (names or part or called):
+                name = folder.name if around else BESIDE
+                raise UserError(f"{path.parent} has no classes.txt: write prepare.boxes as {name}:body or :fin")
+            if not called:
+                number, *values = values or [math.nan]
+                called = names.get(int(number), "") if number == number and number % 1 == 0 else ""
+            shows = part or called
             corners, sure = _box(values[:4] if keypoints else values) if shows else (NONE, 1.0)
             marks.append(Mark(image, shows or "?", *corners, sure, True, line))
     return marks
-
-
-def is_label(path: Path, folder: Path) -> bool:
-    """Is a file below `folder` a photo's labels, rather than what exports and systems put beside them?"""
-    steps = path.relative_to(folder).parts
-    litter = any(step.startswith((".", "@", "__MACOSX")) for step in steps)
-    name = path.name.casefold()
-    return not litter and name not in NO_LABELS and not name.startswith(("readme", "license")) and path.is_file()
-
-
-def photo_of(label: Path, folder: Path, photos: PhotoNames) -> str:
-    """The photo that a file of labels belongs to, or the file's own name where there is none.
-
-    Raises:
-        UserError: several photos are called so.
-    """
-    name = label.relative_to(folder).with_suffix("").as_posix()
-    steps = name.split("/")
-    while len(steps) > 1 and steps[0].casefold() in ABOVE:
-        steps = steps[1:]
-    called = photos.called(name) or photos.called("/".join(steps)) or [name]
-    if len(called) > 1:
-        raise UserError(
-            f"{label}: {len(called)} photos are called so, {called[0]} and {called[1]}: "
-            "give labels the sub-folders of their photos"
-        )
-    return called[0]
 
 
 def _box(values: list[float]) -> tuple[Corners, float]:
