@@ -1,7 +1,11 @@
 """timm and torchvision are imported without torch's compiler, and work."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+SRC = Path(__file__).parents[2] / "src"
 
 PROGRAM = """
 import sys
@@ -26,5 +30,6 @@ assert "torch._dynamo" in sys.modules
 
 
 def test_the_compiler_is_left_out_and_can_be_imported_afterwards() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(SRC)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
