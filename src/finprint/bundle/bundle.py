@@ -15,6 +15,7 @@ from finprint.answers.search import answer
 from finprint.answers.shortlist import look_up
 from finprint.answers.tables import ANSWERS
 from finprint.base.files import sha256_path
+from finprint.bundle.features import FEATURES
 from finprint.bundle.gallery import Gallery
 from finprint.bundle.manifest import MANIFEST, Manifest
 from finprint.bundle.settings import Settings
@@ -84,6 +85,11 @@ class Bundle:
         """The detector's model folder."""
         return self.folder / DETECTOR
 
+    @property
+    def features(self) -> Path:
+        """The folder of the gallery's local features."""
+        return self.folder / self.manifest.gallery / FEATURES
+
     @cached_property
     def detector(self) -> "TrainedDetector | None":
         """The detector, if there is one."""
@@ -98,14 +104,17 @@ class Bundle:
 
         return {name: load_model(self.folder / MODELS / name)[0] for name in self.manifest.members}
 
-    def answer(self, photos: pd.DataFrame, vectors: Sequence[np.ndarray]) -> Answered:
+    def answer(
+        self, photos: pd.DataFrame, vectors: Sequence[np.ndarray], local_scores: pd.Series | None = None
+    ) -> Answered:
         """Answer photos by the rules, in the gallery. A photo is not compared with itself.
 
         Args:
             photos: columns image, sha256 and `TOLD` of Q photos.
             vectors: (Q, D) of each member.
+            local_scores: of the second look, as for `Catalogue`; the ids of the queries begin with `ASKED`.
         """
-        catalogue = self.catalogue(photos, vectors)
+        catalogue = replace(self.catalogue(photos, vectors), local_scores=local_scores)
         start = len(catalogue.photos) - len(photos)
         queries, labelled = np.arange(start, len(catalogue.photos)), catalogue.labelled
         contents = catalogue.photos["sha256"].to_numpy(str)

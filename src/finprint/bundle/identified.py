@@ -12,6 +12,7 @@ from finprint.answers.tables import ANSWERS
 from finprint.base.errors import UserError
 from finprint.base.files import read_json, write_array, write_json
 from finprint.bundle.tables import TOLD
+from finprint.keypoints.tables import POINTS, read_points
 from finprint.pictures.shards import Crops
 from finprint.store.tables import ROWS, SIDES, read_table, text, write_table
 
@@ -52,6 +53,7 @@ class Identified:
         answers: table `ANSWERS`.
         crops: of the photos that have one; their table tells the boxes.
         vectors: (N, sum of D) float32, a row for each crop, the members' vectors one behind the other.
+        points: table `POINTS`, the matched points of the second look.
         run: content of run.json: the hash of the `bundle`, its `system`, the `folder` of the photos, `finprint`.
     """
 
@@ -59,6 +61,7 @@ class Identified:
     answers: pd.DataFrame
     crops: Crops
     vectors: np.ndarray
+    points: pd.DataFrame
     run: dict[str, Any]
 
     def write(self, folder: Path) -> None:
@@ -68,6 +71,7 @@ class Identified:
         write_table(folder / "boxes.parquet", self.crops.index, BOXED)
         write_table(folder / "rows.parquet", self.crops.index, ROWS)
         write_array(folder / "vectors.npy", self.vectors)
+        write_table(folder / "points.parquet", self.points, POINTS)
         write_json(folder / RUN, self.run)
 
     @staticmethod
@@ -84,8 +88,6 @@ class Identified:
             raise UserError(f"{out} holds no identified photos: `finprint identify PHOTOS --out {out}` first") from None
         except (ValueError, EOFError):
             raise UserError(f"{folder} is damaged: run `finprint identify` again, decisions are kept") from None
-        photos, answers = (
-            read_table(folder / "photos.parquet", IDENTIFIED),
-            read_table(folder / "answers.parquet", ANSWERS),
-        )
-        return Identified(photos, answers, Crops(folder / CROPS), vectors, run)
+        photos = read_table(folder / "photos.parquet", IDENTIFIED)
+        answers = read_table(folder / "answers.parquet", ANSWERS)
+        return Identified(photos, answers, Crops(folder / CROPS), vectors, read_points(folder), run)

@@ -11,11 +11,14 @@ from finprint.base.files import caching_in, hold
 from finprint.bundle.asked import Asked, Header, asked, headers
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.encounters import joint_answers
+from finprint.bundle.features import FEATURES
 from finprint.bundle.identified import CROPS, REVIEW, Identified
+from finprint.bundle.looks import look_again
 from finprint.bundle.sheets import answer_sheet, write_sheet
 from finprint.bundle.vectors import vectors_of
 from finprint.crops.cache import CropCache
 from finprint.crops.cropping import crop_key, crop_photos
+from finprint.keypoints.tables import no_points
 from finprint.pictures.shards import Crops
 from finprint.store.tables import BOXES, REJECTS, SIDES, TEST, read_table
 
@@ -52,7 +55,9 @@ def _identified(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
     table["problem"] = table["problem"].fillna(table["image"].map(rejects).astype("string"))
     arrays = vectors_of(bundle, crops)
     queries = _rows_of_crops(table, crops.index["image"])
-    answered = bundle.answer(queries, arrays)
+    placed = queries.assign(path=[str(photos.folder / path) for path in queries["path"]])
+    looked = look_again(bundle, placed, crops, arrays, folder / FEATURES)
+    answered = bundle.answer(queries, arrays, looked and looked.scores)
     told = pd.concat([table, queries[~queries["image"].isin(table["image"])]], ignore_index=True)
     told["p_new"] = told["image"].map(answered.new)
     told["problem"] = told["problem"].fillna(_in_the_gallery(told, bundle.gallery.photos))
@@ -60,7 +65,7 @@ def _identified(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
         "bundle": bundle.hash, "system": bundle.manifest.system, "folder": str(photos.folder),
         "finprint": version("finprint"),
     }  # fmt: skip
-    return Identified(told, answered.answers, crops, np.hstack(arrays), run)
+    return Identified(told, answered.answers, crops, np.hstack(arrays), looked.points if looked else no_points(), run)
 
 
 def _with_headers(photos: pd.DataFrame, read: list[Header]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from finprint.answers.rules import Rules
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, sha256_json, sha256_path
 from finprint.base.unchanged import depend_on
+from finprint.bundle.features import FEATURES, write_features
 from finprint.bundle.gallery import Gallery
 from finprint.bundle.manifest import Manifest, hashes
 from finprint.bundle.settings import Settings
@@ -69,7 +70,8 @@ def read_finished(data: Path, models: Path, left_out: Sequence[int]) -> Finished
 
 
 def write_bundle(run: Finished, settings: Settings, folder: Path) -> dict[str, float]:
-    """Write a bundle, atomically: files are copied, nothing is computed.
+    """Write a bundle, atomically: files are copied. With a second look, local features of the gallery that the cache
+    lacks are computed.
 
     Args:
         run: what is bundled.
@@ -97,6 +99,9 @@ def write_bundle(run: Finished, settings: Settings, folder: Path) -> dict[str, f
             _copy_model(run.models[name], run.vectors[name], draft / MODELS / name)
         system = sha256_json(hashes(draft))
         gallery.write(draft / GALLERY)
+        if look:
+            rows = run.crops.rows(gallery.photos["image"]).tolist()
+            write_features(draft / GALLERY / FEATURES, run.photos, run.crops, settings.match, rows)
         manifest = Manifest(version("finprint"), system, shares, look, GALLERY, hashes(draft))
         manifest.write(draft)
     return {
