@@ -57,7 +57,7 @@ def _identified(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
     queries = _rows_of_crops(table, crops.index["image"])
     placed = queries.assign(path=[str(photos.folder / path) for path in queries["path"]])
     looked = look_again(bundle, placed, crops, arrays, folder / FEATURES)
-    answered = bundle.answer(queries, arrays, looked and looked.scores)
+    answered = bundle.answer(queries, arrays, looked.scores if looked else None)
     told = pd.concat([table, queries[~queries["image"].isin(table["image"])]], ignore_index=True)
     told["p_new"] = told["image"].map(answered.new)
     told["problem"] = told["problem"].fillna(_in_the_gallery(told, bundle.gallery.photos))

@@ -1,4 +1,4 @@
-"""The second look of a bundle: local features of its gallery travel in it, so that no photo of the gallery is needed."""
+"""The second look of a bundle: its gallery's local features travel in it, and so none of the gallery's photos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
