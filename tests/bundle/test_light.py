@@ -9,10 +9,11 @@ SRC = Path(__file__).parents[2] / "src"
 
 PROGRAM = """
 import sys
-from finprint.bundle.light import COMPILER, import_lightly
+from finprint.bundle.light import import_lightly
 
 import_lightly()
-assert not any(name in sys.modules for name in COMPILER), "the compiler was imported"
+left = {"torch._dynamo", "torch._dynamo.utils", "torch._inductor", "hypothesis"} & set(sys.modules)
+assert not left, left
 import torch
 from torchvision.ops import batched_nms, roi_align
 from finprint.model.embedder import Embedder, ModelConfig
@@ -21,8 +22,13 @@ assert Embedder(ModelConfig("tf_efficientnet_lite0", "gem", 8, 32)).eval()(torch
 boxes = torch.tensor([[0.0, 0, 4, 4], [0, 0, 4, 4.1]])
 assert batched_nms(boxes, torch.tensor([0.9, 0.8]), torch.zeros(2), 0.5).tolist() == [0]
 assert roi_align(torch.ones(1, 1, 8, 8), [boxes], 2).shape == (2, 1, 2, 2)
+import finprint.bundle.command
+slow = {"torch._dynamo", "torch._inductor", "hypothesis", "sklearn", "scipy", "ultralytics", "openpyxl"}
+assert not slow & set(sys.modules), slow & set(sys.modules)
+import hypothesis.strategies
 import torch._dynamo
 
+assert hypothesis.strategies.integers(1, 1) is not None
 assert torch._dynamo.is_compiling is not None and "Later" not in type(sys.modules["torch._dynamo"]).__name__
 import_lightly()
 assert "torch._dynamo" in sys.modules

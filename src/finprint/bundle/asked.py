@@ -17,7 +17,6 @@ from finprint.bundle.tables import TOLD
 from finprint.pictures.images import ACROSS, BadPhoto, date_taken, decode, read_photo
 from finprint.store.tables import SIDES
 from finprint.survey.sources.disk import walk
-from finprint.survey.sources.sheets import read_sheet
 
 TABLES = (".csv", ".tsv", ".xlsx", ".gz")
 # What a column may be called, in small letters.
@@ -79,6 +78,8 @@ def asked(given: Sequence[Path]) -> Asked:
 
 def _of_table(path: Path) -> pd.DataFrame:
     """The table's rows under our names of the columns."""
+    from finprint.survey.sources.sheets import read_sheet  # openpyxl takes half a second to import
+
     table = read_sheet(path, [])
     small = {str(column).strip().casefold(): column for column in reversed(list(table.columns))}
     columns = {

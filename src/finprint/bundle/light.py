@@ -1,15 +1,20 @@
-"""timm and torchvision without torch's compiler, which takes almost two seconds to import and is not used here."""
+"""What takes seconds to import and is not used here is left out: torch's compiler, and pandera's use of hypothesis."""
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-COMPILER = ("torch._dynamo", "torch._dynamo.utils")
-
 
 class _Later(ModuleType):
     """Stands for a module; a function of it is imported when it is called. `disable` marks what is never compiled."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []  # a package
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -20,17 +25,32 @@ class _Later(ModuleType):
 
 
 def import_lightly() -> None:
-    """Import timm and torchvision; whoever imports them or the compiler afterwards gets the real ones."""
+    """Import torch, timm, torchvision and pandera; whoever imports the compiler or hypothesis later gets the real ones.
+
+    Nothing of what is imported is garbage, and so the collector, which would look at all of it time and again, rests.
+    """
+    gc.disable()
+    with _standing_for("hypothesis", None):
+        import pandera.pandas
+        import pandera.strategies.pandas_strategies  # noqa: F401
     import torch  # noqa: F401
 
-    absent = [name for name in COMPILER if name not in sys.modules]
-    if len(absent) < len(COMPILER):
-        return
-    try:
-        sys.modules.update({name: _Later(name) for name in COMPILER})
-        sys.modules[COMPILER[0]].__path__ = []  # it is a package
+    compiler, utils = "torch._dynamo", "torch._dynamo.utils"
+    with _standing_for(compiler, _Later(compiler)), _standing_for(utils, _Later(utils)):
         import timm  # noqa: F401
         import torchvision  # noqa: F401
+    gc.freeze()
+    gc.enable()
+
+
+@contextmanager
+def _standing_for(name: str, other: ModuleType | None) -> Iterator[None]:
+    """In the block another module has this name, unless the real one is there already; None: there is none."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = other  # type: ignore[assignment]
+    try:
+        yield
     finally:
-        for name in COMPILER:
-            del sys.modules[name]
+        del sys.modules[name]
