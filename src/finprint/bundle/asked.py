@@ -16,7 +16,6 @@ from finprint.base.progress import bar
 from finprint.bundle.tables import TOLD
 from finprint.pictures.images import ACROSS, BadPhoto, date_taken, decode, read_photo
 from finprint.store.tables import SIDES
-from finprint.survey.sources.disk import walk
 
 TABLES = (".csv", ".tsv", ".xlsx", ".gz")
 # What a column may be called, in small letters.
@@ -57,8 +56,7 @@ def asked(given: Sequence[Path]) -> Asked:
     if missing := [path for path in given if not path.exists()]:
         raise UserError(f"{missing[0]} is missing")
     if len(given) == 1 and given[0].is_dir():
-        named = pd.DataFrame({"image": walk(given[0]).photos()})
-        folder, what = given[0], f"{given[0]} holds no photo"
+        named, folder, what = _of_folder(given[0]), given[0], f"{given[0]} holds no photo"
     elif len(given) == 1 and given[0].suffix.lower() in TABLES:
         named, folder, what = _of_table(given[0]), given[0].parent, f"{given[0]} names no photo"
     elif folders := [path for path in given if path.is_dir()]:
@@ -74,6 +72,13 @@ def asked(given: Sequence[Path]) -> Asked:
     return Asked(
         folder, photos.astype({"image": "string"} | dict.fromkeys(TOLD, "string") | dict.fromkeys(SIDES, float))
     )
+
+
+def _of_folder(folder: Path) -> pd.DataFrame:
+    """The photos below a folder."""
+    from finprint.survey.sources.disk import walk  # its package imports openpyxl, which takes half a second
+
+    return pd.DataFrame({"image": walk(folder).photos()})
 
 
 def _of_table(path: Path) -> pd.DataFrame:
