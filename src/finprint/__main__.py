@@ -193,6 +193,17 @@ def identify(
 
 
 @app.command()
+def enrol(
+    out: Annotated[Path, typer.Argument(help="folder that `finprint identify` wrote, with decisions in it")],
+    bundle: Annotated[Path, typer.Option(help="the trained system")] = BUNDLE,
+) -> None:
+    """Have decisions on identified photos enter the catalogue of a trained system; the next `identify` knows them."""
+    from finprint.bundle.command import enrol_decisions  # pandas takes a second to import
+
+    enrol_decisions(out, bundle)
+
+
+@app.command()
 def export(
     of: OfClasses = "identity",
     output: Annotated[Path, typer.Option(help="folder to write")] = Path("models/exported"),

@@ -68,10 +68,13 @@ def asked(given: Sequence[Path]) -> Asked:
         what = "no photo is given"
     if not len(named):
         raise UserError(what)
-    photos = named.reindex(columns=["image", *TOLD, *SIDES]).drop_duplicates("image", ignore_index=True)
-    return Asked(
-        folder, photos.astype({"image": "string"} | dict.fromkeys(TOLD, "string") | dict.fromkeys(SIDES, float))
-    )
+    return Asked(folder, with_columns(named.drop_duplicates("image", ignore_index=True)))
+
+
+def with_columns(photos: pd.DataFrame) -> pd.DataFrame:
+    """The photos with all columns of `Asked.photos`; what is not told is missing."""
+    table = photos.reindex(columns=["image", *TOLD, *SIDES])
+    return table.astype({"image": "string"} | dict.fromkeys(TOLD, "string") | dict.fromkeys(SIDES, float))
 
 
 def _of_folder(folder: Path) -> pd.DataFrame:

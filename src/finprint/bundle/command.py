@@ -5,8 +5,8 @@ from pathlib import Path
 
 from finprint.base.words import counted
 from finprint.bundle.bundle import Bundle
+from finprint.bundle.enrol import enrol
 from finprint.bundle.identified import Identified
-from finprint.bundle.identify import identify
 
 SHOWN = 10  # photos whose first answer is printed
 
@@ -17,12 +17,31 @@ def identify_photos(given: Sequence[Path], folder: Path, out: Path) -> None:
     Raises:
         UserError: the bundle cannot be used, or there is no photo.
     """
+    from finprint.bundle.identify import identify  # torch takes seconds to import
+
     identified = identify(given, Bundle.load(folder), out)
     for line in first_answers(identified)[:SHOWN]:
         print(line)
     bad = identified.photos["problem"].notna().sum()
     problems = f", {bad} of them with a problem" if bad else ""
     print(f"{counted(len(identified.photos), 'photo')}{problems}: {out}/answers.xlsx, {out}/answers.csv")
+
+
+def enrol_decisions(out: Path, folder: Path) -> None:
+    """Enrol the decisions on identified photos, and say what that changed.
+
+    Raises:
+        UserError: the decisions cannot be enrolled.
+    """
+    counts = enrol(out, folder)
+    what = {
+        "came into the catalogue": counts["came"],
+        "left it": counts["left"],
+        "show another individual now": counts["renamed"],
+    }
+    said = [f"{counted(number, 'photo')} {text}" for text, number in what.items() if number] or ["nothing is new"]
+    new = f", {counted(counts['new_individuals'], 'new individual')}" if counts["new_individuals"] else ""
+    print(f"{', '.join(said)}{new}: {folder} knows {counts['individuals']} individuals by {counts['photos']} photos")
 
 
 def first_answers(identified: Identified) -> list[str]:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
 from finprint.base.files import caching_in, hold
-from finprint.bundle.asked import Asked, Header, asked, headers
+from finprint.bundle.asked import Asked, Header, asked, headers, with_columns
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.encounters import joint_answers
 from finprint.bundle.features import FEATURES
@@ -39,13 +40,32 @@ def identify(given: Sequence[Path], bundle: Bundle, out: Path) -> Identified:
     photos = asked(given)
     message = f"another run identifies photos into {out}: waiting for its end"
     with caching_in(out / ".cache"), hold(out / ".cache" / "lock", message):
-        identified = _identified(photos, bundle, out / REVIEW)
+        identified = identified_in(photos, bundle, out / REVIEW)
         identified.write(out / REVIEW)
         _write_sheets(identified, bundle, out)
     return identified
 
 
-def _identified(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
+def identify_one(bundle: Bundle, path: Path, box: Sequence[float] | None = None) -> Identified:
+    """Identify one photo, and write nothing.
+
+    Args:
+        bundle: the trained system.
+        path: of the photo.
+        box: of the animal, left, top, right, bottom in px of the photo; None: the detector looks for it.
+
+    Returns:
+        A photo, its answers, its crop with the box; a photo that cannot be used has a problem and no answers.
+    """
+    told = pd.DataFrame({"image": [path.name]})
+    if box is not None:
+        told[SIDES] = [list(box)]
+    with TemporaryDirectory() as folder, caching_in(Path(folder) / ".cache"):
+        return identified_in(Asked(path.parent, with_columns(told)), bundle, Path(folder) / REVIEW)
+
+
+def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
+    """Crop, embed and answer photos; crops and local features are written into a folder."""
     paths = [photos.folder / image for image in photos.photos["image"]]
     read = headers(paths)
     table = _with_headers(photos.photos, read)
