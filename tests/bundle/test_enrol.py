@@ -89,6 +89,10 @@ def test_enrolled_twice_is_enrolled_once(month: Month) -> None:
     month.enrol()
     shown, gallery = month.shown(), Bundle.load(month.bundle).gallery
     assert shown["q14.jpg"] == "new_0001"
+    whole = sha256_path(month.bundle)
+    assert month.enrol()["came"] == 0
+    assert sha256_path(month.bundle) == whole
+    month.decide("unsure", "q15.jpg")  # another line, which changes no name
     assert month.enrol()["came"] == 0
     again = Bundle.load(month.bundle).gallery
     pd.testing.assert_frame_equal(again.photos, gallery.photos)

@@ -1,19 +1,24 @@
 """New photos are named by a bundle as the pipeline names them."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from finished import Project, draw
+from finished import SETTINGS, Project, draw
 
+from finprint.answers.rules import Rules
 from finprint.base.errors import UserError
+from finprint.bundle import vectors
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.identified import Identified
-from finprint.bundle.identify import identify
+from finprint.bundle.identify import identify, rows_of_crops
 from finprint.bundle.sheets import COLUMNS
+from finprint.bundle.writing import read_finished, write_bundle
 
 
 @pytest.fixture
@@ -147,6 +152,57 @@ def test_what_was_done_is_not_done_again(
     again = identify([photos], bundle, tmp_path / "out")
     assert "17 of 18 photos were cropped before, 1 to crop" in capsys.readouterr().out
     pd.testing.assert_frame_equal(again.answers.iloc[:-5], first.answers)
+
+
+def test_a_killed_run_goes_on_where_it_was(
+    project: Project, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors that were computed before the kill are not computed again."""
+    whole = identify([project.queries], bundle, tmp_path / "whole")
+    real, rows = vectors.embed, []
+
+    def counted(model: Any, pixels: Any, wanted: np.ndarray, *rest: Any, **more: Any) -> np.ndarray:
+        if len(rows) == 5:
+            raise KeyboardInterrupt
+        rows.append(len(wanted))
+        return real(model, pixels, wanted, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vectors, "CHUNK", 4)
+        patch.setattr(vectors, "embed", counted)
+        with pytest.raises(KeyboardInterrupt):
+            identify([project.queries], bundle, tmp_path / "out")
+        assert rows == [4] * 5  # two chunks by both members, and one by the first
+        assert not (tmp_path / "out/answers.csv").exists()
+        rows[:] = [0] * 6
+        resumed = identify([project.queries], bundle, tmp_path / "out")
+    assert sum(rows) == 2 * (17 - 8)
+    pd.testing.assert_frame_equal(resumed.answers, whole.answers)
+
+
+def test_members_without_a_share_are_left_out(project: Project, tmp_path: Path) -> None:
+    """The rules answer as before, without the model that they do not use, and with one more that they do."""
+    root = tmp_path / "project"
+    shutil.copytree(project.root / "data", root / "data")
+    shutil.copytree(project.root / "models", root / "models", ignore=shutil.ignore_patterns("bundle"))
+    for kind in ("data", "models"):
+        shutil.copytree(root / kind / "round1", root / kind / "folds/3")
+    rules = replace(Rules.load(root / "data/search"), shares=(0.0, 0.5, 0.5))
+    rules.save(root / "data/search")
+    write_bundle(read_finished(root / "data", root / "models", [3]), SETTINGS, root / "bundle")
+    bundle = Bundle.load(root / "bundle")
+    assert bundle.manifest.shares == {"round2": 0.5, "fold3": 0.5}
+    answers = identify([project.queries], bundle, tmp_path / "out").answers
+    theirs = project.answers
+    assert answers["identity"].tolist() == theirs["identity"].tolist()
+    np.testing.assert_allclose(answers["probability"], theirs["probability"], atol=1e-6)
+
+
+def test_a_further_animal_of_a_photo_has_the_photos_row() -> None:
+    table = pd.DataFrame({"image": ["a.jpg", "b#1.jpg"], "path": ["x/a.jpg", "x/b.jpg"]})
+    rows = rows_of_crops(table, pd.Series(["a.jpg", "a.jpg#2", "b#1.jpg", "b#1.jpg#2"]))
+    assert rows["path"].tolist() == ["x/a.jpg"] * 2 + ["x/b.jpg"] * 2
+    assert rows["image"].tolist() == ["a.jpg", "a.jpg#2", "b#1.jpg", "b#1.jpg#2"]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ def enrol_decisions(out: Path, folder: Path) -> None:
     said = [f"{counted(number, 'photo')} {text}" for text, number in what.items() if number] or ["nothing is new"]
     new = f", {counted(counts['new_individuals'], 'new individual')}" if counts["new_individuals"] else ""
     print(f"{', '.join(said)}{new}: {folder} knows {counts['individuals']} individuals by {counts['photos']} photos")
+    if any((above / "dvc.yaml").exists() for above in folder.resolve().parents):
+        print(f"`dvc repro` writes {folder} anew: use a copy of it in another place, or enrol again after each run")
 
 
 def first_answers(identified: Identified) -> list[str]:

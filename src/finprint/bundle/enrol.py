@@ -75,10 +75,9 @@ class Ledger:
         told = read_json(path)
         return Ledger(told["classes"], {key: Source.of_json(one) for key, one in told["sources"].items()})
 
-    def write(self, path: Path) -> None:
-        """Write the ledger as JSON."""
-        sources = {key: source.as_json() for key, source in self.sources.items()}
-        write_json(path, {"classes": self.classes, "sources": sources})
+    def as_json(self) -> dict[str, Any]:
+        """The ledger as JSON can hold it."""
+        return {"classes": self.classes, "sources": {key: one.as_json() for key, one in self.sources.items()}}
 
     def applied(self, photos: pd.DataFrame) -> State:
         """Whom each photo of a table `GALLERY` shows after all decisions.
@@ -139,6 +138,7 @@ def enrol(out: Path, folder: Path) -> dict[str, int]:
             raise UserError(f"{log.path} holds no decision: `finprint review {out}` is the page to decide on")
         decisions = standing(lines)
         ledger = Ledger.read(bundle)
+        before = ledger.as_json()
         with TemporaryDirectory() as scratch:
             entering, ids = _entering(identified, decisions, bundle, Path(scratch))
             every = {image: ids.get(image, "") for image in identified.photos["image"]}
@@ -148,7 +148,8 @@ def enrol(out: Path, folder: Path) -> dict[str, int]:
             after = photos.assign(identity=photos["image"].map(state.shows).astype("string"))
             grown = _grown(bundle, after, entering, ledger, state)
             features = [out / REVIEW / FEATURES, Path(scratch) / REVIEW / FEATURES]
-            _write(bundle, grown, entering, ledger, features)
+            if ledger.as_json() != before:
+                _write(bundle, grown, entering, ledger, features)
         return _counts(bundle.gallery.photos, after)
 
 
@@ -259,7 +260,7 @@ def _write(bundle: Bundle, grown: Gallery, entering: Entering, ledger: Ledger, f
             for path in [path for source in (bundle.features, *features) for path in sorted(source.glob("*"))]:
                 if not (draft / FEATURES / path.name).exists():
                     link(path, draft / FEATURES / path.name)
-        ledger.write(draft / ENROLLED)
+        write_json(draft / ENROLLED, ledger.as_json())
     others = {name: sha256 for name, sha256 in bundle.manifest.files.items() if not name.startswith(f"{old}/")}
     own = {f"{new}/{name}": sha256 for name, sha256 in hashes(folder / new).items()}
     replace(bundle.manifest, gallery=new, files=others | own).write(folder)

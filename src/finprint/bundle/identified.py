@@ -82,12 +82,15 @@ class Identified:
             UserError: it wrote nothing there, or it is damaged.
         """
         folder = out / REVIEW
+        if not (folder / RUN).is_file():
+            raise UserError(f"{out} holds no identified photos: `finprint identify PHOTOS --out {out}` first")
         try:
             run, vectors = read_json(folder / RUN), np.load(folder / "vectors.npy", allow_pickle=False)
-        except FileNotFoundError:
-            raise UserError(f"{out} holds no identified photos: `finprint identify PHOTOS --out {out}` first") from None
-        except (ValueError, EOFError):
-            raise UserError(f"{folder} is damaged: run `finprint identify` again, decisions are kept") from None
-        photos = read_table(folder / "photos.parquet", IDENTIFIED)
-        answers = read_table(folder / "answers.parquet", ANSWERS)
-        return Identified(photos, answers, Crops(folder / CROPS), vectors, read_points(folder), run)
+            photos = read_table(folder / "photos.parquet", IDENTIFIED)
+            answers = read_table(folder / "answers.parquet", ANSWERS)
+            return Identified(photos, answers, Crops(folder / CROPS), vectors, read_points(folder), run)
+        except (UserError, OSError, ValueError, EOFError):  # of a table, a shard or an array
+            raise UserError(
+                f"{folder} is damaged or of an older version: run `finprint identify` again with --out {out}; "
+                "the decisions are kept"
+            ) from None

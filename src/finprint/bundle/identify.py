@@ -74,7 +74,7 @@ def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
     rejects = read_table(folder / CROPS / "rejects.csv", REJECTS).set_index("image")["reason"]
     table["problem"] = table["problem"].fillna(table["image"].map(rejects).astype("string"))
     arrays = vectors_of(bundle, crops)
-    queries = _rows_of_crops(table, crops.index["image"])
+    queries = rows_of_crops(table, crops.index["image"])
     placed = queries.assign(path=[str(photos.folder / path) for path in queries["path"]])
     looked = look_again(bundle, placed, crops, arrays, folder / FEATURES)
     answered = bundle.answer(queries, arrays, looked.scores if looked else None)
@@ -114,7 +114,7 @@ def _cropped(photos: pd.DataFrame, root: Path, bundle: Bundle, folder: Path) -> 
     return Crops(folder)
 
 
-def _rows_of_crops(table: pd.DataFrame, images: pd.Series) -> pd.DataFrame:
+def rows_of_crops(table: pd.DataFrame, images: pd.Series) -> pd.DataFrame:
     """The table's rows of some crops, in order; a further animal of a photo, NAME#2, has the row of the photo."""
     rows = table.set_index("image")
     of = [image if image in rows.index else image.rpartition("#")[0] for image in images]
