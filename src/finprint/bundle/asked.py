@@ -1,0 +1,146 @@
+"""The photos that a person wants identified: a folder, a table or single files."""
+
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from finprint.base.errors import UserError
+from finprint.base.files import sha256_bytes
+from finprint.base.progress import bar
+from finprint.bundle.tables import TOLD
+from finprint.pictures.images import ACROSS, BadPhoto, date_taken, decode, read_photo
+from finprint.store.tables import SIDES
+
+TABLES = (".csv", ".tsv", ".xlsx", ".gz")
+# What a column may be called, in small letters.
+CALLED = {
+    "image": ("image", "photo", "file", "filename", "file_name", "file name", "path"),
+    "encounter": ("encounter", "encounter_id", "sighting", "sighting_id"),
+    "viewpoint": ("viewpoint", "side", "flank"),
+    "date": ("date", "datetime", "taken"),
+    "species": ("species",),
+    "place": ("place", "location", "site"),
+    **{side: (side,) for side in SIDES},
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Photos to identify.
+
+    Attributes:
+        folder: which the photos' names are relative to.
+        photos: columns image (its path from `folder`, which is its id), `TOLD`, and the `SIDES` of a box where it is
+            told; what is not told is missing.
+    """
+
+    folder: Path
+    photos: pd.DataFrame
+
+
+def asked(given: Sequence[Path]) -> Asked:
+    """The photos that are given: one folder, one table, or files.
+
+    A table needs a column with the photos' paths from the table's folder, called image, photo, file or path. It may
+    have encounter, side, date, species, place and a box, x_min to y_max in px.
+
+    Raises:
+        UserError: a path is missing, there is no photo, or the table has no such column.
+    """
+    if missing := [path for path in given if not path.exists()]:
+        raise UserError(f"{missing[0]} is missing")
+    if len(given) == 1 and given[0].is_dir():
+        named, folder, what = _of_folder(given[0]), given[0], f"{given[0]} holds no photo"
+    elif len(given) == 1 and given[0].suffix.lower() in TABLES:
+        named, folder, what = _of_table(given[0]), given[0].parent, f"{given[0]} names no photo"
+    elif folders := [path for path in given if path.is_dir()]:
+        raise UserError(f"{folders[0]} is a folder: give one folder alone, or single photos")
+    else:
+        folder = Path(os.path.commonpath([path.absolute().parent for path in given]))
+        folder = Path(os.path.relpath(folder)) if not given[0].is_absolute() else folder
+        named = pd.DataFrame({"image": [Path(os.path.relpath(path, folder)).as_posix() for path in given]})
+        what = "no photo is given"
+    if not len(named):
+        raise UserError(what)
+    return Asked(folder, with_columns(named.drop_duplicates("image", ignore_index=True)))
+
+
+def with_columns(photos: pd.DataFrame) -> pd.DataFrame:
+    """The photos with all columns of `Asked.photos`; what is not told is missing."""
+    table = photos.reindex(columns=["image", *TOLD, *SIDES])
+    return table.astype({"image": "string"} | dict.fromkeys(TOLD, "string") | dict.fromkeys(SIDES, float))
+
+
+def _of_folder(folder: Path) -> pd.DataFrame:
+    """The photos below a folder."""
+    from finprint.survey.sources.disk import walk  # its package imports openpyxl, which takes half a second
+
+    return pd.DataFrame({"image": walk(folder).photos()})
+
+
+def _of_table(path: Path) -> pd.DataFrame:
+    """The table's rows under our names of the columns."""
+    from finprint.survey.sources.sheets import read_sheet  # openpyxl takes half a second to import
+
+    table = read_sheet(path, [])
+    small = {str(column).strip().casefold(): column for column in reversed(list(table.columns))}
+    columns = {
+        name: small[called] for name, all_called in CALLED.items() for called in reversed(all_called) if called in small
+    }
+    if "image" not in columns:
+        raise UserError(f"{path} has no column {', '.join(CALLED['image'])} (it has: {', '.join(table.columns)})")
+    named = pd.DataFrame({name: table[column] for name, column in columns.items()})
+    if named["image"].isna().any():
+        raise UserError(f"{path} line {named.index[named['image'].isna()][0] + 2}: {columns['image']} is empty")
+    for side in [side for side in SIDES if side in named]:
+        numbers = pd.to_numeric(named[side], errors="coerce")
+        if (wrong := numbers.isna() & named[side].notna()).any():
+            row = wrong.index[wrong][0]
+            raise UserError(f"{path} line {row + 2}: {side} is {named[side][row]!r}, which is no number")
+        named[side] = numbers
+    return named.reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a photo's file says before it is decoded: `problem` is empty for one that can be used."""
+
+    problem: str = ""
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    date: str | None = None
+
+
+def headers(paths: Sequence[Path]) -> list[Header]:
+    """What the photos' files say, in order."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing releases the interpreter lock
+        return list(bar("reading photos", len(paths), "photo", pool.map(header, paths)))
+
+
+def header(path: Path) -> Header:
+    """What one photo's file says. A JPEG is not decoded for it."""
+    try:
+        content = read_photo(path)
+        width, height = _size(path, content)
+        taken = date_taken(content)
+        return Header("", sha256_bytes(content), width, height, taken.isoformat(" ") if taken else None)
+    except BadPhoto as bad:
+        return Header(str(bad))
+
+
+def _size(path: Path, content: bytes) -> tuple[int, int]:
+    """Width and height of a photo that stands upright, px."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.format in ("JPEG", "MPO"):
+                return image.size[::-1] if image.getexif().get(0x0112) in ACROSS else image.size
+    except Exception:  # `decode` meets it too, and names it
+        pass
+    return decode(path, 1, content)[1]

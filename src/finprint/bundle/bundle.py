@@ -1,0 +1,156 @@
+"""A trained system read from its folder: it crops photos, computes their vectors and answers them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from finprint.answers.rules import Rules
+from finprint.answers.scoring import blended
+from finprint.answers.search import answer
+from finprint.answers.shortlist import look_up
+from finprint.answers.tables import ANSWERS
+from finprint.base.files import sha256_path
+from finprint.bundle.features import FEATURES
+from finprint.bundle.gallery import Gallery
+from finprint.bundle.manifest import MANIFEST, Manifest
+from finprint.bundle.settings import Settings
+from finprint.bundle.tables import TOLD
+from finprint.bundle.writing import DETECTOR, MODELS
+from finprint.matching.catalogue import Catalogue, build_catalogue
+from finprint.store.tables import TEST, TRAIN
+
+if TYPE_CHECKING:
+    from finprint.detector.yolo import TrainedDetector
+    from finprint.model.embedder import Embedder
+
+ASKED = "\0"  # before the id of a photo to identify, because a photo of the gallery may have the same id
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Q queries with their answers.
+
+    Attributes:
+        answers: table `ANSWERS`.
+        new: (Q,) the chance that the animal is new, by query; missing without a calibration.
+    """
+
+    answers: pd.DataFrame
+    new: pd.Series
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it says of itself.
+        settings: how photos are cropped, embedded and looked at a second time.
+        rules: by which scores become answers; their shares are those of the members.
+        gallery: what photos are compared with.
+    """
+
+    folder: Path
+    manifest: Manifest
+    settings: Settings
+    rules: Rules
+    gallery: Gallery
+
+    @staticmethod
+    def load(folder: Path) -> "Bundle":
+        """Read a bundle and check each of its files against its hash.
+
+        Raises:
+            UserError: it is no bundle, of another version, or was altered.
+        """
+        manifest = Manifest.read(folder)
+        manifest.check(folder)
+        rules = replace(Rules.load(folder), shares=tuple(manifest.shares.values()))
+        gallery = Gallery.read(folder / manifest.gallery, manifest.members)
+        return Bundle(folder, manifest, Settings.read(folder), rules, gallery)
+
+    @property
+    def hash(self) -> str:
+        """Of the whole bundle, its gallery included."""
+        return sha256_path(self.folder / MANIFEST)
+
+    @property
+    def detector_folder(self) -> Path:
+        """The detector's model folder."""
+        return self.folder / DETECTOR
+
+    @property
+    def features(self) -> Path:
+        """The folder of the gallery's local features."""
+        return self.folder / self.manifest.gallery / FEATURES
+
+    @cached_property
+    def detector(self) -> "TrainedDetector | None":
+        """The detector, if there is one."""
+        from finprint.detector.yolo import TrainedDetector  # torch takes seconds to import
+
+        return TrainedDetector(self.detector_folder) if TrainedDetector.enabled(self.detector_folder) else None
+
+    @cached_property
+    def models(self) -> "dict[str, Embedder]":
+        """The members' embedders, by name."""
+        from finprint.model.embedder import load_model
+
+        return {name: load_model(self.folder / MODELS / name)[0] for name in self.manifest.members}
+
+    def answer(
+        self, photos: pd.DataFrame, vectors: Sequence[np.ndarray], local_scores: pd.Series | None = None
+    ) -> Answered:
+        """Answer photos by the rules, in the gallery. A photo is not compared with itself.
+
+        Args:
+            photos: columns image, sha256 and `TOLD` of Q photos.
+            vectors: (Q, D) of each member.
+            local_scores: of the second look, as for `Catalogue`; the ids of the queries begin with `ASKED`.
+        """
+        catalogue = replace(self.catalogue(photos, vectors), local_scores=local_scores)
+        start = len(catalogue.photos) - len(photos)
+        queries, labelled = np.arange(start, len(catalogue.photos)), catalogue.labelled
+        contents = catalogue.photos["sha256"].to_numpy(str)
+        twins = np.isin(contents[queries], contents[labelled])
+        lots = [self._answer(catalogue, queries[~twins], labelled)]
+        for query in queries[twins]:
+            others = labelled[contents[labelled] != contents[query]]
+            lots.append(self._answer(catalogue, np.array([query]), others))
+        answers = pd.concat([one.answers for one in lots if len(one.answers)] or [lots[0].answers])
+        new = pd.concat([one.new for one in lots])
+        order = {image: place for place, image in enumerate(photos["image"])}
+        answers = answers.sort_values("query", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+        return Answered(ANSWERS.validate(answers), new.reindex(photos["image"]))
+
+    def _answer(self, catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarray) -> Answered:
+        rules = self.rules
+        listed = look_up(catalogue, rules.shares, queries, gallery, rules.params)
+        table = answer(catalogue, listed, rules)
+        new = np.full(len(queries), np.nan)
+        if rules.calibration is not None:
+            ranking = blended(listed.ranking, listed.components, rules.blend)
+            new = rules.calibration.probabilities(ranking, rules.thresholds(listed.species))[1]
+        images = catalogue.photos["image"].iloc[queries].str.removeprefix(ASKED)
+        return Answered(table.assign(query=table["query"].str.removeprefix(ASKED)), pd.Series(new, images, float))
+
+    def catalogue(self, photos: pd.DataFrame, vectors: Sequence[np.ndarray]) -> Catalogue:
+        """The gallery and photos to identify behind it; the ids of the latter begin with `ASKED`."""
+        gallery = self.gallery.photos
+        columns = ["image", "identity", "sha256", *TOLD]
+        known = gallery[columns].assign(split=TRAIN)
+        queries = photos.reindex(columns=columns).assign(image=ASKED + photos["image"], identity=None, split=TEST)
+        table = pd.concat([known, queries], ignore_index=True).astype(known.dtypes.to_dict())
+        if "same_side" not in self.rules.blend.weights:
+            table = table.drop(columns="viewpoint")
+        members = [
+            replace(own, images=table["image"], array=np.concatenate([own.array, array]))
+            for own, array in zip(self.gallery.members.values(), vectors, strict=True)
+        ]
+        return build_catalogue(table, *members)
