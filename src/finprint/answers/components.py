@@ -4,7 +4,7 @@ A new component is one class here, listed in `COMPONENTS`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -141,7 +141,8 @@ class Local(Sparse):
 
     def compute(self, ranked: Ranked) -> np.ndarray:
         catalogue, identities = ranked.catalogue, ranked.ranking.identities
-        assert catalogue.local_scores is not None
+        if catalogue.local_scores is None:
+            return np.full(identities.shape, np.nan)
         asked = catalogue.photos["image"].to_numpy(object)[ranked.queries][:, None]
         pairs = np.broadcast_to(asked, identities.shape).ravel(), catalogue.names.of(identities).ravel()
         values = catalogue.local_scores[self.name].reindex(pd.MultiIndex.from_arrays(pairs)).to_numpy(float)
@@ -263,10 +264,19 @@ class Components:
         return np.stack([COMPONENTS[name].fill(by_name, fills[name]) for name in self.names], axis=2)
 
 
-def compute(ranked: Ranked, params: Search) -> Components:
-    """The components that the params ask for, of every ranked individual."""
+def compute(ranked: Ranked, params: Search, names: Collection[str] | None = None) -> Components:
+    """The components of every ranked individual.
+
+    Args:
+        ranked: the queries and their individuals.
+        params: the section `search`.
+        names: of the components; None: those that the params ask for and the catalogue has the data of.
+    """
     nobody = ranked.ranking.identities == NOBODY
-    asked = [one for one in COMPONENTS.values() if one.wanted(ranked.catalogue, params)]
+    catalogue = ranked.catalogue
+    asked = [
+        one for name, one in COMPONENTS.items() if (one.wanted(catalogue, params) if names is None else name in names)
+    ]
     values = [np.where(nobody, -np.inf, one.compute(ranked)) for one in asked]
     return Components(tuple(one.name for one in asked), np.stack(values, axis=2).astype(np.float32))
 

@@ -64,10 +64,13 @@ def search(catalogue: Catalogue, params: Search) -> Answers:
 def answer_queries(catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarray, rules: Rules) -> pd.DataFrame:
     """The five answers to each query, searched in the gallery by these rules: a table `ANSWERS`.
 
+    Scores have the components that the rules know, whatever this catalogue has the data of; a missing one is filled in.
+
     Args:
         queries: (Q,) and `gallery`, (G,), rows of the catalogue.
     """
-    return answer(catalogue, look_up(catalogue, rules.shares, queries, gallery, rules.params), rules)
+    listed = look_up(catalogue, rules.shares, queries, gallery, rules.params, rules.blend.weights)
+    return answer(catalogue, listed, rules)
 
 
 def answer(catalogue: Catalogue, listed: Shortlist, rules: Rules) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The individuals that each query might show, with the components of their scores."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,13 +35,21 @@ class Shortlist:
 
 
 def look_up(
-    catalogue: Catalogue, shares: Sequence[float], queries: np.ndarray, gallery: np.ndarray, params: Search
+    catalogue: Catalogue,
+    shares: Sequence[float],
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    params: Search,
+    components: Collection[str] | None = None,
 ) -> Shortlist:
     """Look up the individuals that each query might show.
 
     Args:
+        catalogue: photos and vectors.
         shares: weights of the members.
         queries: (Q,) and `gallery`, (G,), rows of the catalogue.
+        params: the section `search`.
+        components: of the scores, as for `compute`.
     """
     array, codes = catalogue.blend(shares), catalogue.codes
     species = catalogue.photos["species"].fillna("").to_numpy(str)
@@ -53,8 +61,8 @@ def look_up(
         ranking.photos[rows], ranking.means[rows] = take(photos, ranked.photos, NOBODY), ranked.means
     best = take(species, ranking.photos[:, 0], "")
     asked = np.where(species[queries] == "", best, species[queries])
-    components = compute(Ranked(catalogue, shares, queries, gallery, ranking), params)
-    return Shortlist(tuple(shares), queries, ranking, components, asked)
+    values = compute(Ranked(catalogue, shares, queries, gallery, ranking), params, components)
+    return Shortlist(tuple(shares), queries, ranking, values, asked)
 
 
 def _searches(

@@ -105,7 +105,7 @@ class Bundle:
         return {name: load_model(self.folder / MODELS / name)[0] for name in self.manifest.members}
 
     def answer(
-        self, photos: pd.DataFrame, vectors: Sequence[np.ndarray], local_scores: pd.Series | None = None
+        self, photos: pd.DataFrame, vectors: Sequence[np.ndarray], local_scores: pd.DataFrame | None = None
     ) -> Answered:
         """Answer photos by the rules, in the gallery. A photo is not compared with itself.
 
@@ -131,7 +131,7 @@ class Bundle:
 
     def _answer(self, catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarray) -> Answered:
         rules = self.rules
-        listed = look_up(catalogue, rules.shares, queries, gallery, rules.params)
+        listed = look_up(catalogue, rules.shares, queries, gallery, rules.params, rules.blend.weights)
         table = answer(catalogue, listed, rules)
         new = np.full(len(queries), np.nan)
         if rules.calibration is not None:

@@ -10,6 +10,7 @@ import pandas as pd
 from finprint.bundle.bundle import ASKED, Bundle
 from finprint.bundle.features import write_features
 from finprint.keypoints.look import second_look
+from finprint.keypoints.tables import local_scores
 from finprint.pictures.shards import Crops
 
 
@@ -33,12 +34,11 @@ class Looked:
     """A second look at Q queries.
 
     Attributes:
-        scores: the greatest score of each query with each individual, by both names; the ids of the queries begin
-            with `ASKED`.
+        scores: as `Catalogue.local_scores`; the ids of the queries begin with `ASKED`.
         points: table `POINTS`.
     """
 
-    scores: pd.Series
+    scores: pd.DataFrame | None
     points: pd.DataFrame
 
 
@@ -71,6 +71,7 @@ def look_again(
     contents = table.set_index("image")["sha256"]
     pairs = looked.pairs
     itself = pairs["query"].map(contents) == pairs["match"].map(contents)
-    scores = pairs[~itself].groupby(["query", "identity"])["score"].max().astype(float)
+    held = contents.index[contents.isin(bundle.gallery.photos["sha256"])]
+    scores = local_scores(pairs[~itself], looked.compared[~looked.compared["query"].isin(held)])
     points = looked.points.assign(query=looked.points["query"].str.removeprefix(ASKED))
     return Looked(scores, points)

@@ -2,7 +2,6 @@
 
 import fcntl
 import itertools
-import json
 import os
 import secrets
 import sys
