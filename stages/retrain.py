@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from finprint.base.cli import Input, Output, run
 from finprint.base.params import Positive, Seed, load_sections
-from finprint.individuals.lessons import fingerprint
 from finprint.individuals.params import Mine, Retrain, Train
-from finprint.individuals.rounds import Earlier, Later, later_checkpoints, later_rounds
+from finprint.individuals.rounds import Earlier, Later, later_rounds, settled
 from finprint.learning.round import write_round
 from finprint.model.params import Embed
 from finprint.pictures.shards import Crops
@@ -30,8 +29,7 @@ def main(paths: Paths) -> Callable[[], None]:
     table, crops = read_table(paths.photos, PHOTOS), Crops(paths.crops)
     later = Later(params.seed, params.lr, params.train, params.embed, params.mine, params.retrain)
     before = Earlier(paths.start, read_table(paths.labels, LABELS))
-    learned = fingerprint(table, crops, before.labels)
-    checkpoints = later_checkpoints(later, learned, [paths.start], [paths.photos, paths.crops])
+    before, checkpoints = settled(table, crops, later, before, [paths.photos, paths.crops])
     trained = later_rounds(table, crops, later, before, checkpoints)
     write_round(trained, paths.model, paths.epochs, paths.metrics)
     return checkpoints[-1].finish

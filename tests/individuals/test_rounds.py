@@ -18,7 +18,7 @@ from finprint.base.errors import UserError
 from finprint.individuals.heads import photo_counts
 from finprint.individuals.lessons import fingerprint, lessons
 from finprint.individuals.params import Mine, Retrain, Train
-from finprint.individuals.rounds import Earlier, Later, later_checkpoints, later_rounds, round_checkpoint
+from finprint.individuals.rounds import Earlier, Later, later_checkpoints, later_rounds, round_checkpoint, settled
 from finprint.individuals.task import Individuals
 from finprint.learning.inputs import Photos
 from finprint.learning.network import Network
@@ -324,6 +324,35 @@ def test_new_photos_that_get_no_pseudo_label_do_not_train_round_two_again(tmp_pa
     assert fingerprint(PHOTOS, crops, labels.assign(score=0.8)) == before  # nothing is learned from the score
     assert fingerprint(PHOTOS, crops, _pseudo({"q1.jpg": "bo", "gone.jpg": "bo"})) == before  # nor without a crop
     assert fingerprint(PHOTOS, stored_crops(tmp_path / "turned", images[::-1]), labels) != before  # other colours
+
+
+def test_new_photos_alone_do_not_train_round_two_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    again = Retrain(start="pretrained", rounds=1, epochs=1, lr_scale=1.0)
+    asked = Embed(batch=4, mirror=False, amp=False), Mine(precision=0.5, targets="hard")
+    later = Later(0, 1e-3, SMALL_TRAIN, *asked, again)
+    model = tmp_path / "r1"
+    model.mkdir()
+    images, new = sorted(PHOTOS["image"]), PHOTOS.tail(1).assign(image="q9.jpg", identity=pd.NA, split=TEST)
+    crops, wider = stored_crops(tmp_path / "few", images), stored_crops(tmp_path / "more", [*images, "q9.jpg"])
+    more = pd.concat([PHOTOS, new])
+    few, both = Earlier(model, _pseudo({"q1.jpg": "bo"})), Earlier(model, _pseudo({"q1.jpg": "bo", "q9.jpg": "al"}))
+
+    before, (first,) = settled(PHOTOS, crops, later, few, [])
+    assert before.labels["image"].tolist() == ["q1.jpg"]
+    assert capsys.readouterr().out == ""
+    for _ in range(2):  # not in the month after that, either
+        before, (second,) = settled(more, wider, later, both, [])
+        assert before.labels["image"].tolist() == ["q1.jpg"]
+        assert second.folder == first.folder
+        told = "1 pseudo-label came after round 2 was trained: not trained again for new photos"
+        assert told in capsys.readouterr().out
+    # Another name of a photo that was there, other params: it is trained again, and learns from all.
+    renamed = replace(both, labels=_pseudo({"q1.jpg": "al", "q9.jpg": "al"}))
+    before, (third,) = settled(more, wider, later, renamed, [])
+    assert before.labels["image"].tolist() == ["q1.jpg", "q9.jpg"]
+    before, (fourth,) = settled(more, wider, replace(later, lr=2e-3), both, [])
+    assert before.labels["image"].tolist() == ["q1.jpg", "q9.jpg"]
+    assert len({one.folder for one in (first, third, fourth)}) == 3
 
 
 def test_rounds_that_name_photos_themselves_depend_on_all_of_them(tmp_path: Path) -> None:

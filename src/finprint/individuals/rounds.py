@@ -8,7 +8,10 @@ from typing import Any
 import pandas as pd
 
 from finprint.base.checkpoint import Checkpoint
+from finprint.base.files import cache, read_json, write_json
 from finprint.base.unchanged import depend_on
+from finprint.base.words import counted
+from finprint.individuals.lessons import fingerprint
 from finprint.individuals.mining import mine
 from finprint.individuals.params import Mine, Retrain, Train
 from finprint.individuals.task import Individuals
@@ -19,7 +22,9 @@ from finprint.matching.catalogue import build_catalogue
 from finprint.model.embedding import embed_crops
 from finprint.model.params import Embed
 from finprint.pictures.shards import Crops
+from finprint.store.tables import TEST
 
+ASKED = "asked.json"  # beside the state of round 2: the photos to identify that there were
 # The rooms that a round depends on, besides its params and inputs
 CODE = ("base", "individuals", "learning", "matching", "model", "pictures", "store")
 
@@ -77,7 +82,7 @@ def later_checkpoints(
     """One for each round after the first.
 
     Round 2 trains again when this changes: the labelled photos, the pseudo-labels or the crops of these photos, round
-    1's model, the params, the code or the machine. Photos to identify that bring no pseudo-label change none of these.
+    1's model, the params, the code or the machine. New photos to identify change none of these (`settled`).
 
     Args:
         params: how the rounds go.
@@ -93,6 +98,40 @@ def later_checkpoints(
         first,
         *(round_checkpoint(f"retrain{number}", recipe, photos, naming, [*inputs, *named]) for number in numbers),
     ]
+
+
+def settled(
+    photos: pd.DataFrame, crops: Crops, params: Later, before: Earlier, named: Sequence[Path]
+) -> tuple[Earlier, list[Checkpoint]]:
+    """What round 2 learns from, and the checkpoints of the rounds after the first.
+
+    New photos alone do not train round 2 again: where it was trained before they came, it goes without their
+    pseudo-labels. As soon as it is trained anew for another reason, it learns from all.
+
+    Args:
+        photos: table `PHOTOS`.
+        crops: of these photos.
+        params: how the rounds go.
+        before: what round 1 leaves.
+        named: as for `later_checkpoints`.
+    """
+
+    def checkpoints(labels: pd.DataFrame) -> list[Checkpoint]:
+        return later_checkpoints(params, fingerprint(photos, crops, labels), [before.model], named)
+
+    labels, asked = before.labels, photos.loc[photos["split"] == TEST, "image"]
+    for file in sorted((cache() / "checkpoints" / "retrain").glob(f"*/{ASKED}")):
+        earlier = labels[labels["image"].isin(read_json(file))]
+        places = checkpoints(earlier)
+        if places[0].folder == file.parent:
+            if more := labels["image"].nunique() - earlier["image"].nunique():
+                print(
+                    f"{counted(more, 'pseudo-label')} came after round 2 was trained: not trained again for new photos"
+                )
+            return replace(before, labels=earlier), places
+    places = checkpoints(labels)
+    write_json(places[0].folder / ASKED, asked.tolist())
+    return before, places
 
 
 def later_rounds(
