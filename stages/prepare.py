@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from finprint.base.cli import Output, run
-from finprint.base.files import atomic, write_csv, write_metrics
+from finprint.base.cli import Input, Output, run
+from finprint.base.files import write_csv, write_metrics
 from finprint.base.params import Seed, load_sections
 from finprint.store.tables import BOXES, FINDINGS, PHOTOS, REJECTS, TRUTH, write_table
 from finprint.survey.page import write_data_page
@@ -16,6 +16,7 @@ from finprint.survey.sources import read_source
 
 @dataclass(frozen=True)
 class Paths:
+    decisions: Input
     sample: Output
     photos: Output
     boxes: Output
@@ -29,14 +30,14 @@ class Paths:
 
 def main(paths: Paths) -> None:
     params = load_sections(seed=Seed, prepare=Prepare)
-    source, decided = read_source(params.prepare, source_folder(params.prepare, paths.sample, params.seed))
+    where = source_folder(params.prepare, paths.sample, params.seed)
+    source, decided = read_source(params.prepare, where, paths.decisions)
     done = survey(source, params.prepare, params.seed)
     for schema in (PHOTOS, BOXES, TRUTH, REJECTS, FINDINGS):
         write_table(getattr(paths, schema.name), getattr(done, schema.name), schema)
     write_csv(paths.queries, pd.DataFrame({"image": done.queries}))
     write_metrics(paths.metrics, summary(done) | {"decisions": decided, "boxes_of": source.counts})
-    with atomic(paths.page) as draft:
-        write_data_page(draft, done, source.paths(), source.counts)
+    write_data_page(paths.page, done, source.paths(), source.counts)
     tell(done, paths.rejects, paths.page)
 
 

@@ -142,7 +142,7 @@ def test_lines_to_paste_say_what_is_meant(tmp_path: Path) -> None:
     ]  # fmt: skip
     (folder / "decisions.csv").write_text("\n".join(["action,id,to", *lines[1:]]) + "\n")
     source, decided = read_source(params, folder)
-    assert decided == {"drop": 0, "merge": 1, "relabel": 1}
+    assert {action: count for action, count in decided.items() if count} == {"merge": 1, "relabel": 1}
     assert source.labelled["identity"].unique().tolist() == ['Sly,_"the;_one"']
     assert not len(survey(source, params, 1).findings.query("kind != 'alike'"))
 

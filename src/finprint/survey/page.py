@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from finprint.base.files import write_text
 from finprint.paper.pages import template
 from finprint.pictures.images import BadPhoto, decode, thumbnail
 from finprint.store.tables import TEST, TRAIN, VALIDATION
@@ -78,7 +79,7 @@ class Section:
 def write_data_page(
     path: Path, collection: Survey, paths: Mapping[str, str], boxes: Mapping[str, Mapping[str, int]]
 ) -> None:
-    """Write the page.
+    """Write the page, atomically.
 
     Args:
         path: to write.
@@ -96,7 +97,7 @@ def write_data_page(
         reasons=_reasons(collection.rejects).head(REASONS).items(),
         sections=[_rejects(collection.rejects, paths), *_findings(collection, paths)],
     )
-    path.write_text(page, encoding="utf-8", newline="\n")
+    write_text(path, page)
 
 
 def _first(collection: Survey) -> Iterator[str]:

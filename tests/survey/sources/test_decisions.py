@@ -8,10 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finprint.base.errors import UserError
+from finprint.store.decisions import Decision, Log
+from finprint.store.tables import TEST
+from finprint.survey.prepare import survey
 from finprint.survey.sources import read_source
 from finprint.survey.sources.decisions import decision
 from finprint.survey.sources.sheets import read_sheet
 from finprint.survey.sources.source import Source
+
+NONE = dict.fromkeys(["drop", "merge", "relabel", "confirm", "new", "unsure", "unusable", "split", "rename"], 0)
 
 
 def _decided(folder: SurveyFolder, *lines: str) -> tuple[Source, dict[str, int]]:
@@ -28,7 +33,7 @@ def test_each_action(folder: SurveyFolder) -> None:
         folder, "merge,Old Tom,Old_Tom,spaces", "drop,a.jpg,,blurred", "relabel,b.jpg,Old_Tom,", "relabel,d.jpg,,who?",
         "drop,r.jpg,,", "relabel,e.jpg,B,",
     )  # fmt: skip
-    assert counts == {"drop": 2, "merge": 1, "relabel": 3}
+    assert counts == NONE | {"drop": 2, "merge": 1, "relabel": 3}
     assert found.labelled[["image", "identity"]].fillna("?").to_numpy().tolist() == [
         ["b.jpg", "Old_Tom"],
         ["c.jpg", "Old_Tom"],
@@ -37,6 +42,137 @@ def test_each_action(folder: SurveyFolder) -> None:
     ]
     assert found.queries["image"].tolist() == ["q.jpg"]
     assert found.boxes["image"].tolist() == ["b.jpg"]
+
+
+def test_what_a_review_decides(folder: SurveyFolder) -> None:
+    found, counts = _decided(
+        folder, "confirm,q.jpg,Old Tom,", "new,r.jpg,New Nora,", "split,d.jpg,Bea,", "rename,A,Anna,", "unsure,e.jpg,,",
+        "unusable,b.jpg,,",
+    )  # fmt: skip
+    each = ["confirm", "new", "split", "rename", "unsure", "unusable"]
+    assert counts == NONE | dict.fromkeys(each, 1)
+    assert found.labelled[["image", "identity"]].fillna("?").to_numpy().tolist() == [
+        ["a.jpg", "Anna"],
+        ["b.jpg", "B"],
+        ["c.jpg", "Old_Tom"],
+        ["d.jpg", "Bea"],
+        ["e.jpg", "?"],
+        ["q.jpg", "Old_Tom"],
+        ["r.jpg", "New_Nora"],
+    ]
+    assert found.queries["image"].tolist() == []
+    assert found.barred == {f"{folder.root}/train_images/b.jpg": "unusable, as a person decided"}
+    done = survey(found, prepare_params(), 1)
+    assert ["b.jpg", "labelled", "unusable, as a person decided"] in done.rejects.to_numpy().tolist()
+    assert "b.jpg" not in done.photos["image"].tolist()
+
+
+def test_a_new_individual_without_a_name_gets_one(folder: SurveyFolder) -> None:
+    found, _ = _decided(folder, "new,q.jpg,,", "new,r.jpg,,", "relabel,a.jpg,new_0002,")
+    names = found.labelled.set_index("image")["identity"]
+    assert names[["q.jpg", "r.jpg", "a.jpg"]].tolist() == ["new_0001", "new_0002", "new_0002"]
+
+
+def test_photos_of_one_new_individual(folder: SurveyFolder) -> None:
+    found, _ = _decided(folder, "confirm,q.jpg,Nora,", "new,r.jpg,Nora,", "split,b.jpg,Nora,")
+    names = found.labelled.set_index("image")["identity"]
+    assert names[["q.jpg", "r.jpg", "b.jpg"]].tolist() == ["Nora"] * 3
+
+
+def _log(folder: SurveyFolder) -> Log:
+    return Log(folder.root.parent / "log.jsonl")
+
+
+def _reviewed(folder: SurveyFolder, *decisions: Decision) -> Source:
+    log = _log(folder)
+    for one in decisions:
+        log.append(one)
+    _decided(folder)
+    return read_source(prepare_params(), folder.root, log.path.parent)[0]
+
+
+def test_the_log_of_a_review_is_applied_after_the_table(folder: SurveyFolder) -> None:
+    undone = _log(folder).append(Decision(action="drop", photo="a.jpg", who="Ada"))
+    found = _reviewed(
+        folder,
+        Decision(action="undo", of=undone.id, who="Ada"),
+        Decision(action="new", photos=("q.jpg", "r.jpg"), to="Nora"),
+        Decision(action="split", individual="B", photos=("b.jpg",), to="Bea"),
+        Decision(action="merge", individual="A", to="Old_Tom"),
+        Decision(action="box", photo="a.jpg", box=(5, 6, 70, 80)),
+        Decision(action="grade", photo="a.jpg", quality=3),
+    )
+    assert found.labelled.set_index("image")["identity"].fillna("?").to_dict() == {
+        "a.jpg": "Old_Tom", "b.jpg": "Bea", "c.jpg": "Old_Tom", "d.jpg": "B", "e.jpg": "?", "q.jpg": "Nora",
+        "r.jpg": "Nora",
+    }  # fmt: skip
+    boxes = found.boxes.set_index("image")
+    assert boxes.loc["a.jpg", ["part", "x_min", "y_min", "x_max", "y_max", "confidence"]].tolist() == [
+        "fin", 5, 6, 70, 80, 1,
+    ]  # fmt: skip
+    assert len(boxes) == 2
+
+
+IMPOSSIBLE: list[tuple[dict[str, object], str]] = [
+    ({"action": "confirm", "photo": "gone", "to": "A"}, "no photo is called 'gone'"),
+    (
+        {"action": "new", "photo": "q.jpg", "to": "A"},
+        "'A' is in the catalogue already, so it is not new: write confirm",
+    ),
+    (
+        {"action": "rename", "individual": "A", "to": "B"},
+        "'B' is another individual already: to make them one, write merge",
+    ),
+    ({"action": "confirm", "photo": "a.jpg", "to": "B"}, "'a.jpg' is labelled as 'A' already: write relabel"),
+    (
+        {"action": "split", "individual": "A", "photos": ["e.jpg"], "to": "C"},
+        "'e.jpg' shows nobody who is known, so there is nobody to split",
+    ),
+    (
+        {"action": "new", "photo": "q.jpg", "to": "Nora"},
+        "two decisions give the name 'Nora' to two new individuals: rename one of them",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "complaint"), IMPOSSIBLE)
+def test_what_cannot_be_is_named_with_who_decided_it(
+    folder: SurveyFolder, fields: dict[str, object], complaint: str
+) -> None:
+    log, one = _log(folder), Decision.model_validate(fields)
+    log.append(Decision(action="new", photo="r.jpg", to="Nora"))
+    line = log.append(one.model_copy(update={"who": "Ada"}))
+    with pytest.raises(UserError) as caught:
+        _reviewed(folder)
+    assert str(caught.value) == (
+        f"{log.path}: {one.action} by Ada, {line.when}: {complaint}; undo this decision in the review page, or move "
+        "the log away if it is about other photos"
+    )
+
+
+def test_photos_already_dealt_keep_their_side_when_others_are_decided(tmp_path: Path) -> None:
+    names = [f"animal {number}/{photo}.jpg" for number in range(15) for photo in range(3)]
+    _folders(tmp_path, *names, *(f"queries/{number}.jpg" for number in range(4)))
+    params = prepare_params(source="folder", new_share=0.2)
+
+    def dealt() -> dict[str, tuple[str, int]]:
+        photos = survey(read_source(params, tmp_path)[0], params, 1).photos
+        return {image: (split, fold) for image, split, fold in photos[["image", "split", "fold"]].to_numpy()}
+
+    before = dealt()
+    (tmp_path / "decisions.csv").write_text(
+        "action,id,to\nconfirm,queries/0.jpg,animal 3\nnew,queries/1.jpg,Nora\nunusable,queries/2.jpg,\n"
+        "unusable,animal 5/0.jpg,\n"
+    )
+    after = dealt()
+    assert len(set(before) - set(after)) == 2  # the unusable ones
+    moved = {image for image in after if before[image] != after[image]}
+    joined = {image for image in moved if before[image][0] == TEST}
+    assert {image.rpartition("/")[2] for image in joined} == {"0.jpg", "1.jpg"}
+    assert all(after[image][0] != TEST for image in joined)
+    # A new name can let one individual go that was held out, because a least number is; nobody else moves.
+    assert len({image.rpartition("/")[0] for image in moved - joined}) <= 1
+    assert all(before[image][1] == after[image][1] for image in moved - joined)
 
 
 def test_the_truth_is_merged_and_relabelled_as_well(folder: SurveyFolder) -> None:
@@ -48,7 +184,10 @@ def test_the_truth_is_merged_and_relabelled_as_well(folder: SurveyFolder) -> Non
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("delete,a.jpg,,", "action 'delete' is none of drop, merge, relabel"),
+        (
+            "delete,a.jpg,,",
+            "action 'delete' is none of drop, merge, relabel, confirm, new, unsure, unusable, split, rename",
+        ),
         ("drop,a.jpeg,,", "no photo is called 'a.jpeg'; did you mean 'a.jpg'?"),
         ("relabel,zzzzzzz,A,", "no photo is called 'zzzzzzz'"),
         ("relabel,a.jpg,Old_Tim,", "no individual is called 'Old_Tim'; did you mean 'Old Tom'?"),
@@ -77,7 +216,7 @@ def test_a_photo_may_be_dropped_twice(folder: SurveyFolder) -> None:
 
 def test_no_decisions(folder: SurveyFolder) -> None:
     folder.train("a.jpg,orca,A,")
-    assert read_source(prepare_params(), folder.root)[1] == {"drop": 0, "merge": 0, "relabel": 0}
+    assert read_source(prepare_params(), folder.root)[1] == NONE
 
 
 def test_chains_and_no_column_to(folder: SurveyFolder) -> None:
@@ -126,7 +265,7 @@ def test_names_as_they_are_on_disk_and_as_the_page_shows_them(
     found, counts = read_source(prepare_params(source="folder"), tmp_path)
     assert found.labelled["identity"].tolist() == ["Eg_1107", "Eg_1107"]
     assert found.truth.to_numpy().tolist() == [["q q.jpg", "Eg_1107"]]
-    assert counts == {"drop": 0, "merge": 1, "relabel": 1}
+    assert counts == NONE | {"merge": 1, "relabel": 1}
 
 
 def test_a_folder_s_hint_works_when_it_is_followed(tmp_path: Path) -> None:

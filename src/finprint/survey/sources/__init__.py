@@ -9,6 +9,7 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.base.unchanged import depend_on
 from finprint.base.words import counted
+from finprint.store.decisions import LOG
 from finprint.store.tables import NEW
 from finprint.survey.hygiene import nobodies
 from finprint.survey.names import Nobody, side, whole_name
@@ -21,14 +22,15 @@ from finprint.survey.sources.happywhale import read_happywhale
 from finprint.survey.sources.source import FACTS, Source, table_names, with_background
 
 
-def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
-    """Read a source, correct typos in its species, apply its owner's decisions and check its ids.
+def read_source(params: Prepare, folder: Path, decisions: Path | None = None) -> tuple[Source, dict[str, int]]:
+    """Read a source, correct typos in its species, apply what people decided and check its ids.
 
     The folder must stay as it is until the stage ends.
 
     Args:
         params: the section `prepare`.
         folder: where the source lies.
+        decisions: the folder of the log of reviews, if there is one.
 
     Returns:
         The source, and how many decisions of each kind were applied.
@@ -47,7 +49,9 @@ def read_source(params: Prepare, folder: Path) -> tuple[Source, dict[str, int]]:
     else:
         source = read_happywhale(folder, params)
     source = with_background(source, params, folder)
-    decided, counts = apply_decisions(_in_one_form(source, params, nobody, folder), folder, nobody)
+    decided, counts = apply_decisions(
+        _in_one_form(source, params, nobody, folder), folder, nobody, decisions / LOG if decisions else None
+    )
     decided = _whole_names(decided, folder)
     _check_ids(decided, folder)
     return decided, counts
