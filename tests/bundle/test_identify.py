@@ -47,6 +47,15 @@ def test_the_chance_of_a_new_animal_is_told_of_each_photo(project: Project, bund
     np.testing.assert_allclose(told[answered.index], answered, atol=1e-6)
 
 
+def test_photos_called_new_are_grouped_as_the_pipeline_groups_them(
+    project: Project, bundle: Bundle, tmp_path: Path
+) -> None:
+    identified = identify([project.queries], bundle, tmp_path / "out")
+    theirs = pd.read_csv(project.root / "data/search/new_individuals.csv", dtype="string")
+    assert len(theirs)
+    pd.testing.assert_frame_equal(identified.proposed, theirs, check_dtype=False)
+
+
 def test_a_copy_of_the_bundle_works_anywhere(
     project: Project, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +77,8 @@ def test_what_is_written_reads_the_same(project: Project, bundle: Bundle, tmp_pa
     assert read.photos["image"].tolist() == sorted(path.name for path in project.queries.iterdir())
     np.testing.assert_array_equal(read.vectors, identified.vectors)
     assert read.run["folder"] == str(project.queries)
+    assert read.run["bundle_folder"] == str(project.bundle)
+    pd.testing.assert_frame_equal(read.proposed, identified.proposed)
     assert read.run["system"] == bundle.manifest.system
 
 

@@ -140,9 +140,10 @@ def enrol(out: Path, folder: Path) -> dict[str, int]:
         ledger = Ledger.read(bundle)
         before = ledger.as_json()
         with TemporaryDirectory() as scratch:
-            entering, ids = _entering(identified, decisions, bundle, Path(scratch))
+            name = out.resolve().name
+            entering, ids = _entering(name, identified, decisions, bundle, Path(scratch))
             every = {image: ids.get(image, "") for image in identified.photos["image"]}
-            ledger.sources[lines[0].id] = Source(out.resolve().name, every, decisions)
+            ledger.sources[lines[0].id] = Source(name, every, decisions)
             photos = pd.concat([bundle.gallery.photos, entering.photos], ignore_index=True)
             state = ledger.applied(photos)
             after = photos.assign(identity=photos["image"].map(state.shows).astype("string"))
@@ -165,9 +166,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _entering(
-    identified: Identified, decisions: Sequence[Decision], bundle: Bundle, scratch: Path
+    name: str, identified: Identified, decisions: Sequence[Decision], bundle: Bundle, scratch: Path
 ) -> tuple[Entering, dict[str, str]]:
-    """What comes into the gallery, and the id in the gallery of each photo that is in it now."""
+    """What comes into the gallery, and the id in the gallery of each photo that is in it now.
+
+    A photo that comes in is called NAME/PHOTO there, because cameras give the same names again and again.
+    """
     known = bundle.gallery.photos
     table = identified.photos.set_index("image")
     there = {_content(sha256, image): image for sha256, image in zip(known["sha256"], known["image"], strict=True)}
@@ -182,7 +186,8 @@ def _entering(
             raise UserError(f"{photo} cannot be enrolled: {table.loc[photo, 'problem']!s}")
         content = _content(str(table.loc[photo, "sha256"]), photo)
         if content not in there:
-            there[content] = photo if photo not in taken else f"{photo} ({content[:8]})"
+            called = f"{name}/{photo}"
+            there[content] = called if called not in taken else f"{called} ({content[:8]})"
             fresh.append(photo)
         ids[photo] = there[content]
     boxes = {one.photo: one.box for one in decisions if one.action == "box" and one.photo in fresh and one.box}
