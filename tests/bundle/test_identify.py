@@ -98,6 +98,15 @@ def test_the_sheets_tell_a_row_a_photo(project: Project, bundle: Bundle, tmp_pat
     assert rows[1][2] == pytest.approx(table["probability_1"][0])
 
 
+def test_no_name_is_a_formula(bundle: Bundle, tmp_path: Path) -> None:
+    photo = draw(tmp_path / "=1+1.jpg", 1, 8)
+    identify([photo], bundle, tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out/answers.csv")["image"].tolist() == ["'=1+1.jpg"]
+    sheet = openpyxl.load_workbook(tmp_path / "out/answers.xlsx").active
+    assert sheet is not None
+    assert (sheet["A2"].value, sheet["A2"].data_type) == ("'=1+1.jpg", "s")
+
+
 def test_a_photo_of_the_gallery_is_said_and_not_matched_with_itself(
     project: Project, bundle: Bundle, tmp_path: Path
 ) -> None:
