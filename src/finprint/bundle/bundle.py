@@ -122,18 +122,18 @@ class Bundle:
         queries, labelled = np.arange(start, len(catalogue.photos)), catalogue.labelled
         contents = catalogue.photos["sha256"].to_numpy(str)
         twins = np.isin(contents[queries], contents[labelled])
-        lots = [self._answer(catalogue, queries[~twins], labelled)]
+        answered = [self._answer(catalogue, queries[~twins], labelled)]
         for query in queries[twins]:
             others = labelled[contents[labelled] != contents[query]]
-            lots.append(self._answer(catalogue, np.array([query]), others))
-        answers = pd.concat([one for one, _ in lots if len(one)] or [lots[0][0]])
+            answered.append(self._answer(catalogue, np.array([query]), others))
+        answers = pd.concat([one for one, _ in answered if len(one)] or [answered[0][0]])
         place = pd.Series(np.arange(len(photos)), photos["image"])
         answers = answers.sort_values("query", key=lambda names: names.map(place), kind="stable", ignore_index=True)
         called = answers.loc[(answers["rank"] == 1) & (answers["identity"] == NEW), "query"].to_numpy(object)
         alike = catalogue.blend(self.rules.shares)[start + place[called].to_numpy()]
         return Answered(
             ANSWERS.validate(answers),
-            pd.concat([new for _, new in lots]).reindex(photos["image"]),
+            pd.concat([new for _, new in answered]).reindex(photos["image"]),
             PROPOSED.validate(proposals(called, alike, self.rules.grouping.similarity)),
         )
 
@@ -153,9 +153,9 @@ class Bundle:
         """The gallery and photos to identify behind it; the ids of the latter begin with `ASKED`."""
         gallery = self.gallery.photos
         columns = ["image", "identity", "sha256", *TOLD]
-        known = gallery[columns].assign(split=TRAIN)
+        stored = gallery[columns].assign(split=TRAIN)
         queries = photos.reindex(columns=columns).assign(image=ASKED + photos["image"], identity=None, split=TEST)
-        table = pd.concat([known, queries], ignore_index=True).astype(known.dtypes.to_dict())
+        table = pd.concat([stored, queries], ignore_index=True).astype(stored.dtypes.to_dict())
         if "same_side" not in self.rules.blend.weights:
             table = table.drop(columns="viewpoint")
         members = [
