@@ -190,7 +190,8 @@ def identify(
     import_lightly()  # first of all, because other imports would take seconds longer
     from finprint.bundle.command import identify_photos
 
-    identify_photos(photos, bundle, out or Path("identified") / (photos[0].resolve().stem or "photos"))
+    first = photos[0].resolve()
+    identify_photos(photos, bundle, out or Path("identified") / (first.name if first.is_dir() else first.stem))
 
 
 @app.command()

@@ -47,6 +47,15 @@ def test_the_chance_of_a_new_animal_is_told_of_each_photo(project: Project, bund
     np.testing.assert_allclose(told[answered.index], answered, atol=1e-6)
 
 
+def test_photos_called_new_are_grouped_as_the_pipeline_groups_them(
+    project: Project, bundle: Bundle, tmp_path: Path
+) -> None:
+    identified = identify([project.queries], bundle, tmp_path / "out")
+    theirs = pd.read_csv(project.root / "data/search/new_individuals.csv", dtype="string")
+    assert len(theirs)
+    pd.testing.assert_frame_equal(identified.proposed, theirs, check_dtype=False)
+
+
 def test_a_copy_of_the_bundle_works_anywhere(
     project: Project, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +77,8 @@ def test_what_is_written_reads_the_same(project: Project, bundle: Bundle, tmp_pa
     assert read.photos["image"].tolist() == sorted(path.name for path in project.queries.iterdir())
     np.testing.assert_array_equal(read.vectors, identified.vectors)
     assert read.run["folder"] == str(project.queries)
+    assert read.run["bundle_folder"] == str(project.bundle)
+    pd.testing.assert_frame_equal(read.proposed, identified.proposed)
     assert read.run["system"] == bundle.manifest.system
 
 
@@ -85,6 +96,15 @@ def test_the_sheets_tell_a_row_a_photo(project: Project, bundle: Bundle, tmp_pat
     assert list(rows[0]) == COLUMNS
     assert [row[1] for row in rows[1:]] == first
     assert rows[1][2] == pytest.approx(table["probability_1"][0])
+
+
+def test_no_name_is_a_formula(bundle: Bundle, tmp_path: Path) -> None:
+    photo = draw(tmp_path / "=1+1.jpg", 1, 8)
+    identify([photo], bundle, tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out/answers.csv")["image"].tolist() == ["'=1+1.jpg"]
+    sheet = openpyxl.load_workbook(tmp_path / "out/answers.xlsx").active
+    assert sheet is not None
+    assert (sheet["A2"].value, sheet["A2"].data_type) == ("'=1+1.jpg", "s")
 
 
 def test_a_photo_of_the_gallery_is_said_and_not_matched_with_itself(
@@ -128,7 +148,7 @@ def test_no_photo_at_all_can_be_read(bundle: Bundle, tmp_path: Path) -> None:
 def test_a_table_tells_encounters_sides_and_boxes(project: Project, bundle: Bundle, tmp_path: Path) -> None:
     draw(tmp_path / "a" / "1.jpg", 2, 8)
     draw(tmp_path / "a" / "2.jpg", 2, 7)
-    rows = ["File,Encounter,Side,Date,x_min,y_min,x_max,y_max", "a/1.jpg,e1,left,2026-06-01,10,10,60,50"]
+    rows = ["File,Encounter,Side,Date,x_min,y_min,x_max,y_max", "a/1.jpg, e1 ,L,2026-06-01,10,10,60,50"]
     (tmp_path / "june.csv").write_text("\n".join([*rows, "a/2.jpg,e1,,,,,,", "a/3.jpg,e2,,,,,,"]) + "\n")
     identified = identify([tmp_path / "june.csv"], bundle, tmp_path / "out")
     table = pd.read_csv(tmp_path / "out/answers.csv").set_index("image")
@@ -137,9 +157,19 @@ def test_a_table_tells_encounters_sides_and_boxes(project: Project, bundle: Bund
     assert table.loc["a/1.jpg", ["x_min", "y_min", "x_max", "y_max"]].tolist() == [10, 10, 60, 50]
     assert table.loc["a/2.jpg", ["x_min", "y_min", "x_max", "y_max"]].tolist() == [0, 0, 96, 64]
     assert table.loc["a/3.jpg", "problem"] == "not on disk"
-    assert identified.photos["date"].iloc[0] == "2026-06-01"
+    assert identified.photos["date"].iloc[0] == "2026-06-01 00:00:00"
     joint = pd.read_csv(tmp_path / "out/encounters.csv")
     assert joint[["encounter", "photos"]].to_numpy().tolist() == [["e1", 2]]
+
+
+def test_sub_folders_tell_sides_and_encounters(bundle: Bundle, tmp_path: Path) -> None:
+    for name in ("Left side/1.jpg", "sighting 3/right/2.jpg", "3.jpg", "both/4.jpg"):
+        draw(tmp_path / "june" / name, 2, 8)
+    photos = identify([tmp_path / "june"], bundle, tmp_path / "out").photos.set_index("image")
+    assert photos["viewpoint"].fillna("").to_dict() == {
+        "3.jpg": "", "Left side/1.jpg": "left", "both/4.jpg": "", "sighting 3/right/2.jpg": "right",
+    }  # fmt: skip
+    assert photos["encounter"].dropna().to_dict() == {"sighting 3/right/2.jpg": "sighting 3"}
 
 
 def test_what_was_done_is_not_done_again(
@@ -212,6 +242,12 @@ def test_a_further_animal_of_a_photo_has_the_photos_row() -> None:
         (["empty"], "empty holds no photo"),
         (["empty", "1.jpg"], "empty is a folder: give one folder alone, or single photos"),
         (["no.csv"], "no.csv has no column image, photo, file, filename, file_name, file name, path (it has: name)"),
+        (
+            ["day.csv"],
+            "day.csv line 3: does the day or the month stand first in '3/4/2026'? No date tells: write dates "
+            "as 2026-06-01",
+        ),
+        (["date.csv"], "date.csv line 2: 'last Monday' is no date"),
         (["box.csv"], "box.csv line 2: x_min is 'left', which is no number"),
     ],
 )
@@ -222,6 +258,8 @@ def test_what_cannot_be_identified(
     Path("empty").mkdir()
     draw(Path("1.jpg"), 1, 1)
     Path("no.csv").write_text("name\n1.jpg\n")
+    Path("day.csv").write_text("image,date\n1.jpg,4/4/2026\n1.jpg,3/4/2026\n")
+    Path("date.csv").write_text("image,date\n1.jpg,last Monday\n")
     Path("box.csv").write_text("image,x_min\n1.jpg,left\n")
     with pytest.raises(UserError) as error:
         identify([Path(name) for name in names], bundle, Path("out"))

@@ -82,10 +82,10 @@ def proposals(images: np.ndarray, vectors: np.ndarray, similarity: float) -> pd.
 
 def _tree(vectors: np.ndarray) -> np.ndarray | None:
     """The tree of average linkage over cosine distances; None for fewer than two photos."""
-    from scipy.cluster.hierarchy import linkage
-
     if len(vectors) < 2:
         return None
+    from scipy.cluster.hierarchy import linkage
+
     count = len(vectors)
     distances = np.empty(count * (count - 1) // 2)
     filled = 0

@@ -78,15 +78,21 @@ def with_columns(photos: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_folder(folder: Path) -> pd.DataFrame:
-    """The photos below a folder."""
-    from finprint.survey.sources.disk import walk  # its package imports openpyxl, which takes half a second
+    """The photos below a folder, with the sides and encounters that sub-folders tell, as the pipeline reads them."""
+    from finprint.survey.layout import loose  # this room imports openpyxl, which takes half a second
+    from finprint.survey.sources.disk import walk
 
-    return pd.DataFrame({"image": walk(folder).photos()})
+    names = walk(folder).photos()
+    places = [loose(tuple(name.split("/")[:-1])) for name in names]
+    told = {what: [getattr(place, what) for place in places] for what in ("viewpoint", "encounter")}
+    return pd.DataFrame({"image": names} | told)
 
 
 def _of_table(path: Path) -> pd.DataFrame:
-    """The table's rows under our names of the columns."""
-    from finprint.survey.sources.sheets import read_sheet  # openpyxl takes half a second to import
+    """The table's rows under our names of the columns; sides are left or right, however they are written."""
+    from finprint.survey.names import side  # this room imports openpyxl, which takes half a second
+    from finprint.survey.sources.sheets import read_sheet
+    from finprint.survey.sources.source import in_one_form
 
     table = read_sheet(path, [])
     small = {str(column).strip().casefold(): column for column in reversed(list(table.columns))}
@@ -98,13 +104,39 @@ def _of_table(path: Path) -> pd.DataFrame:
     named = pd.DataFrame({name: table[column] for name, column in columns.items()})
     if named["image"].isna().any():
         raise UserError(f"{path} line {named.index[named['image'].isna()][0] + 2}: {columns['image']} is empty")
-    for side in [side for side in SIDES if side in named]:
-        numbers = pd.to_numeric(named[side], errors="coerce")
-        if (wrong := numbers.isna() & named[side].notna()).any():
+    for edge in [edge for edge in SIDES if edge in named]:
+        numbers = pd.to_numeric(named[edge], errors="coerce")
+        if (wrong := numbers.isna() & named[edge].notna()).any():
             row = wrong.index[wrong][0]
-            raise UserError(f"{path} line {row + 2}: {side} is {named[side][row]!r}, which is no number")
-        named[side] = numbers
+            raise UserError(f"{path} line {row + 2}: {edge} is {named[edge][row]!r}, which is no number")
+        named[edge] = numbers
+    told = [name for name in TOLD if name in named]
+    named[told] = in_one_form(named[told].astype("string"))
+    if "viewpoint" in told:
+        read = named["viewpoint"].map(side, na_action="ignore").astype("string")
+        named["viewpoint"] = read.fillna(named["viewpoint"]).mask(read == "both")
+    if "date" in told:
+        named["date"] = _iso(named["date"], path)
     return named.reset_index(drop=True)
+
+
+def _iso(dates: pd.Series, path: Path) -> pd.Series:
+    """Dates as ISO 8601 writes them.
+
+    Raises:
+        UserError: one cannot be read, or may have the day or the month first.
+    """
+    from finprint.survey.dates import read_dates
+
+    rows = {text: f"{path} line {row + 2}" for row, text in reversed(list(dates.dropna().items()))}
+    try:
+        read = read_dates(rows, "auto")
+    except UserError as error:
+        raise UserError(f"{str(error).rpartition(': ')[0]}: write dates as 2026-06-01") from None
+    for text, date in read.items():
+        if date.when is None:
+            raise UserError(f"{rows[text]}: {text!r} {date.reason}")
+    return dates.map(lambda text: str(read[text].when), na_action="ignore").astype("string")
 
 
 @dataclass(frozen=True)

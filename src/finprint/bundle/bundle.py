@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from finprint.answers.grouping import proposals
 from finprint.answers.rules import Rules
 from finprint.answers.scoring import blended
 from finprint.answers.search import answer
 from finprint.answers.shortlist import look_up
-from finprint.answers.tables import ANSWERS
+from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.files import sha256_path
 from finprint.bundle.features import FEATURES
 from finprint.bundle.gallery import Gallery
@@ -22,7 +23,7 @@ from finprint.bundle.settings import Settings
 from finprint.bundle.tables import TOLD
 from finprint.bundle.writing import DETECTOR, MODELS
 from finprint.matching.catalogue import Catalogue, build_catalogue
-from finprint.store.tables import TEST, TRAIN
+from finprint.store.tables import NEW, TEST, TRAIN
 
 if TYPE_CHECKING:
     from finprint.detector.yolo import TrainedDetector
@@ -38,10 +39,12 @@ class Answered:
     Attributes:
         answers: table `ANSWERS`.
         new: (Q,) the chance that the animal is new, by query; missing without a calibration.
+        proposed: table `PROPOSED`, the queries that are called new, grouped into proposed new individuals.
     """
 
     answers: pd.DataFrame
     new: pd.Series
+    proposed: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -119,17 +122,23 @@ class Bundle:
         queries, labelled = np.arange(start, len(catalogue.photos)), catalogue.labelled
         contents = catalogue.photos["sha256"].to_numpy(str)
         twins = np.isin(contents[queries], contents[labelled])
-        lots = [self._answer(catalogue, queries[~twins], labelled)]
+        answered = [self._answer(catalogue, queries[~twins], labelled)]
         for query in queries[twins]:
             others = labelled[contents[labelled] != contents[query]]
-            lots.append(self._answer(catalogue, np.array([query]), others))
-        answers = pd.concat([one.answers for one in lots if len(one.answers)] or [lots[0].answers])
-        new = pd.concat([one.new for one in lots])
-        order = {image: place for place, image in enumerate(photos["image"])}
-        answers = answers.sort_values("query", key=lambda names: names.map(order), kind="stable", ignore_index=True)
-        return Answered(ANSWERS.validate(answers), new.reindex(photos["image"]))
+            answered.append(self._answer(catalogue, np.array([query]), others))
+        answers = pd.concat([one for one, _ in answered if len(one)] or [answered[0][0]])
+        place = pd.Series(np.arange(len(photos)), photos["image"])
+        answers = answers.sort_values("query", key=lambda names: names.map(place), kind="stable", ignore_index=True)
+        called = answers.loc[(answers["rank"] == 1) & (answers["identity"] == NEW), "query"].to_numpy(object)
+        alike = catalogue.blend(self.rules.shares)[start + place[called].to_numpy()]
+        return Answered(
+            ANSWERS.validate(answers),
+            pd.concat([new for _, new in answered]).reindex(photos["image"]),
+            PROPOSED.validate(proposals(called, alike, self.rules.grouping.similarity)),
+        )
 
-    def _answer(self, catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarray) -> Answered:
+    def _answer(self, catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarray) -> tuple[pd.DataFrame, pd.Series]:
+        """The answers to some queries, and their chances of being new."""
         rules = self.rules
         listed = look_up(catalogue, rules.shares, queries, gallery, rules.params, rules.blend.weights)
         table = answer(catalogue, listed, rules)
@@ -138,15 +147,15 @@ class Bundle:
             ranking = blended(listed.ranking, listed.components, rules.blend)
             new = rules.calibration.probabilities(ranking, rules.thresholds(listed.species))[1]
         images = catalogue.photos["image"].iloc[queries].str.removeprefix(ASKED)
-        return Answered(table.assign(query=table["query"].str.removeprefix(ASKED)), pd.Series(new, images, float))
+        return table.assign(query=table["query"].str.removeprefix(ASKED)), pd.Series(new, images, float)
 
     def catalogue(self, photos: pd.DataFrame, vectors: Sequence[np.ndarray]) -> Catalogue:
         """The gallery and photos to identify behind it; the ids of the latter begin with `ASKED`."""
         gallery = self.gallery.photos
         columns = ["image", "identity", "sha256", *TOLD]
-        known = gallery[columns].assign(split=TRAIN)
+        stored = gallery[columns].assign(split=TRAIN)
         queries = photos.reindex(columns=columns).assign(image=ASKED + photos["image"], identity=None, split=TEST)
-        table = pd.concat([known, queries], ignore_index=True).astype(known.dtypes.to_dict())
+        table = pd.concat([stored, queries], ignore_index=True).astype(stored.dtypes.to_dict())
         if "same_side" not in self.rules.blend.weights:
             table = table.drop(columns="viewpoint")
         members = [

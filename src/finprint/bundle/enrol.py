@@ -20,7 +20,7 @@ from finprint.bundle.gallery import PICTURES, Gallery, link, write_pictures
 from finprint.bundle.identified import DECISIONS, REVIEW, Identified
 from finprint.bundle.manifest import Manifest, hashes
 from finprint.bundle.state import ENTERING, State
-from finprint.bundle.tables import TOLD, gallery_table
+from finprint.bundle.tables import gallery_table
 from finprint.pictures.shards import Crops
 from finprint.store.decisions import Decision, Log, standing
 from finprint.store.tables import SIDES
@@ -140,9 +140,10 @@ def enrol(out: Path, folder: Path) -> dict[str, int]:
         ledger = Ledger.read(bundle)
         before = ledger.as_json()
         with TemporaryDirectory() as scratch:
-            entering, ids = _entering(identified, decisions, bundle, Path(scratch))
+            name = out.resolve().name
+            entering, ids = _entering(name, identified, decisions, bundle, Path(scratch))
             every = {image: ids.get(image, "") for image in identified.photos["image"]}
-            ledger.sources[lines[0].id] = Source(out.resolve().name, every, decisions)
+            ledger.sources[lines[0].id] = Source(name, every, decisions)
             photos = pd.concat([bundle.gallery.photos, entering.photos], ignore_index=True)
             state = ledger.applied(photos)
             after = photos.assign(identity=photos["image"].map(state.shows).astype("string"))
@@ -165,42 +166,47 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _entering(
-    identified: Identified, decisions: Sequence[Decision], bundle: Bundle, scratch: Path
+    name: str, identified: Identified, decisions: Sequence[Decision], bundle: Bundle, scratch: Path
 ) -> tuple[Entering, dict[str, str]]:
     """What comes into the gallery, and the id in the gallery of each photo that is in it now."""
-    known = bundle.gallery.photos
-    table = identified.photos.set_index("image")
-    there = {_content(sha256, image): image for sha256, image in zip(known["sha256"], known["image"], strict=True)}
-    taken, ids = set(known["image"]), {}
-    fresh: list[str] = []
-    for decision in decisions:
-        photo = decision.photo
-        labels = decision.action == "relabel" and (photo in taken or not decision.to)
-        if decision.action not in ENTERING or photo not in table.index or labels:
-            continue
-        if photo not in set(identified.crops.index["image"]):
-            raise UserError(f"{photo} cannot be enrolled: {table.loc[photo, 'problem']!s}")
-        content = _content(str(table.loc[photo, "sha256"]), photo)
-        if content not in there:
-            there[content] = photo if photo not in taken else f"{photo} ({content[:8]})"
-            fresh.append(photo)
-        ids[photo] = there[content]
+    ids = _ids(name, identified, decisions, bundle.gallery.photos)
+    there = set(bundle.gallery.photos["image"])
+    fresh = {photo: image for photo, image in ids.items() if image not in there}
     boxes = {one.photo: one.box for one in decisions if one.action == "box" and one.photo in fresh and one.box}
     corrected = _with_boxes(identified, boxes, bundle, scratch)
     rows: dict[str, np.ndarray] = {}
+    pictures = [(identified.crops, {image: photo for photo, image in fresh.items() if photo not in boxes})]
     for one in filter(None, (identified, corrected)):
         rows |= dict(zip(one.crops.index["image"], one.vectors, strict=True))
-    rows |= (
-        {image: corrected.vectors[row] for row, image in enumerate(corrected.crops.index["image"])} if corrected else {}
-    )
-    told = table.loc[fresh, [*TOLD, "sha256", "width", "height"]].reset_index()
-    photos = gallery_table(told.assign(image=[ids[photo] for photo in fresh]))
-    plain = {ids[photo]: photo for photo in fresh if photo not in boxes}
-    pictures = [(identified.crops, plain)]
     if corrected:
-        pictures.append((corrected.crops, {ids[photo]: photo for photo in boxes}))
+        pictures.append((corrected.crops, {fresh[photo]: photo for photo in boxes}))
+    told = identified.photos.set_index("image").loc[list(fresh)].reset_index().assign(image=list(fresh.values()))
     vectors = np.stack([rows[photo] for photo in fresh]) if fresh else identified.vectors[:0]
-    return Entering(photos, vectors, pictures), ids
+    return Entering(gallery_table(told), vectors, pictures), ids
+
+
+def _ids(name: str, identified: Identified, decisions: Sequence[Decision], gallery: pd.DataFrame) -> dict[str, str]:
+    """The id in the gallery of each photo that is to be in it; one that comes in is called NAME/PHOTO there, because
+    cameras give the same names again and again.
+
+    Raises:
+        UserError: a photo has no vector.
+    """
+    rows = identified.photos.set_index("image")
+    embedded, taken = set(identified.crops.index["image"]), set(gallery["image"])
+    there = {_content(*row): row[1] for row in zip(gallery["sha256"], gallery["image"], strict=True)}
+    ids = {}
+    for decision in decisions:
+        photo = decision.photo
+        about_gallery = decision.action == "relabel" and (photo in taken or not decision.to)
+        if decision.action not in ENTERING or photo not in rows.index or about_gallery:
+            continue
+        if photo not in embedded:
+            raise UserError(f"{photo} cannot be enrolled: {rows.loc[photo, 'problem']!s}")
+        content = _content(str(rows.loc[photo, "sha256"]), photo)
+        called = f"{name}/{photo}"
+        ids[photo] = there.setdefault(content, called if called not in taken else f"{called} ({content[:8]})")
+    return ids
 
 
 def _content(sha256: str, image: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from finprint.answers.tables import ANSWERS
+from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
 from finprint.base.files import read_json, write_array, write_json
 from finprint.bundle.tables import TOLD
@@ -54,7 +54,9 @@ class Identified:
         crops: of the photos that have one; their table tells the boxes.
         vectors: (N, sum of D) float32, a row for each crop, the members' vectors one behind the other.
         points: table `POINTS`, the matched points of the second look.
-        run: content of run.json: the hash of the `bundle`, its `system`, the `folder` of the photos, `finprint`.
+        proposed: table `PROPOSED`, the photos that are called new, grouped into proposed new individuals.
+        run: content of run.json: the hash of the `bundle`, its `bundle_folder` and the `folder` of the photos as they
+            were given, its `system`, the version of `finprint`.
     """
 
     photos: pd.DataFrame
@@ -62,6 +64,7 @@ class Identified:
     crops: Crops
     vectors: np.ndarray
     points: pd.DataFrame
+    proposed: pd.DataFrame
     run: dict[str, Any]
 
     def write(self, folder: Path) -> None:
@@ -72,6 +75,7 @@ class Identified:
         write_table(folder / "rows.parquet", self.crops.index, ROWS)
         write_array(folder / "vectors.npy", self.vectors)
         write_table(folder / "points.parquet", self.points, POINTS)
+        write_table(folder / "new_individuals.csv", self.proposed, PROPOSED)
         write_json(folder / RUN, self.run)
 
     @staticmethod
@@ -88,7 +92,8 @@ class Identified:
             run, vectors = read_json(folder / RUN), np.load(folder / "vectors.npy", allow_pickle=False)
             photos = read_table(folder / "photos.parquet", IDENTIFIED)
             answers = read_table(folder / "answers.parquet", ANSWERS)
-            return Identified(photos, answers, Crops(folder / CROPS), vectors, read_points(folder), run)
+            points, proposed = read_points(folder), read_table(folder / "new_individuals.csv", PROPOSED)
+            return Identified(photos, answers, Crops(folder / CROPS), vectors, points, proposed, run)
         except (UserError, OSError, ValueError, EOFError):  # of a table, a shard or an array
             raise UserError(
                 f"{folder} is damaged or of an older version: run `finprint identify` again with --out {out}; "

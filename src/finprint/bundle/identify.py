@@ -82,10 +82,11 @@ def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
     told["p_new"] = told["image"].map(answered.new)
     told["problem"] = told["problem"].fillna(_in_the_gallery(told, bundle.gallery.photos))
     run = {
-        "bundle": bundle.hash, "system": bundle.manifest.system, "folder": str(photos.folder),
-        "finprint": version("finprint"),
+        "bundle": bundle.hash, "bundle_folder": str(bundle.folder), "system": bundle.manifest.system,
+        "folder": str(photos.folder), "finprint": version("finprint"),
     }  # fmt: skip
-    return Identified(told, answered.answers, crops, np.hstack(arrays), looked.points if looked else no_points(), run)
+    points = looked.points if looked else no_points()
+    return Identified(told, answered.answers, crops, np.hstack(arrays), points, answered.proposed, run)
 
 
 def _with_headers(photos: pd.DataFrame, read: list[Header]) -> pd.DataFrame:

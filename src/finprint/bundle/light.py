@@ -39,7 +39,6 @@ def import_lightly() -> None:
     with _standing_for(compiler, _Later(compiler)), _standing_for(utils, _Later(utils)):
         import timm  # noqa: F401
         import torchvision  # noqa: F401
-    gc.freeze()
     gc.enable()
 
 
