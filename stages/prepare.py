@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 
-import pandas as pd
-
 from finprint.base.cli import Input, Output, run
-from finprint.base.files import write_csv, write_metrics
+from finprint.base.files import write_metrics
 from finprint.base.params import Seed, load_sections
-from finprint.store.tables import BOXES, FINDINGS, PHOTOS, REJECTS, TRUTH, write_table
+from finprint.store.tables import BOXES, FINDINGS, PHOTOS, REJECTS, SIGHTINGS, TRUTH, write_table
 from finprint.survey.page import write_data_page
 from finprint.survey.params import Prepare
-from finprint.survey.prepare import source_folder, summary, survey, tell
+from finprint.survey.prepare import source_folder, summary, survey, tell, write_queries
 from finprint.survey.sources import read_source
 
 
@@ -19,6 +17,7 @@ class Paths:
     decisions: Input
     sample: Output
     photos: Output
+    sightings: Output
     boxes: Output
     truth: Output
     queries: Output
@@ -30,12 +29,12 @@ class Paths:
 
 def main(paths: Paths) -> None:
     params = load_sections(seed=Seed, prepare=Prepare)
-    where = source_folder(params.prepare, paths.sample, params.seed)
-    source, decided = read_source(params.prepare, where, paths.decisions)
+    folder = source_folder(params.prepare, paths.sample, params.seed)
+    source, decided = read_source(params.prepare, folder, paths.decisions)
     done = survey(source, params.prepare, params.seed)
-    for schema in (PHOTOS, BOXES, TRUTH, REJECTS, FINDINGS):
+    for schema in (PHOTOS, SIGHTINGS, BOXES, TRUTH, REJECTS, FINDINGS):
         write_table(getattr(paths, schema.name), getattr(done, schema.name), schema)
-    write_csv(paths.queries, pd.DataFrame({"image": done.queries}))
+    write_queries(paths.queries, done)
     write_metrics(paths.metrics, summary(done) | {"decisions": decided, "boxes_of": source.counts})
     write_data_page(paths.page, done, source.paths(), source.counts)
     tell(done, paths.rejects, paths.page)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COMPARED = Path("metrics/compared.html")
 BUNDLE = Path("models/bundle")
-ANYWHERE = ("identify", "enrol")  # commands that need a bundle, but no project
+ANYWHERE = ("identify", "enrol", "export")  # commands that need a bundle, but no project
 OfClasses = Annotated[str, typer.Option("--of", help="identity or species: what the models in models/classes/OF tell")]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
@@ -207,6 +207,25 @@ def enrol(
 
 @app.command()
 def export(
+    source: Annotated[Path, typer.Option("--from", help="data, or a folder that identify wrote")] = Path("data"),
+    out: Annotated[Path, typer.Option(help="folder to write")] = Path("exported"),
+    occasion: Annotated[str, typer.Option(help="of capture histories: day, month, year, or a column")] = "day",
+    least: Annotated[float, typer.Option(min=0, max=1, help="probability from which an answer counts in them")] = 0.9,
+    folders: Annotated[str, typer.Option(help="copy or link photos into folders by individual")] = "",
+    seed: Annotated[int, typer.Option(help="of the intervals")] = 7,
+) -> None:
+    """Write sightings (CSV, Excel, Darwin Core), capture histories for mark-recapture, plots, folders by individual."""
+    from finprint.export.command import Wanted  # matplotlib takes a second to import
+    from finprint.export.command import export as write
+
+    if folders not in ("", "copy", "link"):
+        raise UserError(f"--folders {folders}: write copy or link")
+    for line in write(source, out, Wanted(occasion, least, cast(Literal["copy", "link"], folders) or None, seed)):
+        print(line, flush=True)
+
+
+@app.command()
+def export_model(
     of: OfClasses = "identity",
     output: Annotated[Path, typer.Option(help="folder to write")] = Path("models/exported"),
 ) -> None:

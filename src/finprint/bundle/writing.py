@@ -86,7 +86,7 @@ def write_bundle(run: Finished, settings: Settings, folder: Path) -> dict[str, f
     """
     rules = Rules.load(run.rules)
     shares = {name: share for name, share in zip(run.models, rules.shares, strict=True) if share}
-    looks = bool(rules.blend.weights.get("keypoints"))
+    looks = any(rules.blend.weights.get(name) for name in ("keypoints", "descriptors"))
     look = list(run.models)[: run.rounds] if looks else []
     members = list(dict.fromkeys([*shares, *look]))
     gallery = _gallery(run, members)

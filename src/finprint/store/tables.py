@@ -41,6 +41,15 @@ PHOTOS = pa.DataFrameSchema(
     strict=True,
     name="photos",
 )
+SIGHTINGS = pa.DataFrameSchema(  # what exports need besides; a table of its own, so that a date trains nothing again
+    {
+        "image": pa.Column("string", unique=True, coerce=True),
+        "date": text(nullable=True),  # as ISO 8601 writes it
+        "place": text(nullable=True),
+    },
+    strict=True,
+    name="sightings",
+)
 SIDES = ["x_min", "y_min", "x_max", "y_max"]  # of a box
 BOXES = pa.DataFrameSchema(  # with all that the detector needs: photos without boxes must not make it train again
     {

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.base.files import atomic
+from finprint.base.files import atomic, write_csv
 from finprint.base.words import counted
 from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
 from finprint.survey.encounters import encounters, long_encounters, times
@@ -40,6 +40,7 @@ class Survey:
     """What `prepare` knows of a source; the tables are those of `finprint.store.tables`."""
 
     photos: pd.DataFrame
+    sightings: pd.DataFrame
     boxes: pd.DataFrame
     truth: pd.DataFrame
     rejects: pd.DataFrame
@@ -83,12 +84,21 @@ def survey(source: Source, params: Prepare, seed: int) -> Survey:
     truth = source.truth.dropna().drop_duplicates("image")
     return Survey(
         photos=photos,
+        sightings=_sightings(photos),
         boxes=boxes,
         truth=truth[truth["image"].isin(source.queries["image"])],
         rejects=pd.DataFrame(rejects, columns=["image", "table", "reason"], dtype="string"),
         findings=pd.DataFrame([*copied, *findings, *looked], columns=list(FINDINGS.columns)),
         queries=source.queries["image"].drop_duplicates().tolist(),
     )
+
+
+def _sightings(photos: pd.DataFrame) -> pd.DataFrame:
+    """When and where each photo was taken; a date without a time is a day."""
+    when = photos["when"]
+    days = when.dt.strftime("%Y-%m-%d")
+    date = days.where(when.eq(when.dt.normalize()), when.dt.strftime("%Y-%m-%dT%H:%M:%S"))
+    return pd.DataFrame({"image": photos["image"], "date": date, "place": photos["location"]})
 
 
 def _reject(rejects: list[Reject], table: str, image: str, reason: str) -> None:
@@ -143,6 +153,7 @@ def _grouped(
     near = near_duplicates(hashes, params.duplicate_bits)
     pairs = itertools.chain(near, *(_chains(photos[column]) for column in ("sha256", "encounter")))
     photos["group"] = group(len(photos), pairs)
+    photos["when"] = taken
     ids = photos["encounter"].where(told)
     photos["key"] = group_keys(photos["group"].to_numpy(), photos["sha256"].to_numpy(str), taken, ids)
     return photos, [*alike(photos, near), *long_encounters(photos, taken, told, params.encounter_gap)]
@@ -161,6 +172,11 @@ def _split(photos: pd.DataFrame, params: Prepare, seed: int) -> pd.DataFrame:
     validating = set(keys[validates])
     photos.loc[(photos["split"] == TRAIN) & photos["key"].isin(validating), "split"] = VALIDATION
     return photos.drop(columns="key")
+
+
+def write_queries(path: Path, survey: Survey) -> None:
+    """Write every photo to identify, in the order of the answers, as a CSV."""
+    write_csv(path, pd.DataFrame({"image": survey.queries}))
 
 
 def summary(survey: Survey) -> dict[str, float]:

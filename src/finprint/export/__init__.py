@@ -1,0 +1,1 @@
+"""What leaves the project: sightings, capture histories, folders of photos."""

@@ -1,0 +1,57 @@
+"""What wrong answers do to the number of animals: it is counted many times, by names drawn from the probabilities."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from finprint.export.sightings import ANSWERED
+from finprint.store.tables import NEW
+
+DRAWS = 1000
+
+
+def doubt(
+    sightings: pd.DataFrame,
+    answers: pd.DataFrame,
+    count: Callable[[pd.DataFrame], float],
+    seed: int,
+    draws: int = DRAWS,
+) -> tuple[float, float]:
+    """A 95 % interval of a number of animals, by the calibrated probabilities of the answers that nobody confirmed.
+
+    In each draw, every such photo shows one of its five names or, with the rest of the probability, somebody whom
+    nothing else shows. Photos of one encounter, or of one proposed new individual, are drawn together: they succeed and
+    fail together, so drawing each for itself would understate the doubt. The interval tells of wrong names alone; it
+    does not tell how the number would differ had other animals come by.
+
+    Args:
+        sightings: of `sightings.COLUMNS`.
+        answers: table `ANSWERS` of those whose status is answered.
+        count: of sightings.
+        seed: of the draws.
+        draws: how many.
+
+    Returns:
+        Lower and upper bound; NaN without probabilities.
+    """
+    asked = sightings[sightings["status"] == ANSWERED]
+    mine = answers[answers["query"].isin(asked["image"])]
+    if len(mine) and mine["probability"].isna().any():
+        return float("nan"), float("nan")
+    together = asked["encounter"].fillna(asked["individual"]).fillna(asked["image"])
+    rng = np.random.default_rng(seed)
+    groups, lots = np.unique(together.to_numpy(str), return_inverse=True)
+    choices = {query: (rows["identity"].tolist(), rows["probability"].cumsum().to_numpy())
+               for query, rows in mine.sort_values(["query", "rank"]).groupby("query")}  # fmt: skip
+    values = []
+    for _ in range(draws):
+        drawn, chances = sightings["individual"].copy(), rng.random(len(groups))
+        for row, image, called, lot in zip(asked.index, asked["image"], asked["individual"], lots, strict=True):
+            names, sums = choices[image]
+            place = int(np.searchsorted(sums, chances[lot], side="right"))
+            name = names[place] if place < len(names) else None
+            stranger = called if names[0] == NEW else f"? {groups[lot]}"
+            drawn[row] = stranger if name is None or name == NEW else name
+        values.append(count(sightings.assign(individual=drawn)))
+    return float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))

@@ -1,0 +1,50 @@
+"""Photos in a folder for each individual; the originals stay as they are."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from finprint.base.errors import UserError
+
+UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+
+
+def folder_name(name: str) -> str:
+    """A name that every system takes for a folder's."""
+    return UNSAFE.sub("_", name).strip(". ") or "_"
+
+
+def into_folders(sightings: pd.DataFrame, root: Path, folder: Path, how: Literal["copy", "link"]) -> int:
+    """Copy or link each photo into the folder of its individual.
+
+    Args:
+        sightings: columns path, from `root`, image and individual.
+        root: where the photos lie.
+        folder: in which the folders are made; what it holds already is left alone.
+        how: copy, or link: a symbolic link, which needs no space and breaks when the original moves.
+
+    Returns:
+        The number of photos that are new there.
+
+    Raises:
+        UserError: a photo is gone.
+    """
+    made = 0
+    for path, image, name in sightings[["path", "image", "individual"]].itertuples(index=False):
+        source = root / path
+        if not source.is_file():
+            raise UserError(f"{source} is gone: put it back, or export without --folders")
+        target = folder / folder_name(name) / folder_name(image)
+        if target.exists() or target.is_symlink():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if how == "copy":
+            shutil.copy2(source, target)
+        else:
+            target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
+        made += 1
+    return made

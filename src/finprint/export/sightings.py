@@ -1,0 +1,97 @@
+"""Sightings: whom each photo shows, when and where, and how that is known."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from finprint.answers.tables import ANSWERS, PROPOSED
+from finprint.base.errors import UserError
+from finprint.bundle.identified import Identified
+from finprint.store.decisions import Log, standing
+from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, read_table
+
+LABELLED, CONFIRMED, ANSWERED = "labelled", "confirmed", "answered"
+COLUMNS = ["image", "individual", "status", "probability", "date", "place", "encounter", "side", "species", "path"]
+DARWIN_CORE = {  # terms of https://dwc.tdwg.org/terms/, and where they come from
+    "occurrenceID": "image", "eventDate": "date", "locality": "place", "eventID": "encounter",
+    "organismID": "individual", "scientificName": "species", "associatedMedia": "path",
+}  # fmt: skip
+
+
+def of_pipeline(data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The sightings of a finished run.
+
+    Args:
+        data: its folder `data`.
+
+    Returns:
+        A table of `COLUMNS`, a row for each photo that shows somebody, and the table `ANSWERS` of those answered.
+
+    Raises:
+        UserError: the run has not come so far.
+    """
+    photos, answers = read_table(data / "photos.parquet", PHOTOS), read_table(data / "search/answers.parquet", ANSWERS)
+    told = read_table(data / "sightings.parquet", SIGHTINGS)
+    table = photos.merge(told, on="image", how="left").rename(columns={"viewpoint": "side"})
+    labelled = table[(table["split"] != TEST) & table["identity"].notna()]
+    labelled = labelled.assign(individual=labelled["identity"], status=LABELLED, probability=1.0)
+    proposed = read_table(data / "search/new_individuals.csv", PROPOSED)
+    asked = _answered(table[table["split"] == TEST], answers, proposed)
+    return _joined([labelled, asked]), answers
+
+
+def of_identified(out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The sightings of photos that `finprint identify` has named, with what people decided about them.
+
+    Args:
+        out: the folder that it wrote.
+
+    Returns:
+        As `of_pipeline`.
+
+    Raises:
+        UserError: it wrote nothing there, or it is damaged.
+    """
+    identified = Identified.load(out)
+    table = identified.photos.rename(columns={"viewpoint": "side"})
+    decided = {one.photo: one for one in standing(Log(out / "decisions.jsonl").read()) if one.photo}
+    named = {photo: one.to for photo, one in decided.items() if one.action in ("confirm", "new", "relabel") and one.to}
+    out_of_use = [photo for photo, one in decided.items() if one.action in ("unusable", "drop", "unsure")]
+    confirmed = table[table["image"].isin(list(named))]
+    confirmed = confirmed.assign(individual=confirmed["image"].map(named), status=CONFIRMED, probability=1.0)
+    rest = table[~table["image"].isin([*named, *out_of_use])]
+    asked = _answered(rest, identified.answers, identified.proposed)
+    return _joined([confirmed, asked]), identified.answers[identified.answers["query"].isin(asked["image"])]
+
+
+def _answered(photos: pd.DataFrame, answers: pd.DataFrame, proposed: pd.DataFrame) -> pd.DataFrame:
+    """The photos by their first answers; those called new bear the name of their proposed individual."""
+    first = answers[answers["rank"] == 1].set_index("query")
+    groups = proposed.set_index("image")["proposed"]
+    table = photos[photos["image"].isin(first.index)]
+    names = table["image"].map(first["identity"])
+    names = names.mask(names == NEW, table["image"].map(groups).fillna(table["image"]))
+    return table.assign(individual=names, status=ANSWERED, probability=table["image"].map(first["probability"]))
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    rows = pd.concat([table.reindex(columns=COLUMNS).astype({"probability": float}) for table in tables if len(table)])
+    if not len(rows):
+        raise UserError("no photo shows anybody: there is nothing to export")
+    return rows.sort_values("image", kind="stable", ignore_index=True)
+
+
+def darwin_core(sightings: pd.DataFrame) -> pd.DataFrame:
+    """The sightings in terms of Darwin Core, an Occurrence a row.
+
+    `identificationVerificationStatus` tells names that people gave from answers; `identificationRemarks` has the
+    probability of an answer.
+    """
+    table = pd.DataFrame({term: sightings[column] for term, column in DARWIN_CORE.items()})
+    answered = sightings["status"].eq(ANSWERED)
+    remarks = [f"probability {chance:.3f}" for chance in sightings["probability"]]
+    return table.assign(
+        basisOfRecord="HumanObservation",
+        identificationVerificationStatus=answered.map({True: "unverified", False: "verified"}),
+        identificationRemarks=pd.Series(remarks, sightings.index).where(answered, ""),
+    )

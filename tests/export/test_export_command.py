@@ -1,0 +1,125 @@
+"""finprint export: sightings told apart by how they are known, folders of photos, doubt about the number of animals."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import save_photo, scenery
+
+from finprint.answers.tables import ANSWERS, PROPOSED
+from finprint.base.errors import UserError
+from finprint.export.command import Wanted, export
+from finprint.export.doubt import doubt
+from finprint.export.folders import into_folders
+from finprint.export.sightings import COLUMNS, darwin_core, of_pipeline
+from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, TRAIN, write_table
+
+DAY = Wanted("day", 0.9, None, 7)
+
+
+def _run(root: Path) -> Path:
+    """What a finished run has left: two known animals, four photos to identify."""
+    rows = [
+        ("a.jpg", "Anna", TRAIN, "2026-05-01"), ("b.jpg", "=Bo", TRAIN, "2026-05-01"), ("n.jpg", None, TRAIN, None),
+        ("q.jpg", None, TEST, "2026-05-09"), ("r.jpg", None, TEST, "2026-05-09"), ("s.jpg", None, TEST, None),
+    ]  # fmt: skip
+    photos = pd.DataFrame(rows, columns=["image", "identity", "split", "date"])
+    for number, image in enumerate(photos["image"]):
+        save_photo(root / "photos" / image, scenery(number))
+    table = photos.drop(columns="date").assign(
+        path=[str(root / "photos" / image) for image in photos["image"]], sha256="0" * 64, width=9, height=9,
+        species="orca", encounter=None, viewpoint=None, group=range(6), fold=0,
+    )  # fmt: skip
+    write_table(root / "data/photos.parquet", table[list(PHOTOS.columns)], PHOTOS)
+    told = photos[["image", "date"]].assign(place="bay")
+    write_table(root / "data/sightings.parquet", told, SIGHTINGS)
+    answers = [
+        ("q.jpg", 1, "Anna", 0.95), ("q.jpg", 2, NEW, 0.04), ("r.jpg", 1, NEW, 0.6), ("r.jpg", 2, "Anna", 0.3),
+        ("s.jpg", 1, "=Bo", 0.5), ("s.jpg", 2, "Anna", 0.4),
+    ]  # fmt: skip
+    table = pd.DataFrame(answers, columns=["query", "rank", "identity", "probability"]).assign(score=0.5, match=None)
+    write_table(root / "data/search/answers.parquet", table[list(ANSWERS.columns)], ANSWERS)
+    proposed = pd.DataFrame({"image": ["r.jpg"], "proposed": ["new_0001"]})
+    write_table(root / "data/search/new_individuals.csv", proposed, PROPOSED)
+    return root / "data"
+
+
+def test_how_each_sighting_is_known(tmp_path: Path) -> None:
+    sightings, answers = of_pipeline(_run(tmp_path))
+    told = sightings[["image", "individual", "status", "probability"]].to_numpy().tolist()
+    assert told == [
+        ["a.jpg", "Anna", "labelled", 1.0],
+        ["b.jpg", "=Bo", "labelled", 1.0],
+        ["q.jpg", "Anna", "answered", 0.95],
+        ["r.jpg", "new_0001", "answered", 0.6],
+        ["s.jpg", "=Bo", "answered", 0.5],
+    ]
+    assert sightings.columns.tolist() == COLUMNS
+    assert len(answers) == 6
+    terms = darwin_core(sightings)
+    assert terms["identificationVerificationStatus"].tolist() == ["verified"] * 2 + ["unverified"] * 3
+    named = ["occurrenceID", "eventDate", "organismID", "scientificName", "identificationRemarks"]
+    assert terms.loc[2, named].tolist() == ["q.jpg", "2026-05-09", "Anna", "orca", "probability 0.950"]
+
+
+def test_the_whole_command(tmp_path: Path) -> None:
+    lines = list(export(_run(tmp_path), tmp_path / "out", DAY))
+    assert lines[0] == f"5 sightings (3 answered, 2 labelled): {tmp_path}/out"
+    assert lines[1] == f"2 individuals on 2 occasions: {tmp_path}/out/history.inp"  # r and s are not sure enough
+    assert lines[2].startswith("animals seen: 3; if answers may be wrong, 2 to ")
+    assert (tmp_path / "out/history.inp").read_text() == (
+        "/* occasions: 2026-05-01, 2026-05-09 */\n/* =Bo */ 10 1;\n/* Anna */ 11 1;\n"
+    )
+    sheet = pd.read_excel(tmp_path / "out/sightings.xlsx")
+    assert sheet["individual"].tolist() == ["Anna", "'=Bo", "Anna", "new_0001", "'=Bo"]  # no formula
+    assert pd.read_csv(tmp_path / "out/history.csv")["2026-05-09"].tolist() == [0, 1]
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+        assert (tmp_path / f"out/discovery.{kind}").read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("how", ["copy", "link"])
+def test_photos_go_into_folders_and_the_originals_stay(tmp_path: Path, how: str) -> None:
+    data = _run(tmp_path)
+    before = {path: path.read_bytes() for path in (tmp_path / "photos").iterdir()}
+    wanted = Wanted("day", 0.9, how, 7)  # type: ignore[arg-type]
+    assert "5 photos in folders by individual" in " ".join(export(data, tmp_path / "out", wanted))
+    placed = sorted(
+        path.relative_to(tmp_path / "out/photos").as_posix() for path in (tmp_path / "out/photos").rglob("*.jpg")
+    )
+    assert placed == ["=Bo/b.jpg", "=Bo/s.jpg", "Anna/a.jpg", "Anna/q.jpg", "new_0001/r.jpg"]
+    copy = tmp_path / "out/photos/Anna/a.jpg"
+    assert copy.is_symlink() == (how == "link")
+    assert copy.read_bytes() == (tmp_path / "photos/a.jpg").read_bytes()
+    assert {path: path.read_bytes() for path in (tmp_path / "photos").iterdir()} == before
+    assert "0 photos in folders" in " ".join(export(data, tmp_path / "out", wanted))
+    (tmp_path / "photos/q.jpg").unlink()
+    with pytest.raises(UserError, match=r"q.jpg is gone: put it back, or export without --folders"):
+        list(export(data, tmp_path / "else", wanted))
+
+
+def test_a_folder_never_leaves_the_place_where_it_is_made(tmp_path: Path) -> None:
+    save_photo(tmp_path / "a.jpg", scenery(1))
+    table = pd.DataFrame({"path": ["a.jpg"], "image": ["x/../../a.jpg"], "individual": ["../..: evil?"]})
+    assert into_folders(table, tmp_path, tmp_path / "out", "copy") == 1
+    (made,) = (tmp_path / "out").rglob("*.jpg")
+    assert made.relative_to(tmp_path / "out").as_posix() == "_.._ evil_/x_.._.._a.jpg"
+
+
+def test_doubt_about_the_number_of_animals(tmp_path: Path) -> None:
+    """Five photos of one encounter, called Anna with 0.8, else somebody new: two animals in a fifth of the draws."""
+    images = [f"q{number}" for number in range(5)]
+    sightings = pd.DataFrame({"image": ["a", *images], "individual": "Anna", "encounter": [None, *["E"] * 5]})
+    sightings["status"] = ["labelled", *["answered"] * 5]
+    rows = [(image, rank, name, chance) for image in images for rank, name, chance in ((1, "Anna", 0.8), (2, NEW, 0.2))]
+    answers = pd.DataFrame(rows, columns=["query", "rank", "identity", "probability"])
+    counts: list[float] = []
+
+    def animals(table: pd.DataFrame) -> float:
+        counts.append(float(table["individual"].nunique()))
+        return counts[-1]
+
+    assert doubt(sightings, answers, animals, 1) == (1, 2)
+    assert set(counts) == {1, 2}  # one encounter is one animal or two, never six
+    assert np.mean(np.array(counts) == 2) == pytest.approx(0.2, abs=0.04)
+    assert np.isnan(doubt(sightings, answers.assign(probability=np.nan), animals, 1)).all()

@@ -1,0 +1,67 @@
+"""Capture histories against ones worked by hand, and numbers of animals against textbook formulas."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from finprint.base.errors import UserError
+from finprint.export.history import discovery, estimate, histories, inp, occasions
+
+
+def _sightings() -> pd.DataFrame:
+    rows = [
+        ("a1", "Anna", "2026-05-01T10:00:00", "bay"),
+        ("a2", "Anna", "2026-05-01T11:00:00", "bay"),
+        ("a3", "Anna", "2026-07-09", "cape"),
+        ("b1", "Bo", "2026-05-20", "bay"),
+        ("b2", "Bo", "2026-06-02", "bay"),
+        ("c1", "Cy */ x", "2026-07-09", "cape"),
+        ("c2", "Cy */ x", None, None),
+    ]
+    return pd.DataFrame(rows, columns=["image", "individual", "date", "place"])
+
+
+@pytest.mark.parametrize(
+    ("by", "columns", "rows"),
+    [
+        ("day", ["2026-05-01", "2026-05-20", "2026-06-02", "2026-07-09"], ["1001", "0110", "0001"]),
+        ("month", ["2026-05", "2026-06", "2026-07"], ["101", "110", "001"]),
+        ("year", ["2026"], ["1", "1", "1"]),
+        ("place", ["bay", "cape"], ["11", "10", "01"]),
+    ],
+)
+def test_histories_by_hand(by: str, columns: list[str], rows: list[str]) -> None:
+    sightings = _sightings()
+    seen = histories(sightings, occasions(sightings, by))
+    assert seen.columns.tolist() == columns
+    assert ["".join(map(str, row)) for row in seen.to_numpy()] == rows
+    assert seen.index.tolist() == ["Anna", "Bo", "Cy */ x"]
+    assert inp(seen) == (
+        f"/* occasions: {', '.join(columns)} */\n/* Anna */ {rows[0]} 1;\n/* Bo */ {rows[1]} 1;\n"
+        f"/* Cy * / x */ {rows[2]} 1;\n"  # no name ends the comment
+    )
+
+
+def test_how_many_are_known_after_each_occasion() -> None:
+    sightings = _sightings()
+    assert discovery(sightings, occasions(sightings, "month")).to_dict() == {"2026-05": 2, "2026-06": 2, "2026-07": 3}
+
+
+def test_what_is_no_occasion_is_named() -> None:
+    with pytest.raises(UserError, match="--occasion week: write day, month, year, or a column: image, individual"):
+        occasions(_sightings(), "week")
+    with pytest.raises(UserError, match="--occasion day: no sighting has a date, so there is no capture history"):
+        occasions(_sightings().assign(date=None), "day")
+
+
+def test_estimates_by_the_textbook() -> None:
+    # 10 seen first, 12 seen second, 4 of them again: (11 * 13) / 5 - 1.
+    seen = np.zeros((18, 2), int)
+    seen[:10, 0] = 1
+    seen[6:18, 1] = 1
+    assert estimate(seen) == pytest.approx(11 * 13 / 5 - 1)
+    # A third occasion: 5 animals, of 18 known before; all of them seen before. (12 * 10 + 5 * 18) / (4 + 5 + 1).
+    third = np.zeros((18, 1), int)
+    third[:5] = 1
+    assert estimate(np.hstack([seen, third])) == pytest.approx((12 * 10 + 5 * 18) / (4 + 5 + 1))
+    assert np.isnan(estimate(seen[:, :1]))
