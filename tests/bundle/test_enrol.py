@@ -234,6 +234,21 @@ def test_one_decision_on_several_photos_is_one_new_animal(month: Month) -> None:
     assert [month.shown()[f"june/q{n}.jpg"] for n in (14, 15, 16)] == ["Tom"] * 3
 
 
+def test_copies_of_one_photo_enter_once(month: Month, tmp_path: Path) -> None:
+    month.photos = tmp_path / "copies"
+    for name in ("a.jpg", "b.jpg"):
+        draw(month.photos / name, 3, 8)
+    identify([month.photos], Bundle.load(month.bundle), month.out)
+    month.decide("confirm", "b.jpg", "animal 03")
+    month.decide("confirm", "a.jpg", "animal 03")
+    assert month.enrol()["came"] == 1
+    assert month.shown()["june/b.jpg"] == "animal 03"
+    month.decide("confirm", "a.jpg", "animal 04")
+    assert month.refused() == (
+        "june/decisions.jsonl: confirm 'a.jpg' as 'animal 04': it is in the catalogue as 'animal 03': relabel it"
+    )
+
+
 def test_nothing_to_enrol(month: Month, tmp_path: Path) -> None:
     log = month.out / "decisions.jsonl"
     assert month.refused() == f"{log} holds no decision: `finprint review {month.out}` is the page to decide on"
