@@ -18,6 +18,7 @@ from finprint.bundle.bundle import Bundle
 from finprint.bundle.enrol import enrol
 from finprint.bundle.identified import Identified
 from finprint.bundle.identify import identify, identify_one
+from finprint.bundle.manifest import Manifest
 from finprint.store.decisions import Decision, Log
 
 
@@ -232,6 +233,20 @@ def test_one_decision_on_several_photos_is_one_new_animal(month: Month) -> None:
     month.decide("confirm", "q16.jpg", "Tom")
     month.enrol()
     assert [month.shown()[f"june/q{n}.jpg"] for n in (14, 15, 16)] == ["Tom"] * 3
+
+
+def test_a_bundle_that_grows_while_it_is_read(month: Month, monkeypatch: pytest.MonkeyPatch) -> None:
+    month.decide("confirm", "q03.jpg", "animal 03")
+    real, grown = Manifest.check, []
+
+    def check(manifest: Manifest, folder: Path) -> None:
+        if not grown:
+            grown.append(folder)
+            month.enrol()  # the folder of the gallery that the manifest names is gone now
+        real(manifest, folder)
+
+    monkeypatch.setattr(Manifest, "check", check)
+    assert len(Bundle.load(month.bundle).gallery.photos) == 71
 
 
 def test_copies_of_one_photo_enter_once(month: Month, tmp_path: Path) -> None:
