@@ -25,11 +25,12 @@ from finprint.store.decisions import Decision, Log
 class Month:
     """A bundle of one's own, photos identified by it, and a log of decisions on them."""
 
-    def __init__(self, project: Project, folder: Path) -> None:
+    def __init__(self, project: Project, june: Path, folder: Path) -> None:
         self.bundle = Path(shutil.copytree(project.bundle, folder / "whales"))
         self.photos = Path(shutil.copytree(project.queries, folder / "photos"))
-        self.out = folder / "june"
-        identify([self.photos], Bundle.load(self.bundle), self.out)
+        self.out = Path(shutil.copytree(june, folder / "june"))
+        run = self.out / "review/run.json"
+        run.write_text(run.read_text().replace(str(project.queries), str(self.photos)))
         self.log = Log(self.out / "decisions.jsonl")
 
     def decide(self, action: Any, photo: str = "", to: str = "", **more: Any) -> Decision:
@@ -52,9 +53,17 @@ class Month:
         return str(error.value)
 
 
+@pytest.fixture(scope="module")
+def june(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The queries of the project, identified. Not to be written into."""
+    out = tmp_path_factory.mktemp("identified") / "june"
+    identify([project.queries], Bundle.load(project.bundle), out)
+    return out
+
+
 @pytest.fixture
-def month(project: Project, tmp_path: Path) -> Month:
-    return Month(project, tmp_path)
+def month(project: Project, june: Path, tmp_path: Path) -> Month:
+    return Month(project, june, tmp_path)
 
 
 def test_confirmed_photos_and_new_animals_are_known_the_next_time(month: Month, tmp_path: Path) -> None:
