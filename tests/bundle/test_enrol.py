@@ -18,17 +18,19 @@ from finprint.bundle.bundle import Bundle
 from finprint.bundle.enrol import enrol
 from finprint.bundle.identified import Identified
 from finprint.bundle.identify import identify, identify_one
+from finprint.bundle.manifest import Manifest
 from finprint.store.decisions import Decision, Log
 
 
 class Month:
     """A bundle of one's own, photos identified by it, and a log of decisions on them."""
 
-    def __init__(self, project: Project, folder: Path) -> None:
+    def __init__(self, project: Project, june: Path, folder: Path) -> None:
         self.bundle = Path(shutil.copytree(project.bundle, folder / "whales"))
         self.photos = Path(shutil.copytree(project.queries, folder / "photos"))
-        self.out = folder / "june"
-        identify([self.photos], Bundle.load(self.bundle), self.out)
+        self.out = Path(shutil.copytree(june, folder / "june"))
+        run = self.out / "review/run.json"
+        run.write_text(run.read_text().replace(str(project.queries), str(self.photos)))
         self.log = Log(self.out / "decisions.jsonl")
 
     def decide(self, action: Any, photo: str = "", to: str = "", **more: Any) -> Decision:
@@ -51,9 +53,17 @@ class Month:
         return str(error.value)
 
 
+@pytest.fixture(scope="module")
+def june(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The queries of the project, identified. Not to be written into."""
+    out = tmp_path_factory.mktemp("identified") / "june"
+    identify([project.queries], Bundle.load(project.bundle), out)
+    return out
+
+
 @pytest.fixture
-def month(project: Project, tmp_path: Path) -> Month:
-    return Month(project, tmp_path)
+def month(project: Project, june: Path, tmp_path: Path) -> Month:
+    return Month(project, june, tmp_path)
 
 
 def test_confirmed_photos_and_new_animals_are_known_the_next_time(month: Month, tmp_path: Path) -> None:
@@ -232,6 +242,35 @@ def test_one_decision_on_several_photos_is_one_new_animal(month: Month) -> None:
     month.decide("confirm", "q16.jpg", "Tom")
     month.enrol()
     assert [month.shown()[f"june/q{n}.jpg"] for n in (14, 15, 16)] == ["Tom"] * 3
+
+
+def test_a_bundle_that_grows_while_it_is_read(month: Month, monkeypatch: pytest.MonkeyPatch) -> None:
+    month.decide("confirm", "q03.jpg", "animal 03")
+    real, grown = Manifest.check, []
+
+    def check(manifest: Manifest, folder: Path) -> None:
+        if not grown:
+            grown.append(folder)
+            month.enrol()  # the folder of the gallery that the manifest names is gone now
+        real(manifest, folder)
+
+    monkeypatch.setattr(Manifest, "check", check)
+    assert len(Bundle.load(month.bundle).gallery.photos) == 71
+
+
+def test_copies_of_one_photo_enter_once(month: Month, tmp_path: Path) -> None:
+    month.photos = tmp_path / "copies"
+    for name in ("a.jpg", "b.jpg"):
+        draw(month.photos / name, 3, 8)
+    identify([month.photos], Bundle.load(month.bundle), month.out)
+    month.decide("confirm", "b.jpg", "animal 03")
+    month.decide("confirm", "a.jpg", "animal 03")
+    assert month.enrol()["came"] == 1
+    assert month.shown()["june/b.jpg"] == "animal 03"
+    month.decide("confirm", "a.jpg", "animal 04")
+    assert month.refused() == (
+        "june/decisions.jsonl: confirm 'a.jpg' as 'animal 04': it is in the catalogue as 'animal 03': relabel it"
+    )
 
 
 def test_nothing_to_enrol(month: Month, tmp_path: Path) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import save_photo
 from finished import SEARCH, SETTINGS, Project
+from PIL import Image
 
 from finprint.answers.rules import Rules
 from finprint.answers.scoring import Blend
 from finprint.answers.search import answer_queries
 from finprint.base.files import caching_in
 from finprint.bundle.bundle import Bundle
+from finprint.bundle.enrol import enrol
 from finprint.bundle.identified import Identified
 from finprint.bundle.identify import identify
 from finprint.bundle.looks import look_again
@@ -22,6 +25,7 @@ from finprint.keypoints.look import second_look
 from finprint.keypoints.tables import read_local_scores, write_second_look
 from finprint.matching.catalogue import build_catalogue
 from finprint.pictures.shards import Crops
+from finprint.store.decisions import Decision, Log
 from finprint.store.tables import PHOTOS, TEST, read_table
 from finprint.store.vectors import read_vectors
 
@@ -92,3 +96,20 @@ def test_a_photo_of_the_gallery_is_not_looked_at_beside_itself(
     assert best.idxmax().tolist() == ["animal 03", "animal 03"]
     assert best.loc["animal 03", "keypoints"] > 2 * told.scores["keypoints"].max()
     assert told.scores["descriptors"].isna().all()
+
+
+def test_an_enrolled_photo_is_looked_at_without_its_file(
+    looked: tuple[Path, pd.DataFrame], project: Project, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(looked[0], tmp_path / "whales"))
+    photos = Path(shutil.copytree(project.queries, tmp_path / "photos"))
+    identify([photos / "q03.jpg"], Bundle.load(folder), tmp_path / "june")
+    Log(tmp_path / "june/decisions.jsonl").append(Decision(action="new", photo="q03.jpg", to="Tom"))
+    enrol(tmp_path / "june", folder)
+    with Image.open(photos / "q03.jpg") as seen:
+        again = save_photo(tmp_path / "july" / "again.jpg", np.asarray(seen), quality=80)
+    shutil.rmtree(photos)
+    identified = identify([again], Bundle.load(folder), tmp_path / "out")
+    assert identified.answers.dropna(subset="match")["identity"].iloc[0] == "Tom"
+    best = identified.points.groupby("match")["inlier"].sum()
+    assert best.idxmax() == "june/q03.jpg"

@@ -15,6 +15,7 @@ from finprint.answers.scoring import blended
 from finprint.answers.search import answer
 from finprint.answers.shortlist import look_up
 from finprint.answers.tables import ANSWERS, PROPOSED
+from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.bundle.features import FEATURES
 from finprint.bundle.gallery import Gallery
@@ -73,10 +74,15 @@ class Bundle:
             UserError: it is no bundle, of another version, or was altered.
         """
         manifest = Manifest.read(folder)
-        manifest.check(folder)
-        rules = replace(Rules.load(folder), shares=tuple(manifest.shares.values()))
-        gallery = Gallery.read(folder / manifest.gallery, manifest.members)
-        return Bundle(folder, manifest, Settings.read(folder), rules, gallery)
+        try:
+            manifest.check(folder)
+            rules = replace(Rules.load(folder), shares=tuple(manifest.shares.values()))
+            gallery = Gallery.read(folder / manifest.gallery, manifest.members)
+            return Bundle(folder, manifest, Settings.read(folder), rules, gallery)
+        except UserError:
+            if Manifest.read(folder) == manifest:
+                raise
+            return Bundle.load(folder)  # another process has enrolled decisions meanwhile
 
     @property
     def hash(self) -> str:

@@ -171,7 +171,8 @@ def _entering(
     """What comes into the gallery, and the id in the gallery of each photo that is in it now."""
     ids = _ids(name, identified, decisions, bundle.gallery.photos)
     there = set(bundle.gallery.photos["image"])
-    fresh = {photo: image for photo, image in ids.items() if image not in there}
+    first = {image: photo for photo, image in reversed(ids.items()) if image not in there}  # of copies of one photo
+    fresh = {photo: image for photo, image in ids.items() if first.get(image) == photo}
     boxes = {one.photo: one.box for one in decisions if one.action == "box" and one.photo in fresh and one.box}
     corrected = _with_boxes(identified, boxes, bundle, scratch)
     rows: dict[str, np.ndarray] = {}
