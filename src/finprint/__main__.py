@@ -14,7 +14,7 @@ from finprint.params import load_params
 if TYPE_CHECKING:
     from finprint.classes.trained import Ensemble
 
-COMPARED = Path("metrics/compared.html")
+COMPARED, CHANGED = Path("metrics/compared.html"), Path("metrics/changed.html")
 BUNDLE = Path("models/bundle")
 ANYWHERE = ("identify", "enrol", "export")  # commands that need a bundle, but no project
 OfClasses = Annotated[str, typer.Option("--of", help="identity or species: what the models in models/classes/OF tell")]
@@ -117,6 +117,26 @@ def compare(
     print(shown[columns].to_string(index=False, formatters={name: form.format for name, form in formats.items()}))
     write_compared(page, (a, b), table, [comparison.read_figures(a), comparison.read_figures(b)])
     print(f"figures of both, side by side: {page}")
+
+
+@app.command()
+def changed(
+    before: Annotated[
+        str, typer.Argument(help="a commit, a branch, an experiment, or a folder with a checkout")
+    ] = "HEAD",
+    page: Annotated[Path, typer.Option(help="page to write, and a CSV beside it")] = CHANGED,
+) -> None:
+    """Tell which photos are answered otherwise than BEFORE, and why."""
+    from finprint.evaluation.changed import changed as differences  # DVC takes a second to import
+    from finprint.evaluation.changed import read_answered, reasons
+    from finprint.report.changed import write_changed
+
+    earlier = read_answered(before)
+    table, answered = differences(earlier, read_answered(".")), earlier.answers["query"].nunique()
+    write_changed(page, before, table, answered)
+    for reason, count in reasons(table):
+        print(f"{count}: {reason}")
+    print(f"{len(table)} of {answered} first answers changed since {before}: {page}")
 
 
 @app.command()

@@ -131,7 +131,7 @@ def read_experiment(where: str) -> dict[str, Judged]:
     with tempfile.TemporaryDirectory() as scratch:
         tables = {}
         for name, schema in NEEDED.items():
-            tables[name] = read_table(_fetched(where, name, Path(scratch)), schema)
+            tables[name] = read_table(fetched(where, name, Path(scratch)), schema)
     photos, rows, validation, test, truth = tables.values()
     catalogue = build_catalogue(photos, without_vectors(rows["image"]))
     return {VALIDATION: judged_validation(catalogue, validation), TEST: judged_test(catalogue, test, truth)}
@@ -147,7 +147,7 @@ def read_figures(where: str) -> dict[str, bytes]:
     try:
         names = sorted(Path(path).name for path in source.ls(FIGURES, detail=False) if path.endswith(".png"))
         with tempfile.TemporaryDirectory() as scratch:
-            return {Path(name).stem: _fetched(where, f"{FIGURES}/{name}", Path(scratch)).read_bytes() for name in names}
+            return {Path(name).stem: fetched(where, f"{FIGURES}/{name}", Path(scratch)).read_bytes() for name in names}
     except (FileNotFoundError, DataIndexDirError, UserError):
         return {}
 
@@ -159,7 +159,7 @@ def _source(where: str) -> DVCFileSystem:
         raise UserError(f"{where} is no folder with a checkout, nor a commit, branch or experiment: {error}") from None
 
 
-def _fetched(where: str, path: str, scratch: Path) -> Path:
+def fetched(where: str, path: str, scratch: Path) -> Path:
     """A copy of an experiment's file."""
     copy = scratch / Path(path).name
     try:
