@@ -162,6 +162,27 @@ def test_a_table_tells_encounters_sides_and_boxes(project: Project, bundle: Bund
     assert joint[["encounter", "photos"]].to_numpy().tolist() == [["e1", 2]]
 
 
+def test_several_boxes_in_a_photo_are_several_animals(bundle: Bundle, tmp_path: Path) -> None:
+    draw(tmp_path / "two.jpg", 2, 8)
+    draw(tmp_path / "one.jpg", 3, 8)
+    rows = [
+        "two.jpg,,,,",
+        "two.jpg,0,0,40,40",
+        "two.jpg,50,10,90,60",
+        "two.jpg,0,0,40,40",
+        "one.jpg,,,,",
+        "one.jpg,,,,",
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["image,x_min,y_min,x_max,y_max", *rows]) + "\n")
+    identified = identify([tmp_path / "t.csv"], bundle, tmp_path / "out")
+    assert identified.photos["image"].tolist() == ["two.jpg", "two.jpg#2", "one.jpg"]
+    assert identified.photos["path"].tolist() == ["two.jpg", "two.jpg", "one.jpg"]
+    assert identified.photos["problem"].isna().all()
+    boxes = identified.crops.index.set_index("image")[["x_min", "x_max"]]
+    assert boxes.to_numpy().tolist() == [[0, 40], [50, 90], [0, 96]]
+    assert identified.answers["query"].nunique() == 3
+
+
 def test_sub_folders_tell_sides_and_encounters(bundle: Bundle, tmp_path: Path) -> None:
     for name in ("Left side/1.jpg", "sighting 3/right/2.jpg", "3.jpg", "both/4.jpg"):
         draw(tmp_path / "june" / name, 2, 8)

@@ -66,8 +66,7 @@ def identify_one(bundle: Bundle, path: Path, box: Sequence[float] | None = None)
 
 def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
     """Crop, embed and answer photos; crops and local features are written into a folder."""
-    paths = [photos.folder / image for image in photos.photos["image"]]
-    read = headers(paths)
+    read = headers([photos.folder / path for path in photos.photos["path"]])
     table = _with_headers(photos.photos, read)
     good = table[table["problem"].isna()]
     crops = _cropped(good, photos.folder, bundle, folder / CROPS)
@@ -92,7 +91,7 @@ def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
 def _with_headers(photos: pd.DataFrame, read: list[Header]) -> pd.DataFrame:
     """The photos with what their files say; a date that a table tells stands above the camera's."""
     said = pd.DataFrame([vars(one) for one in read])
-    table = photos.assign(path=photos["image"], problem=said["problem"].replace("", pd.NA).astype("string"))
+    table = photos.assign(problem=said["problem"].replace("", pd.NA).astype("string"))
     for name in ("width", "height"):
         table[name] = said[name].where(said[name] > 0).astype("Int32")
     table["sha256"] = said["sha256"].replace("", pd.NA).astype("string")
