@@ -16,7 +16,7 @@ from finprint.base.errors import UserError
 from finprint.bundle import vectors
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.identified import Identified
-from finprint.bundle.identify import identify, rows_of_crops
+from finprint.bundle.identify import identify, identify_one, rows_of_crops
 from finprint.bundle.sheets import COLUMNS
 from finprint.bundle.writing import read_finished, write_bundle
 
@@ -181,6 +181,21 @@ def test_several_boxes_in_a_photo_are_several_animals(bundle: Bundle, tmp_path: 
     boxes = identified.crops.index.set_index("image")[["x_min", "x_max"]]
     assert boxes.to_numpy().tolist() == [[0, 40], [50, 90], [0, 96]]
     assert identified.answers["query"].nunique() == 3
+
+
+def test_one_photo_with_another_box_is_answered_anew(project: Project, bundle: Bundle, tmp_path: Path) -> None:
+    photo = project.queries / "q03.jpg"
+    one = identify_one(bundle, photo, told={"viewpoint": "left"})
+    theirs = project.answers[project.answers["query"] == "q03.jpg"].reset_index(drop=True)
+    assert one.answers["identity"].tolist() == theirs["identity"].tolist()
+    np.testing.assert_allclose(one.answers["probability"], theirs["probability"], atol=1e-6)
+    assert one.photos["viewpoint"].tolist() == ["left"]
+    boxed = identify_one(bundle, photo, (10, 10, 60, 50))
+    assert boxed.crops.index[["x_min", "y_min", "x_max", "y_max"]].to_numpy().tolist() == [[10, 10, 60, 50]]
+    assert not np.allclose(boxed.vectors, one.vectors)
+    assert len(boxed.crops.jpeg(0)) > 100  # its folder is gone, the crop is not
+    gone = identify_one(bundle, tmp_path / "gone.jpg")
+    assert (gone.photos["problem"].tolist(), len(gone.answers)) == (["not on disk"], 0)
 
 
 def test_sub_folders_tell_sides_and_encounters(bundle: Bundle, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Photos identified by a bundle: cropped, embedded, answered, and written for people and for the review page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,22 +46,23 @@ def identify(given: Sequence[Path], bundle: Bundle, out: Path) -> Identified:
     return identified
 
 
-def identify_one(bundle: Bundle, path: Path, box: Sequence[float] | None = None) -> Identified:
+def identify_one(
+    bundle: Bundle, path: Path, box: Sequence[float] | None = None, told: Mapping[str, str] | None = None
+) -> Identified:
     """Identify one photo, and write nothing.
 
     Args:
         bundle: the trained system.
         path: of the photo.
         box: of the animal, left, top, right, bottom in px of the photo; None: the detector looks for it.
+        told: what is known of the photo, by the names of `TOLD`, such as its viewpoint.
 
     Returns:
         A photo, its answers, its crop with the box; a photo that cannot be used has a problem and no answers.
     """
-    told = pd.DataFrame({"image": [path.name]})
-    if box is not None:
-        told[SIDES] = [list(box)]
+    row = {"image": path.name} | dict(told or {}) | (dict(zip(SIDES, box, strict=True)) if box is not None else {})
     with TemporaryDirectory() as folder, caching_in(Path(folder) / ".cache"):
-        return identified_in(Asked(path.parent, with_columns(told)), bundle, Path(folder) / REVIEW)
+        return identified_in(Asked(path.parent, with_columns(pd.DataFrame([row]))), bundle, Path(folder) / REVIEW)
 
 
 def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
