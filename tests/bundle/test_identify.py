@@ -16,7 +16,7 @@ from finprint.base.errors import UserError
 from finprint.bundle import vectors
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.identified import Identified
-from finprint.bundle.identify import identify, rows_of_crops
+from finprint.bundle.identify import identify, identify_one, rows_of_crops
 from finprint.bundle.sheets import COLUMNS
 from finprint.bundle.writing import read_finished, write_bundle
 
@@ -160,6 +160,42 @@ def test_a_table_tells_encounters_sides_and_boxes(project: Project, bundle: Bund
     assert identified.photos["date"].iloc[0] == "2026-06-01 00:00:00"
     joint = pd.read_csv(tmp_path / "out/encounters.csv")
     assert joint[["encounter", "photos"]].to_numpy().tolist() == [["e1", 2]]
+
+
+def test_several_boxes_in_a_photo_are_several_animals(bundle: Bundle, tmp_path: Path) -> None:
+    draw(tmp_path / "two.jpg", 2, 8)
+    draw(tmp_path / "one.jpg", 3, 8)
+    rows = [
+        "two.jpg,,,,",
+        "two.jpg,0,0,40,40",
+        "two.jpg,50,10,90,60",
+        "two.jpg,0,0,40,40",
+        "one.jpg,,,,",
+        "one.jpg,,,,",
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["image,x_min,y_min,x_max,y_max", *rows]) + "\n")
+    identified = identify([tmp_path / "t.csv"], bundle, tmp_path / "out")
+    assert identified.photos["image"].tolist() == ["two.jpg", "two.jpg#2", "one.jpg"]
+    assert identified.photos["path"].tolist() == ["two.jpg", "two.jpg", "one.jpg"]
+    assert identified.photos["problem"].isna().all()
+    boxes = identified.crops.index.set_index("image")[["x_min", "x_max"]]
+    assert boxes.to_numpy().tolist() == [[0, 40], [50, 90], [0, 96]]
+    assert identified.answers["query"].nunique() == 3
+
+
+def test_one_photo_with_another_box_is_answered_anew(project: Project, bundle: Bundle, tmp_path: Path) -> None:
+    photo = project.queries / "q03.jpg"
+    one = identify_one(bundle, photo, told={"viewpoint": "left"})
+    theirs = project.answers[project.answers["query"] == "q03.jpg"].reset_index(drop=True)
+    assert one.answers["identity"].tolist() == theirs["identity"].tolist()
+    np.testing.assert_allclose(one.answers["probability"], theirs["probability"], atol=1e-6)
+    assert one.photos["viewpoint"].tolist() == ["left"]
+    boxed = identify_one(bundle, photo, (10, 10, 60, 50))
+    assert boxed.crops.index[["x_min", "y_min", "x_max", "y_max"]].to_numpy().tolist() == [[10, 10, 60, 50]]
+    assert not np.allclose(boxed.vectors, one.vectors)
+    assert len(boxed.crops.jpeg(0)) > 100  # its folder is gone, the crop is not
+    gone = identify_one(bundle, tmp_path / "gone.jpg")
+    assert (gone.photos["problem"].tolist(), len(gone.answers)) == (["not on disk"], 0)
 
 
 def test_sub_folders_tell_sides_and_encounters(bundle: Bundle, tmp_path: Path) -> None:

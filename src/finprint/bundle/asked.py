@@ -36,7 +36,7 @@ class Asked:
 
     Attributes:
         folder: which the photos' names are relative to.
-        photos: columns image (its path from `folder`, which is its id), `TOLD`, and the `SIDES` of a box where it is
+        photos: columns image (its id), path (from `folder`), `TOLD`, and the `SIDES` of a box where it is
             told; what is not told is missing.
     """
 
@@ -68,13 +68,22 @@ def asked(given: Sequence[Path]) -> Asked:
         what = "no photo is given"
     if not len(named):
         raise UserError(what)
-    return Asked(folder, with_columns(named.drop_duplicates("image", ignore_index=True)))
+    return Asked(folder, _each_animal(with_columns(named)))
 
 
 def with_columns(photos: pd.DataFrame) -> pd.DataFrame:
-    """The photos with all columns of `Asked.photos`; what is not told is missing."""
-    table = photos.reindex(columns=["image", *TOLD, *SIDES])
-    return table.astype({"image": "string"} | dict.fromkeys(TOLD, "string") | dict.fromkeys(SIDES, float))
+    """The photos with all columns of `Asked.photos`; what is not told is missing, but the path, which is the id."""
+    table = photos.reindex(columns=["image", "path", *TOLD, *SIDES])
+    table = table.astype(dict.fromkeys(("image", "path", *TOLD), "string") | dict.fromkeys(SIDES, float))
+    return table.assign(path=table["path"].fillna(table["image"]))
+
+
+def _each_animal(photos: pd.DataFrame) -> pd.DataFrame:
+    """A row a photo; of several boxes in a photo, a row a box, the second called NAME#2."""
+    boxed = photos["image"].isin(photos.loc[photos[SIDES].notna().all(axis=1), "image"])
+    kept = photos[~boxed | photos[SIDES].notna().all(axis=1)].drop_duplicates(["image", *SIDES], ignore_index=True)
+    number = kept.groupby("image").cumcount() + 1
+    return kept.assign(image=kept["image"].where(number == 1, kept["image"] + "#" + number.astype("string")))
 
 
 def _of_folder(folder: Path) -> pd.DataFrame:

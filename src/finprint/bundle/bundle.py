@@ -14,6 +14,7 @@ from finprint.answers.rules import Rules
 from finprint.answers.scoring import blended
 from finprint.answers.search import answer
 from finprint.answers.shortlist import look_up
+from finprint.answers.species import COLUMN
 from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
@@ -22,11 +23,12 @@ from finprint.bundle.gallery import Gallery
 from finprint.bundle.manifest import MANIFEST, Manifest
 from finprint.bundle.settings import Settings
 from finprint.bundle.tables import TOLD
-from finprint.bundle.writing import DETECTOR, MODELS
+from finprint.bundle.writing import DETECTOR, MODELS, SPECIES, SPECIES_RULES
 from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.store.tables import NEW, TEST, TRAIN
 
 if TYPE_CHECKING:
+    from finprint.classes.trained import Ensemble
     from finprint.detector.yolo import TrainedDetector
     from finprint.model.embedder import Embedder
 
@@ -113,13 +115,23 @@ class Bundle:
 
         return {name: load_model(self.folder / MODELS / name)[0] for name in self.manifest.members}
 
+    @cached_property
+    def species(self) -> "Ensemble | None":
+        """The models that tell the species of a photo, if the rules ask for it and there are some."""
+        folder = self.folder / SPECIES
+        if not folder.exists():
+            return None
+        from finprint.classes.trained import load_ensemble
+
+        return load_ensemble(folder / MODELS, folder / SPECIES_RULES)
+
     def answer(
         self, photos: pd.DataFrame, vectors: Sequence[np.ndarray], local_scores: pd.DataFrame | None = None
     ) -> Answered:
         """Answer photos by the rules, in the gallery. A photo is not compared with itself.
 
         Args:
-            photos: columns image, sha256 and `TOLD` of Q photos.
+            photos: columns image, sha256 and `TOLD` of Q photos, perhaps with the chances of each species.
             vectors: (Q, D) of each member.
             local_scores: of the second look, as for `Catalogue`; the ids of the queries begin with `ASKED`.
         """
@@ -158,8 +170,14 @@ class Bundle:
     def catalogue(self, photos: pd.DataFrame, vectors: Sequence[np.ndarray]) -> Catalogue:
         """The gallery and photos to identify behind it; the ids of the latter begin with `ASKED`."""
         gallery = self.gallery.photos
-        columns = ["image", "identity", "sha256", *TOLD]
-        stored = gallery[columns].assign(split=TRAIN)
+        columns = [
+            "image",
+            "identity",
+            "sha256",
+            *TOLD,
+            *(name for name in photos.columns.astype(str) if name.startswith(COLUMN)),
+        ]
+        stored = gallery.reindex(columns=columns).assign(split=TRAIN)
         queries = photos.reindex(columns=columns).assign(image=ASKED + photos["image"], identity=None, split=TEST)
         table = pd.concat([stored, queries], ignore_index=True).astype(stored.dtypes.to_dict())
         if "same_side" not in self.rules.blend.weights:

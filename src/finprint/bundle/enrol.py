@@ -224,10 +224,12 @@ def _with_boxes(
         return None
     from finprint.bundle.identify import identified_in  # torch takes seconds to import
 
+    rows = identified.photos.set_index("image")
     told = pd.DataFrame(list(boxes.values()), columns=SIDES).assign(image=list(boxes))
+    told["path"] = rows["path"].loc[list(boxes)].to_numpy()
     with caching_in(scratch / ".cache"):
         corrected = identified_in(Asked(Path(identified.run["folder"]), with_columns(told)), bundle, scratch / REVIEW)
-    before = identified.photos.set_index("image")["sha256"]
+    before = rows["sha256"]
     for image, sha256, problem in corrected.photos[["image", "sha256", "problem"]].itertuples(index=False):
         if image not in set(corrected.crops.index["image"]) or before[image] != sha256:
             why = problem if pd.notna(problem) else "its content is another"

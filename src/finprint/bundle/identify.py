@@ -1,6 +1,6 @@
 """Photos identified by a bundle: cropped, embedded, answered, and written for people and for the review page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from finprint.answers.species import COLUMN
 from finprint.base.files import caching_in, hold
 from finprint.bundle.asked import Asked, Header, asked, headers, with_columns
 from finprint.bundle.bundle import Bundle
@@ -17,7 +18,7 @@ from finprint.bundle.identified import CROPS, REVIEW, Identified
 from finprint.bundle.looks import look_again
 from finprint.bundle.sheets import answer_sheet, write_sheet
 from finprint.bundle.vectors import vectors_of
-from finprint.crops.cache import CropCache
+from finprint.crops.cache import CHUNK, CropCache, Cut
 from finprint.crops.cropping import crop_key, crop_photos
 from finprint.keypoints.tables import no_points
 from finprint.pictures.shards import Crops
@@ -46,28 +47,28 @@ def identify(given: Sequence[Path], bundle: Bundle, out: Path) -> Identified:
     return identified
 
 
-def identify_one(bundle: Bundle, path: Path, box: Sequence[float] | None = None) -> Identified:
+def identify_one(
+    bundle: Bundle, path: Path, box: Sequence[float] | None = None, told: Mapping[str, str] | None = None
+) -> Identified:
     """Identify one photo, and write nothing.
 
     Args:
         bundle: the trained system.
         path: of the photo.
         box: of the animal, left, top, right, bottom in px of the photo; None: the detector looks for it.
+        told: what is known of the photo, by the names of `TOLD`, such as its viewpoint.
 
     Returns:
         A photo, its answers, its crop with the box; a photo that cannot be used has a problem and no answers.
     """
-    told = pd.DataFrame({"image": [path.name]})
-    if box is not None:
-        told[SIDES] = [list(box)]
+    row = {"image": path.name} | dict(told or {}) | (dict(zip(SIDES, box, strict=True)) if box is not None else {})
     with TemporaryDirectory() as folder, caching_in(Path(folder) / ".cache"):
-        return identified_in(Asked(path.parent, with_columns(told)), bundle, Path(folder) / REVIEW)
+        return identified_in(Asked(path.parent, with_columns(pd.DataFrame([row]))), bundle, Path(folder) / REVIEW)
 
 
 def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
     """Crop, embed and answer photos; crops and local features are written into a folder."""
-    paths = [photos.folder / image for image in photos.photos["image"]]
-    read = headers(paths)
+    read = headers([photos.folder / path for path in photos.photos["path"]])
     table = _with_headers(photos.photos, read)
     good = table[table["problem"].isna()]
     crops = _cropped(good, photos.folder, bundle, folder / CROPS)
@@ -77,7 +78,7 @@ def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
     queries = rows_of_crops(table, crops.index["image"])
     placed = queries.assign(path=[str(photos.folder / path) for path in queries["path"]])
     looked = look_again(bundle, placed, crops, arrays, folder / FEATURES)
-    answered = bundle.answer(queries, arrays, looked.scores if looked else None)
+    answered = bundle.answer(_with_species(queries, crops, bundle), arrays, looked.scores if looked else None)
     told = pd.concat([table, queries[~queries["image"].isin(table["image"])]], ignore_index=True)
     told["p_new"] = told["image"].map(answered.new)
     told["problem"] = told["problem"].fillna(_in_the_gallery(told, bundle.gallery.photos))
@@ -92,7 +93,7 @@ def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
 def _with_headers(photos: pd.DataFrame, read: list[Header]) -> pd.DataFrame:
     """The photos with what their files say; a date that a table tells stands above the camera's."""
     said = pd.DataFrame([vars(one) for one in read])
-    table = photos.assign(path=photos["image"], problem=said["problem"].replace("", pd.NA).astype("string"))
+    table = photos.assign(problem=said["problem"].replace("", pd.NA).astype("string"))
     for name in ("width", "height"):
         table[name] = said[name].where(said[name] > 0).astype("Int32")
     table["sha256"] = said["sha256"].replace("", pd.NA).astype("string")
@@ -120,6 +121,27 @@ def rows_of_crops(table: pd.DataFrame, images: pd.Series) -> pd.DataFrame:
     rows = table.set_index("image")
     of = [image if image in rows.index else image.rpartition("#")[0] for image in images]
     return rows.loc[of].reset_index(drop=True).assign(image=images.to_numpy())
+
+
+def _with_species(photos: pd.DataFrame, crops: Crops, bundle: Bundle) -> pd.DataFrame:
+    """The photos with the chance of each species, as `answers.species` has it, where the bundle tells species.
+
+    Args:
+        photos: N rows.
+        crops: of these photos, in their order.
+        bundle: the trained system.
+    """
+    if bundle.species is None:
+        return photos
+    columns = ["part", *SIDES, "confidence"]
+    arrays = [np.zeros((0, len(bundle.species.classes)))]
+    for start in range(0, len(crops), CHUNK):
+        rows = crops.index.iloc[start : start + CHUNK]
+        told = zip(rows.index, rows[columns].itertuples(index=False), strict=True)
+        cuts = [Cut(part, np.array(sides), sure, crops.jpeg(row)) for row, (part, *sides, sure) in told]
+        arrays.append(bundle.species.probabilities(cuts))
+    names = [COLUMN + name for name in bundle.species.classes]
+    return photos.assign(**dict(zip(names, np.concatenate(arrays).astype(np.float32).T, strict=True)))
 
 
 def _in_the_gallery(photos: pd.DataFrame, gallery: pd.DataFrame) -> pd.Series:

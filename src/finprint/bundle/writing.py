@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.answers.rules import Rules
+from finprint.answers.species import PROBABILITIES
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, sha256_json, sha256_path
 from finprint.base.unchanged import depend_on
@@ -24,6 +25,7 @@ from finprint.store.tables import PHOTOS, read_table
 from finprint.store.vectors import Vectors, read_vectors
 
 DETECTOR, MODELS, GALLERY = "detector", "models", "gallery-0"
+SPECIES, SPECIES_RULES = "species", "rules.json"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Finished:
         models: the model folders by the members' names, the rounds first, in the order of the rules' shares.
         vectors: of the same members.
         rounds: how many of them are rounds: the second look compares by the vectors of these.
+        species: the models that tell species, and the rules of their answers; None: there are none.
     """
 
     photos: pd.DataFrame
@@ -47,6 +50,7 @@ class Finished:
     models: Mapping[str, Path]
     vectors: Mapping[str, Vectors]
     rounds: int
+    species: tuple[Path, Path] | None = None
 
 
 def read_finished(data: Path, models: Path, left_out: Sequence[int]) -> Finished:
@@ -62,11 +66,13 @@ def read_finished(data: Path, models: Path, left_out: Sequence[int]) -> Finished
     folders = {name: models / name for name in rounds} | {f"fold{n}": models / "folds" / str(n) for n in left_out}
     sources = {name: data / name for name in rounds} | {f"fold{n}": data / "folds" / str(n) for n in left_out}
     tables = [data / name for name in ("photos.parquet", "crops", "search")]
-    for path in (models / "detector", *folders.values(), *sources.values(), *tables):
+    told = data / "labels" / "species"
+    species = (models / "classes" / "species", told / "rules.json") if (told / PROBABILITIES).is_dir() else None
+    for path in (models / "detector", *folders.values(), *sources.values(), *tables, *(species or ())):
         depend_on(path)
     photos, crops, rules = read_table(tables[0], PHOTOS), Crops(tables[1]), tables[2]
     vectors = {name: read_vectors(folder) for name, folder in sources.items()}
-    return Finished(photos, crops, models / "detector", rules, folders, vectors, len(rounds))
+    return Finished(photos, crops, models / "detector", rules, folders, vectors, len(rounds), species)
 
 
 def write_bundle(run: Finished, settings: Settings, folder: Path) -> dict[str, float]:
@@ -97,6 +103,9 @@ def write_bundle(run: Finished, settings: Settings, folder: Path) -> dict[str, f
         shutil.copytree(run.detector, draft / DETECTOR)
         for name in members:
             _copy_model(run.models[name], run.vectors[name], draft / MODELS / name)
+        if run.species and rules.params.species == "prior":
+            shutil.copytree(run.species[0], draft / SPECIES / MODELS)
+            shutil.copy(run.species[1], draft / SPECIES / SPECIES_RULES)
         system = sha256_json(hashes(draft))
         gallery.write(draft / GALLERY)
         if look:
