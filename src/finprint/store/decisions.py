@@ -1,0 +1,198 @@
+"""What people decided about photos and individuals: a log that only ever grows."""
+
+import fcntl
+import itertools
+import json
+import os
+import secrets
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from finprint.base.errors import UserError
+from finprint.base.files import writing
+
+OF_PHOTOS = ("confirm", "new", "unsure", "unusable", "relabel", "drop")  # the last one on a photo counts
+OF_INDIVIDUALS = ("merge", "rename", "split")  # each counts, in their order
+Action = Literal[
+    "confirm", "new", "unsure", "unusable", "relabel", "drop", "merge", "rename", "split", "box", "grade", "undo"
+]
+Grade = Literal[1, 2, 3]
+
+
+class Decision(BaseModel):
+    """A line of the log.
+
+    Attributes:
+        action: confirm: the photo to identify shows the individual `to`. new: it shows the new individual `to`; empty: the
+            log makes a name. unsure: nobody can tell. unusable: the photo is too bad to tell anything. relabel: the labelled photo shows `to`;
+            empty: nobody knows whom. drop: the photo is not used. merge: `individual` is `to`. rename: `individual` is
+            called `to`, as nobody was before. split: the `photos` of `individual` show `to`. box: the animal in the
+            photo lies in `box`. grade: how good the photo is. undo: the line `of` does not count.
+        photo: its id. `photos`: several at once.
+        box: left, top, right, bottom, in px of the original photo.
+        distinctiveness: of the animal, and `quality`, of the photo: 1 (poor) to 3 (good).
+        answer: what was answered when a person decided: the names and probabilities, and the hash of the run.
+        who: decided; `when`, in UTC, and `id` of the line are given by the log.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: Action
+    photo: str = ""
+    photos: tuple[str, ...] = ()
+    individual: str = ""
+    to: str = ""
+    box: tuple[float, float, float, float] | None = None
+    distinctiveness: Grade | None = None
+    quality: Grade | None = None
+    of: str = ""
+    answer: dict[str, Any] | None = None
+    who: str = ""
+    when: str = ""
+    id: str = Field(default="", pattern=r"^([0-9a-f]{12})?$")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        wanted = {
+            "merge": ("individual", "to"), "rename": ("individual", "to"), "split": ("individual", "to", "photos"),
+            "confirm": ("to",), "box": ("photo", "box"), "grade": ("photo",), "undo": ("of",),
+        }  # fmt: skip
+        for name in wanted.get(self.action, ()):
+            if not getattr(self, name):
+                raise ValueError(f"{self.action} needs {name}")
+        if self.action in OF_PHOTOS and not self.every:
+            raise ValueError(f"{self.action} needs photo")
+        if self.box and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
+            raise ValueError("box is empty: it is left, top, right, bottom")
+        if self.action == "grade" and self.distinctiveness is None and self.quality is None:
+            raise ValueError("grade needs distinctiveness or quality")
+        return self
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        """The photos that it is about."""
+        return (self.photo, *self.photos) if self.photo else self.photos
+
+
+@dataclass(frozen=True)
+class Log:
+    """The file of decisions, a line of JSON each. Lines are appended and never changed."""
+
+    path: Path
+
+    def append(self, decision: Decision, taken: Collection[str] = ()) -> Decision:
+        """Write a line, and return it with its id and time. It has reached the disk when this returns.
+
+        Several processes may append at the same time. What a crash left of a last line is set aside first.
+
+        Args:
+            decision: a new individual without a name gets one here, so that it keeps this name whatever is undone.
+            taken: names that individuals have already, beside those in the log.
+
+        Raises:
+            OSError: the disk is full or cannot be written to. Nothing of the line is left then.
+        """
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        line = decision.model_copy(update={"id": secrets.token_hex(6), "when": now})
+        with writing(self.path), self._locked() as file:
+            end = self._whole(file)
+            if line.action == "new" and not line.to:
+                name = new_name({*taken, *(earlier.to for earlier in self._lines(file))})
+                line = line.model_copy(update={"to": name})
+            text = (line.model_dump_json(exclude_defaults=True) + "\n").encode()
+            try:
+                while text:  # a disk that fills up takes a piece first, and says so at the next one
+                    text = text[file.write(text) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)
+                raise
+        return line
+
+    def read(self) -> list[Decision]:
+        """All lines, the first one first; none where there is no file.
+
+        Raises:
+            UserError: a line before the last is damaged.
+        """
+        if not self.path.exists():
+            return []
+        if not self.path.read_bytes().endswith(b"\n"):  # another process is writing a line, or a crash left half of one
+            try:
+                with self._locked() as file:
+                    self._whole(file)
+            except OSError:  # a log that can only be read
+                print(f"{self.path}: its last line is cut off and does not count", file=sys.stderr, flush=True)
+        with self.path.open("rb", buffering=0) as file:
+            return self._lines(file)
+
+    @contextmanager
+    def _locked(self) -> Iterator[BinaryIO]:
+        """The file, open to be read and appended to, which no other process writes to meanwhile."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+
+    def _whole(self, file: BinaryIO) -> int:
+        """Set a last line that is cut off aside; the length of the file that is left."""
+        file.seek(0)
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            aside = self.path.with_name(f"{self.path.name}.damaged")
+            with aside.open("ab") as kept:
+                kept.write(content[end:] + b"\n")
+            file.truncate(end)
+            print(f"{self.path}: its last line was cut off; it is now in {aside.name}", file=sys.stderr, flush=True)
+        return end
+
+    def _lines(self, file: BinaryIO) -> list[Decision]:
+        """All whole lines of the file."""
+        file.seek(0)
+        lines = file.read().split(b"\n")[:-1]
+        return [self._parsed(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+
+    def _parsed(self, number: int, line: bytes) -> Decision:
+        try:
+            return Decision.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            what = ".".join(map(str, first["loc"])) or "it"
+            raise UserError(
+                f"{self.path} line {number} is damaged ({what}: {first['msg']}): mend the line or take it out"
+            ) from None
+
+
+def standing(lines: Sequence[Decision]) -> list[Decision]:
+    """What counts of a log, in its order: nothing undone, and of what was decided on a photo the last alone.
+
+    A decision on several photos becomes one for each of them. An undo can be undone.
+    """
+    void: set[str] = set()
+    for line in reversed(lines):
+        if line.action == "undo" and line.id not in void:
+            void.add(line.of)
+    last: dict[object, Decision] = {}
+    for line in lines:
+        if line.id in void or line.action == "undo":
+            continue
+        if line.action in OF_INDIVIDUALS:
+            last[len(last), line.id] = line
+        for photo in line.every if line.action not in OF_INDIVIDUALS else ():
+            kind = line.action if line.action in ("box", "grade") else "name"
+            last.pop((kind, photo), None)  # its place is that of the last
+            last[kind, photo] = line.model_copy(update={"photo": photo, "photos": ()})
+    return list(last.values())
+
+
+def new_name(taken: Collection[str]) -> str:
+    """A name for a new individual: the first of new_0001, new_0002, ... that nobody has."""
+    return next(name for number in itertools.count(1) if (name := f"new_{number:04d}") not in taken)
