@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COMPARED, CHANGED = Path("metrics/compared.html"), Path("metrics/changed.html")
 BUNDLE = Path("models/bundle")
-ANYWHERE = ("identify", "enrol", "export")  # commands that need a bundle, but no project
+ANYWHERE = ("identify", "enrol", "export", "review")  # commands that need a bundle, but no project
 OfClasses = Annotated[str, typer.Option("--of", help="identity or species: what the models in models/classes/OF tell")]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
@@ -175,6 +175,18 @@ def explain(
     from finprint.report.pair import explain_match  # torch takes seconds, which the other commands need not wait
 
     print(explain_match(Path("data"), Path("models/round2"), Path("metrics/explained"), query, match, output))
+
+
+@app.command()
+def review(
+    folder: Annotated[Path | None, typer.Argument(help="what identify has written; by default the last run")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of 127.0.0.1; 0: any that is free")] = 8765,
+    who: Annotated[str, typer.Option(help="your name, for the log; by default that of your account")] = "",
+) -> None:
+    """Serve a page on this machine on which a person decides who is in each photo. Ctrl-C ends it."""
+    from finprint.review.start import start  # pandas takes a second to import
+
+    start(folder, port, who)
 
 
 @app.command()

@@ -1,0 +1,242 @@
+"""What stands after all decisions: who is in each photo, what each individual is called, and who said so."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from finprint.base.errors import UserError
+from finprint.review.case import Box, Case
+from finprint.store.decisions import Decision, Log, new_name, standing
+
+GRADES = ("distinctiveness", "quality")
+NAMING = ("confirm", "new", "relabel", "split")  # actions that name the individual in a photo
+SETTLED = {"confirm": "confirmed", "new": "new", "unsure": "unsure", "unusable": "unusable"}  # a photo to identify
+
+
+@dataclass
+class Standing:
+    """What stands.
+
+    Attributes:
+        identities: the individual in each photo, by its present name.
+        settled: the decision by which each photo to identify was settled.
+        names: the present name of each individual that was merged or renamed.
+        grades: distinctiveness and quality of photos, 1 to 3.
+        boxes: drawn boxes.
+    """
+
+    identities: dict[str, str] = field(default_factory=dict)
+    settled: dict[str, Decision] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    grades: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
+    boxes: dict[str, Box] = field(default_factory=dict)
+
+    def name(self, individual: str) -> str:
+        """What an individual is called now."""
+        seen = {individual}
+        while (now := self.names.get(individual)) is not None and now not in seen:
+            seen.add(individual := now)
+        return individual
+
+    def members(self) -> dict[str, list[str]]:
+        """The photos of each individual."""
+        members: dict[str, list[str]] = defaultdict(list)
+        for image, individual in self.identities.items():
+            members[individual].append(image)
+        return dict(members)
+
+    def apply(self, decision: Decision) -> None:
+        """Add one decision; decisions come in the order in which they were made."""
+        action = decision.action
+        if action == "grade":
+            before = self.grades.get(decision.photo, (None, None))
+            self.grades[decision.photo] = (decision.distinctiveness or before[0], decision.quality or before[1])
+        elif action == "box" and decision.box is not None:
+            self.boxes[decision.photo] = decision.box
+        elif action in ("merge", "rename"):
+            self._called(decision.individual, decision.to)
+        else:
+            for image in decision.every:
+                self._settle(image, decision)
+
+    def _settle(self, image: str, decision: Decision) -> None:
+        if decision.action in NAMING:
+            if decision.action in ("new", "split"):
+                self.names.pop(decision.to, None)  # the name is given anew
+            self.identities[image] = self.name(decision.to)
+        else:
+            self.identities.pop(image, None)
+        if decision.action in SETTLED:
+            self.settled[image] = decision
+
+    def _called(self, individual: str, to: str) -> None:
+        """From now on all photos of `individual` are of `to`."""
+        before, now = self.name(individual), self.name(to)
+        if now == before:  # back to a name that it had
+            now = to
+        self.names.pop(now, None)
+        if before != now:
+            self.names[before] = now
+        for image, name in self.identities.items():
+            if name == before:
+                self.identities[image] = now
+
+
+class Ledger:
+    """The log of a case and what stands after it. Other processes may write into the same log."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.lock = RLock()
+        self._log = Log(case.log)
+        self._stamp: tuple[int, int] | None = (-1, -1)  # not yet read
+        self.decisions: list[Decision] = []
+        self.standing = Standing()
+        self._members: dict[str, list[str]] | None = None
+        self.refresh()
+
+    def refresh(self) -> int:
+        """Read the log where it has changed; returns how many decisions it holds."""
+        with self.lock:
+            stamp = _stamp(self.case.log)
+            if stamp != self._stamp:
+                self.decisions = self._log.read()
+                self._stamp = _stamp(self.case.log)
+                self._stand()
+            return len(self.decisions)
+
+    def _stand(self) -> None:
+        gallery = ((image, photo.identity) for image, photo in self.case.photos.items() if photo.identity)
+        self.standing, self._members = Standing(dict(gallery)), None
+        for decision in standing(self.decisions):
+            self.standing.apply(decision)
+
+    def members(self) -> dict[str, list[str]]:
+        """The photos of each individual, by its present name."""
+        with self.lock:
+            if self._members is None:
+                self._members = self.standing.members()
+            return self._members
+
+    def add(self, fields: dict[str, Any]) -> Decision:
+        """Check a decision against what stands, complete it and write it.
+
+        Args:
+            fields: of a `Decision`, without `when`.
+
+        Raises:
+            UserError: it contradicts what stands, such as a name that is taken.
+        """
+        with self.lock:
+            self.refresh()
+            if given := next((one for one in self.decisions if fields.get("id") and one.id == fields["id"]), None):
+                return given  # it was sent twice, because its answer was lost
+            decision = self._log.append(Decision(**self._completed(fields)))
+            self.refresh()
+            return decision
+
+    def _completed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields with the answer that the reviewer saw, and a name where a new individual has none."""
+        action, to = fields["action"], fields.get("to", "")
+        members = self.members()
+        images = [*filter(None, [fields.get("photo")]), *(fields.get("photos") or ())]
+        if strange := next((image for image in images if image not in self.case.photos), None):
+            raise UserError(f"there is no photo {strange}")
+        if action in ("confirm", "relabel", "merge") and to not in members:
+            raise UserError(f"there is no individual {to}: reload the page, it may have another name now")
+        if action in ("merge", "rename", "split") and fields.get("individual") not in members:
+            raise UserError(f"there is no individual {fields.get('individual')} any more: reload the page")
+        if action == "merge" and to == fields["individual"]:
+            raise UserError(f"{to} cannot be merged with itself")
+        if action in ("new", "rename", "split"):
+            if to in members:
+                raise UserError(f"{to} is the name of another individual")
+            fields["to"] = to or self.free_name()
+        if action == "split" and set(images) >= set(members[fields["individual"]]):
+            raise UserError(f"these are all photos of {fields['individual']}: rename it instead")
+        if action == "grade":  # the last line on a photo counts, so it has both
+            graded = dict(zip(GRADES, self.standing.grades.get(fields.get("photo", ""), (None, None)), strict=True))
+            fields = graded | fields
+        if action in (*SETTLED, "box") and len(images) == 1 and images[0] in self.case.answers:
+            fields["answer"] = self.seen(images[0])
+        return fields
+
+    def seen(self, image: str) -> dict[str, Any]:
+        """The answers to a photo as the page shows them, for the log."""
+        answers = [
+            {"identity": one.identity, "probability": None if one.probability is None else round(one.probability, 4)}
+            for one in self.case.answers[image]
+        ]
+        return {"answers": answers, "run": self.case.run}
+
+    def free_name(self) -> str:
+        """A name for a new individual that nobody has, and nobody had."""
+        said = {one.to for one in self.decisions}
+        return new_name({*self.members(), *self.standing.names, *self.case.proposed, *said})
+
+    def undo(self, who: str, of: str = "", own_id: str = "") -> Decision:
+        """Take back a decision: the one named, or the last one of a reviewer that stands.
+
+        Args:
+            who: the reviewer.
+            of: the id of a decision; "": the last one.
+            own_id: of this undoing; one that is sent twice undoes once.
+
+        Returns:
+            The decision that is taken back.
+
+        Raises:
+            UserError: there is none.
+        """
+        with self.lock:
+            self.refresh()
+            if own_id and (done := next((one for one in self.decisions if one.id == own_id), None)):
+                return next(one for one in self.decisions if one.id == done.of)
+            void: set[str] = set()
+            for one in reversed(self.decisions):
+                if one.action == "undo" and one.id not in void:
+                    void.add(one.of)
+            mine = (one for one in reversed(self.decisions) if one.action != "undo" and one.id not in void)
+            last = next((one for one in mine if (one.id == of if of else one.who == who)), None)
+            if last is None:
+                raise UserError(
+                    f"no decision of {who} is left to undo" if not of else "this decision is undone already"
+                )
+            self._log.append(Decision(id=own_id, action="undo", who=who, of=last.id))
+            self.refresh()
+            return last
+
+    def progress(self) -> dict[str, int]:
+        """How many photos to identify were settled, and how."""
+        with self.lock:
+            counts = Counter(SETTLED[one.action] for one in self.standing.settled.values())
+            return {"photos": len(self.case.answers), "decided": sum(counts.values()), **counts}
+
+    def touched(self, since: int) -> set[str] | None:
+        """The photos that decisions after the first `since` are about; None: it may be any."""
+        by_id = {one.id: one for one in self.decisions}
+        images: set[str] = set()
+        for one in self.decisions[since:]:
+            meant = by_id.get(one.of, one) if one.action == "undo" else one
+            if meant.action in ("merge", "rename"):
+                return None
+            images.update(meant.every)
+        return images
+
+
+def named(decisions: Iterable[Decision], image: str) -> list[Decision]:
+    """The decisions that name a photo, in order, undone ones and their undoing among them."""
+    decisions = list(decisions)
+    own = {one.id for one in decisions if image in one.every}
+    return [one for one in decisions if one.id in own or one.of in own]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
