@@ -191,3 +191,14 @@ def test_a_survey_in_spreadsheets(folder: SurveyFolder) -> None:
     assert source.truth["identity"].tolist() == ["Zoë"]
     assert source.boxes[["x_min", "x_max"]].to_numpy().tolist() == [[1.5, 30.25]]
     assert decided["merge"] == 1
+
+
+def test_a_table_is_found_in_capital_letters(tmp_path: Path) -> None:
+    (tmp_path / "BOXES.CSV").write_text("image\na.jpg\n")
+    assert locate(tmp_path / "boxes.csv") == tmp_path / "BOXES.CSV"
+    assert read_sheet(tmp_path / "boxes.csv", ["image"])["image"].tolist() == ["a.jpg"]
+    (tmp_path / "Boxes.xlsx").write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        locate(tmp_path / "boxes.csv")
+    assert str(caught.value) == f"{tmp_path}/BOXES.CSV and Boxes.xlsx are one table in two forms: remove one of them"
+    assert locate(tmp_path / "gone" / "boxes.csv") is None

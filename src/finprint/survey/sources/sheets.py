@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import re
 import warnings
 import zipfile
@@ -63,12 +64,15 @@ def forms_of(name: str) -> list[str]:
 
 
 def locate(path: Path) -> Path | None:
-    """Where a table lies: at its path, or beside it in another form; None where it is missing.
+    """Where a table lies: at its path, or beside it in another form, whatever the case; None where it is missing.
 
     Raises:
         UserError: it lies there in two forms.
     """
-    there = [path.with_name(name) for name in forms_of(path.name) if path.with_name(name).exists()]
+    order = {name.casefold(): place for place, name in reversed([*enumerate(forms_of(path.name))])}
+    beside = [*path.parent.iterdir()] if path.parent.is_dir() and os.access(path.parent, os.R_OK) else []
+    there = [one for one in beside if one.name.casefold() in order and (one == path or one.is_file())]
+    there.sort(key=lambda one: (order[one.name.casefold()], one.name != path.name, one.name))
     if len(there) > 1:
         raise UserError(f"{there[0]} and {there[1].name} are one table in two forms: remove one of them")
     return there[0] if there else None
