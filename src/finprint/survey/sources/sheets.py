@@ -202,10 +202,14 @@ def _excel(content: bytes, required: list[str], path: Path) -> list[Row]:
     """The rows of an Excel file's first sheet with the required columns, else of its first with anything at all."""
     try:
         with warnings.catch_warnings(action="ignore"):  # of styles and the like, which do not matter here
-            book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+            merged = _has_merged(content)
+            book = openpyxl.load_workbook(io.BytesIO(content), read_only=not merged, data_only=True)
             sheets = {}
             for sheet in book.worksheets:
-                sheet.reset_dimensions()  # some programs write wrong ones
+                if merged:
+                    _fill_down(sheet)
+                else:
+                    sheet.reset_dimensions()  # some programs write wrong ones
                 rows = [[_cell(cell) for cell in cells] for cells in sheet.iter_rows()]
                 if width := max((len(cells) for cells in rows if any(cells)), default=0):
                     filled = [[*cells, *[""] * (width - len(cells))] for cells in rows]
@@ -218,6 +222,22 @@ def _excel(content: bytes, required: list[str], path: Path) -> list[Row]:
     if len(sheets) > 1:
         print(f"{path} has {len(sheets)} sheets: {chosen!r} is read", flush=True)
     return sheets[chosen]
+
+
+def _has_merged(content: bytes) -> bool:
+    with zipfile.ZipFile(io.BytesIO(content)) as files:
+        sheets = [name for name in files.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+        return any(b"mergeCell " in files.read(name) for name in sheets)
+
+
+def _fill_down(sheet: Any) -> None:
+    """Cells that are merged down a column all show what the first of them holds."""
+    for merged in [one for one in sheet.merged_cells.ranges if one.max_row > one.min_row]:
+        first = sheet.cell(merged.min_row, merged.min_col)
+        sheet.unmerge_cells(merged.coord)
+        for row in range(merged.min_row + 1, merged.max_row + 1):
+            below = sheet.cell(row, merged.min_col)
+            below.value, below.number_format = first.value, first.number_format
 
 
 def _cell(cell: Any) -> str:
