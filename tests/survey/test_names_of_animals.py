@@ -13,7 +13,9 @@ NOBODY = Nobody(prepare_params().nobody)
 def test_one_form() -> None:
     ways = [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")]
     assert len(set(ways)) == 2
-    assert {one_form(way) for way in [*ways, "Zo\u00adë", "\ufeffZoë", "Zoë\u200b"]} == {"Zoë"}
+    assert {
+        one_form(way) for way in [*ways, "Zo\u00adë", "\ufeffZoë", "Zoë\u200b", "\u202bZoë\u202c", "\u2068Zoë\u2069"]
+    } == {"Zoë"}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,7 @@ def test_a_number_counts_as_it_is_written() -> None:
         ("Left", "left"), ("LHS", "left"), ("l", "left"), ("L1", None), ("left 1", "left"),
         ("right_side_view", "right"),
         ("RIght", "right"), ("both", "both"), ("Left+Right", "both"), ("Lefty", None), ("Left Hook", None), ("", None),
+        ("côté gauche", "left"), ("cote droit", "right"), ("sx", "left"), ("Fin dx", "right"), ("右", "right"),
         ("droite", "right"), ("dorsal", None), ("port", "left"), ("Portland", None),
     ],
 )  # fmt: skip

@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 # Zero-width spaces, soft hyphens, byte-order marks and marks of direction: nobody sees that two names differ in them.
-INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
+INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-Z])")
 WORD = re.compile(r"[^\W\d_]+|\d+")
 LEFT = frozenset({
     "left", "l", "lhs", "port", "gauche", "izquierda", "izquierdo", "izq", "links", "linke", "esquerda", "esquerdo",
-    "sinistra", "sinistro", "venstre", "vänster",
+    "sinistra", "sinistro", "venstre", "vänster", "izqda", "sx", "lt", "lft", "babord", "bâbord", "babor", "左",
 })  # fmt: skip
 RIGHT = frozenset({
     "right", "r", "rhs", "starboard", "droite", "droit", "derecha", "derecho", "rechts", "rechte", "direita",
-    "direito", "destra", "destro", "høyre", "højre", "höger",
+    "direito", "destra", "destro", "høyre", "højre", "höger", "dcha", "dx",
+    "rt", "rgt", "styrbord", "tribord", "estribor", "右",
 })  # fmt: skip
 SIDES = LEFT | RIGHT
 # What may stand beside `left` or `right` in the name of a side: "left flank", "fin, right side", "R view".
@@ -24,7 +25,7 @@ BESIDE = frozenset({
     "side", "sides", "sided", "flank", "flanks", "view", "views", "viewpoint", "profile", "lateral", "facing",
     "aspect", "fin", "fins", "dorsal", "pectoral", "body", "head", "face", "fluke", "flukes", "ear", "eye", "of",
     "the", "only", "photo", "photos", "pic", "pics", "picture", "pictures", "image", "images", "img", "and", "hand",
-    "lado", "seite", "flanke", "côté",
+    "lado", "seite", "flanke", "côté", "cote",
 })  # fmt: skip
 BOTH = frozenset(["both", "sides", "side", "either", "left", "and", "right"])
 

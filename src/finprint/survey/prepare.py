@@ -14,6 +14,7 @@ from finprint.base.files import atomic, write_csv
 from finprint.base.words import counted
 from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
 from finprint.survey.encounters import encounters, long_encounters, times
+from finprint.survey.frames import to_photos
 from finprint.survey.hygiene import (
     COPY,
     COPY_TWO_NAMES,
@@ -257,7 +258,7 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
     empty = boxes["written"].eq("")
     table = boxes[~empty].join(facts, on="image").reset_index(drop=True)
     size = table[["width", "height", "width", "height"]].to_numpy(float)
-    corners = table[SIDES].to_numpy(float) * np.where(table[["share"]].to_numpy(bool), size, 1)
+    corners, unknown = to_photos(table)
     clipped = np.clip(corners, 0, size)
     extent = clipped[:, 2:] - clipped[:, :2]
     overhang = np.maximum(corners[:, 2:] - size[:, 2:], -corners[:, :2]).max(axis=1)
@@ -268,6 +269,7 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
         (table["path"].isna().to_numpy(), lambda row: "box of a photo that is missing or rejected"),
         (table["part"].isna().to_numpy(), lambda row: "its part is empty"),
         (np.isnan(corners).any(axis=1), lambda row: "not four numbers"),
+        (np.array([bool(why) for why in unknown], bool), lambda row: unknown[row]),
         (np.any(corners[:, :2] >= corners[:, 2:], axis=1), lambda row: "empty or corners swapped"),
         ((extent < 1).any(axis=1), lambda row: f"lies outside {photo[row]}"),
         (
@@ -281,7 +283,7 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
         number = next(number for number, (where, _) in enumerate(wrong) if where[row])
         reason = wrong[number][1](row)
         good[row] = number == len(wrong) - 1
-        between = "" if number in (4, 6) else ":"
+        between = "" if number in (3, 5, 7) else ":"
         written = table["written"][row]
         reject(table["image"][row], reason if number == 0 else f"box ({written}){between} {reason}")
     table[SIDES] = clipped

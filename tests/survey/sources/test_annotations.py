@@ -153,6 +153,31 @@ def test_coco_s_numbers_may_be_texts(tmp_path: Path) -> None:
     assert read_table_of_boxes(tmp_path / "coco.json")[SIDES].to_numpy(float)[0].tolist() == BOX
 
 
+def test_people_and_ships_are_no_animals(tmp_path: Path) -> None:
+    codes = {"1": "animal", "2": "person", "3": "vehicle"}
+    seen = [{"category": code, "conf": 0.9, "bbox": [0.05, 0.2, 0.5, 0.5]} for code in codes]
+    content = {"images": [{"file": "a.jpg", "detections": seen}, {"file": "b.jpg", "detections": seen[1:]}]}
+    (tmp_path / "md.json").write_text(json.dumps(content | {"detection_categories": codes}))
+    table = read_table_of_boxes(tmp_path / "md.json")
+    assert table[["image", "part", "confidence"]].fillna("").to_numpy().tolist() == [
+        ["a.jpg", "animal", 0.9],
+        ["b.jpg", "", 0.0],  # no proof that no animal is there
+    ]
+
+
+def test_coco_s_results_name_photos_or_are_refused(tmp_path: Path) -> None:
+    one = {"image_id": "a", "category_id": 1, "bbox": [10, 20, 100, 50], "score": 0.9}
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps([one, one | {"image_id": 7, "file_name": "x/b.jpg"}]))
+    table = read_table_of_boxes(path, "fin", ["A17/a.jpg", "b.jpg"])
+    assert table[["image", "confidence", *SIDES]].to_numpy().tolist() == [
+        ["A17/a.jpg", 0.9, *BOX], ["b.jpg", 0.9, *BOX],
+    ]  # fmt: skip
+    path.write_text(json.dumps([one | {"image_id": 7}]))
+    with pytest.raises(UserError, match="in none of the known forms"):
+        read_table_of_boxes(path, "fin")
+
+
 def test_via_s_table(tmp_path: Path) -> None:
     rows = [
         "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes",
@@ -282,6 +307,8 @@ def test_coco_s_nested_attributes(tmp_path: Path) -> None:
          "CreateML): it is a list, and its first entry is a dict of whale"),
         ("a.json", '{"shapes": [{"label": "fin"}]}', "is incomplete or not in its usual form: KeyError('points')"),
         ("a.xml", "<a", "is no XML: unclosed token: line 1, column 0"),
+        ("a.xml", "<annotations><track/></annotations>", "is CVAT's form for video: export it as CVAT for images 1.1, "
+         "COCO or YOLO"),
         ("a.xml", "<kml><Place/></kml>", "is in none of the known forms (Pascal VOC, CVAT): it is kml of Place"),
     ],
 )  # fmt: skip

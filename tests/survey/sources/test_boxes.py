@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from finprint.__main__ import app
 from finprint.base.errors import UserError
 from finprint.store.tables import SIDES
-from finprint.survey.sources.box_columns import parse
+from finprint.survey.sources.box_columns import Columns, parse
 from finprint.survey.sources.boxes import count, read_boxes, read_table_of_boxes
 from finprint.survey.sources.coco import read_coco
 
@@ -140,13 +140,15 @@ def test_whatever_the_brackets(boxes: list[tuple[int, int, int, int]], form: str
     text = " ".join(form.format(*box) for box in boxes) or None
     cells = pd.Series([text], dtype="string")
     sure = None if form[0] in "[(" else pd.Series([" ".join(["0.5"] * len(boxes))], dtype="string")
-    found = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "corners", sure)
+    found = parse(Columns(pd.Series(["a"]), pd.Series(["fin"]), cells, sure), "corners")
     if not boxes:
         assert found[SIDES].isna().all(axis=None)
         return
     assert found[SIDES].to_numpy(float).tolist() == [list(map(float, box)) for box in boxes]
-    sized = parse(pd.Series(["a"]), pd.Series(["fin"]), cells, "size", sure)[SIDES].to_numpy(float)
-    assert np.array_equal(sized[:, 2:] - sized[:, :2], np.array(boxes, float)[:, 2:])
+    sized = parse(Columns(pd.Series(["a"]), pd.Series(["fin"]), cells, sure), "size")[SIDES].to_numpy(float)
+    wanted = np.array(boxes, float)
+    assert np.array_equal(sized[:, 2:] - sized[:, :2], np.abs(wanted[:, 2:]))
+    assert np.array_equal(sized[:, :2], wanted[:, :2] + np.minimum(wanted[:, 2:], 0))  # drawn leftwards or upwards
 
 
 @pytest.mark.parametrize(
@@ -285,3 +287,43 @@ def test_the_command_counts_tables_of_any_form(tmp_path: Path) -> None:
         "c.json: 2 rows, 1 box, 1 empty, 0 malformed",
         "t.csv: 2 rows, 1 box, 0 empty, 1 malformed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("image,part,bbox_xywh", 'a.jpg,fin,"10, 20, 100, 50"'),
+        ("image,part,box_cxcywh", "a.jpg,fin,60 45 100 50"),
+        ("image,part,bbox_xyxy", "a.jpg,fin,10 20 110 70"),
+        ("image,part,x,y,w,h", "a.jpg,fin,110,70,-100,-50"),  # drawn from right to left, upwards
+        ("image,part,bbox", 'a.jpg,fin,"{""x"": 10, ""y"": 20, ""width"": 100, ""height"": 50}"'),
+        ("image,part,bbox", "a.jpg,fin,\"{'xmin': 10, 'ymin': 20.0, 'xmax': 110, 'ymax': 70}\""),
+        ("xmin,ymin,xmax,ymax,confidence,class,name,image", "10,20,110,70,0.9,0,fin,a.jpg"),  # a detector's
+        (
+            "filename,width,height,class,xmin,ymin,xmax,ymax",
+            "a_jpg.rf.0a1b2c.jpg,200,100,fin,10,20,110,70",
+        ),  # Roboflow's
+    ],
+)
+def test_more_ways_to_write_a_box(tmp_path: Path, header: str, row: str) -> None:
+    table = read_table_of_boxes(_write(tmp_path / "t.csv", header, row), photos=["A17/a.jpg"])
+    assert table[["image", "part", *SIDES]].to_numpy().tolist() == [["A17/a.jpg", "fin", *WANTED]]
+    assert table[["drawn_width", "drawn_height"]].notna().all(axis=None) == ("width" in header.split(","))
+
+
+def test_percent_and_empty_cells(tmp_path: Path) -> None:
+    header = "image,part,x_min,y_min,x_max,y_max"
+    rows = ["a,fin,5%,20 %,55%,70.5%", "b,fin,nan,nan,NaN,nan", "c,fin,,,,", "d,fin,N/A,-,null,None", "e,fin,1%,2,3,4"]
+    table, counts = count(read_table_of_boxes(_write(tmp_path / "t.csv", header, *rows)), 0)
+    assert counts == {"rows": 5, "boxes": 1, "empty": 3, "malformed": 1, "unsure": 0}
+    assert table[SIDES].to_numpy(float)[0].tolist() == [0.05, 0.2, 0.55, 0.705]
+    assert table["share"].all()
+    table = read_table_of_boxes(_write(tmp_path / "t.csv", "image,part,box", "a,fin,1 2 3 4", "b,fin,NaN"))
+    assert table["written"].tolist() == ["1 2 3 4", ""]
+
+
+def test_numbers_of_classes_tell_no_part(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"t\.csv does not say what its boxes show: write prepare\.boxes as t\.csv:body"
+    ):
+        read_table_of_boxes(_write(tmp_path / "t.csv", "image,class,box", "a,0,1 2 3 4"))

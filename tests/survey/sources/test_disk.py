@@ -36,7 +36,7 @@ def test_photos_and_other_files(tmp_path: Path) -> None:
     [
         ".DS_Store", "._a.jpg", ".thumbnails/a.jpg", "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "__MACOSX/a/._a.jpg",
         "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini", "$RECYCLE.BIN/a.jpg", "#recycle/a.jpg",
-        "System Volume Information/a", "Icon\r",
+        "System Volume Information/a", "Icon\r", "~$list.xlsx",
     ],
 )  # fmt: skip
 def test_litter_is_passed_over(tmp_path: Path, name: str) -> None:

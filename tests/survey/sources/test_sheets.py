@@ -191,3 +191,29 @@ def test_a_survey_in_spreadsheets(folder: SurveyFolder) -> None:
     assert source.truth["identity"].tolist() == ["Zoë"]
     assert source.boxes[["x_min", "x_max"]].to_numpy().tolist() == [[1.5, 30.25]]
     assert decided["merge"] == 1
+
+
+def test_a_table_is_found_in_capital_letters(tmp_path: Path) -> None:
+    (tmp_path / "BOXES.CSV").write_text("image\na.jpg\n")
+    assert locate(tmp_path / "boxes.csv") == tmp_path / "BOXES.CSV"
+    assert read_sheet(tmp_path / "boxes.csv", ["image"])["image"].tolist() == ["a.jpg"]
+    (tmp_path / "Boxes.xlsx").write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        locate(tmp_path / "boxes.csv")
+    assert str(caught.value) == f"{tmp_path}/BOXES.CSV and Boxes.xlsx are one table in two forms: remove one of them"
+    assert locate(tmp_path / "gone" / "boxes.csv") is None
+
+
+def test_cells_merged_down_a_column_belong_to_each_row(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    photos = [["1.jpg", "x", 7], ["2.jpg"], ["3.jpg"], ["4.jpg"]]
+    for row in [["Photos", None, "Animal"], ["path", "date", "identity"], *photos]:
+        book.active.append(row)
+    book.active["C3"].number_format = "000"
+    for merged in ("A1:B1", "C3:C5", "B3:B4"):
+        book.active.merge_cells(merged)
+    book.save(tmp_path / "t.xlsx")
+    table = read_sheet(tmp_path / "t.xlsx", ["path", "identity"])
+    assert table.fillna("").to_numpy().tolist() == [
+        ["1.jpg", "x", "007"], ["2.jpg", "x", "007"], ["3.jpg", "", "007"], ["4.jpg", "", ""],
+    ]  # fmt: skip

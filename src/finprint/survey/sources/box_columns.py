@@ -1,17 +1,28 @@
 """Boxes in the columns of a table: which columns hold them, and what the numbers in a cell are."""
 
+import ast
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.store.tables import SIDES
-from finprint.survey.sources.marks import NONE, Mark, are_shares, boxes_in, numbers_in
+from finprint.survey.sources.marks import (
+    FORMS,
+    NONE,
+    NUMBER,
+    Corners,
+    Mark,
+    are_shares,
+    boxes_in,
+    drawn_on,
+    numbers_in,
+)
 from finprint.survey.sources.sheets import COMMAS, refuse_blanks, require
 
 COLUMNS = list(Mark._fields)
-# What columns are called, in small letters and without signs and a `bbox` or `box` in front.
 # What columns are called, in small letters and without signs and a `bbox` or `box` in front.
 PHOTO = ("image", "filename", "file", "path", "imageid", "imagename", "imagepath", "filepath", "img", "relativepath")
 PART = ("part", "category", "label", "class", "classname", "labelname")
@@ -32,6 +43,14 @@ FOUR = {
     ),
 }  # fmt: skip
 CELL = ("bbox", "box", "boundingbox", "bndbox", "boxes", "bboxes", "polygon", "segmentation", "points", "coordinates")
+FORM_OF_CELL = re.compile("(?:b?box(?:es)?)?(xyxy|ltrb|voc|xywh|ltwh|coco|cxcywh|xcycwh)")  # bbox_xywh
+FORMS_OF_CELLS = {
+    "xyxy": "corners", "ltrb": "corners", "voc": "corners", "xywh": "size", "ltwh": "size", "coco": "size",
+    "cxcywh": "centre", "xcycwh": "centre",
+}  # fmt: skip
+DRAWN = tuple((f"{photo}width", f"{photo}height") for photo in ("image", "img", "photo", "original", ""))
+NOTHING = frozenset(["nan", "na", "n/a", "none", "null", "-"])  # what programs write into an empty cell
+PERCENT = re.compile(rf"({NUMBER})\s*%")
 COMMA = re.compile(r"^\s*([-+]?\d+),(\d+)\s*$")  # a decimal comma
 
 
@@ -53,14 +72,34 @@ def read_columns(table: pd.DataFrame, part: str, path: Path, form: str = "") -> 
         raise UserError(f"{path} has no column image (it has: {', '.join(table.columns)})")
     require(table, [photo], path)
     refuse_blanks(table, photo, path)
+    by_name = _by_name(names)
     sure = next((table[name] for name in names if names[name] in CONFIDENCE), None)
-    text, told = _texts(table, names, path)
-    shows = next((table[name] for wanted in PART for name in names if names[name] == wanted), None)
+    text, told, used = _texts(table, by_name, path)
+    shows = _parts(table, by_name)
     if shows is None:
         shows = pd.Series(part or pd.NA, table.index, dtype="string")
     if told == "cell":
         told = form or _form_of(text)
-    return _parse(table[photo], shows, text, told, sure, str(path))[0]
+    sizes = ([by_name.get(side, "") for side in sides] for sides in DRAWN)
+    drawn = next((table[size] for size in sizes if all(size) and not set(size) & set(used)), None)
+    return _parse(Columns(table[photo], shows, text, sure, drawn), told, str(path))[0]
+
+
+def _by_name(names: dict[str, str]) -> dict[str, str]:
+    """The first column of each plain name."""
+    by_name: dict[str, str] = {}
+    for name, plain in names.items():
+        by_name.setdefault(plain, name)
+    return by_name
+
+
+def _parts(table: pd.DataFrame, by_name: dict[str, str]) -> pd.Series | None:
+    """The column that tells what boxes show. Numbers of classes tell it to nobody; a column `name` may stand beside."""
+    told = [by_name[name] for name in PART if name in by_name]
+    named = [name for name in told if not all(numbers_in(cell) for cell in table[name].dropna())]
+    if told and not named and "name" in by_name:
+        named = [by_name["name"]]
+    return table[named[0]] if named else None
 
 
 def _plain(name: str) -> str:
@@ -71,19 +110,20 @@ def _plain(name: str) -> str:
     return bare if bare in sides else letters
 
 
-def _texts(table: pd.DataFrame, names: dict[str, str], path: Path) -> tuple[pd.Series, str]:
-    """The boxes as text, and their form: one of `FORMS`, or `cell` for one column of four numbers."""
-    by_name: dict[str, str] = {}
-    for name, plain in names.items():
-        by_name.setdefault(plain, name)
+def _texts(table: pd.DataFrame, by_name: dict[str, str], path: Path) -> tuple[pd.Series, str, list[str]]:
+    """The boxes as text, their form (one of `FORMS`, or `cell` for one column of four numbers), and their columns."""
     for form, several in FOUR.items():
         for sides in several:
             if all(side in by_name for side in sides):
-                return joined(table[[by_name[side] for side in sides]]), form
+                used = [by_name[side] for side in sides]
+                return joined(table[used]), form, used
+    for name, column in by_name.items():
+        if form_of_cell := FORM_OF_CELL.fullmatch(name):
+            return table[column], FORMS_OF_CELLS[form_of_cell[1]], [column]
     cell = next((by_name[name] for name in CELL if name in by_name), "")
     if not cell:
         require(table, SIDES, path)
-    return table[cell], "cell"
+    return table[cell], "cell", [cell]
 
 
 def _form_of(text: pd.Series) -> str:
@@ -93,19 +133,33 @@ def _form_of(text: pd.Series) -> str:
     return "corners" if 2 * good >= len(fours) else "size"
 
 
-def parse(
-    image: pd.Series, part: pd.Series, text: pd.Series, form: str, confidence: pd.Series | None = None
-) -> pd.DataFrame:
-    """Boxes written as text, one photo a row, several boxes a cell or none.
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table of boxes, a row a photo with several boxes in a cell or none.
 
-    Args:
+    Attributes:
         image: the photos' names.
         part: what the boxes show.
         text: four numbers a box, in whatever brackets; six and more are the points of a polygon, of which eight are a
             turned box, and the box is the upright one around them. Missing: the photo has none.
+        confidence: numbers as text, one a box; None: 1.
+        drawn: width and height of the photo that the boxes were drawn on, in px; None where the table does not tell.
+    """
+
+    image: pd.Series
+    part: pd.Series
+    text: pd.Series
+    confidence: pd.Series | None = None
+    drawn: pd.DataFrame | None = None
+
+
+def parse(columns: Columns, form: str) -> pd.DataFrame:
+    """Boxes written as text.
+
+    Args:
+        columns: of the table.
         form: corners: x_min, y_min, x_max, y_max | size: x_min, y_min, width, height | centre: x and y of the centre,
             width, height.
-        confidence: numbers as text, one a box; None: 1.
 
     Returns:
         A table of `COLUMNS`, a row a box, whose index is the number of the row it stood in; corners are NaN where there
@@ -114,26 +168,52 @@ def parse(
     Raises:
         UserError: some boxes are shares, and others are pixels.
     """
-    marks, rows = _parse(image, part, text, form, confidence, "the column of boxes")
+    marks, rows = _parse(columns, form, "the column of boxes")
     return pd.DataFrame(marks, columns=COLUMNS, index=rows)
 
 
-def _parse(
-    image: pd.Series, part: pd.Series, text: pd.Series, form: str, confidence: pd.Series | None, told: str
-) -> tuple[list[Mark], list[int]]:
+def _parse(columns: Columns, form: str, told: str) -> tuple[list[Mark], list[int]]:
     """Marks, and the number of the row that each stood in."""
-    sure = pd.Series(pd.NA, image.index) if confidence is None else confidence
-    commas = bool(text.attrs.get(COMMAS))
+    index = columns.text.index
+    sure = pd.Series(pd.NA, index) if columns.confidence is None else columns.confidence
+    sizes = [(None, None)] * len(index) if columns.drawn is None else columns.drawn.itertuples(index=False, name=None)
+    commas = bool(columns.text.attrs.get(COMMAS))
     marks, rows = [], []
-    for row, (one, shows, cell, conf) in enumerate(zip(image, part, text, sure, strict=True)):
+    for row, (image, part, cell, conf, size) in enumerate(
+        zip(columns.image, columns.part, columns.text, sure, sizes, strict=True)
+    ):
         confs = numbers_in(_with_points(conf) if commas else conf) or [1.0]
-        written = "" if pd.isna(cell) else str(cell).strip("[]() ")
+        written = "" if pd.isna(cell) or str(cell).strip().casefold() in NOTHING else str(cell).strip("[]() ")
         plain = _four_with_points(written) if commas else str(cell)
-        for k, corners in enumerate(boxes_in(plain, form, len(confs)) or [NONE]):
-            marks.append(Mark(one, shows, *corners, confs[k] if k < len(confs) else confs[-1], False, written))
-            rows.append(row)
+        boxes = boxes_in(_without_percent(plain), form, len(confs)) or _named_sides(plain) or [NONE]
+        these = [
+            Mark(image, part, *corners, confs[k] if k < len(confs) else confs[-1], False, written)
+            for k, corners in enumerate(boxes if written else [NONE])
+        ]
+        marks += drawn_on(these, *size)
+        rows += [row] * len(these)
     shares = are_shares(marks, told)
     return [mark._replace(share=True) for mark in marks] if shares else marks, rows
+
+
+def _without_percent(text: str) -> str:
+    """Numbers in percent as shares; as they are where only some have the sign."""
+    signs = text.count("%")
+    if not signs or signs != len(re.findall(NUMBER, text)):
+        return text
+    return PERCENT.sub(lambda number: repr(float(number[1]) / 100), text)
+
+
+def _named_sides(text: str) -> list[Corners]:
+    """The box of a cell that names its numbers as JSON or Python do: {"x": 1, "y": 2, "width": 3, "height": 4}."""
+    if not text.strip().startswith("{"):
+        return []
+    try:
+        sides = {_plain(str(name)): float(value) for name, value in ast.literal_eval(text.strip()).items()}
+    except (ValueError, SyntaxError, TypeError, AttributeError):
+        return []
+    fits = [(form, names) for form, several in FOUR.items() for names in several if sides.keys() >= {*names}]
+    return [FORMS[form]([sides[name] for name in names]) for form, names in fits[:1]]
 
 
 def _with_points(text: object) -> object:
@@ -151,7 +231,11 @@ def _four_with_points(text: str) -> str:
 
 def joined(sides: pd.DataFrame) -> pd.Series:
     """Four columns as one text; missing where all four are."""
-    if sides.attrs.get(COMMAS):
+    commas = sides.attrs.get(COMMAS)
+    sides = sides.apply(
+        lambda column: column.mask(column.str.strip().str.casefold().isin(NOTHING).fillna(False).astype(bool))
+    )
+    if commas:
         sides = sides.apply(lambda column: column.map(_with_points, na_action="ignore"))
     text = sides.fillna("?").agg(", ".join, axis=1) if len(sides) else pd.Series(dtype="string")
     return text.astype("string").mask(sides.isna().all(axis=1))

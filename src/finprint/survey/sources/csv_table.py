@@ -10,7 +10,7 @@ from finprint.base.words import counted
 from finprint.survey.names import Nobody
 from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.animals import tell_animals
-from finprint.survey.sources.box_columns import joined, parse
+from finprint.survey.sources.box_columns import Columns, joined, parse
 from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.coco import read_coco
 from finprint.survey.sources.disk import inner, walk
@@ -26,6 +26,7 @@ from finprint.survey.sources.source import (
     without_identity,
 )
 
+SIZE = ["width", "height"]  # of the photo in COCO's JSON, in px
 COORDINATES = re.compile(r"[-+]?\d+[.,]\d+(?:°?\s*[NSEWnsew]?[\s,;/]+[-+]?\d+[.,]\d+.*)?")
 
 
@@ -111,4 +112,5 @@ def _own_boxes(table: pd.DataFrame, images: pd.Series, csv: Csv) -> pd.DataFrame
     none = pd.Series(pd.NA, table.index, dtype="string")
     text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none
     parts = table[csv.part] if csv.part in table else pd.Series(csv.part, table.index)
-    return parse(images, parts, text, csv.box_form)
+    drawn = table[SIZE] if csv.file.lower().endswith((".json", ".json.gz")) and set(SIZE) <= set(table) else None
+    return parse(Columns(images, parts, text, drawn=drawn), csv.box_form)

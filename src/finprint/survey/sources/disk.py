@@ -129,7 +129,7 @@ def _entries(folder: Path, root: Path) -> Iterator[tuple[str, str]]:
             continue
         for entry in entries:
             name = f"{at}/{entry.name}" if at else entry.name
-            if entry.name.startswith(".") or entry.name.casefold() in LITTER:
+            if entry.name.startswith((".", "~$")) or entry.name.casefold() in LITTER:  # ~$: an open Excel file's lock
                 continue
             if why := _barred(entry, root):
                 yield name, why

@@ -43,13 +43,14 @@ def guess_table(folder: Path, csv: Csv) -> Csv | None:
     Raises:
         UserError: the table that `csv` names is damaged.
     """
-    own = {name for name in forms_of(csv.file) if (folder / name).is_file()}
     tables = {
         path.name
         for path in folder.iterdir()
         if path.is_file() and path.name.lower().endswith((*FORMS, ".json", ".json.gz"))
     }
-    for name in [*sorted(own), *sorted(tables - own - OTHER)]:
+    called = {name.casefold() for name in forms_of(csv.file)}
+    own = {name for name in tables if name.casefold() in called}
+    for name in [*sorted(own), *sorted(name for name in tables - own if name.casefold() not in OTHER)]:
         try:
             table = _read(folder / name)
         except UserError:

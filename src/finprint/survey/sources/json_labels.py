@@ -8,9 +8,10 @@ from typing import Any
 from finprint.base.errors import UserError
 from finprint.survey.sources.json_values import dicts, looks, read_json
 from finprint.survey.sources.label_studio import is_region, read_task, read_task_min
-from finprint.survey.sources.marks import NONE, Mark, from_centre, from_size, hull, mark_of, or_none
+from finprint.survey.sources.marks import NONE, Mark, drawn_on, from_centre, from_size, hull, mark_of, or_none
 from finprint.survey.sources.via import read_via, read_via_3
 
+NO_ANIMAL = ("person", "vehicle")  # what MegaDetector finds besides
 JSON_FORMS = "COCO, MegaDetector, VIA, LabelMe, Label Studio, CreateML"
 
 
@@ -37,6 +38,8 @@ def _marks(content: Any) -> list[Mark] | None:
             return [mark for task in content for mark in read_task(task)]
         if any("coordinates" in one for task in content for one in dicts(task.get("annotations"))):
             return [mark for task in content for mark in _create_ml(task)]
+        if all("bbox" in task and isinstance(task.get("file_name", task.get("image_id")), str) for task in content):
+            return [_result(one) for one in content]
         if any(is_region(one) for task in content for value in task.values() for one in dicts(value)):
             return [mark for task in content for mark in read_task_min(task)]
         return None
@@ -60,6 +63,8 @@ def _megadetector(photo: dict[str, Any], content: dict[str, Any]) -> list[Mark]:
     marks = []
     for detection in photo.get("detections") or []:
         box, code = detection.get("bbox") or [], str(detection.get("category", ""))
+        if names.get(code) in NO_ANIMAL:
+            continue
         corners = from_size(box) if len(box) == 4 else NONE
         marks.append(mark_of(photo["file"], names.get(code, code), corners, box, True, detection.get("conf", 1.0)))
     return marks or [mark._replace(confidence=0.0) for mark in or_none([], photo["file"])]
@@ -75,7 +80,7 @@ def _labelme(content: dict[str, Any]) -> Iterator[Mark]:
             x, y, radius = points[0], points[1], math.dist(points[:2], points[2:])
             corners = (x - radius, y - radius, x + radius, y + radius)
         marks.append(mark_of(image, shape.get("label"), corners, shape["points"]))
-    yield from or_none(marks, image)
+    yield from drawn_on(or_none(marks, image), content.get("imageWidth"), content.get("imageHeight"))
 
 
 def _create_ml(task: dict[str, Any]) -> list[Mark]:
@@ -85,3 +90,10 @@ def _create_ml(task: dict[str, Any]) -> list[Mark]:
         box = [float(one["coordinates"][side]) for side in ("x", "y", "width", "height")]
         marks.append(mark_of(image, one.get("label"), from_centre(box), box))
     return or_none(marks, image)
+
+
+def _result(one: dict[str, Any]) -> Mark:
+    """A box in COCO's list of results; a photo's id is its name there, without the suffix."""
+    box = [float(side) for side in one["bbox"]]
+    image = str(one.get("file_name") or one["image_id"])
+    return mark_of(image, one.get("category"), from_size(box) if len(box) == 4 else NONE, box, sure=one.get("score", 1))

@@ -10,11 +10,12 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.sources.json_values import dicts
-from finprint.survey.sources.marks import NONE, Mark, from_centre, hull, mark_of, or_none, turned
+from finprint.survey.sources.marks import NONE, Mark, drawn_on, from_centre, hull, mark_of, or_none, turned
 
 # What Label Studio puts before the name of a file: where it is served from, and a number.
 # What Label Studio puts before the name of a file: where it is served from, and a number.
 SERVED = re.compile(r"^.*(?:\?d=|/data/upload/(?:\d+/)?)")
+REGIONS = r'\s*\[\s*\{.*"(?:\w*labels|original_width)"\s*:'  # how a cell of its CSV begins
 UPLOADED = re.compile(r"(?<![^/])[0-9a-f]{8}-(?=[^/]+$)")
 
 
@@ -45,7 +46,8 @@ def _region(region: dict[str, Any], image: str, part: str | None) -> Mark:
     else:
         return mark_of(image, part, NONE, region)
     shares = [corner / side for corner, side in zip(corners, (wide, high) * 2, strict=True)]
-    return mark_of(image, part, (shares[0], shares[1], shares[2], shares[3]), corners, True)
+    mark = mark_of(image, part, (shares[0], shares[1], shares[2], shares[3]), corners, True)
+    return drawn_on([mark], region.get("original_width"), region.get("original_height"))[0]
 
 
 def _labels(region: dict[str, Any]) -> str | None:
@@ -81,7 +83,9 @@ def read_task_min(task: dict[str, Any]) -> list[Mark]:
 
 def region_columns(table: pd.DataFrame) -> list[str]:
     """The columns of a table whose cells are lists of regions, as in Label Studio's CSV; none where it is another's."""
-    return [str(name) for name in table if table[name].str.match(r'\s*\[\s*\{.*"(?:x|points|radiusX)"\s*:').any()]
+    return [
+        str(name) for name in table if table[name].str.match(r'\s*\[\s*\{.*"(?:\w*labels|original_width)"\s*:').any()
+    ]
 
 
 def read_task_table(table: pd.DataFrame, columns: list[str], path: Path) -> list[Mark]:

@@ -30,6 +30,8 @@ class Mark(NamedTuple):
     confidence: float
     share: bool  # corners are shares of the photo's sides, not pixels
     written: str  # as it stood there, for messages
+    drawn_width: float = math.nan  # px of the photo that the box was drawn on, where the file tells
+    drawn_height: float = math.nan
 
 
 def mark_of(image: str, part: str | None, corners: Corners, written: Any, share: bool = False, sure: Any = 1.0) -> Mark:
@@ -40,6 +42,14 @@ def mark_of(image: str, part: str | None, corners: Corners, written: Any, share:
 def or_none(marks: list[Mark], image: str) -> list[Mark]:
     """The marks, or that which says that there are none."""
     return marks or [Mark(str(image), None, *NONE, 1.0, False, "")]
+
+
+def drawn_on(marks: Iterable[Mark], width: Any, height: Any) -> list[Mark]:
+    """The marks with the size of the photo that they were drawn on, where `width` and `height` are numbers."""
+    size = [numbers_in(str(side)) for side in (width, height)]
+    if any(len(side) != 1 or side[0] <= 0 for side in size):
+        return [*marks]
+    return [mark._replace(drawn_width=size[0][0], drawn_height=size[1][0]) for mark in marks]
 
 
 def numbers_in(text: object) -> list[float]:
@@ -75,8 +85,9 @@ def from_corners(box: Sequence[float]) -> Corners:
 
 
 def from_size(box: Sequence[float]) -> Corners:
-    """Corners of x_min, y_min, width, height."""
-    return (box[0], box[1], box[0] + box[2], box[1] + box[3])
+    """Corners of x_min, y_min, width, height; drawn leftwards or upwards, a box has negative ones."""
+    x, y = sorted((box[0], box[0] + box[2])), sorted((box[1], box[1] + box[3]))
+    return (x[0], y[0], x[1], y[1])
 
 
 def from_centre(box: Sequence[float]) -> Corners:

@@ -1,16 +1,21 @@
 """Photos found by the names that tables have for them."""
 
+import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from finprint.survey.names import one_form
+
+EXPORTED = re.compile(
+    r"_(?:jpe?g|png|tiff?|webp|bmp|heic)\.rf\.[0-9A-Za-z]+(?:\.\w+)?$"
+)  # Roboflow's IMG_1_jpg.rf.6f2c.jpg
 
 
 class PhotoNames:
     """Photos by the names that tables of boxes have for them.
 
     A table may call a photo by the end of its path, by a longer path, in another case or Unicode form, or without the
-    suffix of its file.
+    suffix of its file, or as Roboflow renames it.
 
     Args:
         photos: the photos' ids.
@@ -44,7 +49,8 @@ class PhotoNames:
             for photos in (self._ends.get(spelled), *(self._whole.get(end) for end in _ends(spelled)[1:])):
                 if photos:
                     return sorted(photos)
-        return []
+        original = EXPORTED.sub("", name)
+        return self.called(original) if original != name else []
 
     def __contains__(self, name: str) -> bool:
         return name in self._ids

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import re
 import warnings
 import zipfile
@@ -63,12 +64,15 @@ def forms_of(name: str) -> list[str]:
 
 
 def locate(path: Path) -> Path | None:
-    """Where a table lies: at its path, or beside it in another form; None where it is missing.
+    """Where a table lies: at its path, or beside it in another form, whatever the case; None where it is missing.
 
     Raises:
         UserError: it lies there in two forms.
     """
-    there = [path.with_name(name) for name in forms_of(path.name) if path.with_name(name).exists()]
+    order = {name.casefold(): place for place, name in reversed([*enumerate(forms_of(path.name))])}
+    beside = [*path.parent.iterdir()] if path.parent.is_dir() and os.access(path.parent, os.R_OK) else []
+    there = [one for one in beside if one.name.casefold() in order and (one == path or one.is_file())]
+    there.sort(key=lambda one: (order[one.name.casefold()], one.name != path.name, one.name))
     if len(there) > 1:
         raise UserError(f"{there[0]} and {there[1].name} are one table in two forms: remove one of them")
     return there[0] if there else None
@@ -198,10 +202,14 @@ def _excel(content: bytes, required: list[str], path: Path) -> list[Row]:
     """The rows of an Excel file's first sheet with the required columns, else of its first with anything at all."""
     try:
         with warnings.catch_warnings(action="ignore"):  # of styles and the like, which do not matter here
-            book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+            merged = _has_merged(content)
+            book = openpyxl.load_workbook(io.BytesIO(content), read_only=not merged, data_only=True)
             sheets = {}
             for sheet in book.worksheets:
-                sheet.reset_dimensions()  # some programs write wrong ones
+                if merged:
+                    _fill_down(sheet)
+                else:
+                    sheet.reset_dimensions()  # some programs write wrong ones
                 rows = [[_cell(cell) for cell in cells] for cells in sheet.iter_rows()]
                 if width := max((len(cells) for cells in rows if any(cells)), default=0):
                     filled = [[*cells, *[""] * (width - len(cells))] for cells in rows]
@@ -214,6 +222,22 @@ def _excel(content: bytes, required: list[str], path: Path) -> list[Row]:
     if len(sheets) > 1:
         print(f"{path} has {len(sheets)} sheets: {chosen!r} is read", flush=True)
     return sheets[chosen]
+
+
+def _has_merged(content: bytes) -> bool:
+    with zipfile.ZipFile(io.BytesIO(content)) as files:
+        sheets = [name for name in files.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+        return any(b"mergeCell " in files.read(name) for name in sheets)
+
+
+def _fill_down(sheet: Any) -> None:
+    """Cells that are merged down a column all show what the first of them holds."""
+    for merged in [one for one in sheet.merged_cells.ranges if one.max_row > one.min_row]:
+        first = sheet.cell(merged.min_row, merged.min_col)
+        sheet.unmerge_cells(merged.coord)
+        for row in range(merged.min_row + 1, merged.max_row + 1):
+            below = sheet.cell(row, merged.min_col)
+            below.value, below.number_format = first.value, first.number_format
 
 
 def _cell(cell: Any) -> str:

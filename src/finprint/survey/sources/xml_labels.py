@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from finprint.base.errors import UserError
-from finprint.survey.sources.marks import NONE, Corners, Mark, hull, mark_of, or_none, turned
+from finprint.survey.sources.marks import NONE, Corners, Mark, drawn_on, hull, mark_of, or_none, turned
 from finprint.survey.sources.sheets import read_content
 
 
@@ -26,6 +26,8 @@ def read_xml_boxes(path: Path) -> list[Mark]:
         raise UserError(f"{path} is no XML: {error}") from None
     except (TypeError, ValueError, LookupError) as error:
         raise UserError(f"{path} is not in Pascal VOC's or CVAT's form: {error}") from None
+    if root.tag == "annotations" and root.find("track") is not None:
+        raise UserError(f"{path} is CVAT's form for video: export it as CVAT for images 1.1, COCO or YOLO")
     inner = ", ".join(dict.fromkeys(child.tag for child in root))
     raise UserError(
         f"{path} is in none of the known forms (Pascal VOC, CVAT): it is {root.tag} of {inner or 'nothing'}"
@@ -40,7 +42,7 @@ def _voc(root: ElementTree.Element, path: Path) -> list[Mark]:
         shape = shapes[0] if shapes else None
         told = {} if shape is None else {child.tag: (child.text or "").strip() for child in shape}
         marks.append(mark_of(image, (one.findtext("name") or "").strip() or None, _voc_shape(shape, told), told))
-    return or_none(marks, image)
+    return drawn_on(or_none(marks, image), root.findtext("size/width"), root.findtext("size/height"))
 
 
 def _voc_shape(shape: ElementTree.Element | None, told: dict[str, str]) -> Corners:
@@ -70,4 +72,4 @@ def _cvat(photo: ElementTree.Element) -> list[Mark]:
         else:
             continue
         marks.append(mark_of(image, told.get("label"), corners, dict(told)))
-    return or_none(marks, image)
+    return drawn_on(or_none(marks, image), photo.get("width"), photo.get("height"))
