@@ -284,6 +284,8 @@ def test_a_further_animal_of_a_photo_has_the_photos_row() -> None:
             "as 2026-06-01",
         ),
         (["date.csv"], "date.csv line 2: 'last Monday' is no date"),
+        (["half.csv"], "half.csv line 3: a box needs x_min, y_min, x_max and y_max"),
+        (["swapped.csv"], "swapped.csv line 2: its box is empty"),
         (["box.csv"], "box.csv line 2: x_min is 'left', which is no number"),
     ],
 )
@@ -295,6 +297,9 @@ def test_what_cannot_be_identified(
     draw(Path("1.jpg"), 1, 1)
     Path("no.csv").write_text("name\n1.jpg\n")
     Path("day.csv").write_text("image,date\n1.jpg,4/4/2026\n1.jpg,3/4/2026\n")
+    sides = "image,x_min,y_min,x_max,y_max"
+    Path("half.csv").write_text(f"{sides}\n1.jpg,,,,\n1.jpg,1,2,,\n")
+    Path("swapped.csv").write_text(f"{sides}\n1.jpg,9,2,3,4\n")
     Path("date.csv").write_text("image,date\n1.jpg,last Monday\n")
     Path("box.csv").write_text("image,x_min\n1.jpg,left\n")
     with pytest.raises(UserError) as error:

@@ -119,6 +119,7 @@ def _of_table(path: Path) -> pd.DataFrame:
             row = wrong.index[wrong][0]
             raise UserError(f"{path} line {row + 2}: {edge} is {named[edge][row]!r}, which is no number")
         named[edge] = numbers
+    _check_boxes(named, path)
     told = [name for name in TOLD if name in named]
     named[told] = in_one_form(named[told].astype("string"))
     if "viewpoint" in told:
@@ -127,6 +128,20 @@ def _of_table(path: Path) -> pd.DataFrame:
     if "date" in told:
         named["date"] = _iso(named["date"], path)
     return named.reset_index(drop=True)
+
+
+def _check_boxes(named: pd.DataFrame, path: Path) -> None:
+    """Refuse a box that lacks a side, or has a side in the wrong place.
+
+    Raises:
+        UserError: names the line.
+    """
+    sides = named.reindex(columns=SIDES)
+    halves = sides.notna().any(axis=1) & sides.isna().any(axis=1)
+    empty = (sides["x_min"] >= sides["x_max"]) | (sides["y_min"] >= sides["y_max"])
+    for wrong, why in ((halves, "a box needs x_min, y_min, x_max and y_max"), (empty, "its box is empty")):
+        if wrong.any():
+            raise UserError(f"{path} line {wrong.index[wrong][0] + 2}: {why}")
 
 
 def _iso(dates: pd.Series, path: Path) -> pd.Series:

@@ -170,13 +170,8 @@ class Bundle:
     def catalogue(self, photos: pd.DataFrame, vectors: Sequence[np.ndarray]) -> Catalogue:
         """The gallery and photos to identify behind it; the ids of the latter begin with `ASKED`."""
         gallery = self.gallery.photos
-        columns = [
-            "image",
-            "identity",
-            "sha256",
-            *TOLD,
-            *(name for name in photos.columns.astype(str) if name.startswith(COLUMN)),
-        ]
+        chances = [name for name in photos.columns.astype(str) if name.startswith(COLUMN)]
+        columns = ["image", "identity", "sha256", *TOLD, *chances]
         stored = gallery.reindex(columns=columns).assign(split=TRAIN)
         queries = photos.reindex(columns=columns).assign(image=ASKED + photos["image"], identity=None, split=TEST)
         table = pd.concat([stored, queries], ignore_index=True).astype(stored.dtypes.to_dict())
