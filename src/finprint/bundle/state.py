@@ -31,6 +31,9 @@ class State:
     def apply(self, decisions: Iterable[Decision], photos: Mapping[str, str], log: str) -> None:
         """Apply standing decisions.
 
+        A photo that is confirmed as an individual who gets this name by a later line is confirmed at the end: what was
+        decided on a photo again stands at its last place.
+
         Args:
             decisions: in their order.
             photos: the id in the gallery of each identified photo, by its id there; "" of those that did not enter.
@@ -39,12 +42,17 @@ class State:
         Raises:
             UserError: a decision is about a photo or an individual that is not there, or gives a name that is taken.
         """
-        for decision in decisions:
-            if act := _ACTS.get(decision.action):
-                try:
+        waiting: list[Decision] = []
+        try:
+            for decision in decisions:
+                if decision.action == "confirm" and not {decision.to, self.called.get(decision.to)} & self.individuals:
+                    waiting.append(decision)
+                elif act := _ACTS.get(decision.action):
                     act(self, decision, photos)
-                except UserError as error:
-                    raise UserError(f"{log}: {error}") from None
+            for decision in waiting:
+                self.confirm(decision, photos)
+        except UserError as error:
+            raise UserError(f"{log}: {error}") from None
 
     @property
     def individuals(self) -> set[str]:
