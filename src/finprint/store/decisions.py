@@ -39,7 +39,8 @@ class Decision(BaseModel):
         box: left, top, right, bottom, in px of the original photo.
         distinctiveness: of the animal, and `quality`, of the photo: 1 (poor) to 3 (good).
         answer: what was answered when a person decided: the names and probabilities, and the hash of the run.
-        who: decided; `when`, in UTC, and `id` of the line are given by the log.
+        who: decided; `when`, in UTC, is given by the log, and so is the line's `id`, unless it has one: a page that had
+            no answer sends a decision again, and knows it by its id.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -100,7 +101,7 @@ class Log:
             OSError: the disk is full or cannot be written to. Nothing of the line is left then.
         """
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        line = decision.model_copy(update={"id": secrets.token_hex(6), "when": now})
+        line = decision.model_copy(update={"id": decision.id or secrets.token_hex(6), "when": now})
         with writing(self.path), self._locked() as file:
             end = self._whole(file)
             if line.action == "new" and not line.to:
