@@ -273,6 +273,15 @@ def test_copies_of_one_photo_enter_once(month: Month, tmp_path: Path) -> None:
     )
 
 
+def test_a_new_animal_that_is_decided_again_is_there_for_those_confirmed_before(month: Month) -> None:
+    month.decide("new", "q14.jpg", "Tom")
+    month.decide("confirm", "q16.jpg", "Tom")
+    month.decide("new", "q14.jpg", "Tom")  # this line stands now, and it is the last one
+    month.decide("rename", individual="Tom", to="Old Tom")
+    month.enrol()
+    assert [month.shown()[f"june/q{n}.jpg"] for n in (14, 16)] == ["Old Tom"] * 2
+
+
 def test_nothing_to_enrol(month: Month, tmp_path: Path) -> None:
     log = month.out / "decisions.jsonl"
     assert month.refused() == f"{log} holds no decision: `finprint review {month.out}` is the page to decide on"

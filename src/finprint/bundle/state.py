@@ -5,6 +5,7 @@ enrolled once, and a decision that is undone counts no more.
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +32,9 @@ class State:
     def apply(self, decisions: Iterable[Decision], photos: Mapping[str, str], log: str) -> None:
         """Apply standing decisions.
 
+        A photo that is confirmed as an individual who gets this name by a later line is confirmed at the end: what was
+        decided on a photo again stands at its last place.
+
         Args:
             decisions: in their order.
             photos: the id in the gallery of each identified photo, by its id there; "" of those that did not enter.
@@ -39,17 +43,34 @@ class State:
         Raises:
             UserError: a decision is about a photo or an individual that is not there, or gives a name that is taken.
         """
-        for decision in decisions:
-            if act := _ACTS.get(decision.action):
-                try:
+        waiting: list[Decision] = []
+        try:
+            for decision in decisions:
+                there = decision.to in self or self.called.get(decision.to) in self
+                if decision.action == "confirm" and not there:
+                    waiting.append(decision)
+                elif act := _ACTS.get(decision.action):
                     act(self, decision, photos)
-                except UserError as error:
-                    raise UserError(f"{log}: {error}") from None
+            for decision in waiting:
+                self.confirm(decision, photos)
+        except UserError as error:
+            raise UserError(f"{log}: {error}") from None
 
-    @property
-    def individuals(self) -> set[str]:
-        """Who is in the gallery."""
-        return {name for name in self.shows.values() if name is not None}
+    def __post_init__(self) -> None:
+        self._photos = Counter(name for name in self.shows.values() if name is not None)
+
+    def __contains__(self, name: str | None) -> bool:
+        """Is there an individual of this name in the gallery?"""
+        return name is not None and self._photos[name] > 0
+
+    def _show(self, photo: str, name: str | None) -> None:
+        """From now on a photo shows this individual."""
+        before = self.shows[photo]
+        if before is not None:
+            self._photos[before] -= 1
+        if name is not None:
+            self._photos[name] += 1
+        self.shows[photo] = name
 
     def _named(self, name: str, what: str) -> str:
         """What an individual is called now.
@@ -57,22 +78,22 @@ class State:
         Raises:
             UserError: there is none of that name.
         """
-        there = self.individuals
-        if name in there:
+        if name in self:
             return name
-        if self.called.get(name) in there:
+        if self.called.get(name) in self:
             return self.called[name]
-        near = difflib.get_close_matches(name, sorted(there), n=1)
+        near = difflib.get_close_matches(name, sorted(+self._photos), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"{what}: no individual of the catalogue is called {name!r}{hint}")
 
     def _free(self, name: str, what: str) -> None:
-        if name in self.individuals:
+        if name in self:
             raise UserError(f"{what}: an individual of the catalogue is called {name!r} already: give another name")
 
     def _call(self, old: str, new: str) -> None:
         """From now on the individual has another name."""
-        self.shows = {photo: new if shown == old else shown for photo, shown in self.shows.items()}
+        for photo in [photo for photo, shown in self.shows.items() if shown == old]:
+            self._show(photo, new)
         self.called = {before: new if now == old else now for before, now in self.called.items()} | {old: new}
         self.called.pop(new, None)
         self.centres = {before: new if now == old else now for before, now in self.centres.items()}
@@ -109,14 +130,14 @@ class State:
         before = self.shows[photo]
         if before not in (None, name):
             raise UserError(f"{what} as {name!r}: it is in the catalogue as {before!r}: relabel it")
-        self.shows[photo] = name
+        self._show(photo, name)
 
     def new(self, decision: Decision, photos: Mapping[str, str]) -> None:
         """The photo shows a new individual; photos of one decision show the same one."""
         what, name = f"new {decision.photo!r}", decision.to
         photo = self._photo(decision.photo, photos, what)
         maker, first = self.made.get(name, ("", ""))
-        if name in self.individuals and maker and maker != decision.id:
+        if name in self and maker and maker != decision.id:
             raise UserError(
                 f"{name!r} is the name of two new animals, of {first!r} and {decision.photo!r}: confirm the second "
                 "photo as the first's animal, or give another name"
@@ -127,18 +148,18 @@ class State:
             raise UserError(f"{what}: it is in the catalogue as {self.shows[photo]!r}: relabel it")
         self.made.setdefault(name, (decision.id, decision.photo))
         self.called.pop(name, None)
-        self.shows[photo] = name
+        self._show(photo, name)
 
     def relabel(self, decision: Decision, photos: Mapping[str, str]) -> None:
         """The photo shows another individual than was told; nobody knows whom if no name is given."""
         photo = self._labelled(decision.photo, photos, f"relabel {decision.photo!r}")
-        self.shows[photo] = self.called.get(decision.to, decision.to) if decision.to else None
+        self._show(photo, self.called.get(decision.to, decision.to) if decision.to else None)
 
     def drop(self, decision: Decision, photos: Mapping[str, str]) -> None:
         """The photo is not used."""
         photo = self._labelled(decision.photo, photos, f"drop {decision.photo!r}")
         if photo:
-            self.shows[photo] = None
+            self._show(photo, None)
 
     def merge(self, decision: Decision, photos: Mapping[str, str]) -> None:
         """Two individuals are one."""
@@ -164,7 +185,7 @@ class State:
             photo = self._labelled(each, photos, what)
             if self.shows.get(photo) != old:
                 raise UserError(f"{what}: {each!r} does not show it but {self.shows.get(photo) or 'nobody'}")
-            self.shows[photo] = decision.to
+            self._show(photo, decision.to)
 
 
 _ACTS: dict[str, Callable[[State, Decision, Mapping[str, str]], None]] = {
