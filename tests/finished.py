@@ -22,7 +22,7 @@ from finprint.model.heads import SubCentreArcFace
 from finprint.model.params import Embed
 from finprint.params import load_params
 from finprint.pictures.shards import Crops
-from finprint.store.tables import BOXES, PHOTOS, TEST, TRAIN, VALIDATION, write_table
+from finprint.store.tables import BOXES, PHOTOS, SIGHTINGS, TEST, TRAIN, VALIDATION, write_table
 from finprint.store.vectors import write_vectors
 
 OURS = load_params(Path(__file__).parents[1] / "params.yaml")
@@ -94,6 +94,7 @@ def finish(root: Path) -> Project:
     data, models = root / "data", root / "models"
     photos = _survey(root)
     write_table(data / "photos.parquet", photos, PHOTOS)
+    write_table(data / "sightings.parquet", photos[["image"]].assign(date="2026-05-01", place="bay"), SIGHTINGS)
     save_no_detector(models / "detector")
     none = pd.DataFrame(columns=list(BOXES.columns))
     with caching_in(root / "kept"), CropCache(crop_key(CROP, models / "detector")) as cache:

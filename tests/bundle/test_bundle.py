@@ -26,6 +26,8 @@ def test_the_gallery_holds_the_labelled_photos(project: Project) -> None:
     for column in ("image", "identity", "sha256", "species"):
         pd.testing.assert_series_equal(gallery.photos[column], labelled[column], check_dtype=False)
     assert gallery.photos["labelled"].tolist() == labelled["identity"].tolist()
+    assert set(gallery.photos["date"]) == {"2026-05-01"}
+    assert set(gallery.photos["place"]) == {"bay"}
     assert gallery.pictures.index["image"].tolist() == labelled["image"].tolist()
     assert {name: vectors.array.shape for name, vectors in gallery.members.items()} == {
         "round1": (70, 8),

@@ -35,6 +35,26 @@ def test_photos_answers_and_pictures_are_there(out: Path) -> None:
     assert review.picture(match, "large").jpeg[:2] == b"\xff\xd8"  # of the bundle's picture: the original is elsewhere
 
 
+def test_a_photo_of_the_catalogue_with_the_same_name_is_another_photo(
+    out: Path, project: Project, tmp_path: Path
+) -> None:
+    bundle = Bundle.load(out.parent / "whales")
+    name = bundle.gallery.photos["image"].iloc[0]
+    photos = tmp_path / "photos"
+    (photos / name).parent.mkdir(parents=True)
+    shutil.copy(next(project.queries.glob("*.jpg")), photos / name)
+    identify([photos], bundle, tmp_path / "out")
+    case = case_of(tmp_path / "out")
+    (query,) = case.answers
+    assert case.photos[query].identity == ""
+    same = [photo for photo in case.photos.values() if photo.image == f"catalogue/{query}"]
+    matches = {answer.match for answer in case.answers[query] if answer.match}
+    assert matches <= set(case.photos) - {query}
+    if query == name:  # ids of sub-folders keep the folder
+        assert same[0].identity == bundle.gallery.photos["identity"].iloc[0]
+        assert case.stored(query) != case.stored(f"catalogue/{query}")
+
+
 def test_another_box_is_answered_anew(out: Path) -> None:
     case = case_of(out)
     query = next(iter(case.answers))

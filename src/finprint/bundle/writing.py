@@ -21,7 +21,7 @@ from finprint.bundle.settings import Settings
 from finprint.bundle.tables import gallery_table
 from finprint.matching.catalogue import build_catalogue
 from finprint.pictures.shards import Crops
-from finprint.store.tables import PHOTOS, read_table
+from finprint.store.tables import PHOTOS, SIGHTINGS, read_table
 from finprint.store.vectors import Vectors, read_vectors
 
 DETECTOR, MODELS, GALLERY = "detector", "models", "gallery-0"
@@ -65,12 +65,13 @@ def read_finished(data: Path, models: Path, left_out: Sequence[int]) -> Finished
     rounds = ["round1", "round2"]
     folders = {name: models / name for name in rounds} | {f"fold{n}": models / "folds" / str(n) for n in left_out}
     sources = {name: data / name for name in rounds} | {f"fold{n}": data / "folds" / str(n) for n in left_out}
-    tables = [data / name for name in ("photos.parquet", "crops", "search")]
+    tables = [data / name for name in ("photos.parquet", "crops", "search", "sightings.parquet")]
     told = data / "labels" / "species"
     species = (models / "classes" / "species", told / "rules.json") if (told / PROBABILITIES).is_dir() else None
     for path in (models / "detector", *folders.values(), *sources.values(), *tables, *(species or ())):
         depend_on(path)
     photos, crops, rules = read_table(tables[0], PHOTOS), Crops(tables[1]), tables[2]
+    photos = photos.merge(read_table(tables[3], SIGHTINGS), on="image", how="left")
     vectors = {name: read_vectors(folder) for name, folder in sources.items()}
     return Finished(photos, crops, models / "detector", rules, folders, vectors, len(rounds), species)
 

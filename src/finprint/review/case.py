@@ -1,6 +1,7 @@
 """What is to be reviewed: photos to identify with their answers, and the catalogue that they are compared with."""
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -160,18 +161,20 @@ def identified_case(out: Path) -> Case:
     """
     identified = Identified.load(out)
     bundle, root = Bundle.load(Path(identified.run["bundle_folder"])), Path(identified.run["folder"])
-    gallery, pictures = bundle.gallery.photos, bundle.gallery.pictures
-    ends = pictures.index.set_index("image")[["x_max", "y_max"]].reindex(gallery["image"])
-    table = gallery.assign(
-        path=gallery["image"], width=np.ceil(ends["x_max"].to_numpy()), height=np.ceil(ends["y_max"].to_numpy())
-    )
+    gallery, pictures = bundle.gallery.photos, copy(bundle.gallery.pictures)
+    gallery = gallery[gallery["identity"].notna()]
+    # Two cameras number their photos alike: a photo of the gallery that is called like one to identify is renamed.
+    twice = set(gallery["image"]) & {*identified.photos["image"], *identified.crops.index["image"]}
+    renamed = {image: f"catalogue/{image}" for image in twice}
+    pictures.index = pictures.index.replace({"image": renamed})
+    table = gallery.assign(path=gallery["image"]).replace({"image": renamed})
     asked = identified.photos[identified.photos["sha256"].notna() & identified.photos["width"].notna()]
     photos = photos_of(table, out / "the original is not in the bundle")
     photos |= photos_of(asked.assign(identity=""), root, identified.crops.index["image"])
     source = out / REVIEW / "answers.parquet"
 
     def again(photo: Photo, box: Box) -> list[Answer]:
-        made = identify_one(bundle, photo.path, box).answers
+        made = identify_one(bundle, photo.path, box).answers.replace({"match": renamed})
         return answers_of(made.assign(query=photo.image))[photo.image] if len(made) else []
 
     return Case(
@@ -180,10 +183,10 @@ def identified_case(out: Path) -> Case:
         run=sha256_path(source)[:12],
         source=source,
         photos=photos,
-        answers=answers_of(identified.answers),
+        answers=answers_of(identified.answers.replace({"match": renamed})),
         crops=[identified.crops, pictures],
         crop=bundle.settings.crop,
-        points=identified.points,
+        points=identified.points.replace({"match": renamed}),
         proposed=groups(identified.proposed),
         model=next((bundle.folder / "models" / name for name in bundle.manifest.members), None),
         again=again,
