@@ -29,8 +29,9 @@ def main(paths: Paths) -> Callable[[], None]:
     params = load_sections(seed=Seed, lr=Positive, train=Train, embed=Embed, mine=Mine, retrain=Retrain)
     table, crops = read_table(paths.photos, PHOTOS), Crops(paths.crops)
     later = Later(params.seed, params.lr, params.train, params.embed, params.mine, params.retrain)
-    checkpoints = later_checkpoints(later, fingerprint(table, crops), [paths.crops, paths.labels, paths.start])
     before = Earlier(paths.start, read_table(paths.labels, LABELS))
+    learned = fingerprint(table, crops, before.labels)
+    checkpoints = later_checkpoints(later, learned, [paths.start], [paths.photos, paths.crops])
     trained = later_rounds(table, crops, later, before, checkpoints)
     write_round(trained, paths.model, paths.epochs, paths.metrics)
     return checkpoints[-1].finish

@@ -145,6 +145,14 @@ def _kept(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv("DVC_ROOT", str(tmp_path / "kept"))
 
 
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tiny finished run of the pipeline, and its bundle (see `finished.py`). Not to be written into."""
+    from finished import finish
+
+    return finish(tmp_path_factory.mktemp("project"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> SurveyFolder:
     """An empty survey folder."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from conftest import SurveyFolder, save_photo, scenery
+from finished import Project
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,6 +48,13 @@ def test_open_set(tmp_path: Path) -> None:
     assert re.search(r"^search \d+\.\d s, grouping \d+\.\d s, peak memory \d+\.\d\d GB$", told, re.MULTILINE)
     lines = re.findall(r"^([a-z_.: ]+): map5 0\.\d+ \(0\.\d+\), regret -?\d", told, re.MULTILINE)
     assert lines == ["params.yaml", "expected_new", "per_species", "both", "shares: fit"]
+
+
+def test_identify(project: Project) -> None:
+    told = _printed("identify", str(project.bundle), str(project.queries), "--count", "6", "--repeats", "1")
+    assert re.search(r"^6 photos, \d+ threads, load ", told, re.MULTILINE)
+    assert re.search(r"^photos/s: crop and embed alone [\d.]+, identify [\d.]+, share \d\.\d\d$", told, re.MULTILINE)
+    assert re.search(r"^one photo: first answer after [\d.]+ s, end of the command after ", told, re.MULTILINE)
 
 
 def test_throughput() -> None:

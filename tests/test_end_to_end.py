@@ -42,7 +42,7 @@ TINY = {
 }
 ALL = [
     "check", "prepare", "detector", "crop", "train", "embed", "mine", "retrain", "reembed", "match", "search",
-    "evaluate",
+    "bundle", "evaluate",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.slow
@@ -180,7 +180,7 @@ def test_byte_code_in_a_room_is_no_change(clone: Clone) -> None:
 def test_a_search_param_runs_search_and_evaluate_only(clone: Clone) -> None:
     before = clone.lock()
     said = clone.run("dvc", "exp", "run", "-S", "search.new.target=fixed", "-S", "search.new.value=1")
-    assert ran(said) == ["check", "search", "evaluate"]
+    assert ran(said) == ["check", "search", "bundle", "evaluate"]
     changed = clone.run("dvc", "metrics", "diff")
     assert re.search(r"search\.json\s+threshold\s.*1\.0", changed)
     assert re.search(r"evaluate\.json\s+test\.new_rate", changed)

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from finprint.classes.trained import Ensemble
 
 COMPARED = Path("metrics/compared.html")
+BUNDLE = Path("models/bundle")
+ANYWHERE = ("identify", "enrol", "review")  # commands that need a bundle, but no project
 OfClasses = Annotated[str, typer.Option("--of", help="identity or species: what the models in models/classes/OF tell")]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 
 
 @app.callback()
-def at_the_root() -> None:
-    if not Path("params.yaml").exists():
+def at_the_root(context: typer.Context) -> None:
+    if context.invoked_subcommand not in ANYWHERE and not Path("params.yaml").exists():
         raise UserError("params.yaml is missing: run from the project's root")
 
 
@@ -157,13 +159,14 @@ def explain(
 @app.command()
 def review(
     folder: Annotated[Path | None, typer.Argument(help="what identify has written; by default the last run")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="the bundle by which they were identified, if it moved")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="of 127.0.0.1; 0: any that is free")] = 8765,
     who: Annotated[str, typer.Option(help="your name, for the log; by default that of your account")] = "",
 ) -> None:
     """Serve a page on this machine on which a person decides who is in each photo. Ctrl-C ends it."""
     from finprint.review.start import start  # pandas takes a second to import
 
-    start(folder, load_params().crop, port, who)
+    start(folder, bundle, port, who)
 
 
 @app.command()
@@ -185,6 +188,33 @@ def classify(
         print(line, file=sys.stderr)
     write_submission(output, table)
     print(f"{len(table)} images classified, {len(bad)} not: {output}")
+
+
+@app.command()
+def identify(
+    photos: Annotated[list[Path], typer.Argument(help="a folder, a table with the photos' paths, or single photos")],
+    bundle: Annotated[Path, typer.Option(help="the trained system")] = BUNDLE,
+    out: Annotated[Path | None, typer.Option(help="folder to write; by default identified/NAME")] = None,
+) -> None:
+    """Name the animals in new photos by a trained system: five names each, their probabilities, and who may be new."""
+    from finprint.bundle.light import import_lightly
+
+    import_lightly()  # first of all, because other imports would take seconds longer
+    from finprint.bundle.command import identify_photos
+
+    first = photos[0].resolve()
+    identify_photos(photos, bundle, out or Path("identified") / (first.name if first.is_dir() else first.stem))
+
+
+@app.command()
+def enrol(
+    out: Annotated[Path, typer.Argument(help="folder that `finprint identify` wrote, with decisions in it")],
+    bundle: Annotated[Path, typer.Option(help="the trained system")] = BUNDLE,
+) -> None:
+    """Have decisions on identified photos enter the catalogue of a trained system; the next `identify` knows them."""
+    from finprint.bundle.command import enrol_decisions  # pandas takes a second to import
+
+    enrol_decisions(out, bundle)
 
 
 @app.command()

@@ -298,6 +298,34 @@ def test_what_round_one_learns_from_has_a_fingerprint(tmp_path: Path, crops: Cro
     assert fingerprint(PHOTOS, stored_crops(tmp_path / "other", sorted(PHOTOS["image"]))) != before  # of other colours
 
 
+def test_new_photos_that_get_no_pseudo_label_do_not_train_round_two_again(tmp_path: Path) -> None:
+    """Names, weights and pixels of pseudo-labelled photos enter its fingerprint; other photos to identify do not."""
+    images, more = sorted(PHOTOS["image"]), PHOTOS.tail(1).assign(image="q9.jpg", identity=pd.NA, split=TEST)
+    labels = _pseudo({"q1.jpg": "bo"})
+    crops, wider = stored_crops(tmp_path / "few", images), stored_crops(tmp_path / "more", [*images, "q9.jpg"])
+    before = fingerprint(PHOTOS, crops, labels)
+    assert before != fingerprint(PHOTOS, crops)
+    assert fingerprint(pd.concat([PHOTOS, more]), wider, labels) == before
+    for changed in (_pseudo({"q1.jpg": "al"}), labels.assign(weight=0.5), _pseudo({"q1.jpg": "bo", "q9.jpg": "bo"})):
+        assert fingerprint(pd.concat([PHOTOS, more]), wider, changed) != before
+    assert fingerprint(PHOTOS, crops, labels.assign(score=0.8)) == before  # nothing is learned from the score
+    assert fingerprint(PHOTOS, crops, _pseudo({"q1.jpg": "bo", "gone.jpg": "bo"})) == before  # nor without a crop
+    assert fingerprint(PHOTOS, stored_crops(tmp_path / "turned", images[::-1]), labels) != before  # other colours
+
+
+def test_rounds_that_name_photos_themselves_depend_on_all_of_them(tmp_path: Path) -> None:
+    again = Retrain(start="round1", rounds=2, epochs=1, lr_scale=0.5)
+    asked = Embed(batch=4, mirror=False, amp=False), Mine(precision=0.5, targets="hard")
+    later = Later(0, 1e-3, SMALL_TRAIN, *asked, again)
+    file = tmp_path / "photos"
+    keys = []
+    for content in ("ten photos", "twenty photos"):
+        file.write_text(content)
+        keys.append([place.folder.name for place in later_checkpoints(later, "learned", [], [file])])
+    assert keys[0][0] == keys[1][0]
+    assert keys[0][1] != keys[1][1]
+
+
 def test_the_species_of_each_individual_and_a_head_for_more_than_one(crops: Crops) -> None:
     photos = PHOTOS.assign(species=PHOTOS["identity"].map({"al": "orca", "bo": "beluga"}))
     learn = lessons(photos, crops, None)

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.metrics import adjusted_rand_score
 
 BLOCK = 1024  # photos compared at a time: a product of matrices, eight times as fast as photo by photo
 
@@ -45,6 +43,8 @@ def fit_grouping(vectors: np.ndarray, animals: np.ndarray, default: float) -> Gr
         animals: (N,) codes.
         default: similarity where the photos show fewer than two animals, or no animal twice.
     """
+    from sklearn.metrics import adjusted_rand_score  # takes a second to import, for which `identify` need not wait
+
     tree = _tree(vectors)
     count = len(np.unique(animals))
     if tree is None or count < 2 or count == len(animals):
@@ -84,6 +84,8 @@ def _tree(vectors: np.ndarray) -> np.ndarray | None:
     """The tree of average linkage over cosine distances; None for fewer than two photos."""
     if len(vectors) < 2:
         return None
+    from scipy.cluster.hierarchy import linkage
+
     count = len(vectors)
     distances = np.empty(count * (count - 1) // 2)
     filled = 0
@@ -97,5 +99,7 @@ def _tree(vectors: np.ndarray) -> np.ndarray | None:
 
 
 def _cut(tree: np.ndarray, distance: float) -> np.ndarray:
+    from scipy.cluster.hierarchy import fcluster
+
     labels = fcluster(tree, distance, "distance")
     return pd.factorize(labels)[0]

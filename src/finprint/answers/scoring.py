@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from finprint.answers.components import COMPONENTS, Components
 from finprint.matching.names import NOBODY
@@ -72,6 +71,8 @@ def fit_blend(checked: Checked, components: Components) -> tuple[Blend, float]:
     Returns:
         The blend, and its log loss (mean over the queries, nats), to compare other choices by.
     """
+    from scipy.optimize import minimize  # takes half a second to import, for which `identify` need not wait
+
     present = checked.ranking.identities != NOBODY
     fills = components.fit_fills()
     filled = components.filled(fills)

@@ -24,12 +24,25 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM
 FULL = 2**20  # bytes left on a disk on which a write that failed is taken to have filled it
 
 
+_elsewhere: list[Path] = []  # of this process, for `caching_in`
+
+
 def cache() -> Path:
     """The folder of what is kept between runs and can be deleted at any time.
 
     It is the main checkout's, even in the temporary folder of `dvc exp run --temp`: DVC tells it in DVC_ROOT.
     """
-    return Path(os.environ.get("DVC_ROOT", ".")) / ".cache"
+    return _elsewhere[-1] if _elsewhere else Path(os.environ.get("DVC_ROOT", ".")) / ".cache"
+
+
+@contextmanager
+def caching_in(folder: Path) -> Iterator[None]:
+    """In the block `cache()` is this folder: for work outside of the project, which has a cache of its own."""
+    _elsewhere.append(folder)
+    try:
+        yield
+    finally:
+        _elsewhere.pop()
 
 
 @contextmanager

@@ -64,13 +64,22 @@ def labelled(photos: pd.DataFrame, crops: Crops) -> pd.DataFrame:
     return photos[named & photos["image"].isin(crops.index["image"])].reset_index(drop=True)
 
 
-def fingerprint(photos: pd.DataFrame, crops: Crops) -> str:
-    """A hash of all that round 1 learns from and is scored on, and of nothing else.
+def fingerprint(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | None = None) -> str:
+    """A hash of all that a round learns from and is scored on, and of nothing else.
 
-    New photos to identify change the files that the stage reads, but not this hash: the same is not learned twice.
+    New photos to identify change the files that the stages read. Without a pseudo-label they do not change this hash,
+    and so the same is not learned twice.
+
+    Args:
+        photos: table `PHOTOS`.
+        crops: of these photos.
+        pseudo_labels: table `LABELS` that the round learns from as well.
     """
     table = labelled(photos, crops)
-    contents = [sha256_bytes(crops.jpeg(row)) for row in crops.rows(table["image"])]
-    return sha256_json(
-        [table[["image", "species", "identity", "split", "fold"]].fillna("").to_numpy().tolist(), contents]
-    )
+    learned = [table[["image", "species", "identity", "split", "fold"]].fillna("").to_numpy().tolist()]
+    images = table["image"]
+    if pseudo_labels is not None:
+        named = pseudo_labels[pseudo_labels["image"].isin(crops.index["image"])]
+        learned.append(named[["image", "identity", "weight"]].to_numpy().tolist())
+        images = pd.concat([images, named["image"]])
+    return sha256_json([*learned, [sha256_bytes(crops.jpeg(row)) for row in crops.rows(images)]])

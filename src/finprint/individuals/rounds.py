@@ -67,13 +67,28 @@ def round_checkpoint(
     return Checkpoint(stage, settings, [*recipe.files(), *inputs], CODE)
 
 
-def later_checkpoints(params: Later, photos: str, inputs: Sequence[Path]) -> list[Checkpoint]:
-    """One for each round after the first; `photos` and `inputs` as for `round_checkpoint`."""
+def later_checkpoints(
+    params: Later, photos: str, inputs: Sequence[Path], named: Sequence[Path] = ()
+) -> list[Checkpoint]:
+    """One for each round after the first.
+
+    Round 2 trains again when this changes: the labelled photos, the pseudo-labels or the crops of these photos, round
+    1's model, the params, the code or the machine. Photos to identify that bring no pseudo-label change none of these.
+
+    Args:
+        params: how the rounds go.
+        photos: the `fingerprint` of what round 2 learns from, its pseudo-labels included.
+        inputs: as for `round_checkpoint`.
+        named: the files of the photos to which the rounds from the third on give names anew.
+    """
     recipe, section = params.recipe(), {"retrain": params.retrain.model_dump(exclude={"rounds"})}
-    named = section | {"mine": params.mine.model_dump(), "embed": params.embed.model_dump()}
+    naming = section | {"mine": params.mine.model_dump(), "embed": params.embed.model_dump()}
     first = round_checkpoint("retrain", recipe, photos, section, inputs)
     numbers = range(3, params.retrain.rounds + 2)
-    return [first, *(round_checkpoint(f"retrain{number}", recipe, photos, named, inputs) for number in numbers)]
+    return [
+        first,
+        *(round_checkpoint(f"retrain{number}", recipe, photos, naming, [*inputs, *named]) for number in numbers),
+    ]
 
 
 def later_rounds(

@@ -6,9 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 from finprint.matching.names import NOBODY
 from finprint.matching.openset import Checked
@@ -231,6 +228,9 @@ def fit_new(told: Told, place: float = PLACE) -> Logistic:
         told: both kinds of queries, known and new.
         place: the prior's; the bootstrap draws it.
     """
+    from scipy.optimize import minimize  # takes half a second to import, for which `identify` need not wait
+    from scipy.special import expit, logit
+
     evidence, unit = told.evidence, told.unit()
     z = (told.values - unit.low) / unit.size
     log_steep = STEEPNESS + 2 * np.log(unit.size / unit.spread)
@@ -283,6 +283,8 @@ def _distance(ranking: Ranking, thresholds: np.ndarray) -> np.ndarray:
 
 def _temperature(checked: Checked) -> float:
     """The softmax's temperature of the least log loss, over the known queries whose individual is ranked."""
+    from scipy.optimize import minimize_scalar
+
     ranked = checked.place < checked.ranking.scores.shape[1]
     ranking, place, weights = checked.ranking[ranked], checked.place[ranked], checked.weights[ranked]
 
@@ -335,6 +337,8 @@ def _loss(evidence: _Evidence, fit: Callable[[np.ndarray], Curve]) -> float:
 
 def _isotonic(evidence: _Evidence) -> Isotonic:
     """Beyond the outermost mistake isotonic regression says 0 or 1; half a query of either kind keeps it from that."""
+    from sklearn.isotonic import IsotonicRegression  # takes a second to import, for which `identify` need not wait
+
     values, hits, weights = evidence.values, evidence.hits, evidence.weights
     ends = np.array([values.min(), values.max()])
     fitted = IsotonicRegression(y_min=0, y_max=1, increasing=not evidence.falling, out_of_bounds="clip").fit(

@@ -4,7 +4,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import adjusted_rand_score
 
 from finprint.store.tables import NEW
 
@@ -202,6 +201,8 @@ def agreement(animals: np.ndarray, proposed: np.ndarray) -> dict[str, float]:
     Returns:
         `photos`, `animals`, `proposed`, the numbers; `adjusted_rand` index (Hubert and Arabie 1985).
     """
+    from sklearn.metrics import adjusted_rand_score  # takes a second to import, for which `identify` need not wait
+
     return {
         "photos": len(animals),
         "animals": len(np.unique(animals)),

@@ -1,0 +1,38 @@
+"""The sections of params.yaml that travel in a bundle, as JSON."""
+
+from pathlib import Path
+
+from finprint.base.errors import UserError
+from finprint.base.files import read_json, write_json
+from finprint.base.params import Section, checked
+from finprint.bundle.manifest import AGAIN
+from finprint.crops.params import Crop
+from finprint.keypoints.params import Match
+from finprint.model.params import Embed
+
+SETTINGS = "params.json"
+
+
+class Settings(Section):
+    """How photos are cropped, embedded and looked at a second time."""
+
+    crop: Crop
+    embed: Embed
+    match: Match
+
+    def write(self, folder: Path) -> None:
+        """Write params.json."""
+        write_json(folder / SETTINGS, self.model_dump())
+
+    @staticmethod
+    def read(folder: Path) -> "Settings":
+        """The settings in a bundle.
+
+        Raises:
+            UserError: they are damaged, or of another version.
+        """
+        path = folder / SETTINGS
+        try:
+            return checked(Settings, read_json(path), path)
+        except ValueError:
+            raise UserError(f"{path} is damaged: {AGAIN}") from None

@@ -1,0 +1,27 @@
+"""The tables of a bundle: their columns, checked where they are read and written."""
+
+import pandas as pd
+import pandera.pandas as pa
+
+from finprint.store.tables import text
+
+TOLD = ["species", "encounter", "viewpoint", "date", "place"]  # what is known of a photo besides its individual
+GALLERY = pa.DataFrameSchema(
+    {
+        "image": pa.Column("string", unique=True, coerce=True),
+        "identity": text(nullable=True),  # missing: the photo is not in the gallery now
+        "labelled": text(nullable=True),  # the name that the pipeline knew; missing: the photo was enrolled
+        **{name: text(nullable=True) for name in TOLD},  # date: as ISO 8601 writes it
+        "sha256": pa.Column("string", pa.Check.str_length(64, 64), coerce=True),
+        "width": pa.Column("int32", pa.Check.gt(0), coerce=True),  # px, upright
+        "height": pa.Column("int32", pa.Check.gt(0), coerce=True),
+    },
+    strict=True,
+    name="gallery of a bundle",
+)
+
+
+def gallery_table(photos: pd.DataFrame) -> pd.DataFrame:
+    """Table `GALLERY` from one that has some of its columns; what is not told is missing."""
+    table = photos.reindex(columns=list(GALLERY.columns))
+    return table.astype(dict.fromkeys(("identity", "labelled", *TOLD), "string"))

@@ -1,0 +1,112 @@
+"""The second look travels in the bundle: answers are the pipeline's, and no photo of the gallery is needed."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import save_photo
+from finished import SEARCH, SETTINGS, Project
+from PIL import Image
+
+from finprint.answers.rules import Rules
+from finprint.answers.scoring import Blend
+from finprint.answers.search import answer_queries
+from finprint.base.files import caching_in
+from finprint.bundle.bundle import Bundle
+from finprint.bundle.enrol import enrol
+from finprint.bundle.identified import Identified
+from finprint.bundle.identify import identify
+from finprint.bundle.looks import look_again
+from finprint.bundle.writing import read_finished, write_bundle
+from finprint.keypoints.look import second_look
+from finprint.keypoints.tables import read_local_scores, write_second_look
+from finprint.matching.catalogue import build_catalogue
+from finprint.pictures.shards import Crops
+from finprint.store.decisions import Decision, Log
+from finprint.store.tables import PHOTOS, TEST, read_table
+from finprint.store.vectors import read_vectors
+
+LOOK = SETTINGS.match.model_copy(
+    update={"enabled": True, "extractor": "xfeat", "image_size": 128, "keypoints": 64, "individuals": 4, "photos": 2}
+)
+
+
+@pytest.fixture(scope="module")
+def looked(project: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """A bundle whose rules weigh the second look, and the pipeline's answers by the same rules."""
+    root = tmp_path_factory.mktemp("looked")
+    data = Path(shutil.copytree(project.root / "data", root / "data"))
+    shutil.copytree(project.root / "models", root / "models", ignore=shutil.ignore_patterns("bundle"))
+    table, crops = read_table(data / "photos.parquet", PHOTOS), Crops(data / "crops")
+    catalogue = build_catalogue(table, *(read_vectors(data / f"round{n}") for n in (1, 2)))
+    with caching_in(root / "kept"):
+        write_second_look(data / "match", second_look(catalogue.photos, catalogue.blend(), crops, LOOK))
+        catalogue = replace(catalogue, local_scores=read_local_scores(data / "match"))
+        rules = Rules.load(data / "search")
+        weights = {"nearest": 0.5, "mean": 0.0, "classifier": 0.1, "keypoints": 0.4}
+        fills = {"nearest": [], "mean": [], "classifier": [0.1, 0.2, 0.3], "keypoints": [0.01, 0.02, 0.03]}
+        rules = replace(rules, params=SEARCH, blend=Blend(weights, fills))
+        rules.save(data / "search")
+        answers = answer_queries(catalogue, catalogue.where(TEST), catalogue.labelled, rules)
+        settings = SETTINGS.model_copy(update={"match": LOOK})
+        write_bundle(read_finished(data, root / "models", []), settings, root / "bundle")
+    return root / "bundle", answers
+
+
+def test_the_second_look_is_the_pipelines(
+    looked: tuple[Path, pd.DataFrame], project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, theirs = looked
+    moved = Path(shutil.copytree(folder, tmp_path / "moved"))
+    (project.root / "survey").rename(project.root / "gone")  # no photo of the gallery may be needed
+    try:
+        identified = identify([project.queries], Bundle.load(moved), tmp_path / "out")
+    finally:
+        (project.root / "gone").rename(project.root / "survey")
+    assert identified.answers["identity"].tolist() == theirs["identity"].tolist()
+    assert identified.answers["match"].fillna("").tolist() == theirs["match"].fillna("").tolist()
+    np.testing.assert_allclose(identified.answers["score"], theirs["score"], atol=1e-6)
+    np.testing.assert_allclose(identified.answers["probability"], theirs["probability"], atol=1e-6)
+    assert set(identified.points["query"]) <= set(identified.photos["image"])
+    assert len(identified.points) > 50
+    pd.testing.assert_frame_equal(Identified.load(tmp_path / "out").points, identified.points)
+
+
+def test_a_photo_of_the_gallery_is_not_looked_at_beside_itself(
+    looked: tuple[Path, pd.DataFrame], project: Project, tmp_path: Path
+) -> None:
+    """With itself it would match best of all, whatever its individual is."""
+    bundle = Bundle.load(looked[0])
+    photo = shutil.copy(project.root / "survey/03_1.jpg", tmp_path / "again.jpg")
+    identified = identify([Path(photo)], bundle, tmp_path / "out")
+    crops = Crops(tmp_path / "out/review/crops")
+    queries = identified.photos.assign(path=str(photo))
+    arrays = np.split(identified.vectors, 2, axis=1)
+    with caching_in(tmp_path / "kept"):
+        told = look_again(bundle, queries, crops, arrays, tmp_path / "features")
+        strange = look_again(bundle, queries.assign(sha256="0" * 64), crops, arrays, tmp_path / "other")
+    assert told is not None
+    assert strange is not None
+    best = strange.scores.groupby("identity").max()
+    assert best.idxmax() == "animal 03"
+    assert best["animal 03"] > 2 * told.scores.max()
+
+
+def test_an_enrolled_photo_is_looked_at_without_its_file(
+    looked: tuple[Path, pd.DataFrame], project: Project, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(looked[0], tmp_path / "whales"))
+    photos = Path(shutil.copytree(project.queries, tmp_path / "photos"))
+    identify([photos / "q03.jpg"], Bundle.load(folder), tmp_path / "june")
+    Log(tmp_path / "june/decisions.jsonl").append(Decision(action="new", photo="q03.jpg", to="Tom"))
+    enrol(tmp_path / "june", folder)
+    with Image.open(photos / "q03.jpg") as seen:
+        again = save_photo(tmp_path / "july" / "again.jpg", np.asarray(seen), quality=80)
+    shutil.rmtree(photos)
+    identified = identify([again], Bundle.load(folder), tmp_path / "out")
+    assert identified.answers.dropna(subset="match")["identity"].iloc[0] == "Tom"
+    best = identified.points.groupby("match")["inlier"].sum()
+    assert best.idxmax() == "june/q03.jpg"
