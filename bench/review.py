@@ -18,6 +18,8 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "re
 from reviewed import ASKED, GALLERY, read_case, served, write_run  # noqa: E402
 from webdriver import Browser  # noqa: E402
 
+from finprint.review.case import Case  # noqa: E402
+
 
 def main() -> None:
     """Print the times."""
@@ -37,7 +39,7 @@ def main() -> None:
             browser.close()
 
 
-def many(root: Path, count: int):  # noqa: ANN201
+def many(root: Path, count: int) -> Case:
     """The small run with its photos under many names: 5 of each individual, 8 in an encounter."""
     case = read_case(root)
     own = case.stored("g00.jpg")
@@ -81,7 +83,8 @@ def measure(browser: Browser, address: str, steps: int) -> None:
         print(f"{what}: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms")
     script = """
       const start = performance.now(), field = document.querySelector('#filters').elements.search;
-      field.value = 'a0001'; field.dispatchEvent(new Event('input', { bubbles: true })); return performance.now() - start"""
+      field.value = 'a0001'; field.dispatchEvent(new Event('input', { bubbles: true }));
+      return performance.now() - start"""
     print(f"a filter: {browser.run(script):.0f} ms")
     start = time.perf_counter()
     browser.keys("c")

@@ -168,7 +168,7 @@ def identified_case(out: Path, bundle_folder: Path | None = None) -> Case:
     identified = Identified.load(out)
     bundle = Bundle.load(bundle_folder or Path(identified.run["bundle_folder"]))
     root = Path(identified.run["folder"])
-    asked = identified.photos.dropna(subset=["sha256"]).assign(identity=pd.NA)
+    asked = identified.photos.dropna(subset=["sha256"]).assign(identity="")
     gallery = bundle.gallery.photos[~bundle.gallery.photos["image"].isin(asked["image"])].assign(path="")
     photos = photos_of(gallery.dropna(subset=["identity"]), Path()) | photos_of(asked, root)
     answers = identified.answers.assign(
