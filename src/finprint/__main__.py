@@ -180,13 +180,14 @@ def explain(
 @app.command()
 def review(
     folder: Annotated[Path | None, typer.Argument(help="what identify has written; by default the last run")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="the bundle by which they were identified, if it moved")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="of 127.0.0.1; 0: any that is free")] = 8765,
     who: Annotated[str, typer.Option(help="your name, for the log; by default that of your account")] = "",
 ) -> None:
     """Serve a page on this machine on which a person decides who is in each photo. Ctrl-C ends it."""
     from finprint.review.start import start  # pandas takes a second to import
 
-    start(folder, port, who)
+    start(folder, bundle, port, who)
 
 
 @app.command()

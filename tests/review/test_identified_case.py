@@ -23,7 +23,7 @@ def out(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_photos_answers_and_pictures_are_there(out: Path) -> None:
-    case = case_of(out)
+    case = case_of(out, None)
     review = Review(case, "Ada")
     query = next(iter(case.answers))
     told = review.photo(query)
@@ -35,28 +35,8 @@ def test_photos_answers_and_pictures_are_there(out: Path) -> None:
     assert review.picture(match, "large").jpeg[:2] == b"\xff\xd8"  # of the bundle's picture: the original is elsewhere
 
 
-def test_a_photo_of_the_catalogue_with_the_same_name_is_another_photo(
-    out: Path, project: Project, tmp_path: Path
-) -> None:
-    bundle = Bundle.load(out.parent / "whales")
-    name = bundle.gallery.photos["image"].iloc[0]
-    photos = tmp_path / "photos"
-    (photos / name).parent.mkdir(parents=True)
-    shutil.copy(next(project.queries.glob("*.jpg")), photos / name)
-    identify([photos], bundle, tmp_path / "out")
-    case = case_of(tmp_path / "out")
-    (query,) = case.answers
-    assert case.photos[query].identity == ""
-    same = [photo for photo in case.photos.values() if photo.image == f"catalogue/{query}"]
-    matches = {answer.match for answer in case.answers[query] if answer.match}
-    assert matches <= set(case.photos) - {query}
-    if query == name:  # ids of sub-folders keep the folder
-        assert same[0].identity == bundle.gallery.photos["identity"].iloc[0]
-        assert case.stored(query) != case.stored(f"catalogue/{query}")
-
-
 def test_another_box_is_answered_anew(out: Path) -> None:
-    case = case_of(out)
+    case = case_of(out, None)
     query = next(iter(case.answers))
     assert case.again is not None
     again = case.again(case.photos[query], (2.0, 2.0, 40.0, 40.0))
@@ -65,7 +45,7 @@ def test_another_box_is_answered_anew(out: Path) -> None:
 
 
 def test_what_is_decided_on_the_page_enters_the_gallery(out: Path) -> None:
-    case = case_of(out)
+    case = case_of(out, None)
     query = next(iter(case.answers))
     Review(case, "Ada").decide({"action": "new", "photo": query, "to": "Nora", "who": "Ada"})
     assert case.log == out / "decisions.jsonl"
@@ -75,4 +55,4 @@ def test_what_is_decided_on_the_page_enters_the_gallery(out: Path) -> None:
 
 def test_a_folder_that_holds_no_answers_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no identified photos: `finprint identify PHOTOS --out "):
-        case_of(tmp_path)
+        case_of(tmp_path, None)

@@ -1,7 +1,6 @@
 """What is to be reviewed: photos to identify with their answers, and the catalogue that they are compared with."""
 
 from collections.abc import Callable, Iterable
-from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from finprint.base.files import sha256_path
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.identified import DECISIONS, REVIEW, Identified
 from finprint.bundle.identify import identify_one
+from finprint.bundle.writing import MODELS
 from finprint.crops.cutting import place
 from finprint.crops.params import Crop
 from finprint.detector.yolo import Detection
@@ -23,6 +23,7 @@ from finprint.pictures.shards import Crops
 from finprint.store.tables import PHOTOS, SIDES, TEST, read_table
 
 TOLD = ("species", "encounter", "viewpoint", "date", "place")  # what a photo's row may tell
+ROUND2 = "round2"  # the member whose heat maps explain a match
 Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max, px of the original
 
 
@@ -48,7 +49,7 @@ class Photo:
     """A photo and what is known of it. An empty text: nobody has told."""
 
     image: str
-    path: Path  # of the original
+    path: Path  # of the original; Path(): it is not on this machine
     sha256: str
     size: tuple[int, int]  # width and height, px, upright
     identity: str
@@ -151,44 +152,46 @@ def pipeline_case(crop: Crop, root: Path = Path()) -> Case:
     )
 
 
-def identified_case(out: Path) -> Case:
-    """Photos that `finprint identify` has named, beside the gallery of its bundle.
+def identified_case(out: Path, bundle_folder: Path | None = None) -> Case:
+    """The photos and answers that `finprint identify` has written into a folder, beside its bundle's gallery.
 
-    Of the gallery only small pictures are there, because a bundle travels without the catalogue's photos.
+    The gallery's originals need not be on this machine: its photos are shown by the bundle's small pictures. A gallery
+    photo that has the id of a photo to identify is not shown, because a decision could not tell the two apart.
+
+    Args:
+        out: the folder.
+        bundle_folder: where the bundle lies now; None: where it lay when the photos were identified.
 
     Raises:
-        UserError: nothing was identified there, or the bundle is gone.
+        UserError: it holds no identified photos, or there is no bundle.
     """
     identified = Identified.load(out)
-    bundle, root = Bundle.load(Path(identified.run["bundle_folder"])), Path(identified.run["folder"])
-    gallery, pictures = bundle.gallery.photos, copy(bundle.gallery.pictures)
-    gallery = gallery[gallery["identity"].notna()]
-    # Two cameras number their photos alike: a photo of the gallery that is called like one to identify is renamed.
-    twice = set(gallery["image"]) & {*identified.photos["image"], *identified.crops.index["image"]}
-    renamed = {image: f"catalogue/{image}" for image in twice}
-    pictures.index = pictures.index.replace({"image": renamed})
-    table = gallery.assign(path=gallery["image"]).replace({"image": renamed})
-    asked = identified.photos[identified.photos["sha256"].notna() & identified.photos["width"].notna()]
-    photos = photos_of(table, out / "the original is not in the bundle")
-    photos |= photos_of(asked.assign(identity=""), root, identified.crops.index["image"])
-    source = out / REVIEW / "answers.parquet"
+    bundle = Bundle.load(bundle_folder or Path(identified.run["bundle_folder"]))
+    root = Path(identified.run["folder"])
+    asked = identified.photos.dropna(subset=["sha256"]).assign(identity="")
+    gallery = bundle.gallery.photos[~bundle.gallery.photos["image"].isin(asked["image"])].assign(path="")
+    photos = photos_of(gallery.dropna(subset=["identity"]), Path()) | photos_of(asked, root)
+    answers = identified.answers.assign(
+        match=identified.answers["match"].where(lambda match: match.isin(gallery["image"]))
+    )
 
     def again(photo: Photo, box: Box) -> list[Answer]:
-        made = identify_one(bundle, photo.path, box).answers.replace({"match": renamed})
-        return answers_of(made.assign(query=photo.image))[photo.image] if len(made) else []
+        told = {name: text for name in TOLD if (text := getattr(photo, name))}
+        return next(iter(answers_of(identify_one(bundle, photo.path, box, told).answers).values()), [])
 
+    source = out / REVIEW / "answers.parquet"
     return Case(
-        title=str(out),
+        title=out.name,
         log=out / DECISIONS,
         run=sha256_path(source)[:12],
         source=source,
         photos=photos,
-        answers=answers_of(identified.answers.replace({"match": renamed})),
-        crops=[identified.crops, pictures],
+        answers=answers_of(answers),
+        crops=[identified.crops, bundle.gallery.pictures],
         crop=bundle.settings.crop,
-        points=identified.points.replace({"match": renamed}),
+        points=identified.points,
         proposed=groups(identified.proposed),
-        model=next((bundle.folder / "models" / name for name in bundle.manifest.members), None),
+        model=bundle.folder / MODELS / (ROUND2 if ROUND2 in bundle.manifest.members else bundle.manifest.members[-1]),
         again=again,
     )
 

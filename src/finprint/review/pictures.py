@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 
 from finprint.base.errors import UserError
@@ -77,6 +78,8 @@ class Pictures:
         return self._case.photos[image]
 
     def _cut(self, photo: Photo, kind: str, window: Window | None) -> Picture:
+        if photo.path == Path() and (stored := self._case.stored(photo.image)) is not None:
+            return Picture(stored[0].jpeg(stored[1]))
         try:
             content = read_photo(photo.path, photo.sha256)
             left, top, right, bottom = window or (0, 0, *photo.size)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from html import escape
 from pathlib import Path
+from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from typing import Any, TextIO
 from urllib.parse import quote
 
@@ -118,14 +119,10 @@ def listening(case: Case, port: int, who: str) -> Iterator[tuple[Any, str]]:
         lock = stack.enter_context(_alone(folder, case))
         token = kept_token(folder)
         review = Review(case, who)
-        try:
-            server = create_server(App(review, token), host=HOST, port=port, threads=THREADS, ident="finprint")
-        except OSError as error:
-            raise UserError(
-                f"port {port} of this machine cannot be used ({error.strerror}): name another one, --port {port + 1}"
-            ) from None
+        bound = stack.enter_context(_bound(port))
+        server = create_server(App(review, token), sockets=[bound], threads=THREADS, ident="finprint")
         stack.callback(server.close)
-        address = f"http://{HOST}:{server.effective_port}/{token}/"
+        address = f"http://{HOST}:{bound.getsockname()[1]}/{token}/"
         lock.write(address)
         lock.flush()
         review.dates.start()
@@ -137,6 +134,20 @@ def serve(case: Case, port: int, who: str, ready: Callable[[str], None]) -> None
     with listening(case, port, who) as (server, address):
         ready(address)
         server.run()
+
+
+def _bound(port: int) -> socket:
+    """A socket of this machine alone, with this port."""
+    bound = socket(AF_INET, SOCK_STREAM)
+    bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # the port of a server that has just ended is free at once
+    try:
+        bound.bind((HOST, port))
+    except OSError as error:
+        bound.close()
+        raise UserError(
+            f"port {port} of this machine cannot be used ({error.strerror}): name another one, --port {port + 1}"
+        ) from None
+    return bound
 
 
 def _alone(folder: Path, case: Case) -> TextIO:

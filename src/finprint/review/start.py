@@ -9,24 +9,27 @@ from finprint.review.case import Case, identified_case, pipeline_case
 from finprint.review.server import serve
 
 
-def start(folder: Path | None, port: int, who: str) -> None:
+def start(folder: Path | None, bundle: Path | None, port: int, who: str) -> None:
     """Serve the page until Ctrl-C.
 
     Args:
         folder: what `finprint identify` has written; None: the pipeline's last run.
+        bundle: the bundle of `folder`, if it was moved since.
         port: of 127.0.0.1.
         who: the reviewer; "": the account's name.
     """
-    serve(case_of(folder), port, who or _account(), announce)
+    serve(case_of(folder, bundle), port, who or _account(), announce)
 
 
-def case_of(folder: Path | None) -> Case:
-    """The case of a folder that `finprint identify` has written; None: of the pipeline's last run.
+def case_of(folder: Path | None, bundle: Path | None) -> Case:
+    """The case of a folder.
 
     Raises:
-        UserError: there is nothing to review.
+        UserError: the folder holds none.
     """
-    return identified_case(folder) if folder else pipeline_case(load_sections(crop=Crop).crop)
+    if folder is None:
+        return pipeline_case(load_sections(crop=Crop).crop)
+    return identified_case(folder, bundle)
 
 
 def announce(address: str) -> None:

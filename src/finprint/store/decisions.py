@@ -30,12 +30,12 @@ class Decision(BaseModel):
     """A line of the log.
 
     Attributes:
-        action: confirm: the photo to identify shows the individual `to`. new: it shows the new individual `to`; if that
-            is empty, the log makes a name. unsure: nobody can tell. unusable: the photo is too bad to tell anything.
+        action: confirm: the photo to identify shows the individual `to`. new: it shows the new individual `to`;
+            empty: the log makes a name. unsure: nobody can tell. unusable: the photo is too bad to tell anything.
             relabel: the labelled photo shows `to`; empty: nobody knows whom. drop: the photo is not used. merge:
             `individual` is `to`. rename: `individual` is called `to`, as nobody was before. split: the `photos` of
-            `individual` show `to`. box: the animal in the photo lies in `box`. grade: how good the photo is. undo: the
-            line `of` does not count.
+            `individual` show `to`. box: the animal in the photo lies in `box`. grade: how good the photo is. undo:
+            the line `of` does not count.
         photo: its id. `photos`: several at once.
         box: left, top, right, bottom, in px of the original photo.
         distinctiveness: of the animal, and `quality`, of the photo: 1 (poor) to 3 (good).

@@ -97,7 +97,7 @@ function drawAnswers() {
     return make("li", {}, make("button", { type: "button", class: one.new ? "new" : "", "aria-pressed": number === place, onclick: () => choose(number),
       title: one.new ? "none of the known individuals" : `show ${name}${key ? `; key ${key} confirms` : ""}` },
       key ? make("kbd", {}, key) : null,
-      one.match || one.image ? make("img", { src: small(one.match ?? one.image), alt: "" }) : make("span", { class: "nobody" }, "none of the known"),
+      one.match || one.image ? make("img", { src: small(one.match ?? one.image), alt: "" }) : make("span", { class: "nobody", "aria-hidden": "true" }, "?"),
       make("b", {}, name), make("span", { class: "sure" }, sure),
       one.new ? null : make("small", {}, counted(one.photos, "photo"))));
   });
