@@ -18,11 +18,14 @@ repro: $(READY)  ## run the pipeline (dvc repro) and print the main results
 	dvc repro
 	@python -m finprint headline
 
-test: $(READY)  ## run all tests; the end-to-end tests run beside the others, and DVC in temporary clones
+# What takes longest: DVC in temporary clones, the commands of a bundle, a browser.
+LONG := tests/test_end_to_end.py tests/bundle tests/review
+
+test: $(READY)  ## run all tests; the longest ones run beside the others
 	@mkdir -p .cache
-	python -m pytest tests/test_end_to_end.py > .cache/end_to_end.txt 2>&1 & beside=$$!; \
-	python -m pytest --ignore=tests/test_end_to_end.py; rest=$$?; \
-	wait $$beside; ends=$$?; cat .cache/end_to_end.txt; exit $$((rest | ends))
+	python -m pytest $(LONG) > .cache/long_tests.txt 2>&1 & beside=$$!; \
+	python -m pytest $(LONG:%=--ignore=%); rest=$$?; \
+	wait $$beside; long=$$?; cat .cache/long_tests.txt; exit $$((rest | long))
 
 test-fast: $(READY)  ## run the fast tests, a couple of minutes
 	python -m pytest -m "not slow"
