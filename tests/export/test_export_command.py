@@ -12,7 +12,8 @@ from finprint.base.errors import UserError
 from finprint.export.command import Wanted, export
 from finprint.export.doubt import doubt
 from finprint.export.folders import into_folders
-from finprint.export.sightings import COLUMNS, darwin_core, of_pipeline
+from finprint.export.sightings import COLUMNS, Called, darwin_core, of_pipeline
+from finprint.store.decisions import Decision
 from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, TRAIN, write_table
 
 DAY = Wanted("day", 0.9, None, 7)
@@ -96,6 +97,44 @@ def test_photos_go_into_folders_and_the_originals_stay(tmp_path: Path, how: str)
     (tmp_path / "photos/q.jpg").unlink()
     with pytest.raises(UserError, match=r"q.jpg is gone: put it back, or export without --folders"):
         list(export(data, tmp_path / "else", wanted))
+
+
+def test_names_that_look_alike_on_a_disk_stay_apart(tmp_path: Path) -> None:
+    for number, name in enumerate(["a.jpg", "b.jpg", "c.jpg"]):
+        save_photo(tmp_path / name, scenery(number))
+    table = pd.DataFrame(
+        {
+            "path": ["a.jpg", "b.jpg", "c.jpg"],
+            "image": ["x/1.jpg", "x:1.jpg", "X:1.JPG"],
+            "individual": ["A/1", "A:1", "a:1"],
+        }
+    )
+    assert into_folders(table, tmp_path, tmp_path / "out", "copy") == 3
+    placed = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
+    assert len({name.casefold() for name in placed}) == 3
+
+
+def test_without_probabilities_or_sure_names_it_says_so(tmp_path: Path) -> None:
+    data = _run(tmp_path)
+    answers = pd.read_parquet(data / "search/answers.parquet").assign(probability=np.nan)
+    write_table(data / "search/answers.parquet", answers, ANSWERS)
+    lines = list(export(data, tmp_path / "out", DAY))
+    assert lines[2] == "animals seen: 3; if answers may be wrong, nobody can tell: there are no probabilities"
+    photos = pd.read_parquet(data / "photos.parquet")
+    write_table(data / "photos.parquet", photos.assign(identity=pd.Series([None] * 6, dtype="string")), PHOTOS)
+    assert list(export(data, tmp_path / "out", DAY))[1:] == [
+        "no name is sure enough for a capture history (--least 0.9)"
+    ]
+
+
+def test_a_grade_does_not_undo_a_confirmation_and_a_new_name_counts() -> None:
+    lines = [
+        Decision(action="rename", individual="Anna", to="Ann"),
+        Decision(action="merge", individual="Bo", to="Anna"),
+        Decision(action="rename", individual="Ann", to="Annie"),
+    ]
+    called = Called(lines)
+    assert [called.now(name) for name in ("Anna", "Ann", "Bo", "Cy")] == ["Anna", "Annie", "Anna", "Cy"]
 
 
 def test_a_folder_never_leaves_the_place_where_it_is_made(tmp_path: Path) -> None:

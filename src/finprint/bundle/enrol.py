@@ -199,7 +199,7 @@ def _ids(name: str, identified: Identified, decisions: Sequence[Decision], galle
     ids = {}
     for decision in decisions:
         photo = decision.photo
-        about_gallery = decision.action == "relabel" and (photo in taken or not decision.to)
+        about_gallery = decision.action == "relabel" and not decision.to
         if decision.action not in ENTERING or photo not in rows.index or about_gallery:
             continue
         if photo not in embedded:

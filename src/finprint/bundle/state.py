@@ -106,7 +106,7 @@ class State:
         return [self.centres[name] if kept[self.centres[name]] == name else "" for name in before]
 
     def _photo(self, photo: str, photos: Mapping[str, str], what: str) -> str:
-        """The id in the gallery of a photo that a decision names.
+        """The id in the gallery of a photo that a decision names: where two have one id, the identified one is meant.
 
         Raises:
             UserError: there is no such photo.
@@ -118,10 +118,6 @@ class State:
         raise UserError(
             f"{what}: there is no such photo any more, neither identified nor in the catalogue: undo the decision"
         )
-
-    def _labelled(self, photo: str, photos: Mapping[str, str], what: str) -> str:
-        """As `_photo`, for decisions about labelled photos: where two have the same id, the gallery's is meant."""
-        return photo if photo in self.shows else self._photo(photo, photos, what)
 
     def confirm(self, decision: Decision, photos: Mapping[str, str]) -> None:
         """The photo shows a known individual."""
@@ -152,12 +148,14 @@ class State:
 
     def relabel(self, decision: Decision, photos: Mapping[str, str]) -> None:
         """The photo shows another individual than was told; nobody knows whom if no name is given."""
-        photo = self._labelled(decision.photo, photos, f"relabel {decision.photo!r}")
-        self._show(photo, self.called.get(decision.to, decision.to) if decision.to else None)
+        photo = self._photo(decision.photo, photos, f"relabel {decision.photo!r}")
+        name = decision.to if decision.to in self else self.called.get(decision.to, decision.to)
+        if photo:  # one that did not enter is nobody's already
+            self._show(photo, name or None)
 
     def drop(self, decision: Decision, photos: Mapping[str, str]) -> None:
         """The photo is not used."""
-        photo = self._labelled(decision.photo, photos, f"drop {decision.photo!r}")
+        photo = self._photo(decision.photo, photos, f"drop {decision.photo!r}")
         if photo:
             self._show(photo, None)
 
@@ -182,7 +180,7 @@ class State:
         old = self._named(decision.individual, what)
         self._free(decision.to, what)
         for each in decision.every:
-            photo = self._labelled(each, photos, what)
+            photo = self._photo(each, photos, what)
             if self.shows.get(photo) != old:
                 raise UserError(f"{what}: {each!r} does not show it but {self.shows.get(photo) or 'nobody'}")
             self._show(photo, decision.to)

@@ -1,5 +1,6 @@
 """finprint export: everything that other programs want to know of the sightings."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ class Wanted:
 
     Attributes:
         occasion: day, month, year, or a column of the sightings.
-        least: probability from which an answer counts in histories and numbers; confirmed names always do.
+        least: probability from which an answer counts in histories; confirmed names always do.
         folders: copy or link photos into folders by individual; None: neither.
         seed: of the draws behind the intervals.
     """
@@ -64,6 +65,9 @@ def export(source: Path, out: Path, wanted: Wanted) -> Iterator[str]:
 def _counted(sightings: pd.DataFrame, answers: pd.DataFrame, out: Path, wanted: Wanted) -> Iterator[str]:
     """Capture histories, plots and numbers of animals."""
     sure = sightings[sightings["status"].ne(ANSWERED) | (sightings["probability"] >= wanted.least)]
+    if not len(sure):
+        yield f"no name is sure enough for a capture history (--least {wanted.least:g})"
+        return
     occasion = occasions(sure, wanted.occasion)
     if missing := int(occasion.isna().sum()):
         yield f"{counted(missing, 'sighting')} without an occasion ({wanted.occasion}) left out of the histories"
@@ -83,7 +87,11 @@ def _counted(sightings: pd.DataFrame, answers: pd.DataFrame, out: Path, wanted: 
         return estimate(histories(table, occasions(table, wanted.occasion)).to_numpy())
 
     low, high = doubt(sightings, answers, animals, wanted.seed)
-    yield f"animals seen: {animals(sightings):.0f}; if answers may be wrong, {low:.0f} to {high:.0f}"
+    yield f"animals seen: {animals(sightings):.0f}; if answers may be wrong, {_range(low, high)}"
     if seen.shape[1] > 1:
         low, high = doubt(sightings, answers, there_are, wanted.seed, 100)
-        yield f"animals there are, if none comes or goes: {there_are(sightings):.0f}; likewise {low:.0f} to {high:.0f}"
+        yield f"animals there are, if none comes or goes: {there_are(sightings):.0f}; likewise {_range(low, high)}"
+
+
+def _range(low: float, high: float) -> str:
+    return "nobody can tell: there are no probabilities" if math.isnan(low) else f"{low:.0f} to {high:.0f}"

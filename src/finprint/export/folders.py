@@ -1,8 +1,10 @@
 """Photos in a folder for each individual; the originals stay as they are."""
 
+import itertools
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +18,19 @@ UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 def folder_name(name: str) -> str:
     """A name that every system takes for a folder's."""
     return UNSAFE.sub("_", name).strip(". ") or "_"
+
+
+def _apart(names: Iterable[str]) -> dict[str, str]:
+    """A safe name for each, different ones for different names, also where capital and small letters are one."""
+    safe: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in sorted(set(names)):
+        stem, dot, suffix = folder_name(name).rpartition(".")
+        stem, suffix = (stem, dot + suffix) if stem else (folder_name(name), "")
+        tries = itertools.chain([stem + suffix], (f"{stem}_{number}{suffix}" for number in itertools.count(2)))
+        safe[name] = next(one for one in tries if one.casefold() not in taken)
+        taken.add(safe[name].casefold())
+    return safe
 
 
 def into_folders(sightings: pd.DataFrame, root: Path, folder: Path, how: Literal["copy", "link"]) -> int:
@@ -34,11 +49,12 @@ def into_folders(sightings: pd.DataFrame, root: Path, folder: Path, how: Literal
         UserError: a photo is gone.
     """
     made = 0
+    folders, files = _apart(sightings["individual"]), _apart(sightings["image"])
     for path, image, name in sightings[["path", "image", "individual"]].itertuples(index=False):
         source = root / path
         if not source.is_file():
             raise UserError(f"{source} is gone: put it back, or export without --folders")
-        target = folder / folder_name(name) / folder_name(image)
+        target = folder / folders[name] / files[image]
         if target.exists() or target.is_symlink():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)

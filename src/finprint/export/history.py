@@ -19,7 +19,8 @@ def occasions(sightings: pd.DataFrame, by: str) -> pd.Series:
         UserError: there is no such column, or no sighting has an occasion.
     """
     if by in PERIODS:
-        dates = pd.to_datetime(sightings["date"], errors="coerce", format="ISO8601")
+        days = sightings["date"].astype("string").str[:10]  # the local day, with or without a time zone behind it
+        dates = pd.to_datetime(days, errors="coerce", format="ISO8601")
         told = dates.dt.to_period(PERIODS[by]).astype("string").where(dates.notna())
     elif by in sightings:
         told = sightings[by].astype("string")

@@ -6,11 +6,12 @@ import pandas as pd
 
 from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
-from finprint.bundle.identified import Identified
-from finprint.store.decisions import Log, standing
+from finprint.bundle.identified import DECISIONS, Identified
+from finprint.store.decisions import OF_PHOTOS, Decision, Log, standing
 from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, read_table
 
 LABELLED, CONFIRMED, ANSWERED = "labelled", "confirmed", "answered"
+NAMING = ("confirm", "new", "relabel")  # decisions that name a photo
 COLUMNS = ["image", "individual", "status", "probability", "date", "place", "encounter", "side", "species", "path"]
 DARWIN_CORE = {  # terms of https://dwc.tdwg.org/terms/, and where they come from
     "occurrenceID": "image", "eventDate": "date", "locality": "place", "eventID": "encounter",
@@ -54,14 +55,34 @@ def of_identified(out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     identified = Identified.load(out)
     table = identified.photos.rename(columns={"viewpoint": "side"})
-    decided = {one.photo: one for one in standing(Log(out / "decisions.jsonl").read()) if one.photo}
-    named = {photo: one.to for photo, one in decided.items() if one.action in ("confirm", "new", "relabel") and one.to}
-    out_of_use = [photo for photo, one in decided.items() if one.action in ("unusable", "drop", "unsure")]
+    decided = standing(Log(out / DECISIONS).read())
+    of_photos = {one.photo: one for one in decided if one.action in OF_PHOTOS}
+    called = Called(decided)
+    named = {photo: called.now(one.to) for photo, one in of_photos.items() if one.action in NAMING and one.to}
+    named |= {photo: one.to for one in decided if one.action == "split" for photo in one.every}
+    out_of_use = [photo for photo, one in of_photos.items() if one.action in ("unusable", "drop", "unsure")]
     confirmed = table[table["image"].isin(list(named))]
     confirmed = confirmed.assign(individual=confirmed["image"].map(named), status=CONFIRMED, probability=1.0)
     rest = table[~table["image"].isin([*named, *out_of_use])]
-    asked = _answered(rest, identified.answers, identified.proposed)
-    return _joined([confirmed, asked]), identified.answers[identified.answers["query"].isin(asked["image"])]
+    answers = identified.answers.assign(identity=identified.answers["identity"].map(called.now))
+    asked = _answered(rest, answers, identified.proposed)
+    return _joined([confirmed, asked]), answers[answers["query"].isin(asked["image"])]
+
+
+class Called:
+    """What individuals are called after decisions to merge and to rename."""
+
+    def __init__(self, decided: list[Decision]) -> None:
+        self._now: dict[str, str] = {}
+        for one in decided:
+            if one.action in ("merge", "rename"):
+                self._now = {before: one.to if now == one.individual else now for before, now in self._now.items()}
+                self._now[one.individual] = one.to
+                self._now.pop(one.to, None)  # a name that is given again means its new bearer
+
+    def now(self, name: str) -> str:
+        """The name of today."""
+        return self._now.get(name, name)
 
 
 def _answered(photos: pd.DataFrame, answers: pd.DataFrame, proposed: pd.DataFrame) -> pd.DataFrame:

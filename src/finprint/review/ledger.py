@@ -1,5 +1,6 @@
 """What stands after all decisions: who is in each photo, what each individual is called, and who said so."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +11,9 @@ from typing import Any
 from finprint.base.errors import UserError
 from finprint.review.case import Box, Case
 from finprint.store.decisions import Decision, Log, new_name, standing
+from finprint.survey.names import whole_name
 
+FURTHER = re.compile(r"#\d+$")  # ends the id of a further animal in a photo
 GRADES = ("distinctiveness", "quality")
 NAMING = ("confirm", "new", "relabel", "split")  # actions that name the individual in a photo
 SETTLED = {"confirm": "confirmed", "new": "new", "unsure": "unsure", "unusable": "unusable"}  # a photo to identify
@@ -142,9 +145,16 @@ class Ledger:
         """The fields with the answer that the reviewer saw, and a name where a new individual has none."""
         action, to = fields["action"], fields.get("to", "")
         members = self.members()
+        of_pipeline = self.case.again is None
+        if of_pipeline and to not in members and to:  # as the next run will call it
+            fields["to"] = to = whole_name(to)
         images = [*filter(None, [fields.get("photo")]), *(fields.get("photos") or ())]
         if strange := next((image for image in images if image not in self.case.photos), None):
             raise UserError(f"there is no photo {strange}")
+        if of_pipeline and (further := next((image for image in images if FURTHER.search(image)), None)):
+            raise UserError(
+                f"{further} is a further animal in a photo: only photos of `finprint identify` can tell those"
+            )
         if action in ("confirm", "relabel", "merge") and to not in members:
             raise UserError(f"there is no individual {to}: reload the page, it may have another name now")
         if action in ("merge", "rename", "split") and fields.get("individual") not in members:

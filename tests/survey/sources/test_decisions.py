@@ -73,6 +73,24 @@ def test_a_new_individual_without_a_name_gets_one(folder: SurveyFolder) -> None:
     assert names[["q.jpg", "r.jpg", "a.jpg"]].tolist() == ["new_0001", "new_0002", "new_0002"]
 
 
+def test_the_answers_of_the_test_do_not_tell_what_may_be_decided(folder: SurveyFolder) -> None:
+    """Z is known from the truth of r.jpg alone, which nobody may know."""
+    found, _ = _decided(folder, "new,q.jpg,Z,")
+    assert found.labelled.set_index("image").loc["q.jpg", "identity"] == "Z"
+    with pytest.raises(UserError, match="no individual is called 'Z'"):
+        _decided(folder, "confirm,q.jpg,Z,")
+
+
+def test_a_name_that_was_given_away_can_be_given_again(folder: SurveyFolder) -> None:
+    found = _reviewed(
+        folder,
+        Decision(action="new", photo="q.jpg", to="Zoe"),
+        Decision(action="rename", individual="Zoe", to="Zara"),
+        Decision(action="new", photo="r.jpg", to="Zoe"),
+    )
+    assert found.labelled.set_index("image")["identity"][["q.jpg", "r.jpg"]].tolist() == ["Zara", "Zoe"]
+
+
 def test_photos_of_one_new_individual(folder: SurveyFolder) -> None:
     found, _ = _decided(folder, "confirm,q.jpg,Nora,", "new,r.jpg,Nora,", "split,b.jpg,Nora,")
     names = found.labelled.set_index("image")["identity"]

@@ -56,7 +56,12 @@ class Decided:
         names = [*source.labelled["identity"].dropna().unique(), *source.truth["identity"].dropna().unique()]
         self._names = Spellings(names, "individual")
         # Those and the ones that decisions make, so that an earlier line may name them.
-        self._named = Spellings([*names, *(name for name in made if name not in self._names)], "individual")
+        made = [name for name in made if name not in self._names]
+        self._named = Spellings([*names, *made], "individual")
+        # What is only in the answers to the test, nobody knows: a decision neither needs it nor stumbles over it.
+        labelled = source.labelled["identity"].dropna().unique()
+        self._labelled = Spellings(labelled, "individual")
+        self._catalogue = Spellings([*labelled, *made], "individual")
         self._animals: dict[str, str] = {}  # the new individuals, by their names
         self._barred: dict[str, str] = {}
 
@@ -94,9 +99,11 @@ class Decided:
         for name in ("labelled", "truth"):
             identity = self.tables[name]["identity"]
             self.tables[name]["identity"] = identity.mask(identity.eq(before).fillna(False), after)
-        for names in (self._names, self._named):
+        for names in (self._names, self._named, self._catalogue, self._labelled):
             names.forget(before)
             names.learn(after)
+        if before != after:
+            self._animals.pop(before, None)  # its name is free again
 
     def drop(self, one: str, _: str | None) -> None:
         """The photo `one` and the animals in it are not used."""
@@ -121,7 +128,7 @@ class Decided:
         """The photo to identify `one` shows the individual `to`, and joins the catalogue."""
         if to is None:
             raise UserError("confirm needs the individual in column to")
-        self._join(self._photos.find(one), self._named.find(to))
+        self._join(self._photos.find(one), self._catalogue.find(to))
 
     def new(self, one: str, to: str | None, animal: str) -> None:
         """The photo to identify `one` shows the new individual `to`."""
@@ -137,7 +144,8 @@ class Decided:
 
     def rename(self, one: str, to: str | None) -> None:
         """The individual `one` is called `to`."""
-        if to is not None and to in self._names and self._names.find(to) != self._names.find(one):
+        taken = to is not None and (to in self._labelled or to in self._animals)
+        if taken and self._names.find(str(to)) != self._names.find(one):
             raise UserError(f"{to!r} is another individual already: to make them one, write merge")
         self.merge(one, to)
 
@@ -182,11 +190,11 @@ class Decided:
             animal: tells new individuals of one name apart.
         """
         if name is None:
-            name = new_name([*self._names, *self._named])
-        elif name in self._names and name not in self._animals:
+            name = new_name([*self._catalogue])
+        elif name not in self._animals and name in self._labelled:
             raise UserError(f"{name!r} is in the catalogue already, so it is not new: write confirm")
         if self._animals.setdefault(name, animal) != animal:
             raise UserError(f"two decisions give the name {name!r} to two new individuals: rename one of them")
-        for names in (self._names, self._named):
+        for names in (self._names, self._named, self._catalogue):
             names.learn(name)
         return name
