@@ -74,7 +74,9 @@ def test_the_whole_command(tmp_path: Path) -> None:
     )
     sheet = pd.read_excel(tmp_path / "out/sightings.xlsx")
     assert sheet["individual"].tolist() == ["Anna", "'=Bo", "Anna", "new_0001", "'=Bo"]  # no formula
-    assert pd.read_csv(tmp_path / "out/history.csv")["2026-05-09"].tolist() == [0, 1]
+    table = pd.read_csv(tmp_path / "out/history.csv", dtype={"ch": str})
+    assert table["2026-05-09"].tolist() == [0, 1]
+    assert table["ch"].tolist() == ["10", "11"]
     for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
         assert (tmp_path / f"out/discovery.{kind}").read_bytes().startswith(start)
 
@@ -162,3 +164,22 @@ def test_doubt_about_the_number_of_animals(tmp_path: Path) -> None:
     assert set(counts) == {1, 2}  # one encounter is one animal or two, never six
     assert np.mean(np.array(counts) == 2) == pytest.approx(0.2, abs=0.04)
     assert np.isnan(doubt(sightings, answers.assign(probability=np.nan), animals, 1)).all()
+
+
+def test_two_animals_of_one_encounter_that_may_both_be_wrong_stay_two() -> None:
+    sightings = pd.DataFrame(
+        {"image": ["p", "q"], "individual": ["Anna", "Bo"], "encounter": "E", "status": "answered"}
+    )
+    rows = [("p", 1, "Anna", 0.5), ("p", 2, NEW, 0.5), ("q", 1, "Bo", 0.5), ("q", 2, NEW, 0.5)]
+    answers = pd.DataFrame(rows, columns=["query", "rank", "identity", "probability"])
+    assert doubt(sightings, answers, lambda table: float(table["individual"].nunique()), 1) == (2, 2)
+
+
+def test_photos_of_one_proposed_animal_are_drawn_together_in_all_their_encounters() -> None:
+    """Both are new_0001, or both are Anna: one animal either way."""
+    sightings = pd.DataFrame(
+        {"image": ["p", "q"], "individual": "new_0001", "encounter": ["E", "F"], "status": "answered"}
+    )
+    rows = [(image, rank, name, 0.5) for image in "pq" for rank, name in ((1, NEW), (2, "Anna"))]
+    answers = pd.DataFrame(rows, columns=["query", "rank", "identity", "probability"])
+    assert doubt(sightings, answers, lambda table: float(table["individual"].nunique()), 1) == (1, 1)

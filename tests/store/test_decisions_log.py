@@ -179,3 +179,20 @@ def test_after_an_undo_the_decision_before_it_stands_and_an_undo_can_be_undone()
 def test_a_name_that_nobody_has() -> None:
     assert new_name([]) == "new_0001"
     assert new_name(["new_0001", "new_0003", "A"]) == "new_0002"
+
+
+def test_a_stage_reads_a_log_that_is_cut_off_and_leaves_it_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = _log(tmp_path)
+    first = log.append(Decision(action="unsure", photo="a"))
+    with log.path.open("a") as file:
+        file.write('{"act')
+    before = log.path.read_bytes()
+    assert log.read(mend=False) == [first]
+    assert log.path.read_bytes() == before
+    assert capsys.readouterr().err == f"{log.path}: its last line is cut off and does not count\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+    log.path.write_bytes(b"")
+    assert log.read(mend=False) == log.read() == []
+    assert capsys.readouterr().err == ""  # nothing of an empty log is cut off

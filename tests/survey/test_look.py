@@ -6,6 +6,7 @@ import pytest
 from conftest import SurveyFolder, prepare_params, save_photo, scenery
 
 from finprint.base.errors import UserError
+from finprint.store.decisions import LOG, Decision, Log
 from finprint.survey import look
 from finprint.survey.params import Prepare
 
@@ -84,3 +85,16 @@ def test_what_would_be_refused_is(tmp_path: Path) -> None:
         save_photo(tmp_path / name, scenery(number))
     with pytest.raises(UserError, match="A17 holds photos and a folder of photos"):
         describe(tmp_path, prepare_params(source="sample"))
+
+
+def test_decisions_of_the_review_are_counted_for_the_project_s_own_folder(
+    folder: SurveyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.train("a.jpg,orca,A,")
+    folder.photos("q.jpg", "r.jpg", split="test")
+    monkeypatch.chdir(tmp_path)
+    Log(look.REVIEWED / LOG).append(Decision(action="confirm", photo="q.jpg", to="A"))
+    text = describe(folder.root, prepare_params(folder="survey"))
+    assert "1 confirm" in text
+    assert "  to identify  1 photo" in text
+    assert "confirm" not in describe(folder.root, prepare_params(folder="elsewhere"))

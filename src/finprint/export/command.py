@@ -14,7 +14,7 @@ from finprint.bundle.identified import REVIEW, RUN
 from finprint.bundle.sheets import write_sheet
 from finprint.export.doubt import doubt
 from finprint.export.folders import into_folders
-from finprint.export.history import discovery, estimate, histories, inp, occasions
+from finprint.export.history import capture_table, discovery, estimate, histories, inp, occasions
 from finprint.export.plots import sighting_plots
 from finprint.export.sightings import ANSWERED, darwin_core, of_identified, of_pipeline
 from finprint.paper.figure import png, svg
@@ -73,7 +73,7 @@ def _counted(sightings: pd.DataFrame, answers: pd.DataFrame, out: Path, wanted: 
         yield f"{counted(missing, 'sighting')} without an occasion ({wanted.occasion}) left out of the histories"
     seen = histories(sure, occasion)
     write_text(out / "history.inp", inp(seen))
-    write_sheet(out / "history.csv", seen.reset_index())
+    write_sheet(out / "history.csv", capture_table(seen))
     figure = sighting_plots(discovery(sure, occasion), seen)
     for kind, drawn in (("png", png(figure)), ("svg", svg(figure))):
         with atomic(out / f"discovery.{kind}") as draft:

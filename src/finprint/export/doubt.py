@@ -1,5 +1,6 @@
 """What wrong answers do to the number of animals: it is counted many times, by names drawn from the probabilities."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from finprint.export.sightings import ANSWERED
 from finprint.store.tables import NEW
+from finprint.survey.splits import group as group_of
 
 DRAWS = 1000
 
@@ -39,19 +41,34 @@ def doubt(
     mine = answers[answers["query"].isin(asked["image"])]
     if len(mine) and mine["probability"].isna().any():
         return float("nan"), float("nan")
-    together = asked["encounter"].fillna(asked["individual"]).fillna(asked["image"])
+    lots = _together(asked, mine)
     rng = np.random.default_rng(seed)
-    groups, lots = np.unique(together.to_numpy(str), return_inverse=True)
     choices = {query: (rows["identity"].tolist(), rows["probability"].cumsum().to_numpy())
                for query, rows in mine.sort_values(["query", "rank"]).groupby("query")}  # fmt: skip
     values = []
     for _ in range(draws):
-        drawn, chances = sightings["individual"].copy(), rng.random(len(groups))
+        drawn, chances = sightings["individual"].copy(), rng.random(len(asked))
         for row, image, called, lot in zip(asked.index, asked["image"], asked["individual"], lots, strict=True):
             names, sums = choices[image]
             place = int(np.searchsorted(sums, chances[lot], side="right"))
             name = names[place] if place < len(names) else None
-            stranger = called if names[0] == NEW else f"? {groups[lot]}"
+            stranger = called if names[0] == NEW else f"? {lot} {called}"  # two animals of one encounter stay two
             drawn[row] = stranger if name is None or name == NEW else name
         values.append(count(sightings.assign(individual=drawn)))
     return float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
+
+
+def _together(asked: pd.DataFrame, answers: pd.DataFrame) -> np.ndarray:
+    """(N,) int, equal for photos that are drawn together: a chain of encounters and proposed individuals joins them.
+
+    A photo that is of no encounter is drawn with those of its name.
+
+    Args:
+        asked: N sightings.
+        answers: to them.
+    """
+    new = answers.loc[(answers["rank"] == 1) & (answers["identity"] == NEW), "query"]
+    alone = asked["encounter"].isna() | asked["image"].isin(new)
+    told = (asked["encounter"], asked["individual"].where(alone))
+    rows = [group for one in told for group in one.reset_index(drop=True).groupby(one.to_numpy()).indices.values()]
+    return group_of(len(asked), (pair for group in rows for pair in itertools.pairwise(map(int, group))))

@@ -54,6 +54,13 @@ def inp(seen: pd.DataFrame) -> str:
     return "\n".join([f"/* occasions: {', '.join(map(str, seen.columns)).replace('*/', '* /')} */", *lines]) + "\n"
 
 
+def capture_table(seen: pd.DataFrame) -> pd.DataFrame:
+    """The histories as a table: individual, `ch` (the history as text, as RMark and marked call it), each occasion."""
+    table = seen.rename(columns=str).reset_index()
+    table.insert(1, "ch", ["".join(map(str, row)) for row in seen.to_numpy()])
+    return table
+
+
 def estimate(seen: np.ndarray) -> float:
     """How many animals there are, if none comes or goes and all are as easy to see.
 

@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,22 +118,29 @@ class Log:
                 raise
         return line
 
-    def read(self) -> list[Decision]:
+    def read(self, mend: bool = True) -> list[Decision]:
         """All lines, the first one first; none where there is no file.
+
+        Args:
+            mend: set a last line that is cut off aside. A stage must not, because it depends on the file.
 
         Raises:
             UserError: a line before the last is damaged.
         """
         if not self.path.exists():
             return []
-        if not self.path.read_bytes().endswith(b"\n"):  # another process is writing a line, or a crash left half of one
-            try:
-                with self._locked() as file:
+        if self._cut_off():  # another process is writing a line, or a crash left half of one
+            if mend:
+                with suppress(OSError), self._locked() as file:  # it may be allowed to be read only
                     self._whole(file)
-            except OSError:  # a log that can only be read
+            if self._cut_off():
                 print(f"{self.path}: its last line is cut off and does not count", file=sys.stderr, flush=True)
         with self.path.open("rb", buffering=0) as file:
             return self._lines(file)
+
+    def _cut_off(self) -> bool:
+        content = self.path.read_bytes()
+        return bool(content) and not content.endswith(b"\n")
 
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:

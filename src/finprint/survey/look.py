@@ -22,6 +22,7 @@ from finprint.survey.sources.guess import guess_table
 from finprint.survey.sources.source import FACTS, Source, background, without_background
 
 SHOWN = 8  # items of a list
+REVIEWED = Path("data/decisions")  # the log of reviews of the photos in prepare.folder
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,12 @@ def look(folder: Path, params: Prepare) -> Looked:
         raise UserError(f"{folder} is no folder")
     if is_project(folder):
         raise UserError(f"{folder} is the project itself: name the photos' folder")
+    ours = (
+        params.source != "sample" and folder.resolve() == Path(params.folder).resolve()
+    )  # whose photos the log is about
     if params.source == "sample":
         params = _kind(folder, params)
-    source, decided = read_source(params, folder)
+    source, decided = read_source(params, folder, REVIEWED if ours else None)
     return Looked(folder, params, source, decided)
 
 

@@ -343,3 +343,13 @@ def test_a_name_that_means_nobody_relabels_to_nobody(folder: SurveyFolder, name:
     assert counts["relabel"] == 2
     assert found.labelled.set_index("image")["identity"].isna()["a.jpg"]
     assert found.truth["image"].tolist() == ["r.jpg"]
+
+
+@pytest.mark.parametrize("line", ["new,q.jpg,Unknown,", "split,a.jpg,?,", "rename,A,New_Individual,", "merge,A,unk,"])
+def test_no_decision_makes_an_individual_whose_name_means_nobody(folder: SurveyFolder, line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _decided(folder, line)
+    name = line.split(",")[2]
+    assert str(caught.value) == (
+        f"{folder.root}/decisions.csv line 2: {name!r} means nobody, so no individual can be called so"
+    )

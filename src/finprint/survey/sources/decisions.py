@@ -9,6 +9,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.store.decisions import Log, standing
+from finprint.store.tables import NEW
 from finprint.survey.names import Nobody, one_form
 from finprint.survey.sources.decided import ACTIONS, Asked, Decided
 from finprint.survey.sources.sheets import locate, read_sheet
@@ -60,6 +61,8 @@ def apply_decisions(
     decided = Decided(source, folder, [one.to for one in asked if one.action in NAMING and one.to])
     for one in asked:
         try:
+            if one.action in NAMING and one.to and (one.to in nobody or one.to.casefold() == NEW):
+                raise UserError(f"{one.to!r} means nobody, so no individual can be called so")
             decided.apply(one)
         except UserError as error:
             raise UserError(f"{one.place}: {error}{one.remedy}") from None
@@ -84,7 +87,7 @@ def _written(folder: Path, nobody: Nobody) -> Iterator[Asked]:
 def _reviewed(log: Path) -> Iterator[Asked]:
     """What stands of the log, but grades, which tell nothing about names."""
     remedy = "; undo this decision in the review page, or move the log away if it is about other photos"
-    for one in standing(Log(log).read()):
+    for one in standing(Log(log).read(mend=False)):
         if one.action == "grade":
             continue
         place = f"{log}: {one.action} by {one.who or 'somebody'}, {one.when}"
