@@ -13,7 +13,7 @@ from finprint.export.command import Wanted, export
 from finprint.export.doubt import doubt
 from finprint.export.folders import into_folders
 from finprint.export.sightings import COLUMNS, Called, darwin_core, of_pipeline
-from finprint.store.decisions import Decision
+from finprint.store.decisions import Decision, Log
 from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, TRAIN, write_table
 
 DAY = Wanted("day", 0.9, None, 7)
@@ -60,8 +60,37 @@ def test_how_each_sighting_is_known(tmp_path: Path) -> None:
     assert len(answers) == 6
     terms = darwin_core(sightings)
     assert terms["identificationVerificationStatus"].tolist() == ["verified"] * 2 + ["unverified"] * 3
-    named = ["occurrenceID", "eventDate", "organismID", "scientificName", "identificationRemarks"]
+    named = ["occurrenceID", "eventDate", "organismID", "vernacularName", "identificationRemarks"]
     assert terms.loc[2, named].tolist() == ["q.jpg", "2026-05-09", "Anna", "orca", "probability 0.950"]
+    assert terms["identificationRemarks"].tolist()[:2] == ["labelled", "labelled"]
+    species = ["Orcinus_orca", "Tursiops truncatus", "bottlenose_dolphin", "Blue whale 2", None]
+    terms = darwin_core(sightings.assign(species=species))
+    assert terms["scientificName"].fillna("").tolist() == ["Orcinus orca", "Tursiops truncatus", "", "", ""]
+    assert terms["vernacularName"].fillna("").tolist() == ["", "", "bottlenose dolphin", "Blue whale 2", ""]
+
+
+def test_decisions_count_before_the_next_run_has_seen_them(tmp_path: Path) -> None:
+    data = _run(tmp_path)
+    log = Log(data / "decisions/log.jsonl")
+    log.append(Decision(action="confirm", photo="q.jpg", to="Anna"))
+    log.append(Decision(action="rename", individual="Anna", to="Old Anna"))
+    log.append(Decision(action="unsure", photo="s.jpg"))
+    log.append(Decision(action="relabel", photo="b.jpg"))  # nobody knows whom it shows
+    undone = log.append(Decision(action="new", photo="r.jpg", to="Cy"))
+    log.append(Decision(action="undo", of=undone.id))
+    told = of_pipeline(data)[0][["image", "individual", "status"]].to_numpy().tolist()
+    assert told == [
+        ["a.jpg", "Old_Anna", "labelled"],
+        ["q.jpg", "Old_Anna", "confirmed"],
+        ["r.jpg", "new_0001", "answered"],
+    ]
+
+
+def test_a_proposal_is_not_the_animal_that_has_its_name_already(tmp_path: Path) -> None:
+    data = _run(tmp_path)
+    Log(data / "decisions/log.jsonl").append(Decision(action="new", photo="s.jpg", to="new_0001"))
+    sightings = of_pipeline(data)[0].set_index("image")["individual"]
+    assert sightings[["r.jpg", "s.jpg"]].tolist() == ["new_0001_proposed", "new_0001"]
 
 
 def test_the_whole_command(tmp_path: Path) -> None:
@@ -145,6 +174,38 @@ def test_a_folder_never_leaves_the_place_where_it_is_made(tmp_path: Path) -> Non
     assert into_folders(table, tmp_path, tmp_path / "out", "copy") == 1
     (made,) = (tmp_path / "out").rglob("*.jpg")
     assert made.relative_to(tmp_path / "out").as_posix() == "_.._ evil_/x_.._.._a.jpg"
+
+
+def test_a_further_animal_of_a_photo_is_a_file_that_opens(tmp_path: Path) -> None:
+    save_photo(tmp_path / "a.jpg", scenery(1))
+    table = pd.DataFrame({"path": "a.jpg", "image": ["a.jpg", "a.jpg#2"], "individual": "Anna"})
+    assert into_folders(table, tmp_path, tmp_path / "out", "copy") == 2
+    assert sorted(path.name for path in (tmp_path / "out/Anna").iterdir()) == ["a#2.jpg", "a.jpg"]
+
+
+def _three_possible(encounters: list[str | None], first: str, individuals: list[str]) -> set[float]:
+    """Numbers of animals drawn where three photos are each `first` with 0.5, else Bo."""
+    images = ["p", "q", "r"]
+    sightings = pd.DataFrame({"image": images, "individual": individuals, "encounter": encounters})
+    rows = [(image, rank, name, 0.5) for image in images for rank, name in ((1, first), (2, "Bo"))]
+    answers = pd.DataFrame(rows, columns=["query", "rank", "identity", "probability"])
+    counts: set[float] = set()
+    doubt(sightings.assign(status="answered"), answers, lambda table: _note(counts, table), 1, 200)
+    return counts
+
+
+def _note(counts: set[float], table: pd.DataFrame) -> float:
+    counts.add(float(table["individual"].nunique()))
+    return max(counts)
+
+
+def test_which_photos_are_drawn_together() -> None:
+    assert _three_possible(["E", "F", "G"], "Anna", ["Anna"] * 3) == {1, 2}  # each for itself: Anna, Bo or both
+    assert _three_possible([None] * 3, "Anna", ["Anna"] * 3) == {1}
+    assert _three_possible(["E"] * 3, "Anna", ["Anna"] * 3) == {1}
+    assert _three_possible(["E", "F", "G"], NEW, ["new_0001"] * 3) == {1}  # one proposal in three encounters
+    assert _three_possible(["E", "F", "F"], NEW, ["new_0001", "new_0001", "new_0002"]) == {1, 2}  # joined by a chain
+    assert _three_possible(["E", "F", "G"], NEW, ["new_0001", "new_0002", "new_0003"]) == {1, 2, 3}
 
 
 def test_doubt_about_the_number_of_animals(tmp_path: Path) -> None:

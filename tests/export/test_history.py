@@ -65,3 +65,6 @@ def test_estimates_by_the_textbook() -> None:
     third[:5] = 1
     assert estimate(np.hstack([seen, third])) == pytest.approx((12 * 10 + 5 * 18) / (4 + 5 + 1))
     assert np.isnan(estimate(seen[:, :1]))
+    # One animal seen on all of ten occasions, nine on one each: Schnabel's estimate alone would be below ten.
+    shy = np.vstack([np.ones((1, 10), int), np.eye(10, dtype=int)[1:]])
+    assert estimate(shy) == 10

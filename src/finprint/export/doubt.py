@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.export.sightings import ANSWERED
+from finprint.matching.ranking import ANSWERS as RANKS
 from finprint.store.tables import NEW
 from finprint.survey.splits import group as group_of
 
@@ -42,20 +43,43 @@ def doubt(
     if len(mine) and mine["probability"].isna().any():
         return float("nan"), float("nan")
     lots = _together(asked, mine)
+    names, sums = _choices(asked, mine, lots)
+    drawn, individuals = sightings.copy(), sightings["individual"].astype(object).to_numpy(copy=True)
+    places, rows = sightings.index.get_indexer(asked.index), np.arange(len(asked))
     rng = np.random.default_rng(seed)
-    choices = {query: (rows["identity"].tolist(), rows["probability"].cumsum().to_numpy())
-               for query, rows in mine.sort_values(["query", "rank"]).groupby("query")}  # fmt: skip
     values = []
     for _ in range(draws):
-        drawn, chances = sightings["individual"].copy(), rng.random(len(asked))
-        for row, image, called, lot in zip(asked.index, asked["image"], asked["individual"], lots, strict=True):
-            names, sums = choices[image]
-            place = int(np.searchsorted(sums, chances[lot], side="right"))
-            name = names[place] if place < len(names) else None
-            stranger = called if names[0] == NEW else f"? {lot} {called}"  # two animals of one encounter stay two
-            drawn[row] = stranger if name is None or name == NEW else name
-        values.append(count(sightings.assign(individual=drawn)))
+        chances = rng.random(len(asked))[lots]
+        individuals[places] = names[rows, (sums <= chances[:, None]).sum(axis=1)]
+        drawn["individual"] = individuals
+        values.append(count(drawn))
     return float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
+
+
+def _choices(asked: pd.DataFrame, answers: pd.DataFrame, lots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 6) whom each photo may show, a stranger last, and (N, 5) the sums of the probabilities of the first five.
+
+    Args:
+        asked: N sightings.
+        answers: to them.
+        lots: (N,) int, of `_together`.
+    """
+    told, chances = (
+        answers.pivot(index="query", columns="rank", values=column).reindex(
+            index=asked["image"], columns=range(1, RANKS + 1)
+        )
+        for column in ("identity", "probability")
+    )
+    names, called = told.astype(object).to_numpy(), asked["individual"].tolist()
+    strangers = np.array(
+        [
+            name if first == NEW else f"? {lot} {name}"  # two animals of one encounter stay two
+            for first, lot, name in zip(names[:, 0], lots, called, strict=True)
+        ],
+        object,
+    )
+    names = np.where(names == NEW, strangers[:, None], names)
+    return np.column_stack([names, strangers]), chances.fillna(0.0).to_numpy(float).cumsum(axis=1)
 
 
 def _together(asked: pd.DataFrame, answers: pd.DataFrame) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.files import atomic
 
 UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
@@ -18,6 +19,11 @@ UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 def folder_name(name: str) -> str:
     """A name that every system takes for a folder's."""
     return UNSAFE.sub("_", name).strip(". ") or "_"
+
+
+def _file_name(image: str) -> str:
+    """The photo's id as a file's name: of NAME.jpg#2, a further animal of a photo, NAME#2.jpg."""
+    return re.sub(r"(\.\w+)(#\d+)$", r"\2\1", image)
 
 
 def _apart(names: Iterable[str]) -> dict[str, str]:
@@ -49,17 +55,18 @@ def into_folders(sightings: pd.DataFrame, root: Path, folder: Path, how: Literal
         UserError: a photo is gone.
     """
     made = 0
-    folders, files = _apart(sightings["individual"]), _apart(sightings["image"])
+    folders, files = _apart(sightings["individual"]), _apart(map(_file_name, sightings["image"]))
     for path, image, name in sightings[["path", "image", "individual"]].itertuples(index=False):
         source = root / path
         if not source.is_file():
             raise UserError(f"{source} is gone: put it back, or export without --folders")
-        target = folder / folders[name] / files[image]
+        target = folder / folders[name] / files[_file_name(image)]
         if target.exists() or target.is_symlink():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         if how == "copy":
-            shutil.copy2(source, target)
+            with atomic(target) as draft:  # a killed run leaves no half photo, which the next one would take for whole
+                shutil.copy2(source, draft)
         else:
             target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
         made += 1

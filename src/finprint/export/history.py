@@ -64,7 +64,8 @@ def capture_table(seen: pd.DataFrame) -> pd.DataFrame:
 def estimate(seen: np.ndarray) -> float:
     """How many animals there are, if none comes or goes and all are as easy to see.
 
-    With two occasions Chapman's estimate (1951), with more Schnabel's (1938) in Chapman's form; NaN with one.
+    With two occasions Chapman's estimate (1951), with more Schnabel's (1938) in Chapman's form; NaN with one. It is
+    never below the number of animals seen, as Schnabel's can be where some animals are easier to see than others.
 
     Args:
         seen: (C, T) 0 or 1.
@@ -76,7 +77,7 @@ def estimate(seen: np.ndarray) -> float:
     again = int((seen.astype(bool) & before).sum())
     if seen.shape[1] == 2:
         return float((caught[0] + 1) * (caught[1] + 1) / (again + 1) - 1)
-    return float((caught * marked).sum() / (again + 1))
+    return max(float((caught * marked).sum() / (again + 1)), float(seen.any(axis=1).sum()))
 
 
 def discovery(sightings: pd.DataFrame, occasion: pd.Series) -> pd.Series:
