@@ -7,13 +7,12 @@ import pandas as pd
 from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
 from finprint.bundle.identified import DECISIONS, Identified
-from finprint.store.decisions import OF_PHOTOS, Decision, Log, standing
+from finprint.store.decisions import LOG, OF_PHOTOS, Decision, Log, standing
 from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, read_table
 from finprint.survey.names import whole_name
 
 LATIN = r"[A-Z][a-z]+ [a-z]{3,}(?: [a-z]{3,})?"  # a genus and a species, perhaps a subspecies
 LABELLED, CONFIRMED, ANSWERED = "labelled", "confirmed", "answered"
-LOG = "decisions/log.jsonl"  # of the pipeline, in its folder data
 NAMING = ("confirm", "new", "relabel")  # decisions that name a photo
 COLUMNS = ["image", "individual", "status", "probability", "date", "place", "encounter", "side", "species", "path"]
 DARWIN_CORE = {  # terms of https://dwc.tdwg.org/terms/, and where they come from
@@ -38,7 +37,7 @@ def of_pipeline(data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     told = read_table(data / "sightings.parquet", SIGHTINGS)
     table = photos.merge(told, on="image", how="left").rename(columns={"viewpoint": "side"})
     proposed = read_table(data / "search/new_individuals.csv", PROPOSED)
-    log = standing(Log(data / LOG).read())
+    log = standing(Log(data / "decisions" / LOG).read())
     return _sightings(table, answers, proposed, [_as_in_a_run(one) for one in log])
 
 

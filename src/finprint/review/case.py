@@ -13,6 +13,7 @@ from finprint.base.files import sha256_path
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.identified import DECISIONS, REVIEW, Identified
 from finprint.bundle.identify import identify_one
+from finprint.bundle.tables import TOLD
 from finprint.bundle.writing import MODELS
 from finprint.crops.cutting import place
 from finprint.crops.params import Crop
@@ -20,9 +21,9 @@ from finprint.detector.yolo import Detection
 from finprint.keypoints.tables import no_points, read_points
 from finprint.pictures.decoding import Window
 from finprint.pictures.shards import Crops
+from finprint.store.decisions import LOG
 from finprint.store.tables import PHOTOS, SIDES, TEST, read_table
 
-TOLD = ("species", "encounter", "viewpoint", "date", "place")  # what a photo's row may tell
 ROUND2 = "round2"  # the member whose heat maps explain a match
 Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max, px of the original
 
@@ -139,7 +140,7 @@ def pipeline_case(crop: Crop, root: Path = Path()) -> Case:
     model = root / "models" / "round2"
     return Case(
         title="the pipeline's last run",
-        log=data / "decisions" / "log.jsonl",
+        log=data / "decisions" / LOG,
         run=sha256_path(source)[:12],
         source=source,
         photos=photos_of(photos, root, [*answers["query"].unique(), *crops.index["image"]]),

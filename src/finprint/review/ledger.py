@@ -1,6 +1,5 @@
 """What stands after all decisions: who is in each photo, what each individual is called, and who said so."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,11 +8,11 @@ from threading import RLock
 from typing import Any
 
 from finprint.base.errors import UserError
+from finprint.bundle.enrol import FURTHER
 from finprint.review.case import Box, Case
 from finprint.store.decisions import Decision, Log, new_name, standing
 from finprint.survey.names import whole_name
 
-FURTHER = re.compile(r"#\d+$")  # ends the id of a further animal in a photo
 GRADES = ("distinctiveness", "quality")
 NAMING = ("confirm", "new", "relabel", "split")  # actions that name the individual in a photo
 SETTLED = {"confirm": "confirmed", "new": "new", "unsure": "unsure", "unusable": "unusable"}  # a photo to identify
