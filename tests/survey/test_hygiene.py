@@ -137,6 +137,20 @@ def test_names_that_mean_nobody_or_may() -> None:
     assert list(nobodies({"1107": 3, "1968": 2, "2040": 1}, nobody)) == []  # right whales
 
 
+def test_names_of_several_of_a_doubt_and_of_young() -> None:
+    odd = {
+        "A12/A13": "several individuals: A12, A13", "A12 or A13": "several individuals: A12, A13",
+        "A13; A12": "several individuals: A13, A12", "A12?": "a doubt; if nobody is meant, add it to prepare.nobody",
+        "Possibly A13": "a doubt; if nobody is meant, add it to prepare.nobody",
+        "calf of A12": "the young of another individual",
+    }  # fmt: skip
+    sound = ["A12", "A13", "Salt & Pepper", "Bonnie and Clyde", "Calf Island 3", "Of Note", "14/2"]
+    photos = dict.fromkeys([*sound, *odd], 1)
+    assert {name: detail for _, name, _, detail in nobodies(photos, Nobody(prepare_params().nobody))} == {
+        name: f"1 photo; it reads like {detail}" for name, detail in odd.items()
+    }
+
+
 def test_species_of_happywhale() -> None:
     """All thirty labels: the two typos, and none of the true species that sound alike."""
     photos = HAPPYWHALE.split() * 3 + ["killer_whale", "bottlenose_dolphin"]

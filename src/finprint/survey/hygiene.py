@@ -5,7 +5,7 @@ import itertools
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
 import pandas as pd
@@ -35,6 +35,9 @@ KINDS = (
 Finding = tuple[str, str, str | None, str | None]  # a row of the table `FINDINGS`
 SMALL, LONG = 64, 6  # px of the shorter side, and ratio of the sides, from which on a photo is odd
 TYPO = 0.92  # difflib's ratio of two species; short- and long-finned pilot whales have 0.85
+DOUBTS = frozenset(["possible", "possibly", "probable", "probably", "perhaps", "maybe", "likely", "cf"])
+YOUNG = frozenset(["calf", "calves", "pup", "pups", "cub", "cubs", "juvenile", "baby", "young"])
+LISTED = re.compile(r"\s*(?:[/;,&+|]|\b(?:or|and|vs)\b)\s*", re.IGNORECASE)  # what stands between several names
 SIGNS = re.compile(r"[\W_]+")
 WHOLE = re.compile(r"(\d+)[.,]0+")  # a spreadsheet's way to write a whole number
 MANGLED = re.compile(r"\d(?:\.\d+)?[eE]\+\d+")  # a spreadsheet's way to write a long number
@@ -108,6 +111,19 @@ def nobodies(photos: Mapping[str, int], nobody: Nobody) -> Iterator[Finding]:
                 yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like {kind}")
         elif reads_like_species(name):
             yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like a species")
+        elif several := _several(name, photos):
+            yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like several individuals: {', '.join(several)}")
+        elif "?" in name or DOUBTS & set(words(name)):
+            advice = "if nobody is meant, add it to prepare.nobody"
+            yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like a doubt; {advice}")
+        elif YOUNG & set(words(name)) and "of" in words(name):
+            yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like the young of another individual")
+
+
+def _several(name: str, names: Collection[str]) -> list[str]:
+    """The individuals in a name that lists some: A12/A13, A12 or A13; none where a part of it is nobody's name."""
+    parts = [part for part in LISTED.split(name) if part]
+    return parts if len(parts) > 1 and all(part in names for part in parts) else []
 
 
 def identities_alike(names: Iterable[str]) -> Iterator[Finding]:
