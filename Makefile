@@ -21,6 +21,8 @@ repro: $(READY)  ## run the pipeline (dvc repro) and print the main results
 # What takes longest: DVC in temporary clones, the commands of a bundle, a browser.
 LONG := tests/test_end_to_end.py tests/bundle tests/review
 
+# One thread each: threads that wait for a core that the other half has cost four times the time.
+test: export OMP_NUM_THREADS := 1
 test: $(READY)  ## run all tests; the longest ones run beside the others
 	@mkdir -p .cache
 	python -m pytest $(LONG) > .cache/long_tests.txt 2>&1 & beside=$$!; \
