@@ -57,7 +57,11 @@ class Judged:
         return metrics
 
     def metrics(self, draws: int, seed: int) -> dict[str, float]:
-        """`measure`, with the ends of 95 % bootstrap intervals; whole groups are drawn."""
+        """`measure`, with the ends of 95 % bootstrap intervals; whole groups are drawn.
+
+        Chance in a sample only adds to a calibration error, so its samples lie too high. They are moved to have the
+        measured value as their mean.
+        """
         rng = np.random.default_rng(seed)
         _, group = np.unique(self.guesses.photos["group"], return_inverse=True)
         count = int(group.max()) + 1
@@ -67,7 +71,9 @@ class Judged:
             samples.append(self.measure(weights))
         values: dict[str, float] = {"photos": len(self), "unknown_class": self.unknown}
         for name, value in self.measure().items():
-            drawn = [sample[name] for sample in samples]
+            drawn = np.array([sample[name] for sample in samples])
+            if name == "ece":
+                drawn = np.maximum(drawn - drawn.mean() + value, 0)
             low, high = np.quantile(drawn, [0.025, 0.975])
             values |= {name: value, f"{name}_low": float(low), f"{name}_high": float(high)}
         return values

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from finprint.base.files import atomic, write_text
 from finprint.classes.judging import METRICS, Judged
+from finprint.paper.figure import png, svg
 from finprint.paper.pages import template
 from finprint.pictures.images import thumbnail
 from finprint.pictures.shards import Crops
@@ -34,14 +36,14 @@ class Page:
         metrics: by role, with the ends of intervals.
         validation: the photos of the folds left out; None where there is none.
         confusing: table of labels to look at.
-        figures: PNG by name.
+        figures: by name.
     """
 
     of: str
     metrics: dict[str, dict[str, float]]
     validation: Judged | None
     confusing: pd.DataFrame
-    figures: dict[str, bytes]
+    figures: dict[str, Figure]
 
     def write(self, path: Path, crops: Crops) -> None:
         """Write the page; it needs no other file and no network."""
@@ -57,7 +59,7 @@ class Page:
         shown = self.confusing.head(LISTED)
         pictures = [_picture(thumbnail(crops.pixels(int(row)), 120, 120), "jpeg") for row in crops.rows(shown["image"])]
         listed = [{**row, "picture": picture} for row, picture in zip(shown.to_dict("records"), pictures, strict=True)]
-        figures = {name: _picture(content, "png") for name, content in self.figures.items()}
+        figures = {name: _picture(png(figure), "png") for name, figure in self.figures.items()}
         page = template(__file__).render(
             of=self.of,
             headings=[NAMES[name] for name in METRICS],
@@ -70,11 +72,12 @@ class Page:
         write_text(path, page)
 
     def write_figures(self, folder: Path) -> None:
-        """Write the figures as PNG."""
+        """Write the figures as PNG and as SVG."""
         with atomic(folder) as draft:
             draft.mkdir()
-            for name, content in self.figures.items():
-                (draft / f"{name}.png").write_bytes(content)
+            for name, figure in self.figures.items():
+                (draft / f"{name}.png").write_bytes(png(figure))
+                (draft / f"{name}.svg").write_bytes(svg(figure))
 
 
 def _picture(content: bytes, kind: str) -> str:

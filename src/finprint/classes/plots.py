@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from finprint.classes.judging import Judged
-from finprint.paper.figure import COLOURS, INK
+from finprint.paper.figure import COLOURS, INK, titled
 from finprint.pictures.shards import Crops
 
 NAMED = 40  # classes up to which their names fit beside the matrix
@@ -23,6 +23,7 @@ def confusion_plot(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=axis, shrink=0.6, label="share of the label's photos")
     axis.set(xlabel="answered", ylabel="label")
+    titled(axis, f"{int(confusion.sum()):,} photos of {count} classes")
     if count <= NAMED:
         axis.set_xticks(range(count), list(classes), rotation=90, fontsize=7)
         axis.set_yticks(range(count), list(classes), fontsize=7)
@@ -36,24 +37,25 @@ def pairs_plot(judged: Judged, pairs: Sequence[tuple[int, int, int]], crops: Cro
 
     Args:
         judged: whose photos are shown.
-        pairs: (label, answer, photos), at least one.
+        pairs: (label, answer, photos either way), at least one.
         crops: of these photos.
     """
     guesses = judged.guesses
     labels, best, sure = guesses.codes(), guesses.array.argmax(axis=1), guesses.array.max(axis=1)
-    figure = Figure(figsize=(1.25 * 3 * SHOWN, 1.5 * len(pairs)), dpi=110, layout="constrained")
-    axes = np.array(figure.subplots(len(pairs), 3 * SHOWN, squeeze=False))
-    for row, (one, other, _) in zip(axes, pairs, strict=True):
-        kinds = ((one, other), (one, one), (other, other))
-        for kind, (label, answer) in enumerate(kinds):
+    figure = Figure(figsize=(1.25 * 3 * SHOWN, 1.7 * len(pairs)), dpi=110)
+    for row, (one, other, _) in zip(figure.subfigures(len(pairs), 1, squeeze=False)[:, 0], pairs, strict=True):
+        names = guesses.classes[one], guesses.classes[other]
+        count = int(((labels == one) & (best == other)).sum())
+        confused = f"{names[0]}, {count} taken for\n{names[1]}"
+        kinds = ((one, other, confused, COLOURS[1]), (one, one, names[0], INK), (other, other, names[1], INK))
+        for panel, (label, answer, caption, colour) in zip(row.subfigures(1, 3), kinds, strict=True):
             rows = np.flatnonzero((labels == label) & (best == answer))
             rows = rows[np.argsort(-sure[rows], kind="stable")][:SHOWN]
-            for place in range(SHOWN):
-                axis = row[kind * SHOWN + place]
+            panel.text(0.02, 0.98, caption, fontsize=6, color=colour, va="top")
+            panel.subplots_adjust(left=0.02, right=0.98, top=0.8, bottom=0.02, wspace=0.05)
+            for place, axis in enumerate(panel.subplots(1, SHOWN)):
                 axis.set_axis_off()
                 if place < len(rows):
                     image = guesses.photos["image"].iloc[[rows[place]]]
                     axis.imshow(crops.pixels(int(crops.rows(image)[0])))
-            told = f"{guesses.classes[label]}" if label == answer else f"{guesses.classes[label]} taken for"
-            row[kind * SHOWN].set_title(told, fontsize=6, loc="left", color=COLOURS[1] if label != answer else INK)
     return figure

@@ -9,7 +9,6 @@ from finprint.classes.judging import Judged, confused_pairs, confusing, judged
 from finprint.classes.page import Page
 from finprint.classes.params import Judge
 from finprint.classes.plots import confusion_plot, pairs_plot
-from finprint.paper.figure import png
 from finprint.pictures.shards import Crops
 from finprint.store.guesses import Guesses
 from finprint.store.tables import TEST, VALIDATION
@@ -56,7 +55,7 @@ def judge(of: str, guesses: Guesses, truth: pd.DataFrame, crops: Crops, params: 
     listed, figures = pd.DataFrame(columns=["image", "label", "answered", "probability", "why"]), {}
     if validation is not None:
         listed, confusion = confusing(validation), validation.confusion()
-        figures["confusion"] = png(confusion_plot(confusion, guesses.classes))
+        figures["confusion"] = confusion_plot(confusion, guesses.classes)
         if pairs := confused_pairs(confusion, params.pairs):
-            figures["pairs"] = png(pairs_plot(validation, pairs, crops))
+            figures["pairs"] = pairs_plot(validation, pairs, crops)
     return Results(roles, metrics, Page(of, metrics, validation, listed, figures))
