@@ -305,8 +305,10 @@ def test_no_validation_photo_is_answered_by_rules_that_saw_its_animal() -> None:
     before = search(catalogue, WIDE).validation
     # The vectors of another split do not matter, those of the same animal do not move its own rules.
     lone = catalogue.photos.index[catalogue.photos["image"] == f"{VALIDATION}45_1"][0]
-    catalogue.members[0].array[lone] *= -1
-    after = search(catalogue, WIDE).validation
+    array = np.array(catalogue.members[0].array)
+    array[lone] *= -1
+    turned = replace(catalogue, members=(replace(catalogue.members[0], array=array),))
+    after = search(turned, WIDE).validation
     mine = [f"{VALIDATION}45_0"]
     columns = ["identity", "score", "probability"]
     one, two = (table[table["query"].isin(mine)][columns].to_numpy().tolist() for table in (before, after))

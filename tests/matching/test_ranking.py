@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax as scipy_softmax
 
+from finprint.matching.indexes import build_index
 from finprint.matching.names import NOBODY
-from finprint.matching.ranking import Gallery, Ranking, build_index, expanded, rank, recall, softmax
+from finprint.matching.ranking import Gallery, Ranking, expanded, rank, recall, softmax
 
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -107,6 +108,11 @@ def test_equal_scores_are_ordered_by_code_even_where_more_tie_than_are_looked_up
         found = rank(gallery[:1], Gallery(gallery, codes), neighbours=neighbours)
         assert found.identities.tolist() == [[0, 1, 2, 3, 4]]
         assert found.photos.tolist() == [[19, 18, 17, 16, 15]]
+
+
+def test_equal_scores_in_several_blocks_are_ordered_by_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finprint.store.arrays.BLOCK", 4)
+    test_equal_scores_are_ordered_by_code_even_where_more_tie_than_are_looked_up()
 
 
 def test_one_individuals_photos_cannot_hide_the_others() -> None:
@@ -216,7 +222,8 @@ def test_what_a_gpu_cannot_look_up_at_once_is_looked_up_on_the_cpu(monkeypatch: 
             assert count <= 2048  # as faiss's own does
             return self.index.search(queries, count)
 
-    monkeypatch.setattr("finprint.matching.ranking._on_gpu", OfGpu)
+    monkeypatch.setattr("finprint.matching.ranking.gpus", lambda: 1)
+    monkeypatch.setattr("finprint.matching.ranking.on_gpu", OfGpu)
     vectors = np.tile(np.array([[1, 0]], np.float32), (7000, 1))
     vectors[-1] = 0, 1
     codes = np.zeros(7000, np.int64)

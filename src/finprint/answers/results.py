@@ -16,11 +16,14 @@ from finprint.answers.search import Answers, out_of_fold, search
 from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED, for_spreadsheets
 from finprint.base.files import atomic
 from finprint.matching.catalogue import Catalogue, build_catalogue
-from finprint.matching.ranking import Gallery, build_index, expanded, recall
+from finprint.matching.indexes import FLAT, build_index, write_flat
+from finprint.matching.ranking import Gallery, expanded, recall
+from finprint.store.arrays import Selection
 from finprint.store.tables import NEW, TEST, write_table
 from finprint.store.vectors import Vectors
 
 ROUND1, FOLDS = "round1", "folds"  # sub-folders: answers by round 1 alone, and out of fold
+INDEX = "index.faiss"
 RECALLED = 1000  # queries on which an approximate index is compared with the exact one
 
 
@@ -122,8 +125,11 @@ def write_gallery(folder: Path, catalogue: Catalogue, rules: Rules) -> None:
     """Write the gallery of the test photos: `index.faiss`, and `gallery.parquet` with the photo of each row."""
     rows = catalogue.labelled
     if len(rows):
-        array = expanded(catalogue.blend(rules.shares)[rows], rules.params.expand)
-        faiss.write_index(build_index(array, rules.params.index), str(folder / "index.faiss"))
+        array = expanded(Selection([catalogue.blend(rules.shares)], rows), rules.params.expand)
+        if rules.params.index == FLAT:
+            write_flat(folder / INDEX, array)
+        else:
+            faiss.write_index(build_index(array, rules.params.index), str(folder / INDEX))
     write_table(folder / "gallery.parquet", catalogue.photos.iloc[rows], GALLERY)
 
 
@@ -150,9 +156,9 @@ def summary(results: Results) -> dict[str, Any]:
         curves = {"new": rules.calibration.new, "known": rules.calibration.known}
         metrics["calibration_log_loss"] = rules.calibration.log_loss
         metrics["calibration_isotonic"] = {name: int(curve.kind == "isotonic") for name, curve in curves.items()}
-    if rules.params.index != "flat" and len(gallery):
+    if rules.params.index != FLAT and len(gallery):
         array = catalogue.blend(rules.shares)
-        stored = Gallery(array[gallery], catalogue.codes[gallery], rules.params.index)
+        stored = Gallery(Selection([array], gallery), catalogue.codes[gallery], rules.params.index)
         metrics["index_recall"] = recall(array[catalogue.where(TEST)][:RECALLED], stored, rules.params.neighbours)
     metrics["proposed_individuals"] = results.proposed["proposed"].nunique()
     metrics["proposed_similarity"] = rules.grouping.similarity

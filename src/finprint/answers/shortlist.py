@@ -10,6 +10,7 @@ from finprint.answers.params import Search
 from finprint.matching.catalogue import Catalogue
 from finprint.matching.names import NOBODY, take
 from finprint.matching.ranking import Gallery, Ranking, expanded, rank
+from finprint.store.arrays import Selection
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,15 @@ def look_up(
     species = catalogue.photos["species"].fillna("").to_numpy(str)
     ranking = Ranking.empty(len(queries), params.shortlist)
     for rows, photos in _searches(species, queries, gallery, params.species == "same"):
-        stored = Gallery(expanded(array[photos], params.expand), codes[photos], params.index)
-        ranked = rank(array[queries[rows]], stored, params.shortlist, params.neighbours, params.mean_photos)
+        stored = Gallery(expanded(Selection([array], photos), params.expand), codes[photos], params.index)
+        asked = Selection([array], queries[rows])
+        ranked = rank(asked, stored, params.shortlist, params.neighbours, params.mean_photos)
         ranking.identities[rows], ranking.scores[rows] = ranked.identities, ranked.scores
         ranking.photos[rows], ranking.means[rows] = take(photos, ranked.photos, NOBODY), ranked.means
     best = take(species, ranking.photos[:, 0], "")
-    asked = np.where(species[queries] == "", best, species[queries])
+    kinds = np.where(species[queries] == "", best, species[queries])
     values = compute(Ranked(catalogue, shares, queries, gallery, ranking), params, components)
-    return Shortlist(tuple(shares), queries, ranking, values, asked)
+    return Shortlist(tuple(shares), queries, ranking, values, kinds)
 
 
 def _searches(
