@@ -385,7 +385,7 @@ def test_new_animals_are_grouped() -> None:
 
 def test_the_gallery_is_written_as_it_is_searched(tmp_path: Path) -> None:
     catalogue = blurred()
-    write_gallery(tmp_path, catalogue, search(catalogue, WIDE).rules)
+    write_gallery(tmp_path, catalogue, search(catalogue, WIDE))
     index = faiss.read_index(str(tmp_path / "index.faiss"))
     rows = read_table(tmp_path / "gallery.parquet", GALLERY_TABLE)
     _, nearest = index.search(catalogue.members[0].array[:3], 1)
@@ -396,7 +396,7 @@ def test_the_gallery_is_written_as_it_is_searched(tmp_path: Path) -> None:
 def test_the_numbers_of_a_search_are_numbers(tmp_path: Path) -> None:
     catalogue = blurred(species=True)
     new = WIDE.new.model_copy(update={"per_species": True, "expected_new": 0.3})
-    params = WIDE.model_copy(update={"new": new, "index": "hnsw"})
+    params = WIDE.model_copy(update={"new": new, "index": "ivf_sq8"})
     results = search_all(catalogue.photos.drop(columns="code"), catalogue.members, {}, ["x"] * 100, params)
     metrics = summary(results)
     write_metrics(tmp_path / "search.json", metrics)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finprint.matching.indexes import merged, nearest_rows, write_flat
+from finprint.matching.indexes import FEWEST, PQ, SQ8, Compressed, chosen, merged, nearest_rows, write_flat
 from finprint.store.arrays import Selection
 
 
@@ -78,3 +78,47 @@ def test_a_flat_index_has_the_bytes_that_faiss_writes(tmp_path: Path, rows: int)
     faiss.write_index(index, str(tmp_path / "whole.faiss"))
     write_flat(tmp_path / "blocks.faiss", Selection([GALLERY], np.arange(rows)))
     assert (tmp_path / "blocks.faiss").read_bytes() == (tmp_path / "whole.faiss").read_bytes()
+
+
+def _photos(rows: int, seed: int) -> np.ndarray:
+    """Vectors around 100 centres, that lists can tell apart."""
+    rng = np.random.default_rng(seed)
+    array = _units(100, 0)[rng.integers(100, size=rows)] + 0.1 * rng.normal(size=(rows, 40)).astype(np.float32)
+    array /= np.linalg.norm(array, axis=1, keepdims=True)
+    return array
+
+
+@pytest.mark.parametrize("kind", [SQ8, PQ])
+def test_an_index_is_built_the_same_each_time(kind: str) -> None:
+    photos, asked = _photos(2000, 3), _photos(60, 4)
+    one, two = (faiss.serialize_index(Compressed(photos, kind, asked).cpu) for _ in range(2))
+    assert (one == two).all()
+
+
+@pytest.mark.parametrize("kind", [SQ8, PQ])
+def test_as_many_lists_are_read_as_recall_takes_and_recall_is_told_by_other_queries(kind: str) -> None:
+    photos, asked = _photos(3000, 3), _photos(400, 4)
+    built = Compressed(photos, kind, asked)
+    exact = nearest_rows(asked, photos, 1)[1][:, 0]
+    right = built.search(asked, 100)[1][:, 0] == exact
+    assert right[::2].mean() >= 0.98
+    assert built.recall == right[1::2].mean()
+    assert built.cpu.nprobe == FEWEST < built.cpu.nlist  # the centres are far apart
+    # Of noise alone the nearest may stand in any list, so more lists are read.
+    noise = _units(3000, 5)
+    assert Compressed(noise, kind, _units(50, 6)).cpu.nprobe > FEWEST
+
+
+def test_fewer_photos_than_are_wanted_are_filled_up_with_nobody() -> None:
+    built = Compressed(_photos(2000, 3), SQ8, _photos(10, 4))
+    scores, rows = built.search(_photos(3, 5), 2000)
+    missing = rows < 0
+    assert missing.any(axis=1).all()
+    assert np.isneginf(scores[missing]).all()
+    assert (scores[:, 1:] <= scores[:, :-1]).all()
+
+
+def test_the_kind_goes_by_the_number_of_vectors() -> None:
+    counts = [0, 77, 78, 2_000_000, 2_000_001, 10_000_000, 10_000_001]
+    assert [chosen("auto", count) for count in counts] == ["flat"] * 4 + [SQ8, SQ8, PQ]
+    assert [chosen(PQ, count) for count in counts[1:3]] == ["flat", PQ]

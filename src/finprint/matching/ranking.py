@@ -4,13 +4,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from finprint.matching.indexes import FLAT, build_index, gpus, nearest_rows, on_gpu
+from finprint.matching.indexes import FLAT, GPU_NEIGHBOURS, Compressed, chosen, flat_on_gpu, nearest_rows
 from finprint.matching.names import NOBODY, take
 from finprint.store.arrays import Array
 
 ANSWERS = 5  # a query is answered by so many names
 BLOCK = 4096  # queries looked up at a time, which bounds the memory
-GPU_NEIGHBOURS = 2048  # the most neighbours that faiss looks up on a GPU
+NONE = np.zeros((0, 0), np.float32)  # queries
 
 
 @dataclass(frozen=True)
@@ -58,29 +58,40 @@ class Gallery:
     Args:
         vectors: (G, D) float32 unit vectors.
         codes: (G,) int64, the individual on each photo, at least 0.
-        kind: `flat`, exact; `ivf` or `hnsw`, approximate, for galleries of hundreds of thousands.
+        kind: `flat`, `ivf_sq8`, `ivf_pq`, or `auto`, which chooses by the number of vectors.
+        asked: (Q, D) some queries, by which an index that is not exact chooses how long to search.
 
     Attributes:
-        index: in faiss; None for a flat gallery without a GPU, whose vectors are read block by block at each search.
+        exact: does each search read all vectors?
+        compressed: the index, where the gallery is not exact.
     """
 
-    def __init__(self, vectors: Array, codes: np.ndarray, kind: str = FLAT) -> None:
+    def __init__(self, vectors: Array, codes: np.ndarray, kind: str = FLAT, asked: Array = NONE) -> None:
         self.vectors = vectors
         self.codes = codes
         self.photos_of = np.bincount(codes, minlength=1)  # (C,)
         self.individuals = int((self.photos_of > 0).sum())
+        kind = chosen(kind, len(codes))
         self.exact = kind == FLAT
-        self.index = on_gpu(build_index(vectors, kind)) if not self.exact or gpus() else None
+        self.compressed = None if self.exact else Compressed(vectors, kind, asked)
+        self._on_gpu = flat_on_gpu(vectors) if self.exact else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of queries whose nearest photo is found; None where nobody asked: see `Compressed`."""
+        return 1.0 if self.compressed is None else self.compressed.recall
 
     def nearest(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Cosines and gallery rows, each (Q, `count`), of the nearest photos, best first.
 
-        Equal cosines are ordered by the individual's code, then by the row. An approximate index that finds fewer
+        Equal cosines are ordered by the individual's code, then by the row. An index that is not exact and finds fewer
         photos fills up with -inf and NOBODY.
         """
-        if self.index is None or (self.exact and count > GPU_NEIGHBOURS):
+        if self.compressed is not None:
+            return self._ordered(*self.compressed.search(queries, count))
+        if self._on_gpu is None or count > GPU_NEIGHBOURS:
             return self.exactly(queries, count)
-        scores, photos = self.index.search(np.ascontiguousarray(queries, dtype=np.float32), count)
+        scores, photos = self._on_gpu.search(np.ascontiguousarray(queries, dtype=np.float32), count)
         scores[photos < 0] = -np.inf
         return self._ordered(scores, photos)
 
