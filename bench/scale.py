@@ -1,8 +1,9 @@
 """A gallery of millions of photos: time, memory beyond the mapped file, and recall of each kind of index.
 
-The vectors are drawn into a temporary file (4 GB for 2 million). Each kind of index is measured in a process of its own,
-which may not take more memory of its own than `--limit`: pages of the mapped file do not count, because the system drops
-them when others need the room. In the activated environment: python bench/scale.py [--photos 200000] [--kinds flat]
+The vectors are drawn into a temporary file (4 GB for 2 million). Each kind of index is measured in a process of its
+own, which may not take more memory of its own than `--limit`. Pages of the mapped file do not count, because the system
+drops them when others need the room. In the activated environment:
+python bench/scale.py [--photos 200000] [--kinds flat]
 """
 
 import resource
