@@ -31,7 +31,13 @@ def test_search() -> None:
     assert told.count("same names 1.000000; fewer than five by the loop: 0 queries") == 2
     assert re.search(r"\(b\)/\(a\) \d", told)
     assert re.search(r"peak memory, GB: vectors drawn \d+\.\d+, ranked \d+\.\d+", told)
-    assert len(re.findall(r"^(ivf|hnsw) .* [01]\.\d{3} +[01]\.\d{4}$", told, re.MULTILINE)) == 2
+    assert len(re.findall(r"^(ivf_sq8|ivf_pq) .* [01]\.\d{3} +[01]\.\d{4}$", told, re.MULTILINE)) == 2
+
+
+def test_scale() -> None:
+    told = _printed("scale", "--photos", "3000", "--queries", "40", "--kinds", "flat", "--limit", "1")
+    assert "40 queries, 3000 photos, 512 dimensions, 1 threads" in told
+    assert re.search(r"^flat +\d+\.\d +\d+\.\d +\d+\.\d\d +0\.\d\d +1\.000 +1\.000 +1\.000$", told, re.MULTILINE)
 
 
 def test_threshold() -> None:

@@ -37,7 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "nearest photo alone": {"blend": "nearest"},
     "all that can be fitted": {"shares": "fit", "species": "prior", "expand": 2},
-    "given shares, an approximate index": {"shares": [0.3, 0.7], "index": "hnsw", "species": "same"},
+    "given shares, an approximate index": {"shares": [0.3, 0.7], "index": "ivf_sq8", "species": "same"},
 }
 THRESHOLDS: dict[str, dict[str, Any]] = {
     "plain": {},

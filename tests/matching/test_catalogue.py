@@ -74,12 +74,12 @@ def test_truth_of_a_query_whose_individual_is_not_in_the_gallery_is_new() -> Non
 def test_blended_cosines_are_the_weighted_mean_of_the_members() -> None:
     images = _photos()["image"].tolist()
     catalogue = build_catalogue(_photos(), _vectors(images, seed=1), _vectors(images, seed=2))
-    first, second = catalogue.members[0].array, catalogue.members[1].array
-    found = catalogue.blend([0.3, 0.7])
+    first, second = (member.array[:] for member in catalogue.members)
+    found = catalogue.blend([0.3, 0.7])[:]
     assert (found.shape, found.dtype) == ((7, 8), np.float32)
     np.testing.assert_allclose(found @ found.T, 0.3 * first @ first.T + 0.7 * second @ second.T, atol=1e-6)
     np.testing.assert_allclose(
-        catalogue.blend() @ catalogue.blend().T, (first @ first.T + second @ second.T) / 2, atol=1e-6
+        catalogue.blend()[:] @ catalogue.blend()[:].T, (first @ first.T + second @ second.T) / 2, atol=1e-6
     )
     np.testing.assert_array_equal(catalogue.blend([0.0, 1.0]), second)
 

@@ -16,6 +16,8 @@ from finprint.answers.species import chances
 from finprint.matching.catalogue import Catalogue
 from finprint.matching.names import NOBODY, take
 from finprint.matching.ranking import Ranking, softmax
+from finprint.store.arrays import BLOCK as ROWS
+from finprint.store.arrays import Array
 from finprint.store.vectors import Vectors
 
 BLOCK = 1024  # queries at a time, which bounds the memory
@@ -190,16 +192,29 @@ class SameSide(Sparse):
             if side == "" or not len(own):
                 continue
             own = own[np.argsort(codes[own], kind="stable")]
-            individuals, starts = np.unique(codes[own], return_index=True)
-            place = np.full(len(ranked.catalogue.names), NOBODY)
-            place[individuals] = np.arange(len(individuals))
             asked = np.flatnonzero(viewpoints[ranked.queries] == side)
-            for start in range(0, len(asked), BLOCK):
-                block = asked[start : start + BLOCK]
-                best = np.maximum.reduceat(array[ranked.queries[block]] @ array[own].T, starts, axis=1)
-                places = take(place, ranked.ranking.identities[block], NOBODY)
-                cosines[block] = np.where(places >= 0, np.take_along_axis(best, np.maximum(places, 0), 1), np.nan)
+            for start in range(0, len(own), ROWS):
+                self._raise(cosines, asked, own[start : start + ROWS], ranked, array)
         return cosines
+
+    @staticmethod
+    def _raise(cosines: np.ndarray, asked: np.ndarray, own: np.ndarray, ranked: Ranked, array: Array) -> None:
+        """Raise `cosines`, in place, to those of some photos.
+
+        Args:
+            cosines: (Q, K), NaN where there was no photo yet.
+            asked: queries of one viewpoint, and `own`, catalogue rows of gallery photos of it, sorted by individual.
+        """
+        individuals, starts = np.unique(ranked.catalogue.codes[own], return_index=True)
+        place = np.full(len(ranked.catalogue.names), NOBODY)
+        place[individuals] = np.arange(len(individuals))
+        stored = array[own]
+        for start in range(0, len(asked), BLOCK):
+            block = asked[start : start + BLOCK]
+            best = np.maximum.reduceat(array[ranked.queries[block]] @ stored.T, starts, axis=1)
+            places = take(place, ranked.ranking.identities[block], NOBODY)
+            nearest = np.take_along_axis(best, np.maximum(places, 0), 1)
+            cosines[block] = np.fmax(cosines[block], np.where(places >= 0, nearest, np.nan))
 
 
 class Species(Component):

@@ -26,13 +26,14 @@ class NewThreshold(Section):
 
 class Search(Section):
     renamed: ClassVar = {"nearest": "mean_photos"}
+    renamed_values: ClassVar = {"index": {"ivf": "ivf_sq8"}}
 
     shares: Literal["equal", "fit"] | list[Share]
     blend: Literal["fit", "nearest"]
     mean_photos: Count
     neighbours: Annotated[int, Field(ge=5)]
     shortlist: Annotated[int, Field(ge=5)]
-    index: Literal["flat", "ivf", "hnsw"]
+    index: Literal["auto", "flat", "ivf_sq8", "ivf_pq"]
     expand: Annotated[int, Field(ge=0)]
     species: Literal["ignore", "same", "prior"]
     new: NewThreshold

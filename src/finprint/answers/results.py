@@ -11,17 +11,19 @@ import pandas as pd
 
 from finprint.answers.grouping import proposals
 from finprint.answers.params import Search
-from finprint.answers.rules import LEAST_ANIMALS, LEAST_INDIVIDUALS, TOO_FEW, Rules
+from finprint.answers.rules import LEAST_ANIMALS, LEAST_INDIVIDUALS, TOO_FEW
 from finprint.answers.search import Answers, out_of_fold, search
 from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED, for_spreadsheets
 from finprint.base.files import atomic
 from finprint.matching.catalogue import Catalogue, build_catalogue
-from finprint.matching.ranking import Gallery, build_index, expanded, recall
+from finprint.matching.indexes import write_flat
+from finprint.matching.ranking import expanded
+from finprint.store.arrays import Selection
 from finprint.store.tables import NEW, TEST, write_table
 from finprint.store.vectors import Vectors
 
 ROUND1, FOLDS = "round1", "folds"  # sub-folders: answers by round 1 alone, and out of fold
-RECALLED = 1000  # queries on which an approximate index is compared with the exact one
+INDEX = "index.faiss"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Results:
             self.answers.rules.save(draft)
             write_table(draft / "new_individuals.csv", self.proposed, PROPOSED)
             for_spreadsheets(self.submission).to_csv(draft / "submission.csv", index=False, lineterminator="\n")
-            write_gallery(draft, self.catalogue, self.answers.rules)
+            write_gallery(draft, self.catalogue, self.answers)
 
 
 def search_all(
@@ -118,12 +120,16 @@ def submission(answers: pd.DataFrame, photos: pd.DataFrame, queries: list[str]) 
     return pd.DataFrame({"image": queries, "predictions": predictions})
 
 
-def write_gallery(folder: Path, catalogue: Catalogue, rules: Rules) -> None:
-    """Write the gallery of the test photos: `index.faiss`, and `gallery.parquet` with the photo of each row."""
-    rows = catalogue.labelled
-    if len(rows):
-        array = expanded(catalogue.blend(rules.shares)[rows], rules.params.expand)
-        faiss.write_index(build_index(array, rules.params.index), str(folder / "index.faiss"))
+def write_gallery(folder: Path, catalogue: Catalogue, answers: Answers) -> None:
+    """Write the gallery of the test photos: `index.faiss`, and `gallery.parquet` with the photo of each row.
+
+    The index is the one that was searched; where that was one a species, it is a flat one.
+    """
+    rows, rules = catalogue.labelled, answers.rules
+    if len(answers.galleries) == 1 and answers.galleries[0].compressed is not None:
+        faiss.write_index(answers.galleries[0].compressed.cpu, str(folder / INDEX))
+    elif len(rows):
+        write_flat(folder / INDEX, expanded(Selection([catalogue.blend(rules.shares)], rows), rules.params.expand))
     write_table(folder / "gallery.parquet", catalogue.photos.iloc[rows], GALLERY)
 
 
@@ -150,10 +156,9 @@ def summary(results: Results) -> dict[str, Any]:
         curves = {"new": rules.calibration.new, "known": rules.calibration.known}
         metrics["calibration_log_loss"] = rules.calibration.log_loss
         metrics["calibration_isotonic"] = {name: int(curve.kind == "isotonic") for name, curve in curves.items()}
-    if rules.params.index != "flat" and len(gallery):
-        array = catalogue.blend(rules.shares)
-        stored = Gallery(array[gallery], catalogue.codes[gallery], rules.params.index)
-        metrics["index_recall"] = recall(array[catalogue.where(TEST)][:RECALLED], stored, rules.params.neighbours)
+    recalls = [one.recall for one in answers.galleries if not one.exact and one.recall is not None]
+    if recalls:
+        metrics["index_recall"] = min(recalls)
     metrics["proposed_individuals"] = results.proposed["proposed"].nunique()
     metrics["proposed_similarity"] = rules.grouping.similarity
     if rules.grouping.agreement is not None:

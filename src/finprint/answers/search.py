@@ -15,6 +15,7 @@ from finprint.matching.calibration import animal_folds
 from finprint.matching.catalogue import Catalogue, build_catalogue, fold_as_validation
 from finprint.matching.names import NOBODY, take
 from finprint.matching.openset import Checked, share_weights
+from finprint.matching.ranking import Gallery
 from finprint.store.tables import TEST
 from finprint.store.vectors import Vectors
 
@@ -30,11 +31,13 @@ class Answers:
             answered by rules that were fitted without its animal.
         test: table `ANSWERS` of the test photos, searched in all labelled photos.
         rules: fitted on all of validation; they answered the test photos.
+        galleries: in which the test photos were searched: one, or one a species.
     """
 
     validation: pd.DataFrame
     test: pd.DataFrame
     rules: Rules
+    galleries: tuple[Gallery, ...] = ()
 
 
 def search(catalogue: Catalogue, params: Search) -> Answers:
@@ -58,7 +61,7 @@ def search(catalogue: Catalogue, params: Search) -> Answers:
     unseen = catalogue.blend(rules.shares)[validation[new]]
     rules = replace(rules, grouping=fit_grouping(unseen, animals[new], rules.threshold.value))
     checks = _cross_fitted(catalogue, listed, checked, animals, rules) if told else answer(catalogue, listed, rules)
-    return Answers(checks, answer(catalogue, asked, rules), rules)
+    return Answers(checks, answer(catalogue, asked, rules), rules, asked.galleries)
 
 
 def answer_queries(catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarray, rules: Rules) -> pd.DataFrame:

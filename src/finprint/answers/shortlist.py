@@ -10,6 +10,7 @@ from finprint.answers.params import Search
 from finprint.matching.catalogue import Catalogue
 from finprint.matching.names import NOBODY, take
 from finprint.matching.ranking import Gallery, Ranking, expanded, rank
+from finprint.store.arrays import Selection
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Shortlist:
         ranking: by the nearest photo; its photos are rows of the catalogue.
         components: of the scores.
         species: (Q,) of the table, else the best individual's; "" where neither is known.
+        galleries: what was searched: one, or one a species.
     """
 
     shares: tuple[float, ...]
@@ -29,9 +31,11 @@ class Shortlist:
     ranking: Ranking
     components: Components
     species: np.ndarray
+    galleries: tuple[Gallery, ...] = ()
 
     def __getitem__(self, rows: np.ndarray) -> "Shortlist":
-        return Shortlist(self.shares, self.queries[rows], self.ranking[rows], self.components[rows], self.species[rows])
+        ranking, components = self.ranking[rows], self.components[rows]
+        return Shortlist(self.shares, self.queries[rows], ranking, components, self.species[rows], self.galleries)
 
 
 def look_up(
@@ -53,16 +57,19 @@ def look_up(
     """
     array, codes = catalogue.blend(shares), catalogue.codes
     species = catalogue.photos["species"].fillna("").to_numpy(str)
+    galleries: list[Gallery] = []
     ranking = Ranking.empty(len(queries), params.shortlist)
     for rows, photos in _searches(species, queries, gallery, params.species == "same"):
-        stored = Gallery(expanded(array[photos], params.expand), codes[photos], params.index)
-        ranked = rank(array[queries[rows]], stored, params.shortlist, params.neighbours, params.mean_photos)
+        asked = Selection([array], queries[rows])
+        stored = Gallery(expanded(Selection([array], photos), params.expand), codes[photos], params.index, asked)
+        galleries.append(stored)
+        ranked = rank(asked, stored, params.shortlist, params.neighbours, params.mean_photos)
         ranking.identities[rows], ranking.scores[rows] = ranked.identities, ranked.scores
         ranking.photos[rows], ranking.means[rows] = take(photos, ranked.photos, NOBODY), ranked.means
     best = take(species, ranking.photos[:, 0], "")
-    asked = np.where(species[queries] == "", best, species[queries])
+    kinds = np.where(species[queries] == "", best, species[queries])
     values = compute(Ranked(catalogue, shares, queries, gallery, ranking), params, components)
-    return Shortlist(tuple(shares), queries, ranking, values, asked)
+    return Shortlist(tuple(shares), queries, ranking, values, kinds, tuple(galleries))
 
 
 def _searches(

@@ -25,6 +25,7 @@ from finprint.bundle.settings import Settings
 from finprint.bundle.tables import TOLD
 from finprint.bundle.writing import DETECTOR, MODELS, SPECIES, SPECIES_RULES
 from finprint.matching.catalogue import Catalogue, build_catalogue
+from finprint.store.arrays import Selection
 from finprint.store.tables import NEW, TEST, TRAIN
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Bundle:
         if "same_side" not in self.rules.blend.weights:
             table = table.drop(columns="viewpoint")
         members = [
-            replace(own, images=table["image"], array=np.concatenate([own.array, array]))
+            replace(own, images=table["image"], array=Selection([own.array, array]))
             for own, array in zip(self.gallery.members.values(), vectors, strict=True)
         ]
         return build_catalogue(table, *members)

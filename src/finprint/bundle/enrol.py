@@ -22,6 +22,7 @@ from finprint.bundle.manifest import Manifest, hashes
 from finprint.bundle.state import ENTERING, State
 from finprint.bundle.tables import gallery_table
 from finprint.pictures.shards import Crops
+from finprint.store.arrays import Selection
 from finprint.store.decisions import Decision, Log, standing
 from finprint.store.tables import SIDES
 
@@ -245,7 +246,7 @@ def _grown(bundle: Bundle, photos: pd.DataFrame, entering: Entering, ledger: Led
         name: replace(
             one,
             images=photos["image"],
-            array=np.concatenate([one.array, array]),
+            array=Selection([one.array, array]),
             classes=np.array(state.classes(ledger.classes[name]), object),
         )
         for (name, one), array in zip(bundle.gallery.members.items(), arrays, strict=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from finprint.answers.rules import Rules
@@ -21,6 +20,7 @@ from finprint.bundle.settings import Settings
 from finprint.bundle.tables import gallery_table
 from finprint.matching.catalogue import build_catalogue
 from finprint.pictures.shards import Crops
+from finprint.store.arrays import Selection
 from finprint.store.tables import PHOTOS, SIGHTINGS, read_table
 from finprint.store.vectors import Vectors, read_vectors
 
@@ -129,7 +129,7 @@ def _gallery(run: Finished, members: Sequence[str]) -> Gallery:
     photos = catalogue.photos.iloc[rows].reset_index(drop=True)
     table = gallery_table(photos.assign(labelled=photos["identity"]))
     vectors = {
-        name: replace(one, images=photos["image"], array=np.ascontiguousarray(one.array[rows]))
+        name: replace(one, images=photos["image"], array=Selection([one.array], rows))
         for name, one in zip(members, catalogue.members, strict=True)
     }
     return Gallery(table, vectors, run.crops)

@@ -11,6 +11,7 @@ from finprint.matching.calibration import animal_folds, calibrate
 from finprint.matching.catalogue import Catalogue
 from finprint.matching.openset import Checked, best_map5
 from finprint.matching.ranking import ANSWERS, Gallery, Ranking, rank
+from finprint.store.arrays import Selection
 from finprint.store.tables import TEST
 
 SHORTLIST = 20  # individuals among whom probabilities are shared
@@ -64,15 +65,15 @@ def mine(catalogue: Catalogue, params: Mine) -> Mined:
     """
     train, validation, test = catalogue.train, catalogue.validation, catalogue.where(TEST)
     array, codes = catalogue.blend(), catalogue.codes
-    gallery = Gallery(array[train], codes[train])
+    gallery = Gallery(Selection([array], train), codes[train])
     places = 1 if params.targets == "hard" else SHORTLIST
-    ranking = rank(array[validation], gallery, places)
+    ranking = rank(Selection([array], validation), gallery, places)
     truth, new = catalogue.truth(validation, train)
     right = ranking.identities[:, 0] == truth
     bar, recall = confidence_bar(ranking.best, right, params.precision)
     reached = held_out_precision(ranking.best, right, codes[validation], params.precision)
 
-    named = rank(array[test], gallery, places)
+    named = rank(Selection([array], test), gallery, places)
     groups = catalogue.photos["group"]
     safe = ~groups.iloc[test].isin(groups.iloc[validation]).to_numpy()
     taken = np.flatnonzero(safe & (named.best >= bar))

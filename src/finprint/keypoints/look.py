@@ -11,12 +11,13 @@ import pandas as pd
 from finprint.keypoints.params import Match
 from finprint.keypoints.tables import PAIRS, SecondLook, no_points, none_compared
 from finprint.pictures.shards import Crops
+from finprint.store.arrays import Array
 from finprint.store.tables import TEST, TRAIN, VALIDATION
 
 BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
 
 
-def second_look(photos: pd.DataFrame, vectors: np.ndarray, crops: Crops, params: Match) -> SecondLook:
+def second_look(photos: pd.DataFrame, vectors: Array, crops: Crops, params: Match) -> SecondLook:
     """Match the validation photos with training photos, and the test photos with all labelled ones.
 
     Args:
@@ -71,7 +72,7 @@ def _by_individual(queries: np.ndarray, identities: np.ndarray, agreement: np.nd
 
 def shortlist(
     photos: pd.DataFrame,
-    vectors: np.ndarray,
+    vectors: Array,
     queries: np.ndarray,
     gallery: np.ndarray,
     params: Match,

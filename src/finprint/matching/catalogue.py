@@ -8,6 +8,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.matching.names import UNKNOWN, Names
+from finprint.store.arrays import Array, Selection, SideBySide
 from finprint.store.tables import TEST, TRAIN, VALIDATION
 from finprint.store.vectors import Vectors
 
@@ -31,16 +32,18 @@ class Catalogue:
     names: Names
     local_scores: pd.DataFrame | None = None
 
-    def blend(self, shares: Sequence[float] = ()) -> np.ndarray:
+    def blend(self, shares: Sequence[float] = ()) -> Array:
         """(N, sum of D) float32 unit vectors whose cosines are the weighted mean of the members' cosines.
+
+        Rows are read from the members' files when they are asked for.
 
         Args:
             shares: weights of the members, of sum 1; none: equal ones.
         """
-        weights = shares or [1 / len(self.members)] * len(self.members)
         if len(self.members) == 1:
             return self.members[0].array
-        return np.hstack([np.float32(np.sqrt(w)) * m.array for w, m in zip(weights, self.members, strict=True) if w])
+        weights = shares or [1 / len(self.members)] * len(self.members)
+        return SideBySide([member.array for member in self.members], weights)
 
     def where(self, *splits: str) -> np.ndarray:
         """Rows of the photos of `splits`; of labelled splits, those that have an identity."""
@@ -98,7 +101,8 @@ def build_catalogue(photos: pd.DataFrame, *members: Vectors) -> Catalogue:
     identities = present["identity"].where(present["split"] != TEST)
     names = Names(identities)
     rows = places.loc[present["image"]].to_numpy()
-    arranged = tuple(replace(member, images=present["image"], array=member.array[rows]) for member in members)
+    images = present["image"]
+    arranged = tuple(replace(member, images=images, array=Selection([member.array], rows)) for member in members)
     return Catalogue(present.assign(code=names.codes(identities)), arranged, names)
 
 

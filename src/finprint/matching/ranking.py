@@ -1,17 +1,16 @@
 """From vectors to the individuals likeliest to be shown: nearest photos, gathered by individual."""
 
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any
 
-import faiss
 import numpy as np
 
+from finprint.matching.indexes import FLAT, GPU_NEIGHBOURS, Compressed, chosen, flat_on_gpu, nearest_rows
 from finprint.matching.names import NOBODY, take
+from finprint.store.arrays import Array
 
 ANSWERS = 5  # a query is answered by so many names
 BLOCK = 4096  # queries looked up at a time, which bounds the memory
-GPU_NEIGHBOURS = 2048  # the most neighbours that faiss looks up on a GPU
+NONE = np.zeros((0, 0), np.float32)  # queries
 
 
 @dataclass(frozen=True)
@@ -54,37 +53,53 @@ class Ranking:
 
 
 class Gallery:
-    """Gallery photos in a faiss index, with the individuals on them.
+    """Gallery photos, whose vectors stay where they are, with the individuals on them.
 
     Args:
         vectors: (G, D) float32 unit vectors.
         codes: (G,) int64, the individual on each photo, at least 0.
-        kind: `flat`, exact; `ivf` or `hnsw`, approximate, for galleries of hundreds of thousands.
+        kind: `flat`, `ivf_sq8`, `ivf_pq`, or `auto`, which chooses by the number of vectors.
+        asked: (Q, D) some queries, by which an index that is not exact chooses how long to search.
+
+    Attributes:
+        exact: does each search read all vectors?
+        compressed: the index, where the gallery is not exact.
     """
 
-    def __init__(self, vectors: np.ndarray, codes: np.ndarray, kind: str = "flat") -> None:
-        self.vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    def __init__(self, vectors: Array, codes: np.ndarray, kind: str = FLAT, asked: Array = NONE) -> None:
+        self.vectors = vectors
         self.codes = codes
         self.photos_of = np.bincount(codes, minlength=1)  # (C,)
         self.individuals = int((self.photos_of > 0).sum())
-        self.exact = kind == "flat"
-        self._on_cpu = build_index(self.vectors, kind)
-        self.index = _on_gpu(self._on_cpu)
+        kind = chosen(kind, len(codes))
+        self.exact = kind == FLAT
+        self.compressed = None if self.exact else Compressed(vectors, kind, asked)
+        self._on_gpu = flat_on_gpu(vectors) if self.exact else None
 
-    @cached_property
-    def exact_twin(self) -> "Gallery":
-        """The same photos in an exact index."""
-        return self if self.exact else Gallery(self.vectors, self.codes)
+    @property
+    def recall(self) -> float | None:
+        """Share of queries whose nearest photo is found; None where nobody asked: see `Compressed`."""
+        return 1.0 if self.compressed is None else self.compressed.recall
 
     def nearest(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Cosines and gallery rows, each (Q, `count`), of the nearest photos, best first.
 
-        Equal cosines are ordered by the individual's code, then by the row. An approximate index that finds fewer
+        Equal cosines are ordered by the individual's code, then by the row. An index that is not exact and finds fewer
         photos fills up with -inf and NOBODY.
         """
-        index = self.index if count <= GPU_NEIGHBOURS else self._on_cpu
-        scores, photos = index.search(np.ascontiguousarray(queries, dtype=np.float32), count)
+        if self.compressed is not None:
+            return self._ordered(*self.compressed.search(queries, count))
+        if self._on_gpu is None or count > GPU_NEIGHBOURS:
+            return self.exactly(queries, count)
+        scores, photos = self._on_gpu.search(np.ascontiguousarray(queries, dtype=np.float32), count)
         scores[photos < 0] = -np.inf
+        return self._ordered(scores, photos)
+
+    def exactly(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same without an index, by reading all vectors."""
+        return self._ordered(*nearest_rows(queries, self.vectors, count))
+
+    def _ordered(self, scores: np.ndarray, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         tied = np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1))
         order = np.lexsort((photos[tied], self.codes[photos[tied]], -scores[tied]), axis=1)
         photos[tied] = np.take_along_axis(photos[tied], order, 1)  # the scores are in order as they are
@@ -92,7 +107,7 @@ class Gallery:
 
 
 def rank(
-    queries: np.ndarray, gallery: Gallery, places: int = ANSWERS, neighbours: int = 100, mean_photos: int = 1
+    queries: Array, gallery: Gallery, places: int = ANSWERS, neighbours: int = 100, mean_photos: int = 1
 ) -> Ranking:
     """Rank the gallery's individuals for each query by their best photo's cosine.
 
@@ -121,22 +136,22 @@ def _fill(ranking: Ranking, queries: np.ndarray, gallery: Gallery, neighbours: i
     places = ranking.identities.shape[1]
     wanted = min(places, gallery.individuals)
     todo = np.arange(len(queries))
-    source = gallery
+    exact, search = gallery.exact, gallery.nearest
     while len(todo):
         count = min(neighbours, len(gallery.codes))
-        scores, photos = source.nearest(queries[todo], count)
+        scores, photos = search(queries[todo], count)
         ranked = _distinct(scores, photos, gallery, places, mean_photos)
         for field in fields(Ranking):
             getattr(ranking, field.name)[todo] = getattr(ranked, field.name)
-        if source.exact and count == len(gallery.codes):
+        if exact and count == len(gallery.codes):
             break
         # A place that is empty (-inf), or ties with the last neighbour, may belong to a photo not looked up.
-        last = scores[:, -1] if source.exact else -np.inf
+        last = scores[:, -1] if exact else -np.inf
         todo = todo[ranked.scores[:, wanted - 1] <= last]
-        if not source.exact and len(todo):
-            source = gallery.exact_twin  # an approximate index does not know where to go on
-        else:
+        if exact:
             neighbours *= 4
+        else:
+            exact, search = True, gallery.exactly  # an approximate index does not know where to go on
 
 
 def _distinct(scores: np.ndarray, photos: np.ndarray, gallery: Gallery, places: int, mean_photos: int) -> Ranking:
@@ -182,59 +197,34 @@ def softmax(ranking: Ranking, temperature: float) -> np.ndarray:
     return powers / np.maximum(powers.sum(axis=1, keepdims=True), 1e-12)
 
 
-def expanded(vectors: np.ndarray, neighbours: int) -> np.ndarray:
+def expanded(vectors: Array, neighbours: int) -> Array:
     """Database-side augmentation: each gallery vector is drawn towards its nearest ones (Arandjelovic and
     Zisserman, CVPR 2012; weights cosine ** 3 as Radenovic et al., TPAMI 2019).
 
     Args:
         vectors: (G, D) float32 unit vectors.
-        neighbours: how many of the nearest ones are added; 0: the vectors stay as they are.
+        neighbours: how many of the nearest ones are added, for which all vectors are held in memory; 0: the vectors
+            stay as they are.
 
     Returns:
         (G, D) float32 unit vectors.
     """
     if not neighbours or len(vectors) < 2:
         return vectors
-    codes = np.zeros(len(vectors), int)
-    cosines, rows = Gallery(vectors, codes).nearest(vectors, min(neighbours + 1, len(vectors)))  # itself among them
-    summed = np.einsum("gn,gnd->gd", np.maximum(cosines, 0) ** 3, vectors[rows])
+    array, codes = vectors[:], np.zeros(len(vectors), int)
+    cosines, rows = Gallery(array, codes).nearest(array, min(neighbours + 1, len(array)))  # itself among them
+    summed = np.einsum("gn,gnd->gd", np.maximum(cosines, 0) ** 3, array[rows])
     return (summed / np.linalg.norm(summed, axis=1, keepdims=True)).astype(np.float32)
 
 
 def recall(queries: np.ndarray, gallery: Gallery, neighbours: int) -> float:
-    """Share of the exact nearest photos that the gallery's index finds; 1 for an exact one."""
+    """Share of the exact nearest photos that the gallery's index finds; 1 for an exact one.
+
+    The exact ones come from one reading of all vectors.
+    """
     if gallery.exact or not len(queries):
         return 1.0
     count = min(neighbours, len(gallery.codes))
     _, approximate = gallery.nearest(queries, count)
-    _, exact = gallery.exact_twin.nearest(queries, count)
+    _, exact = gallery.exactly(queries, count)
     return float(np.mean([np.isin(e, a).mean() for e, a in zip(exact, approximate, strict=True)]))
-
-
-def build_index(vectors: np.ndarray, kind: str) -> faiss.Index:
-    """A faiss index of inner products; the numbers of lists and links are those that faiss's guidelines advise."""
-    count, dimensions = vectors.shape
-    lists = min(4 * int(np.sqrt(count)), count // 39)  # faiss wants 39 training vectors a list
-    index: Any  # faiss's own types do not tell what a kind has
-    if kind == "ivf" and lists > 1:
-        index = faiss.index_factory(dimensions, f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
-        index.nprobe = max(1, lists // 16)
-        index.train(vectors)
-    elif kind == "hnsw":
-        index = faiss.index_factory(dimensions, "HNSW32", faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction, index.hnsw.efSearch = 80, 256
-    else:
-        index = faiss.index_factory(dimensions, "Flat", faiss.METRIC_INNER_PRODUCT)
-    threads = faiss.omp_get_max_threads()
-    if kind == "hnsw":
-        faiss.omp_set_num_threads(1)  # several threads would link the graph in another order each time
-    index.add(vectors)
-    faiss.omp_set_num_threads(threads)
-    return index
-
-
-def _on_gpu(index: faiss.Index) -> faiss.Index:
-    """The index on the GPUs that faiss sees, if there are any and if they can hold this kind of index."""
-    if getattr(faiss, "get_num_gpus", int)() == 0 or isinstance(index, faiss.IndexHNSW):
-        return index
-    return faiss.index_cpu_to_all_gpus(index)
