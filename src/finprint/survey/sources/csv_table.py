@@ -15,6 +15,7 @@ from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.coco import read_coco
 from finprint.survey.sources.disk import inner, walk
 from finprint.survey.sources.folders import query_photos, refuse_alike
+from finprint.survey.sources.marks import OWN
 from finprint.survey.sources.sheets import read_sheet, require, suffix_of
 from finprint.survey.sources.source import (
     FACTS,
@@ -50,7 +51,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     named = _named(table, csv, folder)
     sides = csv.box.split()
     catalogue = photos(named, disk)
-    own = _own_boxes(table, catalogue["image"], csv)
+    own = _own_boxes(table, catalogue["image"], csv).assign(told=f"{OWN}::{csv.box_unit}")
     test = table[csv.split].eq(csv.query_value).fillna(False) if csv.split else pd.Series(False, table.index)
     if sides:
         nobody = Nobody([*params.nobody, csv.unknown])
@@ -113,4 +114,5 @@ def _own_boxes(table: pd.DataFrame, images: pd.Series, csv: Csv) -> pd.DataFrame
     text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none
     parts = table[csv.part] if csv.part in table else pd.Series(csv.part, table.index)
     drawn = table[SIZE] if csv.file.lower().endswith((".json", ".json.gz")) and set(SIZE) <= set(table) else None
-    return parse(Columns(images, parts, text, drawn=drawn), csv.box_form)
+    unit = "" if csv.box_unit == "auto" else csv.box_unit
+    return parse(Columns(images, parts, text, drawn=drawn, doubt=csv.box_form), csv.box_form, unit)
