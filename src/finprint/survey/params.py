@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 
 from finprint.base.params import Count, Section, Share
 
+BOX_FORMS = ("corners", "size", "centre")  # what four numbers in a table of boxes are
+BOX_UNITS = ("pixels", "percent")
+
 
 def is_project(folder: Path) -> bool:
     """Is a folder the project's own: its root, what it lies in, or what its stages write to?"""
@@ -46,7 +49,8 @@ class Csv(Section):
     query_value: str
     unknown: str
     box: str
-    box_form: Literal["corners", "size"]
+    box_form: Literal["corners", "size", "centre"]
+    box_unit: Literal["auto", "pixels", "percent"]
     part: str
 
     @model_validator(mode="after")
@@ -86,6 +90,17 @@ class Prepare(Section):
                 raise ValueError(f"{key} is {name!r}: it must name a sub-folder of prepare.folder")
         if self.background.strip("/") == self.queries.strip("/"):
             raise ValueError(f"background and queries are both {self.queries!r}: they must be two folders")
+        return self
+
+    @model_validator(mode="after")
+    def _forms_of_boxes(self) -> "Prepare":
+        for entry in self.boxes:
+            for word in entry.split(":")[2:]:
+                if word not in (*BOX_FORMS, *BOX_UNITS):
+                    raise ValueError(
+                        f"boxes has {entry!r}: {word!r} is none of {', '.join((*BOX_FORMS, *BOX_UNITS))} "
+                        "(NAME:PART:FORM)"
+                    )
         return self
 
     @model_validator(mode="after")

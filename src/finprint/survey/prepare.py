@@ -13,6 +13,7 @@ from finprint.base.errors import UserError
 from finprint.base.files import atomic, write_csv
 from finprint.base.words import counted
 from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
+from finprint.survey.box_forms import settle
 from finprint.survey.encounters import encounters, long_encounters, times
 from finprint.survey.frames import to_photos
 from finprint.survey.hygiene import (
@@ -256,7 +257,7 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
     """Boxes in pixels, clipped to their photos, and photos without an animal; what makes no sense is rejected."""
     facts = photos.set_index("image")[["path", "sha256", "width", "height", "group"]]
     empty = boxes["written"].eq("")
-    table = boxes[~empty].join(facts, on="image").reset_index(drop=True)
+    table = settle(boxes[~empty].join(facts, on="image").reset_index(drop=True))
     size = table[["width", "height", "width", "height"]].to_numpy(float)
     corners, unknown = to_photos(table)
     clipped = np.clip(corners, 0, size)

@@ -261,6 +261,7 @@ def test_how_tables_may_call_photos(tmp_path: Path) -> None:
         "A17/IMG_1.JPG": "A17/IMG_1.JPG", "img_1.jpg": "A17/IMG_1.JPG", "IMG_1": "A17/IMG_1.JPG",
         "photos/A17/IMG_1.JPG": "A17/IMG_1.JPG", "A17\\IMG_1.JPG": "A17/IMG_1.JPG", "IMG_1.png": "A17/IMG_1.JPG",
         "cafe\u0301.jpg": "A17/caf\u00e9.jpg", "IMG_2.jpg": "IMG_2.jpg", "C/IMG_2.jpg": "C/IMG_2.jpg",
+        "IMG%5F3.jpg": "C/IMG_3.jpg", "IMG_0003.jpg": "C/IMG_3.jpg", "D:\\x\\IMG_3.jpg": "C/IMG_3.jpg",
         "D/IMG_3.jpg": "D/IMG_3.jpg", "any/where/top.jpg": "top.jpg", "4.jpg": "4.jpg",
     }  # fmt: skip
     _write(tmp_path / "t.csv", "image,box", *(f"{name},1 2 3 4" for name in calls))

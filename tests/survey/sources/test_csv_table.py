@@ -167,13 +167,58 @@ def test_photos_that_cannot_be_opened_say_why(tmp_path: Path) -> None:
     save_photo(root / "IMG_1.JPG", scenery(2))
     (root / "linked").symlink_to(tmp_path / "far")
     os.mkfifo(root / "pipe.jpg")
+    save_photo(root / "Img_1.jpg", scenery(3))
     _table(root, "path,identity", "linked/a.jpg,A", "img_1.jpg,B", "pipe.jpg,A", "gone.jpg,A")
     found = _read(root)
     copy = "DVC does not watch what lies behind it: copy the photos into prepare.folder"
     assert found.barred == {
         f"{root}/linked/a.jpg": f"linked is a link to a folder, and {copy}",
-        f"{root}/img_1.jpg": "not on disk; did you mean IMG_1.JPG?",
+        f"{root}/img_1.jpg": "not on disk; 2 files may be meant, IMG_1.JPG and Img_1.jpg: write the whole path",
         f"{root}/pipe.jpg": "is no file but a pipe: remove it",
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [
+        ("A17/IMG_1", "A17/IMG_1.JPG"),
+        ("img_1.jpg", "A17/IMG_1.JPG"),
+        ("IMG%201.jpg", "IMG 1.jpg"),
+        ("C:\\Users\\me\\A17\\IMG_1.JPG", "photos/A17/IMG_1.JPG"),
+        ("C:\\Users\\me\\IMG_1.JPG", "A17/IMG_1.JPG"),
+        ("/Volumes/disk/IMG_1.JPG", "A17/IMG_1.JPG"),
+        ("../photos/IMG_1.JPG", "A17/IMG_1.JPG"),
+        ("https://some.where/a%20b/IMG_1.JPG", "A17/IMG_1.JPG"),
+        ("7.jpg", "0007.jpg"),
+        ("7", "A17/0007.jpg"),
+        ("A17/IMG_12", "A17/IMG_0012.JPG"),
+    ],
+)
+def test_names_that_can_only_be_one_file(
+    tmp_path: Path, written: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are found, which is told; where two files fit they are not, and the reason says so."""
+    save_photo(tmp_path / file, scenery(1))
+    save_photo(tmp_path / "17.jpg", scenery(2))
+    _table(tmp_path, "path,identity", f"{written},A", "17.jpg,B")
+    found = _read(tmp_path)
+    assert found.labelled[["image", "path"]].to_numpy().tolist()[0] == [file, str(tmp_path / file)]
+    assert (found.barred, found.strays) == ({}, [])
+    assert capsys.readouterr().out == (
+        f"{tmp_path}/metadata.csv: 1 name of photos written otherwise than on disk; each can only be one file, as "
+        f"{written!r} is {file}\n"
+    )
+
+
+def test_names_that_may_be_several_files_or_another_row_s(tmp_path: Path) -> None:
+    for number, name in enumerate(("A/1.jpg", "B/1.jpg", "C/02.jpg", "queries/04.jpg")):
+        save_photo(tmp_path / name, scenery(number))
+    _table(tmp_path, "path,identity", "1.jpg,A", "C/02.jpg,B", "C/2.jpg,A", "4.jpg,A")
+    found = _read(tmp_path)
+    assert found.labelled["image"].tolist() == ["1.jpg", "C/02.jpg", "C/2.jpg", "4.jpg"]
+    assert found.queries["image"].tolist() == ["04.jpg"]
+    assert found.barred == {
+        f"{tmp_path}/1.jpg": "not on disk; 2 files may be meant, A/1.jpg and B/1.jpg: write the whole path"
     }
 
 

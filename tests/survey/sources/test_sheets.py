@@ -1,6 +1,7 @@
 """Tables in every form that programs save: the same cells come out, as text, or an error says what to do."""
 
 import gzip
+import zipfile
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,10 @@ def test_columns_without_a_name(tmp_path: Path) -> None:
         (b"image\nx\x00y\n" * 60, f"is no text: {ADVICE}"),
         (b"PAR1" + bytes(range(256)), f"is no text: {ADVICE}"),
         (b"\xd0\xcf\x11\xe0abc", "is an old Excel file, or has a password: save it as .xlsx without one, or as CSV"),
+        (b"image,identity\na.jpg,A\n\n,species\n", "line 4: image is empty"),
+        (b"image,identity,c\na.jpg,A\n\n,species,photos\n,orca,12\n", "line 4: image is empty. After an empty line, it "
+         "looks like a second table: give that a file of its own"),
+        (b"image,a\nx.jpg,1\n\xfel\xab\xe9\n", f"line 3 is in no encoding that can be told: {ADVICE}"),
         (b"PK\x03\x04abc", "is no Excel file that can be read (File is not a zip file): save it as .xlsx or CSV"),
         (gzip.compress(b"image\nx.jpg\n")[:-9],
          "is damaged: Compressed file ended before the end-of-stream marker was reached"),
@@ -147,6 +152,112 @@ def test_what_cannot_be_read(tmp_path: Path, content: bytes, complaint: str) -> 
     with pytest.raises(UserError) as caught:
         read_sheet(path, ["image"])
     assert str(caught.value) == f"{path} {complaint}"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "called"),
+    [
+        ("mac_roman", "café, Zoë, García, LEÓN, Björn", "Mac OS Roman"),
+        ("cp1251", "Белуха, Алёна", "Windows' Cyrillic code page"),
+        ("koi8_r", "Белуха Ладога", "KOI8-R"),
+        ("cp1250", "Łucja, żółw", "Windows' Central European code page"),
+        ("cp1253", "Δελφίνι", "Windows' Greek code page"),
+        (
+            "cp1252",
+            "Zoë, O\u2019Brien, “Tom\u2019s”, d\u2019Arc, Miloš, El Niño, Þór, 12° ± ½, €50, Jan\u2013Mar, x",
+            "",
+        ),
+    ],
+)
+def test_code_pages(tmp_path: Path, encoding: str, name: str, called: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_bytes(f'image,identity\na.jpg,"{name}"\n'.encode(encoding))
+    assert _cells(read_sheet(tmp_path / "t.csv", ["image"])) == [["a.jpg", name]]
+    said = capsys.readouterr().out
+    assert said.startswith(f"{tmp_path}/t.csv is read in {called} (") if called else not said
+
+
+@pytest.mark.parametrize("value", ["#REF!", "#NAME?", "#¡REF!", "#DIV/0!", "Err:502", "#####"])
+@pytest.mark.parametrize("column", ["image", "identity", "note"])
+def test_errors_of_spreadsheets(tmp_path: Path, value: str, column: str) -> None:
+    """In a column that is used they are refused by line; in another one they do no harm. #N/A means nobody."""
+    row = {"image": "a.jpg", "identity": "A17", "note": "x"} | {column: value}
+    (tmp_path / "t.csv").write_text(f"image,identity,note\nb.jpg,#N/A,y\n{','.join(row.values())}\n")
+    if column == "note":
+        assert len(read_sheet(tmp_path / "t.csv", ["image", "identity"])) == 2
+        return
+    with pytest.raises(UserError) as caught:
+        read_sheet(tmp_path / "t.csv", ["image", "identity"])
+    assert str(caught.value) == (
+        f"{tmp_path}/t.csv line 3: {column} is {value}, an error of the spreadsheet: mend the formula, or empty the "
+        "cell if it is not known"
+    )
+
+
+def test_a_formula_without_its_value(tmp_path: Path) -> None:
+    path = _excel(tmp_path / "t.xlsx", ["image", "identity"], ["a.jpg", "A17"], ["b.jpg", '="A"&17'])
+    with pytest.raises(UserError) as caught:
+        read_sheet(path, ["image"])
+    assert str(caught.value) == (
+        f"{path}, cell B3 of 'Sheet' is a formula without its value: open the file in Excel or LibreOffice and save "
+        "it, or save it as CSV"
+    )
+
+
+def test_a_formula_with_its_value(tmp_path: Path) -> None:
+    """As Excel saves it; an empty text is a value."""
+    path = _excel(tmp_path / "t.xlsx", ["image", "identity"], ["a.jpg", '="A"&17'], ["b.jpg", '=""'])
+    with zipfile.ZipFile(path) as book:
+        files = {name: book.read(name) for name in book.namelist()}
+    sheet = files["xl/worksheets/sheet1.xml"]
+    sheet = sheet.replace(b'<c r="B2"><f>"A"&amp;17</f><v />', b'<c r="B2" t="str"><f>"A"&amp;17</f><v>A17</v>')
+    sheet = sheet.replace(b'<c r="B3"><f>""</f><v />', b'<c r="B3" t="str"><f>""</f><v></v>')
+    with zipfile.ZipFile(path, "w") as book:
+        for name, content in files.items():
+            book.writestr(name, sheet if name == "xl/worksheets/sheet1.xml" else content)
+    assert _cells(read_sheet(path, ["image"])) == [["a.jpg", "A17"], ["b.jpg", None]]
+
+
+def test_two_sheets_with_the_same_columns(tmp_path: Path) -> None:
+    year = [["image", "identity"], ["a.jpg", "A17"]]
+    path = _excel(tmp_path / "t.xlsx", ["notes"], **{"2019": year, "2020": year})
+    with pytest.raises(UserError) as caught:
+        read_sheet(path, ["image"])
+    assert str(caught.value) == (
+        f"{path} has 2 sheets with image, '2019' and '2020': put all rows into one of them and remove the others"
+    )
+
+
+def test_totals_and_a_header_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["image,identity,photos", "a.jpg,A17,3", "Image,Identity,Photos", "b.jpg,total,4", "Total:,,7", ",sum,7"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    assert _cells(read_sheet(tmp_path / "t.csv", ["image"])) == [["a.jpg", "A17", "3"], ["b.jpg", "total", "4"]]
+    said = f"{tmp_path}/t.csv: 3 rows of totals or of the header again, from line 3, not read\n"
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("t.xls", "save it as .xlsx or CSV"), ("T.ODS", "save it as .xlsx or CSV"), ("t.zip", "unpack it"),
+     ("t.numbers", "save it as .xlsx or CSV"), ("t.txt", "rename it to .tsv"), ("other.xls", "")],
+)  # fmt: skip
+def test_what_lies_beside_a_missing_table(tmp_path: Path, name: str, what: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        read_sheet(tmp_path / "t.csv", ["image"])
+    assert str(caught.value) == f"{tmp_path}/t.csv is missing" + (f", but {name} is there: {what}" if what else "")
+
+
+@pytest.mark.parametrize(
+    ("inner", "what"),
+    [("mimetype", "an OpenDocument file"), ("Index/a.iwa", "a file of Apple's Numbers"),
+     ("xl/workbook.bin", "an .xlsb file"), ("t.csv", "a zip file with t.csv in it")],
+)  # fmt: skip
+def test_zip_files_of_other_programs(tmp_path: Path, inner: str, what: str) -> None:
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as file:
+        file.writestr(inner, "x")
+    with pytest.raises(UserError) as caught:
+        read_sheet(tmp_path / "t.xlsx", ["image"])
+    assert str(caught.value) == f"{tmp_path}/t.xlsx is {what}: save it as .xlsx or CSV"
 
 
 def test_missing_and_twice(tmp_path: Path) -> None:

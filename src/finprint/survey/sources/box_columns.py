@@ -12,12 +12,15 @@ from finprint.store.tables import SIDES
 from finprint.survey.sources.marks import (
     FORMS,
     NONE,
+    NOTHING_TOLD,
     NUMBER,
     Corners,
     Mark,
+    Told,
     are_shares,
     boxes_in,
     drawn_on,
+    in_percent,
     numbers_in,
 )
 from finprint.survey.sources.sheets import COMMAS, refuse_blanks, require
@@ -54,14 +57,15 @@ PERCENT = re.compile(rf"({NUMBER})\s*%")
 COMMA = re.compile(r"^\s*([-+]?\d+),(\d+)\s*$")  # a decimal comma
 
 
-def read_columns(table: pd.DataFrame, part: str, path: Path, form: str = "") -> list[Mark]:
+def read_columns(table: pd.DataFrame, part: str, path: Path, said: Told = NOTHING_TOLD, custom: str = "") -> list[Mark]:
     """The boxes of a table, a row a photo; a photo without a box has a mark as well.
 
     Args:
         table: of strings.
         part: what the boxes show where the table has no such column.
         path: of the table, for messages.
-        form: what four numbers in one column are, as in `parse`; empty: as most of the rows tell.
+        said: what the owner says about the numbers.
+        custom: what four numbers in one column are in such files, as in `parse`; empty: as most of the rows tell.
 
     Raises:
         UserError: a column is missing, a cell of the photos' column is empty, or shares and pixels are mixed.
@@ -75,14 +79,15 @@ def read_columns(table: pd.DataFrame, part: str, path: Path, form: str = "") -> 
     by_name = _by_name(names)
     sure = next((table[name] for name in names if names[name] in CONFIDENCE), None)
     text, told, used = _texts(table, by_name, path)
+    certain = bool(said.form) or bool(FORM_OF_CELL.fullmatch(_plain(used[0])))
     shows = _parts(table, by_name)
     if shows is None:
         shows = pd.Series(part or pd.NA, table.index, dtype="string")
-    if told == "cell":
-        told = form or _form_of(text)
+    form = said.form or (told if told != "cell" else custom or _form_of(text))
+    doubt = "" if certain else form if told != "cell" or custom else f"{form}?"
     sizes = ([by_name.get(side, "") for side in sides] for sides in DRAWN)
     drawn = next((table[size] for size in sizes if all(size) and not set(size) & set(used)), None)
-    return _parse(Columns(table[photo], shows, text, sure, drawn), told, str(path))[0]
+    return _parse(Columns(table[photo], shows, text, sure, drawn, doubt), form, said.unit, str(path))[0]
 
 
 def _by_name(names: dict[str, str]) -> dict[str, str]:
@@ -144,6 +149,7 @@ class Columns:
             turned box, and the box is the upright one around them. Missing: the photo has none.
         confidence: numbers as text, one a box; None: 1.
         drawn: width and height of the photo that the boxes were drawn on, in px; None where the table does not tell.
+        doubt: the `form` of its marks.
     """
 
     image: pd.Series
@@ -151,15 +157,17 @@ class Columns:
     text: pd.Series
     confidence: pd.Series | None = None
     drawn: pd.DataFrame | None = None
+    doubt: str = ""
 
 
-def parse(columns: Columns, form: str) -> pd.DataFrame:
+def parse(columns: Columns, form: str, unit: str = "") -> pd.DataFrame:
     """Boxes written as text.
 
     Args:
         columns: of the table.
         form: corners: x_min, y_min, x_max, y_max | size: x_min, y_min, width, height | centre: x and y of the centre,
             width, height.
+        unit: pixels or percent; empty: as the numbers tell.
 
     Returns:
         A table of `COLUMNS`, a row a box, whose index is the number of the row it stood in; corners are NaN where there
@@ -168,12 +176,12 @@ def parse(columns: Columns, form: str) -> pd.DataFrame:
     Raises:
         UserError: some boxes are shares, and others are pixels.
     """
-    marks, rows = _parse(columns, form, "the column of boxes")
+    marks, rows = _parse(columns, form, unit, "the column of boxes")
     return pd.DataFrame(marks, columns=COLUMNS, index=rows)
 
 
-def _parse(columns: Columns, form: str, told: str) -> tuple[list[Mark], list[int]]:
-    """Marks, and the number of the row that each stood in."""
+def _parse(columns: Columns, form: str, unit: str, told: str) -> tuple[list[Mark], list[int]]:
+    """Marks, and the number of the row that each stood in; `told` is the table, for messages."""
     index = columns.text.index
     sure = pd.Series(pd.NA, index) if columns.confidence is None else columns.confidence
     sizes = [(None, None)] * len(index) if columns.drawn is None else columns.drawn.itertuples(index=False, name=None)
@@ -185,15 +193,20 @@ def _parse(columns: Columns, form: str, told: str) -> tuple[list[Mark], list[int
         confs = numbers_in(_with_points(conf) if commas else conf) or [1.0]
         written = "" if pd.isna(cell) or str(cell).strip().casefold() in NOTHING else str(cell).strip("[]() ")
         plain = _four_with_points(written) if commas else str(cell)
-        boxes = boxes_in(_without_percent(plain), form, len(confs)) or _named_sides(plain) or [NONE]
+        plain = _without_percent(plain)
+        boxes = boxes_in(plain, form, len(confs)) or _named_sides(plain) or [NONE]
+        doubt = columns.doubt if len(numbers_in(plain)) == 4 * len(boxes) else ""
         these = [
-            Mark(image, part, *corners, confs[k] if k < len(confs) else confs[-1], False, written)
+            Mark(image, part, *corners, confs[k] if k < len(confs) else confs[-1], False, written, form=doubt)
             for k, corners in enumerate(boxes if written else [NONE])
         ]
         marks += drawn_on(these, *size)
         rows += [row] * len(these)
-    shares = are_shares(marks, told)
-    return [mark._replace(share=True) for mark in marks] if shares else marks, rows
+    if unit == "percent":
+        marks = [in_percent(mark) for mark in marks]
+    elif not unit and are_shares(marks, told):
+        marks = [mark._replace(share=True) for mark in marks]
+    return marks, rows
 
 
 def _without_percent(text: str) -> str:

@@ -8,13 +8,14 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.base.words import counted
 from finprint.store.tables import SIDES
+from finprint.survey.params import BOX_FORMS, BOX_UNITS
 from finprint.survey.sources.box_columns import COLUMNS, read_columns
 from finprint.survey.sources.coco import is_coco_file, read_coco
 from finprint.survey.sources.disk import BESIDE, LABELS, walk
 from finprint.survey.sources.json_labels import read_json_boxes
 from finprint.survey.sources.label_files import is_label, photo_of
 from finprint.survey.sources.label_studio import read_task_table, region_columns
-from finprint.survey.sources.marks import Mark
+from finprint.survey.sources.marks import NOTHING_TOLD, Mark, Told
 from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import locate, read_sheet, read_text, suffix_of
 from finprint.survey.sources.text_labels import read_text_labels
@@ -31,28 +32,32 @@ def read_boxes(
 
     Args:
         folder: where they lie.
-        tables: NAME or NAME:PART. A name is of a table, of a .json or .xml file or of a folder of labels; `.` means
-            the labels beside the photos, which are called as their photos.
+        tables: NAME, NAME:PART or NAME:PART:FORM. A name is of a table, of a .json or .xml file or of a folder of
+            labels; `.` means the labels beside the photos, which are called as their photos. FORM tells what four
+            numbers are: corners, size or centre; pixels or percent; or one of each, joined by a colon.
         least: boxes of less confidence are left out.
         photos: ids of the photos. A table may call a photo by the end of its path, or by a longer path.
 
     Returns:
-        A table of `COLUMNS`, and for each table its rows, boxes, empty (no box in this photo), malformed and
-        unsure (below `least`). Malformed ones stay in the table, without corners, and so do photos without a box.
+        A table of `COLUMNS` and `told`, the entry of `tables`; and for each table its rows, boxes, empty (no box in
+        this photo), malformed and unsure (below `least`). Malformed ones stay in the table, without corners, and so do
+        photos without a box.
 
     Raises:
         UserError: a table is missing, its form is unknown, nobody says what part it shows, or it has no usable box.
     """
     called = PhotoNames(photos)
-    named = [f"{name}:".split(":")[:2] for name in tables]
-    if locate(folder / "boxes.csv") and "boxes.csv" not in [name for name, _ in named]:
-        named.insert(0, ["boxes.csv", ""])
-    read, counts = [pd.DataFrame(columns=COLUMNS)], {}
-    for name, part in named:
-        table = read_table_of_boxes(folder / name, part, called, name.rstrip("/") == BESIDE)
+    entries = list(tables)
+    if locate(folder / "boxes.csv") and "boxes.csv" not in [entry.partition(":")[0] for entry in entries]:
+        entries.insert(0, "boxes.csv")
+    read, counts = [pd.DataFrame(columns=[*COLUMNS, "told"])], {}
+    for entry in entries:
+        name, part, *words = f"{entry}:".split(":")
+        said = Told(*(next((word for word in words if word in of), "") for of in (BOX_FORMS, BOX_UNITS)))
+        table = read_table_of_boxes(folder / name, part, called, name.rstrip("/") == BESIDE, said)
         sure, counts[name] = count(table, least)
         _refuse_useless(folder / name, table, counts[name], called)
-        read.append(sure)
+        read.append(sure.assign(told=entry))
     return pd.concat([table for table in read if len(table)] or read, ignore_index=True), counts
 
 
@@ -84,7 +89,11 @@ def _beginning(path: Path) -> str:
 
 
 def read_table_of_boxes(
-    path: Path, part: str = "", photos: Iterable[str] | PhotoNames = (), beside: bool = False
+    path: Path,
+    part: str = "",
+    photos: Iterable[str] | PhotoNames = (),
+    beside: bool = False,
+    said: Told = NOTHING_TOLD,
 ) -> pd.DataFrame:
     """Read one table of boxes, as `read_boxes` does; photos without a box have a row without corners.
 
@@ -93,16 +102,17 @@ def read_table_of_boxes(
         part: what all boxes show; empty: as the table says.
         photos: ids of the photos.
         beside: the folder has the photos as well.
+        said: what the owner says about four numbers, in a table, in COCO or in YOLO's labels.
     """
     called = photos if isinstance(photos, PhotoNames) else PhotoNames(photos)
     if path.is_dir():
-        marks = _folder(path, part, called, beside)
+        marks = _folder(path, part, called, beside, said)
     elif suffix_of(path) == ".xml" and path.exists():
         marks = read_xml_boxes(path)
     elif suffix_of(path) == ".json" and path.exists() and not is_coco_file(path):
         marks = read_json_boxes(path)
     else:
-        marks = _table(path, part)
+        marks = _table(path, part, said)
     boxed = [mark for mark in marks if mark.written]
     if boxed and not part and all(pd.isna(mark.part) for mark in boxed):
         raise UserError(f"{path} does not say what its boxes show: write prepare.boxes as {path.name}:body or :fin")
@@ -113,7 +123,7 @@ def read_table_of_boxes(
     return table
 
 
-def _folder(folder: Path, part: str, photos: PhotoNames, beside: bool) -> list[Mark]:
+def _folder(folder: Path, part: str, photos: PhotoNames, beside: bool, said: Told) -> list[Mark]:
     """The boxes of a folder of labels, all of them in one form."""
     files: dict[str, list[Path]] = {}
     disk = walk(folder)
@@ -131,10 +141,10 @@ def _folder(folder: Path, part: str, photos: PhotoNames, beside: bool) -> list[M
         raise UserError(f"{folder} holds labels in several forms ({forms}): {what}")
     ((form, paths),) = files.items()
     if form == ".txt":
-        return read_text_labels(folder, paths, part, photos, () if beside else (folder.parent,))
+        return read_text_labels(folder, paths, part, photos, () if beside else (folder.parent,), said)
     marks = []
     for path in paths:
-        these = _marks_of(path)
+        these = _marks_of(path, said)
         images = {mark.image for mark in these}
         if len(images) == 1 and (beside or len(photos.called(images.pop())) != 1):
             own = photo_of(path, folder, photos)  # photos are renamed, and what a label says of itself is not
@@ -143,13 +153,13 @@ def _folder(folder: Path, part: str, photos: PhotoNames, beside: bool) -> list[M
     return marks
 
 
-def _marks_of(path: Path) -> list[Mark]:
+def _marks_of(path: Path, said: Told) -> list[Mark]:
     if path.suffix.lower() == ".xml":
         return read_xml_boxes(path)
-    return _table(path, "") if is_coco_file(path) else read_json_boxes(path)
+    return _table(path, "", said) if is_coco_file(path) else read_json_boxes(path)
 
 
-def _table(path: Path, part: str) -> list[Mark]:
+def _table(path: Path, part: str, said: Told) -> list[Mark]:
     """The boxes of a table, or of COCO's annotations as one."""
     coco = suffix_of(path) == ".json" and path.exists()
     place = path if coco else locate(path)
@@ -160,7 +170,7 @@ def _table(path: Path, part: str) -> list[Mark]:
         return read_via_table(table, place)
     if not coco and (regions := region_columns(table)):
         return read_task_table(table, regions, place)
-    return read_columns(table, part, place, "size" if coco else "")
+    return read_columns(table, part, place, said, "size" if coco else "")
 
 
 def count(table: pd.DataFrame, least: float) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -13,8 +13,10 @@ from finprint.survey.sources.animals import tell_animals
 from finprint.survey.sources.box_columns import Columns, joined, parse
 from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.coco import read_coco
-from finprint.survey.sources.disk import inner, walk
+from finprint.survey.sources.disk import Disk, inner, walk
 from finprint.survey.sources.folders import query_photos, refuse_alike
+from finprint.survey.sources.marks import OWN
+from finprint.survey.sources.meant import hints, meant
 from finprint.survey.sources.sheets import read_sheet, require, suffix_of
 from finprint.survey.sources.source import (
     FACTS,
@@ -47,10 +49,10 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     csv, path = params.csv, folder / params.csv.file
     table = _read(path, csv)
     disk = walk(folder)
-    named = _named(table, csv, folder)
+    named = _named(table, csv, disk, params.queries.strip("/"))
     sides = csv.box.split()
     catalogue = photos(named, disk)
-    own = _own_boxes(table, catalogue["image"], csv)
+    own = _own_boxes(table, catalogue["image"], csv).assign(told=f"{OWN}::{csv.box_unit}")
     test = table[csv.split].eq(csv.query_value).fillna(False) if csv.split else pd.Series(False, table.index)
     if sides:
         nobody = Nobody([*params.nobody, csv.unknown])
@@ -75,25 +77,30 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         truth=catalogue[test][["image", "identity"]].dropna(),
         strays=disk.strays(used.union(loose), table_names(params, folder, disk), "on disk, but in no table"),
         counts=counts,
-        barred=disk.unopened(used),
+        barred=disk.unopened(used) | {disk.path(name): why for name, why in hints(used, disk).items()},
     )
 
 
 def _read(path: Path, csv: Csv) -> pd.DataFrame:
     """The table, with all the columns that params name and a photo in each row."""
-    table = read_coco(path) if suffix_of(path) == ".json" else read_sheet(path, [csv.image])
     facts = (getattr(csv, fact) for fact in FACTS)
-    require(table, [csv.image, *(name for name in (csv.split, *facts, *csv.box.split()) if name)], path)
+    columns = [csv.image, *(name for name in (csv.split, *facts, *csv.box.split()) if name)]
+    table = read_coco(path) if suffix_of(path) == ".json" else read_sheet(path, columns)
+    require(table, columns, path)
     if table[csv.image].isna().any():
         raise UserError(f"{path}: {csv.image} is empty in {counted(int(table[csv.image].isna().sum()), 'row')}")
     return table
 
 
-def _named(table: pd.DataFrame, csv: Csv, folder: Path) -> pd.DataFrame:
+def _named(table: pd.DataFrame, csv: Csv, disk: Disk, queries: str) -> pd.DataFrame:
     """The columns of a `Source` table, under their own names."""
-    path = folder / csv.file
+    folder, path = disk.folder, disk.folder / csv.file
+    known = meant(table[csv.image], disk, path, queries)
     what, rows = ("annotation", table.index + 1) if suffix_of(path) == ".json" else ("line", table.index + 2)
-    images = [inner(name, folder, f"{path} {what} {row}") for row, name in zip(rows, table[csv.image], strict=True)]
+    images = [
+        known.get(name) or inner(name, folder, f"{path} {what} {row}")
+        for row, name in zip(rows, table[csv.image], strict=True)
+    ]
     named = pd.DataFrame({"image": images}, index=table.index, dtype="string")
     for fact in FACTS:
         named[fact] = table[getattr(csv, fact)].astype("string") if getattr(csv, fact) else pd.NA
@@ -113,4 +120,5 @@ def _own_boxes(table: pd.DataFrame, images: pd.Series, csv: Csv) -> pd.DataFrame
     text = joined(table[sides]) if len(sides) == 4 else table[sides[0]] if sides else none
     parts = table[csv.part] if csv.part in table else pd.Series(csv.part, table.index)
     drawn = table[SIZE] if csv.file.lower().endswith((".json", ".json.gz")) and set(SIZE) <= set(table) else None
-    return parse(Columns(images, parts, text, drawn=drawn), csv.box_form)
+    unit = "" if csv.box_unit == "auto" else csv.box_unit
+    return parse(Columns(images, parts, text, drawn=drawn, doubt=csv.box_form), csv.box_form, unit)

@@ -7,7 +7,8 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.survey.params import Csv
 from finprint.survey.sources.coco import is_coco_file, read_coco
-from finprint.survey.sources.disk import plain_path
+from finprint.survey.sources.disk import plain_path, walk
+from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, suffix_of
 
 # What people and programs call the columns, the surest name first.
@@ -48,6 +49,7 @@ def guess_table(folder: Path, csv: Csv) -> Csv | None:
         for path in folder.iterdir()
         if path.is_file() and path.name.lower().endswith((*FORMS, ".json", ".json.gz"))
     }
+    photos = PhotoNames(walk(folder).photos())
     called = {name.casefold() for name in forms_of(csv.file)}
     own = {name for name in tables if name.casefold() in called}
     for name in [*sorted(own), *sorted(name for name in tables - own if name.casefold() not in OTHER)]:
@@ -59,7 +61,7 @@ def guess_table(folder: Path, csv: Csv) -> Csv | None:
             continue  # it may be anything
         if table is None:
             continue
-        columns = _columns(table, csv, folder)
+        columns = _columns(table, csv, folder, photos)
         if columns["image"] and columns["identity"]:
             return csv.model_copy(update=columns | {"file": csv.file if name in own else name})
         if name in own:
@@ -74,7 +76,7 @@ def _read(path: Path) -> pd.DataFrame | None:
     return read_sheet(path, [])
 
 
-def _columns(table: pd.DataFrame, csv: Csv, folder: Path) -> dict[str, str]:
+def _columns(table: pd.DataFrame, csv: Csv, folder: Path, photos: PhotoNames) -> dict[str, str]:
     """The name of each column of `prepare.csv` in a table; '' if the table has none."""
     spelled = {column.casefold(): column for column in table.columns}
     columns = {}
@@ -82,7 +84,7 @@ def _columns(table: pd.DataFrame, csv: Csv, folder: Path) -> dict[str, str]:
         told = getattr(csv, key)
         there = [spelled[name] for name in names if name in spelled]
         if key == "image":
-            there = [column for column in there if _names_photos(table[column], folder)]
+            there = [column for column in there if _names_photos(table[column], folder, photos)]
         columns[key] = told if told and set(told.split()) <= set(table.columns) else next(iter(there), "")
     if columns["split"]:
         values = set(table[columns["split"]].dropna())
@@ -93,6 +95,7 @@ def _columns(table: pd.DataFrame, csv: Csv, folder: Path) -> dict[str, str]:
     return columns
 
 
-def _names_photos(column: pd.Series, folder: Path) -> bool:
+def _names_photos(column: pd.Series, folder: Path, photos: PhotoNames) -> bool:
     """Does a column name photos that lie in a folder?"""
-    return any((folder / plain_path(name, folder)).is_file() for name in column.dropna().head(LOOKED_AT))
+    names = column.dropna().head(LOOKED_AT)
+    return any((folder / plain_path(name, folder)).is_file() or len(photos.called(name)) == 1 for name in names)

@@ -9,8 +9,9 @@ from finprint.survey.names import one_form
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.disk import BESIDE, UNWATCHED, Disk, inner, refuse_unwatched, walk
-from finprint.survey.sources.sheets import locate, read_sheet
-from finprint.survey.sources.source import Source, in_one_form, photos, without_identity
+from finprint.survey.sources.meant import meant
+from finprint.survey.sources.sheets import locate, read_sheet, refuse_errors
+from finprint.survey.sources.source import FACTS, Source, in_one_form, photos, without_identity
 
 SPLITS = ("train", "test")
 TABLES = ("train.csv", "test.csv", "test_truth.csv", "sample_submission.csv")
@@ -49,8 +50,10 @@ def read_happywhale(folder: Path, params: Prepare) -> Source:
         )
     truth = read_sheet(folder / "test_truth.csv", ["image", "individual_id"], optional=True)
     tables = {"train": labelled, "test": _queries(folder, tops["test"])}
-    tables = {split: table.assign(image=_images(table, folder, split)) for split, table in tables.items()}
+    tables = {split: table.assign(image=_images(table, disks[split], folder)) for split, table in tables.items()}
     used = {split: set(table["image"]) for split, table in tables.items()}
+    for name, table in tables.items():
+        refuse_errors(table, table.columns.intersection([*FACTS, "individual_id"]), folder / f"{name}.csv")
     return Source(
         labelled=photos(tables["train"], disks["train"]),
         queries=without_identity(photos(tables["test"], disks["test"])),
@@ -88,8 +91,12 @@ def _queries(folder: Path, on_disk: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"image": images}, dtype="string").merge(facts, on="image", how="left")
 
 
-def _images(table: pd.DataFrame, folder: Path, split: str) -> list[str]:
+def _images(table: pd.DataFrame, disk: Disk, folder: Path) -> list[str]:
     """The photos' ids: their paths from the folder of their split."""
-    place = folder / f"{split}_images"
-    name = "train.csv" if split == "train" else "the list of photos to identify"
-    return [inner(image, place, f"{folder}/{name} line {line}") for line, image in enumerate(table["image"], start=2)]
+    place = disk.folder
+    name = "train.csv" if place.name == "train_images" else "the list of photos to identify"
+    known = meant(table["image"], disk, folder / name)
+    return [
+        known.get(image) or inner(image, place, f"{folder}/{name} line {line}")
+        for line, image in enumerate(table["image"], start=2)
+    ]

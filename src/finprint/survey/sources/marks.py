@@ -32,6 +32,14 @@ class Mark(NamedTuple):
     written: str  # as it stood there, for messages
     drawn_width: float = math.nan  # px of the photo that the box was drawn on, where the file tells
     drawn_height: float = math.nan
+    form: str = ""  # one of `FORMS` if four numbers were read so by custom; with a `?` if guessed; empty: it is certain
+
+
+class Told(NamedTuple):
+    """What the owner of a table says about its four numbers; empty: nothing."""
+
+    form: str = ""  # one of `FORMS`
+    unit: str = ""  # pixels or percent
 
 
 def mark_of(image: str, part: str | None, corners: Corners, written: Any, share: bool = False, sure: Any = 1.0) -> Mark:
@@ -98,6 +106,14 @@ def from_centre(box: Sequence[float]) -> Corners:
 FORMS: dict[str, Callable[[Sequence[float]], Corners]] = {
     "corners": from_corners, "size": from_size, "centre": from_centre,
 }  # fmt: skip
+NOTHING_TOLD = Told()
+OWN = "prepare.csv.box"  # what boxes in the survey's own table are called by, as others by their entry in prepare.boxes
+
+
+def in_percent(mark: Mark) -> Mark:
+    """A mark whose numbers are percent of the photo's sides."""
+    x_min, y_min, x_max, y_max = (corner / 100 for corner in mark[2:6])
+    return mark._replace(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max, share=True)
 
 
 def boxes_in(text: str, form: str, several: int = 1) -> list[Corners]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from finprint.survey.names import one_form
 
@@ -11,11 +12,17 @@ EXPORTED = re.compile(
 )  # Roboflow's IMG_1_jpg.rf.6f2c.jpg
 
 
-class PhotoNames:
-    """Photos by the names that tables of boxes have for them.
+# Behind these a path leads elsewhere: to the root, a drive, an address on the web, somebody's home, the folder above.
+ELSEWHERE = re.compile(r"/|[A-Za-z]:/|[A-Za-z][\w+.-]*://|~\w*/|\.\./")
+ZEROS = re.compile(r"(?<!\d)0+(?=\d)")  # leading ones, which spreadsheets lose
 
-    A table may call a photo by the end of its path, by a longer path, in another case or Unicode form, or without the
-    suffix of its file, or as Roboflow renames it.
+
+class PhotoNames:
+    """Photos by the names that tables have for them.
+
+    A table may call a photo by the end of its path, by a longer path, in another case or Unicode form, without the
+    suffix of its file, without leading zeros, as an address on the web has it (IMG%201.jpg), by its place on another
+    machine (C:\\Users\\me\\IMG_1.JPG), or as Roboflow renames it.
 
     Args:
         photos: the photos' ids.
@@ -30,6 +37,9 @@ class PhotoNames:
                 self._whole.setdefault(name, set()).add(photo)
                 for end in _ends(name):
                     self._ends.setdefault(end, set()).add(photo)
+        self._short: dict[str, set[str]] = {}  # the ends without leading zeros
+        for end, photos_of in self._ends.items():
+            self._short.setdefault(ZEROS.sub("", end), set()).update(photos_of)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -49,8 +59,22 @@ class PhotoNames:
             for photos in (self._ends.get(spelled), *(self._whole.get(end) for end in _ends(spelled)[1:])):
                 if photos:
                     return sorted(photos)
-        original = EXPORTED.sub("", name)
-        return self.called(original) if original != name else []
+        for plain in (EXPORTED.sub("", name), unquote(name)):
+            if plain != name:
+                return self.called(plain)
+        if short := self._short.get(ZEROS.sub("", _small(name))) or self._short.get(
+            ZEROS.sub("", _small(name, suffix=False))
+        ):
+            return sorted(short)
+        return self._elsewhere(name)
+
+    def _elsewhere(self, name: str) -> list[str]:
+        """The photos whose paths have the longest end in common with that of a place on another machine."""
+        if not ELSEWHERE.match(name.replace("\\", "/").strip()):
+            return []
+        ends = [end for whole in (_small(name), _small(name, suffix=False)) for end in _ends(whole)[1:]]
+        there = (self._ends.get(end) for end in sorted(ends, key=lambda end: -end.count("/")))
+        return sorted(next((photos for photos in there if photos), ()))
 
     def __contains__(self, name: str) -> bool:
         return name in self._ids

@@ -5,29 +5,35 @@ import gzip
 import io
 import os
 import re
-import warnings
-import zipfile
 import zlib
 from collections.abc import Iterable
-from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
 
-import openpyxl
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.words import counted
+from finprint.survey.sources.encodings import text_of
+from finprint.survey.sources.excel import LOOKED_AT, ZIP, Row, count_of, read_excel
 
 FORMS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".xlsx")  # a table of the same name may lie in any of them
 SEPARATORS = ",;\t|"
-LOOKED_AT = 50  # rows that tell the separator and where the header stands; bytes that tell the encoding
-EXCEL, OLD_EXCEL, GZIP = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b"
-MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # byte-order marks
-OF_UTF_8 = re.compile(rb"[\xc3-\xf4][\x80-\xbf]")  # a letter of several bytes, or two rare ones of another encoding
-PADDED = re.compile("0+")  # Excel's format of a number that keeps its leading zeros
+OLD_EXCEL, GZIP = b"\xd0\xcf\x11\xe0", b"\x1f\x8b"
+# What else a table of the same name may be, and what to do with it.
+OTHERS = {
+    ".xls": "save it as .xlsx or CSV", ".xlsb": "save it as .xlsx or CSV", ".xlsm": "save it as .xlsx or CSV",
+    ".ods": "save it as .xlsx or CSV", ".numbers": "save it as .xlsx or CSV", ".txt": "rename it to .tsv",
+    ".zip": "unpack it", ".csv.zip": "unpack it",
+}  # fmt: skip
+# What a spreadsheet shows where a formula fails, in any language; where nothing was found it shows #N/A, which says so.
+ERROR = re.compile(r"#(?:[¡¿]?[^\W\d_]+(?:/0)?[!?]|NV|N/D)|Err:\d{3}|#{3,}")
+TOTALS = frozenset([
+    "total", "totals", "sum", "subtotal", "sub-total", "grand total", "count", "counts", "average", "mean", "summe",
+    "gesamt", "suma", "somme", "totale",
+])  # fmt: skip
+NUMBER = re.compile(r"[-+]?[\d., ]+%?")
 SEPARATOR = re.compile(r'"?sep=(.)"?[\r\n]')  # the first line by which Excel may say it
 TWICE, COMMAS = "twice", "commas"  # of a table's `attrs`: columns of one name; may numbers have decimal commas?
-Row = tuple[int, list[str]]  # its line in the file, and its cells; "" is empty
 
 
 def read_sheet(path: Path, required: list[str], optional: bool = False) -> pd.DataFrame:
@@ -43,17 +49,19 @@ def read_sheet(path: Path, required: list[str], optional: bool = False) -> pd.Da
         without empty lines.
 
     Raises:
-        UserError: the file is missing or no table, lacks a column, or a cell of its first required column is empty.
+        UserError: the file is missing or no table, lacks a column, a cell of its first required column is empty, or
+            one of another holds an error of a spreadsheet.
     """
     place = locate(path)
     if optional and place is None:
         return pd.DataFrame(columns=required, dtype="string")
     if place is None:
-        raise UserError(f"{path} is missing")
+        raise UserError(f"{path} is missing{_beside(path)}")
     table = _read(place, required)
     require(table, required, place)
     if required:
         refuse_blanks(table, required[0], place)
+    refuse_errors(table, required, place)
     return table
 
 
@@ -78,11 +86,33 @@ def locate(path: Path) -> Path | None:
     return there[0] if there else None
 
 
+def _beside(path: Path) -> str:
+    """What lies beside a missing table that it may be, and what to do with that."""
+    stem = path.name.removesuffix(".gz").rpartition(".")[0].casefold()
+    there = sorted(path.parent.iterdir()) if path.parent.is_dir() and os.access(path.parent, os.R_OK) else []
+    meant = [(one.name, OTHERS.get(one.name.casefold().removeprefix(stem))) for one in there]
+    return next((f", but {name} is there: {advice}" for name, advice in meant if advice), "")
+
+
 def refuse_blanks(table: pd.DataFrame, column: str, path: Path) -> None:
     """Raise a UserError with the first line of `table` where `column` is empty."""
     blank = table.index[table[column].isna()]
     if len(blank):
-        raise UserError(f"{path} line {blank[0] + 2}: {column} is empty")
+        second = table.loc[blank[0]].count() > 1 and blank[0] > table.index[0] and blank[0] - 1 not in table.index
+        hint = ". After an empty line, it looks like a second table: give that a file of its own" if second else ""
+        raise UserError(f"{path} line {blank[0] + 2}: {column} is empty{hint}")
+
+
+def refuse_errors(table: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
+    """Raise a UserError with the first line where one of the columns holds an error of a spreadsheet."""
+    for column in columns:
+        wrong = table[column].str.fullmatch(ERROR).fillna(False).astype(bool)
+        if wrong.any():
+            line = table.index[wrong][0]
+            raise UserError(
+                f"{path} line {line + 2}: {column} is {table.loc[line, column]}, an error of the spreadsheet: mend the "
+                "formula, or empty the cell if it is not known"
+            )
 
 
 def require(table: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
@@ -97,10 +127,10 @@ def require(table: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
 
 def _read(path: Path, required: list[str]) -> pd.DataFrame:
     content = read_content(path)
-    if content.startswith(EXCEL):
-        rows, commas = _excel(content, required, path), False
+    if content.startswith(ZIP):
+        rows, commas = read_excel(content, required, path), False
     else:
-        text = _text(content, path, "save the table as CSV in UTF-8, or as .xlsx")
+        text = text_of(content, path, "save the table as CSV in UTF-8, or as .xlsx")
         separator = _separator(text, required)
         rows, commas = _rows(text, separator, path), separator != ","
     table = _table([(line, cells) for line, cells in rows if any(cells)], required, path)
@@ -135,7 +165,7 @@ def read_content(path: Path) -> bytes:
 
 
 def read_text(path: Path, advice: str = "save it in UTF-8") -> str:
-    """The text of a file in UTF-8 or UTF-16, or else in Windows' code page 1252, of which Latin-1 is a part.
+    """The text of a file in any encoding that `text_of` knows.
 
     Args:
         path: of the file, which may be compressed by gzip.
@@ -144,24 +174,7 @@ def read_text(path: Path, advice: str = "save it in UTF-8") -> str:
     Raises:
         UserError: it is missing, damaged, or no text.
     """
-    return _text(read_content(path), path, advice)
-
-
-def _text(content: bytes, path: Path, advice: str) -> str:
-    mark = next((encoding for start, encoding in MARKS.items() if content.startswith(start)), None)
-    for encoding, place in (("utf-16-be", 0), ("utf-16-le", 1)):  # of Latin letters every other byte is 0
-        if mark is None and content[place:LOOKED_AT:2].count(0) > len(content[:LOOKED_AT]) / 4:
-            mark = encoding
-    try:
-        text = content.decode(mark or "utf-8")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        if mark or OF_UTF_8.search(content):
-            raise UserError(f"{path} line {line} is not {mark or 'UTF-8'}: {advice}") from None
-        text = content.decode("cp1252", errors="replace")
-    if "\0" in text or "\ufffd" in text:
-        raise UserError(f"{path} is no text: {advice}")
-    return text
+    return text_of(read_content(path), path, advice)
 
 
 def _separator(text: str, required: list[str]) -> str:
@@ -174,14 +187,9 @@ def _separator(text: str, required: list[str]) -> str:
         head = [[cell.strip() for cell in cells] for cells, _ in zip(reader, range(LOOKED_AT), strict=False) if cells]
         names = head[0] if head else []
         even = all(len(cells) == len(names) for cells in head)
-        return max((_has(cells, required) for cells in head), default=0), len(names) > 1 and even, len(names)
+        return max((count_of(cells, required) for cells in head), default=0), len(names) > 1 and even, len(names)
 
     return max(SEPARATORS, key=fits)  # the first of the best
-
-
-def _has(cells: list[str], required: list[str]) -> int:
-    """How many of the required columns are among the cells of a row."""
-    return len({name.casefold() for name in required} & {cell.casefold() for cell in cells})
 
 
 def _rows(text: str, separator: str, path: Path) -> list[Row]:
@@ -198,74 +206,13 @@ def _rows(text: str, separator: str, path: Path) -> list[Row]:
     return rows[1:] if SEPARATOR.match(text) else rows
 
 
-def _excel(content: bytes, required: list[str], path: Path) -> list[Row]:
-    """The rows of an Excel file's first sheet with the required columns, else of its first with anything at all."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of styles and the like, which do not matter here
-            merged = _has_merged(content)
-            book = openpyxl.load_workbook(io.BytesIO(content), read_only=not merged, data_only=True)
-            sheets = {}
-            for sheet in book.worksheets:
-                if merged:
-                    _fill_down(sheet)
-                else:
-                    sheet.reset_dimensions()  # some programs write wrong ones
-                rows = [[_cell(cell) for cell in cells] for cells in sheet.iter_rows()]
-                if width := max((len(cells) for cells in rows if any(cells)), default=0):
-                    filled = [[*cells, *[""] * (width - len(cells))] for cells in rows]
-                    sheets[sheet.title] = list(enumerate(filled, start=1))
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, IndexError, OSError, SyntaxError) as error:
-        raise UserError(f"{path} is no Excel file that can be read ({error}): save it as .xlsx or CSV") from None
-    if not sheets:
-        raise UserError(f"{path} is empty: no sheet has a cell")
-    chosen = max(sheets, key=lambda name: max(_has(cells, required) for _, cells in sheets[name][:LOOKED_AT]))
-    if len(sheets) > 1:
-        print(f"{path} has {len(sheets)} sheets: {chosen!r} is read", flush=True)
-    return sheets[chosen]
-
-
-def _has_merged(content: bytes) -> bool:
-    with zipfile.ZipFile(io.BytesIO(content)) as files:
-        sheets = [name for name in files.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
-        return any(b"mergeCell " in files.read(name) for name in sheets)
-
-
-def _fill_down(sheet: Any) -> None:
-    """Cells that are merged down a column all show what the first of them holds."""
-    for merged in [one for one in sheet.merged_cells.ranges if one.max_row > one.min_row]:
-        first = sheet.cell(merged.min_row, merged.min_col)
-        sheet.unmerge_cells(merged.coord)
-        for row in range(merged.min_row + 1, merged.max_row + 1):
-            below = sheet.cell(row, merged.min_col)
-            below.value, below.number_format = first.value, first.number_format
-
-
-def _cell(cell: Any) -> str:
-    """What an Excel cell shows, as text: whole numbers without decimals, dates by ISO 8601."""
-    value = cell.value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, datetime):
-        value = value.replace(microsecond=0)
-        return str(value.date() if value.time() == time() else value)
-    if isinstance(value, date | time):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and PADDED.fullmatch(cell.number_format or ""):
-        return f"{value:0{len(cell.number_format)}}"
-    return str(value).strip()
-
-
 def _table(rows: list[Row], required: list[str], path: Path) -> pd.DataFrame:
     """A table from rows that are not empty; its header is the first with all required columns, else the first row."""
     if not rows:
         raise UserError(f"{path} is empty: its first line must name the columns")
-    heads = (k for k, (_, cells) in enumerate(rows[:LOOKED_AT]) if required and _has(cells, required) == len(required))
-    start = next(heads, 0)
-    header, below = rows[start][1], rows[start + 1 :]
+    whole = [count_of(cells, required) == len(required) for _, cells in rows[:LOOKED_AT]]
+    start = whole.index(True) if required and True in whole else 0
+    header, below = rows[start][1], _without_totals(rows[start + 1 :], rows[start][1], required, path)
     long = [line for line, cells in below if any(cells[len(header) :])]
     if long:
         raise UserError(
@@ -277,6 +224,24 @@ def _table(rows: list[Row], required: list[str], path: Path) -> pd.DataFrame:
     cells = [[*row, *[""] * (len(header) - len(row))][: len(header)] for _, row in below]
     table = pd.DataFrame(cells, index=[line - 2 for line, _ in below], columns=range(len(header)), dtype="string")
     return _named(table.replace({"": pd.NA}), header, required)
+
+
+def _without_totals(rows: list[Row], header: list[str], required: list[str], path: Path) -> list[Row]:
+    """The rows below the header but those that repeat it, and those that hold totals: `Total`, and numbers."""
+    head = [cell.casefold() for cell in header]
+    first = head.index(required[0].casefold()) if required and required[0].casefold() in head else None
+
+    def counts(cells: list[str]) -> bool:
+        filled = [cell.casefold().rstrip(" :") for cell in cells if cell]
+        photo = "" if first is None or first >= len(cells) else cells[first].casefold().rstrip(" :")
+        rest = [cell for cell in filled if cell not in TOTALS]
+        return len(rest) < len(filled) and (not photo or photo in TOTALS) and all(NUMBER.fullmatch(one) for one in rest)
+
+    over = [line for line, cells in rows if [cell.casefold() for cell in cells] == head or counts(cells)]
+    if over:
+        print(f"{path}: {counted(len(over), 'row')} of totals or of the header again, from line {over[0]}, not read")
+    gone = set(over)
+    return [row for row in rows if row[0] not in gone]
 
 
 def _named(table: pd.DataFrame, header: list[str], required: list[str]) -> pd.DataFrame:

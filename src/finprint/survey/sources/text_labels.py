@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from finprint.survey.sources.label_files import named, photo_of
-from finprint.survey.sources.marks import NONE, Mark, hull, mark_of, numbers_in, or_none
+from finprint.survey.sources.marks import NONE, NOTHING_TOLD, Mark, Told, hull, mark_of, numbers_in, or_none
 from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import read_text
 from finprint.survey.sources.yolo_labels import read_yolo
@@ -15,7 +15,12 @@ IGNORED = "DontCare"  # so KITTI calls regions that nobody has looked at
 
 
 def read_text_labels(
-    folder: Path, files: Iterable[Path], part: str, photos: PhotoNames, around: Sequence[Path] = ()
+    folder: Path,
+    files: Iterable[Path],
+    part: str,
+    photos: PhotoNames,
+    around: Sequence[Path] = (),
+    said: Told = NOTHING_TOLD,
 ) -> list[Mark]:
     """Read the labels of a folder, all of them in one form; those that are neither KITTI's nor DOTA's are YOLO's.
 
@@ -25,6 +30,7 @@ def read_text_labels(
         part: what all boxes show; empty: as the labels say.
         photos: the photos' ids.
         around: further folders that may have YOLO's list of classes.
+        said: what the owner says about YOLO's four numbers.
 
     Raises:
         UserError: nobody says what the classes are called, or which photo a label belongs to.
@@ -35,7 +41,7 @@ def read_text_labels(
             return [
                 mark for path, these in lines.items() for mark in _marks(these, photo_of(path, folder, photos), read)
             ]
-    return read_yolo(folder, lines, part, photos, around)
+    return read_yolo(folder, lines, part, photos, around, said)
 
 
 def _lines(path: Path) -> list[str]:

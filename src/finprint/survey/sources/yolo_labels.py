@@ -10,13 +10,18 @@ import yaml
 from finprint.base.errors import UserError
 from finprint.survey.sources.disk import BESIDE
 from finprint.survey.sources.label_files import CONFIGS, LISTS, named, photo_of
-from finprint.survey.sources.marks import NONE, SLACK, Corners, Mark, from_centre, hull
+from finprint.survey.sources.marks import FORMS, NONE, NOTHING_TOLD, SLACK, Corners, Mark, Told, hull, in_percent
 from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import read_text
 
 
 def read_yolo(
-    folder: Path, files: Mapping[Path, Sequence[str]], part: str, photos: PhotoNames, around: Sequence[Path] = ()
+    folder: Path,
+    files: Mapping[Path, Sequence[str]],
+    part: str,
+    photos: PhotoNames,
+    around: Sequence[Path] = (),
+    said: Told = NOTHING_TOLD,
 ) -> list[Mark]:
     """Read the labels of a folder.
 
@@ -30,6 +35,7 @@ def read_yolo(
         part: what all boxes show; empty: as their classes are called.
         photos: the photos' ids.
         around: further folders that may have the list of classes.
+        said: what the owner says about the four numbers, if they are not what YOLO's should be.
 
     Raises:
         UserError: nobody says what the classes are called, or which photo a label belongs to.
@@ -51,19 +57,25 @@ def read_yolo(
                 number, *values = values or [math.nan]
                 called = names.get(int(number), "") if number == number and number % 1 == 0 else ""
             shows = part or called
-            corners, sure = _box(values[:4] if keypoints else values) if shows else (NONE, 1.0)
-            marks.append(Mark(image, shows or "?", *corners, sure, True, line))
+            corners, sure, form = _box(values[:4] if keypoints else values, said) if shows else (NONE, 1.0, "")
+            mark = Mark(image, shows or "?", *corners, sure, said.unit != "pixels", line, form=form)
+            marks.append(in_percent(mark) if said.unit == "percent" else mark)
     return marks
 
 
-def _box(values: list[float]) -> tuple[Corners, float]:
-    """Corners and confidence; NaN where the values are neither a box nor a polygon, or lie outside of the photo."""
+def _box(values: list[float], said: Told) -> tuple[Corners, float, str]:
+    """Corners, confidence and the form that is not certain.
+
+    Corners are NaN where the values are neither a box nor a polygon, or lie outside of the photo: they are pixels then.
+    """
     sure = 1.0
     if len(values) == 5 or (len(values) > 6 and len(values) % 2):
         *values, sure = values
-    corners = from_centre(values) if len(values) == 4 else hull(values) if len(values) >= 6 else NONE
+    four = len(values) == 4
+    corners = FORMS[said.form or "centre"](values) if four else hull(values) if len(values) >= 6 else NONE
     centre = ((corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2)
-    return (corners if all(-SLACK <= place <= 1 + SLACK for place in centre) else NONE), sure  # else it is in pixels
+    inside = bool(said.unit) or all(-SLACK <= place <= 1 + SLACK for place in centre)
+    return (corners if inside else NONE), sure, "centre" if four and not said.form else ""
 
 
 def _classes(places: Iterable[Path]) -> tuple[dict[int, str], bool]:

@@ -1,0 +1,55 @@
+"""Which files a table means where it writes the names of its photos otherwise than the disk does."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from finprint.base.words import counted
+from finprint.survey.sources.disk import Disk, plain_path
+from finprint.survey.sources.photo_names import PhotoNames
+
+
+def meant(names: Iterable[str], disk: Disk, table: Path, apart: str = "") -> dict[str, str]:
+    """The one file that each name of a table can only mean where no file is called so; a line tells how many.
+
+    A name means a file as in `PhotoNames`. Files that the table names as they are mean themselves, and are nobody
+    else's; nor is a file that two names may mean.
+
+    Args:
+        names: of photos, as they are written.
+        disk: where they lie.
+        table: for the line.
+        apart: a sub-folder whose photos are not meant, such as that of the photos to identify.
+    """
+    plain = {name: plain_path(name, disk.folder) for name in dict.fromkeys(names)}
+    own = set(plain.values()) & disk.files.keys()
+    open_ones = [name for name, path in plain.items() if path not in own and not _barred(path, disk)]
+    if not open_ones:
+        return {}
+    photos = PhotoNames(name for name in disk.photos() if not (apart and name.startswith(f"{apart}/")))
+    fits = {name: files[0] for name in open_ones if len(files := photos.called(name)) == 1 and files[0] not in own}
+    claims = Counter(fits.values())
+    found = {name: file for name, file in fits.items() if claims[file] == 1}
+    if found:
+        name, file = next(iter(found.items()))
+        print(
+            f"{table}: {counted(len(found), 'name')} of photos written otherwise than on disk; each can only be one "
+            f"file, as {name!r} is {file}",
+            flush=True,
+        )
+    return found
+
+
+def hints(names: Iterable[str], disk: Disk) -> dict[str, str]:
+    """For names of no file that may mean several: why they cannot be opened, and what to do."""
+    gone = [name for name in names if name not in disk.files]
+    photos = PhotoNames(disk.photos() if gone else [])
+    several = {name: files for name in gone if len(files := photos.called(name)) > 1}
+    return {
+        name: f"not on disk; {len(files)} files may be meant, {files[0]} and {files[1]}: write the whole path"
+        for name, files in several.items()
+    }
+
+
+def _barred(path: str, disk: Disk) -> bool:
+    return any(one in disk.barred for one in (path, *(parent.as_posix() for parent in Path(path).parents)))
