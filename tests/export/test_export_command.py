@@ -12,7 +12,7 @@ from finprint.base.errors import UserError
 from finprint.export.command import Wanted, export
 from finprint.export.doubt import doubt
 from finprint.export.folders import into_folders
-from finprint.export.sightings import COLUMNS, Called, darwin_core, of_pipeline
+from finprint.export.sightings import COLUMNS, darwin_core, of_pipeline
 from finprint.store.decisions import Decision, Log
 from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, TRAIN, write_table
 
@@ -86,6 +86,25 @@ def test_decisions_count_before_the_next_run_has_seen_them(tmp_path: Path) -> No
     ]
 
 
+def test_what_the_run_has_applied_is_not_applied_again(tmp_path: Path) -> None:
+    """Cy was merged into =Bo, and then Anna was renamed to Cy; the run knows that already."""
+    data = _run(tmp_path)
+    log = Log(data / "decisions/log.jsonl")
+    log.append(Decision(action="merge", individual="Cy", to="=Bo"))
+    log.append(Decision(action="rename", individual="Anna", to="Cy"))
+    photos, told = pd.read_parquet(data / "photos.parquet"), pd.read_parquet(data / "sightings.parquet")
+    labelled = {"a.jpg": "Anna", "b.jpg": "Cy", "n.jpg": "=Bo"}
+    write_table(data / "sightings.parquet", told.assign(labelled=told["image"].map(labelled)), SIGHTINGS)
+    after = photos["image"].map({"a.jpg": "Cy", "b.jpg": "=Bo", "n.jpg": "=Bo"})
+    write_table(data / "photos.parquet", photos.assign(identity=after.astype("string")), PHOTOS)
+    answers = pd.read_parquet(data / "search/answers.parquet")
+    write_table(data / "search/answers.parquet", answers.replace({"identity": {"Anna": "Cy"}}), ANSWERS)
+    shown = of_pipeline(data)[0].set_index("image")["individual"].to_dict()
+    assert shown == {
+        "a.jpg": "Cy", "b.jpg": "=Bo", "n.jpg": "=Bo", "q.jpg": "Cy", "r.jpg": "new_0001", "s.jpg": "=Bo",
+    }  # fmt: skip
+
+
 def test_a_proposal_is_not_the_animal_that_has_its_name_already(tmp_path: Path) -> None:
     data = _run(tmp_path)
     Log(data / "decisions/log.jsonl").append(Decision(action="new", photo="s.jpg", to="new_0001"))
@@ -156,16 +175,6 @@ def test_without_probabilities_or_sure_names_it_says_so(tmp_path: Path) -> None:
     assert list(export(data, tmp_path / "out", DAY))[1:] == [
         "no name is sure enough for a capture history (--least 0.9)"
     ]
-
-
-def test_a_grade_does_not_undo_a_confirmation_and_a_new_name_counts() -> None:
-    lines = [
-        Decision(action="rename", individual="Anna", to="Ann"),
-        Decision(action="merge", individual="Bo", to="Anna"),
-        Decision(action="rename", individual="Ann", to="Annie"),
-    ]
-    called = Called(lines)
-    assert [called.now(name) for name in ("Anna", "Ann", "Bo", "Cy")] == ["Anna", "Annie", "Anna", "Cy"]
 
 
 def test_a_folder_never_leaves_the_place_where_it_is_made(tmp_path: Path) -> None:

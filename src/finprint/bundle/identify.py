@@ -87,7 +87,8 @@ def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
         "folder": str(photos.folder), "finprint": version("finprint"),
     }  # fmt: skip
     points = looked.points if looked else no_points()
-    return Identified(told, answered.answers, crops, np.hstack(arrays), points, answered.proposed, run)
+    gallery = bundle.gallery.photos.dropna(subset="identity")
+    return Identified(told, answered.answers, crops, np.hstack(arrays), points, answered.proposed, gallery, run)
 
 
 def _with_headers(photos: pd.DataFrame, read: list[Header]) -> pd.DataFrame:
