@@ -1,6 +1,5 @@
 """Decisions about identified photos enter a bundle's gallery, by vectors alone: nothing is trained."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from finprint.bundle.features import FEATURES
 from finprint.bundle.gallery import PICTURES, Gallery, link, write_pictures
 from finprint.bundle.identified import DECISIONS, REVIEW, Identified
 from finprint.bundle.manifest import Manifest, hashes
-from finprint.bundle.tables import gallery_table
+from finprint.bundle.tables import content, gallery_table
 from finprint.pictures.shards import Crops
 from finprint.store.decisions import OF_INDIVIDUALS, Decision, Log, names_made, standing
 from finprint.store.replay import Replay
@@ -27,7 +26,6 @@ from finprint.store.tables import SIDES
 
 ENROLLED = "enrolled.json"  # in the gallery's folder
 ENTERING = ("confirm", "new", "relabel")  # by these an identified photo enters the gallery
-FURTHER = re.compile(r"#\d+$")  # ends the id of a further animal in a photo
 
 
 @dataclass(frozen=True)
@@ -243,7 +241,7 @@ def _ids(name: str, identified: Identified, decisions: Sequence[Decision], galle
     """
     rows = identified.photos.set_index("image")
     embedded, taken = set(identified.crops.index["image"]), set(gallery["image"])
-    there = {_content(*row): row[1] for row in zip(gallery["sha256"], gallery["image"], strict=True)}
+    there = {content(*row): row[1] for row in zip(gallery["sha256"], gallery["image"], strict=True)}
     ids = {}
     for decision in decisions:
         photo = decision.photo
@@ -252,16 +250,10 @@ def _ids(name: str, identified: Identified, decisions: Sequence[Decision], galle
             continue
         if photo not in embedded:
             raise UserError(f"{photo} cannot be enrolled: {rows.loc[photo, 'problem']!s}")
-        content = _content(str(rows.loc[photo, "sha256"]), photo)
+        own = content(str(rows.loc[photo, "sha256"]), photo)
         called = f"{name}/{photo}"
-        ids[photo] = there.setdefault(content, called if called not in taken else f"{called} ({content[:8]})")
+        ids[photo] = there.setdefault(own, called if called not in taken else f"{called} ({own[:8]})")
     return ids
-
-
-def _content(sha256: str, image: str) -> str:
-    """What tells an animal in a photo: the photo's content, and which animal in it."""
-    further = FURTHER.search(image)
-    return sha256 + (further[0] if further else "")
 
 
 def _with_boxes(

@@ -7,7 +7,7 @@ from threading import RLock
 from typing import Any
 
 from finprint.base.errors import UserError
-from finprint.bundle.enrol import FURTHER
+from finprint.bundle.tables import FURTHER
 from finprint.review.case import Case
 from finprint.store.decisions import Decision, Log, new_name, undone
 from finprint.store.replay import Replay
