@@ -200,26 +200,26 @@ def _cases() -> Iterator[Any]:
     )
     yield (
         [confirm | {"photo": "q03.jpg", "to": "animal 3"}],
-        ("confirm 'q03.jpg': no individual of the catalogue is called 'animal 3'; did you mean 'animal 13'?"),
+        ("confirm 'q03.jpg': no individual is called 'animal 3'; did you mean 'animal 13'?"),
     )
     yield (
         [new | {"photo": "q13.jpg", "to": "Tom"}, new | {"photo": "q14.jpg", "to": "Tom"}],
         (
-            "'Tom' is the name of two new animals, of 'q13.jpg' and 'q14.jpg': confirm the second photo as the first's "
-            "animal, or give another name"
+            "new 'q14.jpg': two decisions give the name 'Tom' to two new individuals, in 'june/q13.jpg' and "
+            "'june/q14.jpg': give one of them another name"
         ),
     )
     yield (
         [new | {"photo": "q13.jpg", "to": "animal 03"}],
-        ("new 'q13.jpg': an individual of the catalogue is called 'animal 03' already: give another name"),
+        ("new 'q13.jpg': 'animal 03' is in the catalogue already, so it is not new: write confirm"),
     )
     yield (
         [{"action": "rename", "individual": "animal 01", "to": "animal 03"}],
-        ("rename 'animal 01': an individual of the catalogue is called 'animal 03' already: give another name"),
+        ("rename 'animal 01': 'animal 03' is another individual already: to make them one, write merge"),
     )
     yield (
         [{"action": "split", "individual": "animal 01", "to": "B", "photos": ["02_0.jpg"]}],
-        ("split 'animal 01': '02_0.jpg' does not show it but animal 02"),
+        ("split 'animal 01': '02_0.jpg' shows 'animal 02' and not 'animal 01', so it cannot be split from it"),
     )
     yield (
         [{"action": "drop", "photo": "nothing.jpg"}],
@@ -269,7 +269,7 @@ def test_copies_of_one_photo_enter_once(month: Month, tmp_path: Path) -> None:
     assert month.shown()["june/b.jpg"] == "animal 03"
     month.decide("confirm", "a.jpg", "animal 04")
     assert month.refused() == (
-        "june/decisions.jsonl: confirm 'a.jpg' as 'animal 04': it is in the catalogue as 'animal 03': relabel it"
+        "june/decisions.jsonl: confirm 'a.jpg': 'june/b.jpg' is labelled as 'animal 03' already: write relabel"
     )
 
 

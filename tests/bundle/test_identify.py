@@ -16,7 +16,7 @@ from finprint.base.errors import UserError
 from finprint.bundle import vectors
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.identified import Identified
-from finprint.bundle.identify import identify, identify_one, rows_of_crops
+from finprint.bundle.identify import _in_the_gallery, identify, identify_one, rows_of_crops
 from finprint.bundle.sheets import COLUMNS
 from finprint.bundle.writing import read_finished, write_bundle
 
@@ -262,6 +262,19 @@ def test_members_without_a_share_are_left_out(project: Project, tmp_path: Path) 
     theirs = project.answers
     assert answers["identity"].tolist() == theirs["identity"].tolist()
     np.testing.assert_allclose(answers["probability"], theirs["probability"], atol=1e-6)
+
+
+def test_the_second_animal_of_a_photo_in_the_catalogue_is_not_told_as_the_first() -> None:
+    gallery = pd.DataFrame(
+        {"image": ["june/a.jpg", "june/a.jpg#2", "june/b.jpg"], "identity": ["Ada", "Bo", "Cy"], "sha256": [*"aab"]}
+    )
+    photos = pd.DataFrame(
+        {"image": ["x.jpg", "x.jpg#2", "x.jpg#3", "y.jpg#2", "bad.jpg"], "sha256": [*"aaab", None]}, dtype="string"
+    )
+    told = " is in the catalogue already: {}; compared with the others"
+    assert _in_the_gallery(photos, gallery).fillna("").tolist() == [
+        told.format("Ada (june/a.jpg)").strip(), told.format("Bo (june/a.jpg#2)").strip(), "", "", "",
+    ]  # fmt: skip
 
 
 def test_a_further_animal_of_a_photo_has_the_photos_row() -> None:

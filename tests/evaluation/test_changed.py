@@ -63,7 +63,11 @@ def test_a_photo_that_shows_another_animal_or_is_gone() -> None:
 def test_a_model_a_threshold_or_other_rules() -> None:
     rows = _answers({"p": ("Bo", "b1"), "q": (NEW, None), "r": ("Bo", "b1")})
     assert _why(replace(BEFORE, answers=rows, models=("n",))) == {"p": "a model was trained anew"}
-    assert _why(replace(BEFORE, answers=rows)) == {"p": "the rules were fitted anew"}
+    fitted = replace(BEFORE, answers=rows, rules={"threshold": 0.5, "blend": 1})
+    assert _why(fitted) == {"p": "the rules were fitted anew"}
+    assert _why(replace(BEFORE, answers=rows)) == {"p": "its own crop or second look changed"}
+    more = _gallery(GALLERY_BEFORE | {"d1": "Dee"})
+    assert _why(replace(BEFORE, answers=rows, gallery=more)) == {"p": "other photos of the catalogue count"}
     # The same order of known individuals, but new_individual has come in front of it.
     moved = BEFORE.answers.copy()
     mine = moved["query"] == "p"
@@ -72,6 +76,8 @@ def test_a_model_a_threshold_or_other_rules() -> None:
     assert _why(replace(BEFORE, answers=moved, rules={"threshold": 0.75})) == {
         "p": "the threshold moved: 0.500 before, 0.750 now"
     }
+    # The same order again, but no threshold has moved.
+    assert _why(replace(BEFORE, answers=moved)) == {"p": "its own crop or second look changed"}
 
 
 def test_the_page_and_its_table(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from finprint.base.errors import UserError
 from finprint.export.command import Wanted, export
 from finprint.export.doubt import doubt
 from finprint.export.folders import into_folders
-from finprint.export.sightings import COLUMNS, Called, darwin_core, of_pipeline
+from finprint.export.sightings import COLUMNS, darwin_core, of_pipeline
 from finprint.store.decisions import Decision, Log
 from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, TRAIN, write_table
 
@@ -86,6 +86,25 @@ def test_decisions_count_before_the_next_run_has_seen_them(tmp_path: Path) -> No
     ]
 
 
+def test_what_the_run_has_applied_is_not_applied_again(tmp_path: Path) -> None:
+    """Cy was merged into =Bo, and then Anna was renamed to Cy; the run knows that already."""
+    data = _run(tmp_path)
+    log = Log(data / "decisions/log.jsonl")
+    log.append(Decision(action="merge", individual="Cy", to="=Bo"))
+    log.append(Decision(action="rename", individual="Anna", to="Cy"))
+    photos, told = pd.read_parquet(data / "photos.parquet"), pd.read_parquet(data / "sightings.parquet")
+    labelled = {"a.jpg": "Anna", "b.jpg": "Cy", "n.jpg": "=Bo"}
+    write_table(data / "sightings.parquet", told.assign(labelled=told["image"].map(labelled)), SIGHTINGS)
+    after = photos["image"].map({"a.jpg": "Cy", "b.jpg": "=Bo", "n.jpg": "=Bo"})
+    write_table(data / "photos.parquet", photos.assign(identity=after.astype("string")), PHOTOS)
+    answers = pd.read_parquet(data / "search/answers.parquet")
+    write_table(data / "search/answers.parquet", answers.replace({"identity": {"Anna": "Cy"}}), ANSWERS)
+    shown = of_pipeline(data)[0].set_index("image")["individual"].to_dict()
+    assert shown == {
+        "a.jpg": "Cy", "b.jpg": "=Bo", "n.jpg": "=Bo", "q.jpg": "Cy", "r.jpg": "new_0001", "s.jpg": "=Bo",
+    }  # fmt: skip
+
+
 def test_a_proposal_is_not_the_animal_that_has_its_name_already(tmp_path: Path) -> None:
     data = _run(tmp_path)
     Log(data / "decisions/log.jsonl").append(Decision(action="new", photo="s.jpg", to="new_0001"))
@@ -115,7 +134,7 @@ def test_photos_go_into_folders_and_the_originals_stay(tmp_path: Path, how: str)
     data = _run(tmp_path)
     before = {path: path.read_bytes() for path in (tmp_path / "photos").iterdir()}
     wanted = Wanted("day", 0.9, how, 7)  # type: ignore[arg-type]
-    assert "5 photos in folders by individual" in " ".join(export(data, tmp_path / "out", wanted))
+    assert "5 photos new in folders by individual" in " ".join(export(data, tmp_path / "out", wanted))
     placed = sorted(
         path.relative_to(tmp_path / "out/photos").as_posix() for path in (tmp_path / "out/photos").rglob("*.jpg")
     )
@@ -124,10 +143,29 @@ def test_photos_go_into_folders_and_the_originals_stay(tmp_path: Path, how: str)
     assert copy.is_symlink() == (how == "link")
     assert copy.read_bytes() == (tmp_path / "photos/a.jpg").read_bytes()
     assert {path: path.read_bytes() for path in (tmp_path / "photos").iterdir()} == before
-    assert "0 photos in folders" in " ".join(export(data, tmp_path / "out", wanted))
+    assert "0 photos new in folders" in " ".join(export(data, tmp_path / "out", wanted))
     (tmp_path / "photos/q.jpg").unlink()
     with pytest.raises(UserError, match=r"q.jpg is gone: put it back, or export without --folders"):
         list(export(data, tmp_path / "else", wanted))
+
+
+@pytest.mark.parametrize("how", ["copy", "link"])
+def test_folders_follow_the_decisions(tmp_path: Path, how: str) -> None:
+    data, wanted = _run(tmp_path), Wanted("day", 0.9, how, 7)  # type: ignore[arg-type]
+    list(export(data, tmp_path / "out", wanted))
+    photos = tmp_path / "out/photos"
+    (photos / "Anna/notes.txt").write_text("mine")
+    (photos / "=Bo/b.jpg").unlink()
+    (photos / "=Bo/b.jpg").write_text("mine, too")  # in place of what was made there
+    log = Log(data / "decisions/log.jsonl")
+    log.append(Decision(action="confirm", photo="q.jpg", to="=Bo"))
+    log.append(Decision(action="unusable", photo="r.jpg"))
+    log.append(Decision(action="rename", individual="=Bo", to="Bo"))
+    told = "3 photos new in folders by individual, 3 taken away that showed somebody else before: "
+    assert told in " ".join(export(data, tmp_path / "out", wanted))
+    placed = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.*") if path.name[0] != ".")
+    assert placed == ["=Bo/b.jpg", "Anna/a.jpg", "Anna/notes.txt", "Bo/b.jpg", "Bo/q.jpg", "Bo/s.jpg"]
+    assert not (photos / "new_0001").exists()
 
 
 def test_names_that_look_alike_on_a_disk_stay_apart(tmp_path: Path) -> None:
@@ -140,8 +178,8 @@ def test_names_that_look_alike_on_a_disk_stay_apart(tmp_path: Path) -> None:
             "individual": ["A/1", "A:1", "a:1"],
         }
     )
-    assert into_folders(table, tmp_path, tmp_path / "out", "copy") == 3
-    placed = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
+    assert into_folders(table, tmp_path, tmp_path / "out", "copy") == (3, 0)
+    placed = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*/*.*")}
     assert len({name.casefold() for name in placed}) == 3
 
 
@@ -158,20 +196,10 @@ def test_without_probabilities_or_sure_names_it_says_so(tmp_path: Path) -> None:
     ]
 
 
-def test_a_grade_does_not_undo_a_confirmation_and_a_new_name_counts() -> None:
-    lines = [
-        Decision(action="rename", individual="Anna", to="Ann"),
-        Decision(action="merge", individual="Bo", to="Anna"),
-        Decision(action="rename", individual="Ann", to="Annie"),
-    ]
-    called = Called(lines)
-    assert [called.now(name) for name in ("Anna", "Ann", "Bo", "Cy")] == ["Anna", "Annie", "Anna", "Cy"]
-
-
 def test_a_folder_never_leaves_the_place_where_it_is_made(tmp_path: Path) -> None:
     save_photo(tmp_path / "a.jpg", scenery(1))
     table = pd.DataFrame({"path": ["a.jpg"], "image": ["x/../../a.jpg"], "individual": ["../..: evil?"]})
-    assert into_folders(table, tmp_path, tmp_path / "out", "copy") == 1
+    assert into_folders(table, tmp_path, tmp_path / "out", "copy") == (1, 0)
     (made,) = (tmp_path / "out").rglob("*.jpg")
     assert made.relative_to(tmp_path / "out").as_posix() == "_.._ evil_/x_.._.._a.jpg"
 
@@ -179,7 +207,7 @@ def test_a_folder_never_leaves_the_place_where_it_is_made(tmp_path: Path) -> Non
 def test_a_further_animal_of_a_photo_is_a_file_that_opens(tmp_path: Path) -> None:
     save_photo(tmp_path / "a.jpg", scenery(1))
     table = pd.DataFrame({"path": "a.jpg", "image": ["a.jpg", "a.jpg#2"], "individual": "Anna"})
-    assert into_folders(table, tmp_path, tmp_path / "out", "copy") == 2
+    assert into_folders(table, tmp_path, tmp_path / "out", "copy") == (2, 0)
     assert sorted(path.name for path in (tmp_path / "out/Anna").iterdir()) == ["a#2.jpg", "a.jpg"]
 
 

@@ -1,6 +1,6 @@
 """A small run of the pipeline to review: 12 photos to identify, 6 individuals, drawn photos with dates."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from finprint.pictures.images import encode_jpeg
 from finprint.pictures.shards import INDEX, write_shard
 from finprint.review.case import Case, pipeline_case
 from finprint.review.server import listening
-from finprint.store.tables import CROPS, NEW, PHOTOS, write_table
+from finprint.store.tables import CROPS, NEW, PHOTOS, SIGHTINGS, write_table
 
 WIDTH, HEIGHT = 360, 240  # px of a photo
 BOX = (60.0, 40.0, 300.0, 200.0)
@@ -35,8 +35,14 @@ CROP = Crop(
 )  # fmt: skip
 
 
-def write_run(root: Path) -> None:
-    """Write what the pipeline leaves, as far as a review reads it."""
+def write_run(root: Path, called: Mapping[str, str] | None = None) -> None:
+    """Write what the pipeline leaves, as far as a review reads it.
+
+    Args:
+        root: of the project.
+        called: what the run calls individuals by the decisions that it has applied.
+    """
+    called = called or {}
     images = [*ASKED, *GALLERY, NASTY]
     photos, members, crops = [], [], []
     for number, image in enumerate(images):
@@ -46,7 +52,7 @@ def write_run(root: Path) -> None:
         exif = Image.Exif()
         exif[0x0132] = f"2024:05:{1 + number % 12:02} 10:00:00"
         Image.fromarray(pixels).save(path, quality=95, exif=exif)
-        known = GALLERY.get(image)
+        known = called.get(GALLERY.get(image, ""), GALLERY.get(image))
         photos.append(
             {
                 "image": image, "path": path.relative_to(root).as_posix(), "sha256": sha256_bytes(path.read_bytes()),
@@ -62,7 +68,11 @@ def write_run(root: Path) -> None:
     index[["offset", "length"]] = write_shard(root / "data/crops/0.tar", members)
     write_table(root / "data/crops" / INDEX, index, CROPS)
     write_table(root / "data/photos.parquet", pd.DataFrame(photos), PHOTOS)
-    write_table(root / "data/search/answers.parquet", _answers(), ANSWERS)
+    told = pd.DataFrame({"image": images, "labelled": [GALLERY.get(image) for image in images]})
+    write_table(root / "data/sightings.parquet", told.assign(date=None, place=None), SIGHTINGS)
+    answers = _answers()
+    answers["identity"] = answers["identity"].replace(dict(called))
+    write_table(root / "data/search/answers.parquet", answers.drop_duplicates(["query", "identity"]), ANSWERS)
     proposed = pd.DataFrame({"image": ["q09.jpg", "q10.jpg", "q11.jpg"], "proposed": "new_0001"})
     write_table(root / "data/search/new_individuals.csv", proposed, PROPOSED)
     places = {"x": [0.25, 0.5], "y": [0.5, 0.75], "match_x": [0.1, 0.9], "match_y": [0.2, 0.5]}

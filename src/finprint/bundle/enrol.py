@@ -1,6 +1,5 @@
 """Decisions about identified photos enter a bundle's gallery, by vectors alone: nothing is trained."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,15 +18,15 @@ from finprint.bundle.features import FEATURES
 from finprint.bundle.gallery import PICTURES, Gallery, link, write_pictures
 from finprint.bundle.identified import DECISIONS, REVIEW, Identified
 from finprint.bundle.manifest import Manifest, hashes
-from finprint.bundle.state import ENTERING, State
-from finprint.bundle.tables import gallery_table
+from finprint.bundle.tables import content, gallery_table
 from finprint.pictures.shards import Crops
 from finprint.store.arrays import Selection
-from finprint.store.decisions import Decision, Log, standing
+from finprint.store.decisions import OF_INDIVIDUALS, Decision, Log, names_made, standing
+from finprint.store.replay import Replay
 from finprint.store.tables import SIDES
 
 ENROLLED = "enrolled.json"  # in the gallery's folder
-FURTHER = re.compile(r"#\d+$")  # ends the id of a further animal in a photo
+ENTERING = ("confirm", "new", "relabel")  # by these an identified photo enters the gallery
 
 
 @dataclass(frozen=True)
@@ -38,21 +37,48 @@ class Source:
         name: of the folder that `identify` wrote, for messages.
         photos: the id in the gallery of each identified photo; "" of those that did not enter.
         decisions: those that stand.
+        names: that any of the decisions give, see `names_made`.
     """
 
     name: str
     photos: dict[str, str]
     decisions: list[Decision]
+    names: list[str]
 
     def as_json(self) -> dict[str, Any]:
         """The source as JSON can hold it; what was answered when a person decided is left out."""
         lines = [line.model_dump(mode="json", exclude_defaults=True, exclude={"answer"}) for line in self.decisions]
-        return {"name": self.name, "photos": self.photos, "decisions": lines}
+        return {"name": self.name, "photos": self.photos, "decisions": lines, "names": self.names}
 
     @staticmethod
     def of_json(told: Mapping[str, Any]) -> "Source":
         """The source that `as_json` gave."""
-        return Source(told["name"], told["photos"], [Decision.model_validate(line) for line in told["decisions"]])
+        decisions = [Decision.model_validate(line) for line in told["decisions"]]
+        return Source(told["name"], told["photos"], decisions, told.get("names") or sorted(names_made(decisions)))
+
+    def replay(self, replay: Replay) -> None:
+        """Apply the decisions.
+
+        Raises:
+            UserError: one is about a photo or an individual that is not there, or gives a name that is taken.
+        """
+        for decision in self.decisions:
+            if decision.action not in (*OF_INDIVIDUALS, *ENTERING, "drop", "unusable"):
+                continue
+            subject = decision.individual or decision.photo
+            try:
+                photos = tuple(filter(None, (self._photo(one, decision, replay) for one in decision.every)))
+                replay.apply(decision.model_copy(update={"photo": "", "photos": photos}))
+            except UserError as error:
+                raise UserError(f"{self.name}/{DECISIONS}: {decision.action} {subject!r}: {error}") from None
+
+    def _photo(self, photo: str, decision: Decision, replay: Replay) -> str:
+        """The id in the gallery: where two photos have one id, the identified one is meant. "": it did not enter."""
+        if photo in self.photos:
+            return self.photos[photo]
+        if photo in replay.shows or decision.action == "unusable":
+            return photo if photo in replay.shows else ""
+        raise UserError("there is no such photo any more, neither identified nor in the catalogue: undo the decision")
 
 
 @dataclass(frozen=True)
@@ -80,18 +106,25 @@ class Ledger:
         """The ledger as JSON can hold it."""
         return {"classes": self.classes, "sources": {key: one.as_json() for key, one in self.sources.items()}}
 
-    def applied(self, photos: pd.DataFrame) -> State:
+    def applied(self, photos: pd.DataFrame, strict: bool = True) -> Replay:
         """Whom each photo of a table `GALLERY` shows after all decisions.
+
+        Names are never changed in place: every enrolment begins again with the pipeline's names. So what is enrolled
+        twice is enrolled once, and a decision that is undone counts no more.
+
+        Args:
+            photos: the table.
+            strict: as for `Replay`.
 
         Raises:
             UserError: a decision cannot be applied.
         """
-        names = {name: name for classes in self.classes.values() for name in classes}
         labelled = photos["labelled"].astype(object).where(photos["labelled"].notna(), None)
-        state = State(dict(zip(photos["image"], labelled, strict=True)), centres=names)
+        names = [name for source in self.sources.values() for name in source.names]
+        replay = Replay(dict(zip(photos["image"], labelled, strict=True)), names, strict=strict)
         for source in self.sources.values():
-            state.apply(source.decisions, source.photos, f"{source.name}/{DECISIONS}")
-        return state
+            source.replay(replay)
+        return replay
 
 
 @dataclass(frozen=True)
@@ -144,15 +177,28 @@ def enrol(out: Path, folder: Path) -> dict[str, int]:
             name = out.resolve().name
             entering, ids = _entering(name, identified, decisions, bundle, Path(scratch))
             every = {image: ids.get(image, "") for image in identified.photos["image"]}
-            ledger.sources[lines[0].id] = Source(name, every, decisions)
+            ledger.sources[lines[0].id] = Source(name, every, decisions, sorted(names_made(lines)))
             photos = pd.concat([bundle.gallery.photos, entering.photos], ignore_index=True)
-            state = ledger.applied(photos)
-            after = photos.assign(identity=photos["image"].map(state.shows).astype("string"))
-            grown = _grown(bundle, after, entering, ledger, state)
+            replay = ledger.applied(photos)
+            after = photos.assign(identity=photos["image"].map(replay.shows).astype("string"))
+            grown = _grown(bundle, after, entering, ledger, replay.origins)
             features = [out / REVIEW / FEATURES, Path(scratch) / REVIEW / FEATURES]
             if ledger.as_json() != before:
                 _write(bundle, grown, entering, ledger, features)
         return _counts(bundle.gallery.photos, after)
+
+
+def names_without(bundle: Bundle, log: Path) -> dict[str, str | None]:
+    """The individual in each photo of the gallery as it would be without the decisions of a log.
+
+    Photos that came in by these decisions alone are left out; None: nobody is known.
+    """
+    photos, ledger, lines = bundle.gallery.photos, Ledger.read(bundle), Log(log).read()
+    own = ledger.sources.pop(lines[0].id, None) if lines else None
+    others = {image for source in ledger.sources.values() for image in source.photos.values()}
+    came = set(photos.loc[photos["labelled"].isna(), "image"]) & set(own.photos.values() if own else ()) - others
+    shows = ledger.applied(photos, strict=False).shows
+    return {image: name for image, name in shows.items() if image not in came}
 
 
 @contextmanager
@@ -196,7 +242,7 @@ def _ids(name: str, identified: Identified, decisions: Sequence[Decision], galle
     """
     rows = identified.photos.set_index("image")
     embedded, taken = set(identified.crops.index["image"]), set(gallery["image"])
-    there = {_content(*row): row[1] for row in zip(gallery["sha256"], gallery["image"], strict=True)}
+    there = {content(*row): row[1] for row in zip(gallery["sha256"], gallery["image"], strict=True)}
     ids = {}
     for decision in decisions:
         photo = decision.photo
@@ -205,16 +251,10 @@ def _ids(name: str, identified: Identified, decisions: Sequence[Decision], galle
             continue
         if photo not in embedded:
             raise UserError(f"{photo} cannot be enrolled: {rows.loc[photo, 'problem']!s}")
-        content = _content(str(rows.loc[photo, "sha256"]), photo)
+        own = content(str(rows.loc[photo, "sha256"]), photo)
         called = f"{name}/{photo}"
-        ids[photo] = there.setdefault(content, called if called not in taken else f"{called} ({content[:8]})")
+        ids[photo] = there.setdefault(own, called if called not in taken else f"{called} ({own[:8]})")
     return ids
-
-
-def _content(sha256: str, image: str) -> str:
-    """What tells an animal in a photo: the photo's content, and which animal in it."""
-    further = FURTHER.search(image)
-    return sha256 + (further[0] if further else "")
 
 
 def _with_boxes(
@@ -238,7 +278,9 @@ def _with_boxes(
     return corrected
 
 
-def _grown(bundle: Bundle, photos: pd.DataFrame, entering: Entering, ledger: Ledger, state: State) -> Gallery:
+def _grown(
+    bundle: Bundle, photos: pd.DataFrame, entering: Entering, ledger: Ledger, called: Mapping[str, str]
+) -> Gallery:
     """The gallery with the photos that come in, and with the names as they are now."""
     ends = np.cumsum([one.array.shape[1] for one in bundle.gallery.members.values()])[:-1]
     arrays = np.split(entering.vectors, ends, axis=1)
@@ -247,11 +289,20 @@ def _grown(bundle: Bundle, photos: pd.DataFrame, entering: Entering, ledger: Led
             one,
             images=photos["image"],
             array=Selection([one.array, array]),
-            classes=np.array(state.classes(ledger.classes[name]), object),
+            classes=np.array(_classes(ledger.classes[name], called), object),
         )
         for (name, one), array in zip(bundle.gallery.members.items(), arrays, strict=True)
     }
     return Gallery(photos, members, bundle.gallery.pictures)
+
+
+def _classes(before: Sequence[str], called: Mapping[str, str]) -> list[str]:
+    """What a classifier's classes are called now; nobody's name, "", for the second of two that are one."""
+    now = [called.get(name, name) for name in before]
+    kept = dict(zip(reversed(now), reversed(before), strict=True)) | {
+        name: name for name, other in zip(before, now, strict=True) if name == other
+    }
+    return [other if kept[other] == name else "" for name, other in zip(before, now, strict=True)]
 
 
 def _write(bundle: Bundle, grown: Gallery, entering: Entering, ledger: Ledger, features: Sequence[Path]) -> None:

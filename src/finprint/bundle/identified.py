@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from finprint.answers.tables import ANSWERS, PROPOSED
+from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED
 from finprint.base.errors import UserError
 from finprint.base.files import read_json, write_array, write_json
 from finprint.bundle.tables import TOLD
@@ -55,6 +55,7 @@ class Identified:
         vectors: (N, sum of D) float32, a row for each crop, the members' vectors one behind the other.
         points: table `POINTS`, the matched points of the second look.
         proposed: table `PROPOSED`, the photos that are called new, grouped into proposed new individuals.
+        gallery: table `GALLERY`, the individuals in the photos with which they were compared.
         run: content of run.json: the hash of the `bundle`, its `bundle_folder` and the `folder` of the photos as they
             were given, its `system`, the version of `finprint`.
     """
@@ -65,6 +66,7 @@ class Identified:
     vectors: np.ndarray
     points: pd.DataFrame
     proposed: pd.DataFrame
+    gallery: pd.DataFrame
     run: dict[str, Any]
 
     def write(self, folder: Path) -> None:
@@ -76,6 +78,7 @@ class Identified:
         write_array(folder / "vectors.npy", self.vectors)
         write_table(folder / "points.parquet", self.points, POINTS)
         write_table(folder / "new_individuals.csv", self.proposed, PROPOSED)
+        write_table(folder / "gallery.parquet", self.gallery, GALLERY)
         write_json(folder / RUN, self.run)
 
     @staticmethod
@@ -93,7 +96,8 @@ class Identified:
             photos = read_table(folder / "photos.parquet", IDENTIFIED)
             answers = read_table(folder / "answers.parquet", ANSWERS)
             points, proposed = read_points(folder), read_table(folder / "new_individuals.csv", PROPOSED)
-            return Identified(photos, answers, Crops(folder / CROPS), vectors, points, proposed, run)
+            gallery = read_table(folder / "gallery.parquet", GALLERY)
+            return Identified(photos, answers, Crops(folder / CROPS), vectors, points, proposed, gallery, run)
         except (UserError, OSError, ValueError, EOFError):  # of a table, a shard or an array
             raise UserError(
                 f"{folder} is damaged or of an older version: run `finprint identify` again with --out {out}; "

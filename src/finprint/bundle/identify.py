@@ -17,6 +17,7 @@ from finprint.bundle.features import FEATURES
 from finprint.bundle.identified import CROPS, REVIEW, Identified
 from finprint.bundle.looks import look_again
 from finprint.bundle.sheets import answer_sheet, write_sheet
+from finprint.bundle.tables import contents
 from finprint.bundle.vectors import vectors_of
 from finprint.crops.cache import CHUNK, CropCache, Cut
 from finprint.crops.cropping import crop_key, crop_photos
@@ -87,7 +88,8 @@ def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
         "folder": str(photos.folder), "finprint": version("finprint"),
     }  # fmt: skip
     points = looked.points if looked else no_points()
-    return Identified(told, answered.answers, crops, np.hstack(arrays), points, answered.proposed, run)
+    gallery = bundle.gallery.photos.dropna(subset="identity")
+    return Identified(told, answered.answers, crops, np.hstack(arrays), points, answered.proposed, gallery, run)
 
 
 def _with_headers(photos: pd.DataFrame, read: list[Header]) -> pd.DataFrame:
@@ -145,10 +147,11 @@ def _with_species(photos: pd.DataFrame, crops: Crops, bundle: Bundle) -> pd.Data
 
 
 def _in_the_gallery(photos: pd.DataFrame, gallery: pd.DataFrame) -> pd.Series:
-    """What to say of photos whose content is in the gallery already; missing for the others."""
-    there = gallery.dropna(subset="identity").drop_duplicates("sha256").set_index("sha256")
+    """What to say of animals in photos that are in the gallery already; missing for the others."""
+    known = gallery.dropna(subset="identity")
+    there = known.assign(content=contents(known)).drop_duplicates("content").set_index("content")
     told = "is in the catalogue already: " + there["identity"] + " (" + there["image"] + "); compared with the others"
-    return photos["sha256"].map(told).astype("string")
+    return contents(photos).map(told).astype("string")
 
 
 def _write_sheets(identified: Identified, bundle: Bundle, out: Path) -> None:

@@ -1,11 +1,14 @@
 """The tables of a bundle: their columns, checked where they are read and written."""
 
+import re
+
 import pandas as pd
 import pandera.pandas as pa
 
 from finprint.store.tables import text
 
 TOLD = ["species", "encounter", "viewpoint", "date", "place"]  # what is known of a photo besides its individual
+FURTHER = re.compile(r"#\d+$")  # ends the id of a further animal in a photo
 GALLERY = pa.DataFrameSchema(
     {
         "image": pa.Column("string", unique=True, coerce=True),
@@ -25,3 +28,15 @@ def gallery_table(photos: pd.DataFrame) -> pd.DataFrame:
     """Table `GALLERY` from one that has some of its columns; what is not told is missing."""
     table = photos.reindex(columns=list(GALLERY.columns))
     return table.astype(dict.fromkeys(("identity", "labelled", *TOLD), "string"))
+
+
+def content(sha256: str, image: str) -> str:
+    """What tells an animal in a photo: the photo's content, and which animal in it."""
+    further = FURTHER.search(image)
+    return sha256 + (further[0] if further else "")
+
+
+def contents(photos: pd.DataFrame) -> pd.Series:
+    """`content` of each row of a table with columns sha256 and image; missing where the photo could not be read."""
+    further = photos["image"].astype("string").str.extract(f"({FURTHER.pattern})")[0].fillna("")
+    return photos["sha256"].astype("string") + further

@@ -56,8 +56,8 @@ def changed(before: Answered, now: Answered) -> pd.DataFrame:
     """The photos whose first answer differs, and why; a table of `COLUMNS`, by photo.
 
     Photos that nobody asked for before do not count. A photo that is no longer to identify does: where it is in the
-    catalogue now, a person has named it. Of several reasons the first that holds is told: the catalogue, the model, the
-    threshold, the other rules.
+    catalogue now, a person has named it. Of several reasons the first that holds is told: the matching photo,
+    the model, the threshold, the other rules, other photos of the catalogue, the photo itself.
     """
     old, new = _first(before), _first(now)
     catalogue = now.gallery.set_index("image")["identity"]
@@ -108,6 +108,10 @@ def _of_the_run(photo: str, before: Answered, now: Answered) -> str:
     for one in (before, now):
         names = one.answers[one.answers["query"] == photo].sort_values("rank")["identity"]
         orders.append(names[names != NEW].tolist()[:4])
-    if orders[0] == orders[1]:
+    if orders[0] == orders[1] and before.rules["threshold"] != now.rules["threshold"]:
         return f"the threshold moved: {before.rules['threshold']:.3f} before, {now.rules['threshold']:.3f} now"
-    return "the rules were fitted anew"
+    if before.rules != now.rules:
+        return "the rules were fitted anew"
+    if not before.gallery.equals(now.gallery):
+        return "other photos of the catalogue count"
+    return "its own crop or second look changed"

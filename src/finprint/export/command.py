@@ -57,8 +57,9 @@ def export(source: Path, out: Path, wanted: Wanted) -> Iterator[str]:
     yield f"{counted(len(sightings), 'sighting')} ({', '.join(f'{n} {name}' for name, n in status.items())}): {out}"
     if wanted.folders:
         root = Path(read_json(source / REVIEW / RUN)["folder"]) if identified else Path()
-        made = into_folders(sightings, root, out / "photos", wanted.folders)
-        yield f"{counted(made, 'photo')} in folders by individual: {out / 'photos'}"
+        made, gone = into_folders(sightings, root, out / "photos", wanted.folders)
+        moved = f", {gone} taken away that showed somebody else before" if gone else ""
+        yield f"{counted(made, 'photo')} new in folders by individual{moved}: {out / 'photos'}"
     yield from _counted(sightings, answers, out, wanted)
 
 

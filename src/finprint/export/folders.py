@@ -5,14 +5,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.base.files import atomic
+from finprint.base.files import atomic, read_json, write_json
 
+MADE = ".made-by-finprint.json"  # what the exports have put there: the size in bytes of each photo
 UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 
@@ -39,35 +41,52 @@ def _apart(names: Iterable[str]) -> dict[str, str]:
     return safe
 
 
-def into_folders(sightings: pd.DataFrame, root: Path, folder: Path, how: Literal["copy", "link"]) -> int:
-    """Copy or link each photo into the folder of its individual.
+def into_folders(sightings: pd.DataFrame, root: Path, folder: Path, how: Literal["copy", "link"]) -> tuple[int, int]:
+    """Copy or link each photo into the folder of its individual; what an earlier export has put elsewhere goes.
 
     Args:
         sightings: columns path, from `root`, image and individual.
         root: where the photos lie.
-        folder: in which the folders are made; what it holds already is left alone.
+        folder: in which the folders are made. It keeps a list of what was made; everything else in it is left alone,
+            and so is a copy that was changed since.
         how: copy, or link: a symbolic link, which needs no space and breaks when the original moves.
 
     Returns:
-        The number of photos that are new there.
+        The numbers of photos that are new there, and of those that are gone from there.
 
     Raises:
         UserError: a photo is gone.
     """
-    made = 0
     folders, files = _apart(sightings["individual"]), _apart(map(_file_name, sightings["image"]))
+    places = {}
     for path, image, name in sightings[["path", "image", "individual"]].itertuples(index=False):
-        source = root / path
-        if not source.is_file():
+        if not (source := root / path).is_file():
             raise UserError(f"{source} is gone: put it back, or export without --folders")
-        target = folder / folders[name] / files[_file_name(image)]
-        if target.exists() or target.is_symlink():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if how == "copy":
-            with atomic(target) as draft:  # a killed run leaves no half photo, which the next one would take for whole
-                shutil.copy2(source, draft)
-        else:
-            target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
-        made += 1
-    return made
+        places[f"{folders[name]}/{files[_file_name(image)]}"] = source
+    made: dict[str, int] = read_json(folder / MADE) if (folder / MADE).exists() else {}
+    new = {place: source for place, source in places.items() if not _there(folder / place)}
+    write_json(folder / MADE, made | {place: source.stat().st_size for place, source in new.items()})
+    for place, source in new.items():
+        _put(source, folder / place, how)
+    stale = [place for place in made if place not in places and _there(folder / place)]
+    gone = [place for place in stale if (folder / place).is_symlink() or (folder / place).stat().st_size == made[place]]
+    for place in gone:
+        (folder / place).unlink()
+        with suppress(OSError):  # something else lies in it
+            (folder / place).parent.rmdir()
+    write_json(folder / MADE, {place: source.stat().st_size for place, source in places.items() if place in made | new})
+    return len(new), len(gone)
+
+
+def _there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _put(source: Path, target: Path, how: Literal["copy", "link"]) -> None:
+    """Copy or link a photo."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if how == "copy":
+        with atomic(target) as draft:  # a killed run leaves no half photo, which the next one would take for whole
+            shutil.copy2(source, draft)
+    else:
+        target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))

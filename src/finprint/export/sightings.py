@@ -7,13 +7,13 @@ import pandas as pd
 from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
 from finprint.bundle.identified import DECISIONS, Identified
-from finprint.store.decisions import LOG, OF_PHOTOS, Decision, Log, standing
-from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, read_table
-from finprint.survey.names import whole_name
+from finprint.store.decisions import LOG, Log
+from finprint.store.replay import Replay
+from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, names_before, names_of, read_table
+from finprint.survey.sources.decided import as_in_a_run
 
 LATIN = r"[A-Z][a-z]+ [a-z]{3,}(?: [a-z]{3,})?"  # a genus and a species, perhaps a subspecies
 LABELLED, CONFIRMED, ANSWERED = "labelled", "confirmed", "answered"
-NAMING = ("confirm", "new", "relabel")  # decisions that name a photo
 COLUMNS = ["image", "individual", "status", "probability", "date", "place", "encounter", "side", "species", "path"]
 DARWIN_CORE = {  # terms of https://dwc.tdwg.org/terms/, and where they come from
     "occurrenceID": "image", "eventDate": "date", "locality": "place", "eventID": "encounter",
@@ -37,13 +37,10 @@ def of_pipeline(data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     told = read_table(data / "sightings.parquet", SIGHTINGS)
     table = photos.merge(told, on="image", how="left").rename(columns={"viewpoint": "side"})
     proposed = read_table(data / "search/new_individuals.csv", PROPOSED)
-    log = standing(Log(data / "decisions" / LOG).read())
-    return _sightings(table, answers, proposed, [_as_in_a_run(one) for one in log])
-
-
-def _as_in_a_run(one: Decision) -> Decision:
-    """The decision with the names that a run gives to individuals."""
-    return one.model_copy(update={"to": whole_name(one.to), "individual": whole_name(one.individual)})
+    lines = [as_in_a_run(one) for one in Log(data / "decisions" / LOG).read()]
+    replay = Replay.of_log(dict.fromkeys(photos["image"]) | names_before(photos, told), lines)
+    gallery, asked = names_of(photos[photos["split"] != TEST]), photos.loc[photos["split"] == TEST, "image"]
+    return _sightings(table, _of_today(answers, replay, gallery), proposed, (replay, set(asked)))
 
 
 def of_identified(out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -60,54 +57,39 @@ def of_identified(out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     identified = Identified.load(out)
     table = identified.photos.rename(columns={"viewpoint": "side"})
-    table = table.assign(identity=pd.Series(pd.NA, table.index, dtype="string"), split=TEST)
-    return _sightings(table, identified.answers, identified.proposed, standing(Log(out / DECISIONS).read()))
+    gallery, images = names_of(identified.gallery), identified.photos["image"]
+    replay = Replay.of_log(gallery | dict.fromkeys(images), Log(out / DECISIONS).read())
+    answers = _of_today(identified.answers, replay, gallery)
+    return _sightings(table, answers, identified.proposed, (replay, set(images)))
+
+
+def _of_today(answers: pd.DataFrame, replay: Replay, gallery: dict[str, str]) -> pd.DataFrame:
+    """The answers with what their individuals are called now, who were called as the `gallery` has it."""
+    now = replay.since(gallery)
+    return answers.assign(identity=answers["identity"].map(lambda name: now.get(name) or replay.now(name)))
 
 
 def _sightings(
-    table: pd.DataFrame, answers: pd.DataFrame, proposed: pd.DataFrame, decided: list[Decision]
+    table: pd.DataFrame, answers: pd.DataFrame, proposed: pd.DataFrame, decided: tuple[Replay, set[str]]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The sightings, and the answers of those answered.
 
     Args:
-        table: of photos, with their identity and split. A run may have applied the decisions already, or not.
-        answers: table `ANSWERS`.
+        table: of photos.
+        answers: table `ANSWERS`, with the names of today.
         proposed: table `PROPOSED`.
-        decided: what stands of a log.
+        decided: what stands of the log, and the photos that were to identify when the answers were made.
     """
-    called, asked = Called(decided), table["split"] == TEST
-    of_photos = {one.photo: one for one in decided if one.action in OF_PHOTOS}
-    named = {photo: called.now(one.to) for photo, one in of_photos.items() if one.action in NAMING and one.to}
-    named |= {photo: one.to for one in decided if one.action == "split" for photo in one.every}
-    out_of_use = [photo for photo, one in of_photos.items() if one.action in ("unusable", "drop")]
-    doubtful = [photo for photo, one in of_photos.items() if one.action == "unsure"]
-    nobody = [photo for photo, one in of_photos.items() if one.action == "relabel" and not one.to]
-    confirmed = table[table["image"].isin(list(named))]
-    confirmed = confirmed.assign(individual=confirmed["image"].map(named), status=CONFIRMED, probability=1.0)
-    rest = ~table["image"].isin([*named, *out_of_use])
-    labelled = table[rest & ~asked & table["identity"].notna() & ~table["image"].isin(nobody)]
-    labelled = labelled.assign(individual=labelled["identity"].map(called.now), status=LABELLED, probability=1.0)
-    answers = answers.assign(identity=answers["identity"].map(called.now))
-    taken = {*answers["identity"], *labelled["individual"], *confirmed["individual"]}
-    names = [f"{name}_proposed" if name in taken else name for name in proposed["proposed"]]
-    answered = _answered(table[rest & asked & ~table["image"].isin(doubtful)], answers, proposed.assign(proposed=names))
-    return _joined([confirmed, labelled, answered]), answers[answers["query"].isin(answered["image"])]
-
-
-class Called:
-    """What individuals are called after decisions to merge and to rename."""
-
-    def __init__(self, decided: list[Decision]) -> None:
-        self._now: dict[str, str] = {}
-        for one in decided:
-            if one.action in ("merge", "rename"):
-                self._now = {before: one.to if now == one.individual else now for before, now in self._now.items()}
-                self._now[one.individual] = one.to
-                self._now.pop(one.to, None)  # a name that is given again means its new bearer
-
-    def now(self, name: str) -> str:
-        """The name of today."""
-        return self._now.get(name, name)
+    replay, asked = decided
+    shows = table.assign(individual=table["image"].map(replay.shows))
+    known, told = shows["individual"].notna(), shows["image"].isin(replay.told)
+    named = shows[known].assign(probability=1.0)
+    named["status"] = told[known].map({True: CONFIRMED, False: LABELLED})
+    names = [f"{name}_proposed" if name in replay else name for name in proposed["proposed"]]
+    unsure = [photo for photo, one in replay.settled.items() if one.action == "unsure"]
+    left = shows["image"].isin(asked) & ~known & ~shows["image"].isin([*replay.unused, *unsure])
+    answered = _answered(table[left], answers, proposed.assign(proposed=names))
+    return _joined([named, answered]), answers[answers["query"].isin(answered["image"])]
 
 
 def _answered(photos: pd.DataFrame, answers: pd.DataFrame, proposed: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """What is to be reviewed: photos to identify with their answers, and the catalogue that they are compared with."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.bundle.bundle import Bundle
+from finprint.bundle.enrol import names_without
 from finprint.bundle.identified import DECISIONS, REVIEW, Identified
 from finprint.bundle.identify import identify_one
 from finprint.bundle.tables import TOLD
@@ -22,7 +23,7 @@ from finprint.keypoints.tables import no_points, read_points
 from finprint.pictures.decoding import Window
 from finprint.pictures.shards import Crops
 from finprint.store.decisions import LOG
-from finprint.store.tables import PHOTOS, SIDES, TEST, read_table
+from finprint.store.tables import PHOTOS, SIDES, SIGHTINGS, TEST, names_before, names_of, read_table
 
 ROUND2 = "round2"  # the member whose heat maps explain a match
 Box = tuple[float, float, float, float]  # x_min, y_min, x_max, y_max, px of the original
@@ -53,7 +54,6 @@ class Photo:
     path: Path  # of the original; Path(): it is not on this machine
     sha256: str
     size: tuple[int, int]  # width and height, px, upright
-    identity: str
     species: str
     encounter: str
     viewpoint: str
@@ -71,6 +71,9 @@ class Case:
         run: a hash of the answers, by which a decision tells what its reviewer saw.
         source: the file of the answers; a newer one means that the page shows old answers.
         photos: by their ids: the photos to identify, and the catalogue's.
+        gallery: the individual in each photo of the catalogue when the answers were made.
+        before: the individual in each photo without the decisions of the log; those in whom nobody was known are left
+            out, or None.
         answers: of each photo to identify, best first, in the order in which the photos are listed.
         crops: the stored crops.
         crop: how crops are cut.
@@ -85,6 +88,8 @@ class Case:
     run: str
     source: Path
     photos: dict[str, Photo]
+    gallery: Mapping[str, str]
+    before: Mapping[str, str | None]
     answers: dict[str, list[Answer]]
     crops: list[Crops]
     crop: Crop
@@ -144,6 +149,8 @@ def pipeline_case(crop: Crop, root: Path = Path()) -> Case:
         run=sha256_path(source)[:12],
         source=source,
         photos=photos_of(photos, root, [*answers["query"].unique(), *crops.index["image"]]),
+        gallery=names_of(photos[photos["split"] != TEST]),
+        before=names_before(photos, read_table(data / "sightings.parquet", SIGHTINGS)),
         answers=answers_of(answers),
         crops=[crops],
         crop=crop,
@@ -169,9 +176,11 @@ def identified_case(out: Path, bundle_folder: Path | None = None) -> Case:
     identified = Identified.load(out)
     bundle = Bundle.load(bundle_folder or Path(identified.run["bundle_folder"]))
     root = Path(identified.run["folder"])
-    asked = identified.photos.dropna(subset=["sha256"]).assign(identity="")
-    gallery = bundle.gallery.photos[~bundle.gallery.photos["image"].isin(asked["image"])].assign(path="")
-    photos = photos_of(gallery.dropna(subset=["identity"]), Path()) | photos_of(asked, root)
+    asked = identified.photos.dropna(subset=["sha256"])
+    before = names_without(bundle, out / DECISIONS)
+    there = bundle.gallery.photos[bundle.gallery.photos["image"].isin(before)].assign(path="")
+    gallery = there[~there["image"].isin(asked["image"])]
+    photos = photos_of(gallery, Path()) | photos_of(asked, root)
     answers = identified.answers.assign(
         match=identified.answers["match"].where(lambda match: match.isin(gallery["image"]))
     )
@@ -187,6 +196,8 @@ def identified_case(out: Path, bundle_folder: Path | None = None) -> Case:
         run=sha256_path(source)[:12],
         source=source,
         photos=photos,
+        gallery=names_of(identified.gallery),
+        before={image: before[image] for image in gallery["image"]},
         answers=answers_of(answers),
         crops=[identified.crops, bundle.gallery.pictures],
         crop=bundle.settings.crop,
@@ -206,25 +217,18 @@ def photos_of(table: pd.DataFrame, root: Path, named: Iterable[str] = ()) -> dic
         named: ids that must be there too. One such as `a.jpg#2` is the second animal in a.jpg.
     """
     told = {name: table[name].fillna("").astype(str) if name in table else [""] * len(table) for name in TOLD}
-    identities = (
-        table["identity"].fillna("")
-        if "split" not in table
-        else table["identity"].where(table["split"] != TEST, "").fillna("")
-    )
     columns = zip(
-        table["image"], table["path"], table["sha256"], table["width"], table["height"], identities,
+        table["image"], table["path"], table["sha256"], table["width"], table["height"],
         *told.values(), strict=True,
     )  # fmt: skip
     photos = {
-        image: Photo(image, root / path, sha256, (int(width), int(height)), identity, *texts)
-        for image, path, sha256, width, height, identity, *texts in columns
+        image: Photo(image, root / path, sha256, (int(width), int(height)), *texts)
+        for image, path, sha256, width, height, *texts in columns
     }
     for image in named:
         whole = photos.get(image.rpartition("#")[0])
         if image not in photos and whole is not None:
-            photos[image] = Photo(
-                image, whole.path, whole.sha256, whole.size, "", *(getattr(whole, name) for name in TOLD)
-            )
+            photos[image] = Photo(image, whole.path, whole.sha256, whole.size, *(getattr(whole, name) for name in TOLD))
     return photos
 
 

@@ -1,94 +1,30 @@
-"""What stands after all decisions: who is in each photo, what each individual is called, and who said so."""
+"""The log of a review and what stands after it: a decision is checked before it is written."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from finprint.base.errors import UserError
-from finprint.bundle.enrol import FURTHER
-from finprint.review.case import Box, Case
-from finprint.store.decisions import Decision, Log, new_name, standing
+from finprint.bundle.tables import FURTHER
+from finprint.review.case import Case
+from finprint.store.decisions import Decision, Log, new_name, undone
+from finprint.store.replay import Replay
 from finprint.survey.names import whole_name
+from finprint.survey.sources.decided import as_in_a_run
 
 GRADES = ("distinctiveness", "quality")
-NAMING = ("confirm", "new", "relabel", "split")  # actions that name the individual in a photo
 SETTLED = {"confirm": "confirmed", "new": "new", "unsure": "unsure", "unusable": "unusable"}  # a photo to identify
 
 
-@dataclass
-class Standing:
-    """What stands.
+class Ledger:
+    """The log of a case and what stands after it. Other processes may write into the same log.
 
     Attributes:
-        identities: the individual in each photo, by its present name.
-        settled: the decision by which each photo to identify was settled.
-        names: the present name of each individual that was merged or renamed.
-        grades: distinctiveness and quality of photos, 1 to 3.
-        boxes: drawn boxes.
+        decisions: all lines of the log.
+        replay: what stands.
     """
-
-    identities: dict[str, str] = field(default_factory=dict)
-    settled: dict[str, Decision] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    grades: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
-    boxes: dict[str, Box] = field(default_factory=dict)
-
-    def name(self, individual: str) -> str:
-        """What an individual is called now."""
-        seen = {individual}
-        while (now := self.names.get(individual)) is not None and now not in seen:
-            seen.add(individual := now)
-        return individual
-
-    def members(self) -> dict[str, list[str]]:
-        """The photos of each individual."""
-        members: dict[str, list[str]] = defaultdict(list)
-        for image, individual in self.identities.items():
-            members[individual].append(image)
-        return dict(members)
-
-    def apply(self, decision: Decision) -> None:
-        """Add one decision; decisions come in the order in which they were made."""
-        action = decision.action
-        if action == "grade":
-            before = self.grades.get(decision.photo, (None, None))
-            self.grades[decision.photo] = (decision.distinctiveness or before[0], decision.quality or before[1])
-        elif action == "box" and decision.box is not None:
-            self.boxes[decision.photo] = decision.box
-        elif action in ("merge", "rename"):
-            self._called(decision.individual, decision.to)
-        else:
-            for image in decision.every:
-                self._settle(image, decision)
-
-    def _settle(self, image: str, decision: Decision) -> None:
-        if decision.action in NAMING:
-            if decision.action in ("new", "split"):
-                self.names.pop(decision.to, None)  # the name is given anew
-            self.identities[image] = self.name(decision.to)
-        else:
-            self.identities.pop(image, None)
-        if decision.action in SETTLED:
-            self.settled[image] = decision
-
-    def _called(self, individual: str, to: str) -> None:
-        """From now on all photos of `individual` are of `to`."""
-        before, now = self.name(individual), self.name(to)
-        if now == before:  # back to a name that it had
-            now = to
-        self.names.pop(now, None)
-        if before != now:
-            self.names[before] = now
-        for image, name in self.identities.items():
-            if name == before:
-                self.identities[image] = now
-
-
-class Ledger:
-    """The log of a case and what stands after it. Other processes may write into the same log."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -96,8 +32,9 @@ class Ledger:
         self._log = Log(case.log)
         self._stamp: tuple[int, int] | None = (-1, -1)  # not yet read
         self.decisions: list[Decision] = []
-        self.standing = Standing()
+        self.replay = Replay({})
         self._members: dict[str, list[str]] | None = None
+        self._now: dict[str, str] = {}  # what the individuals of the answers are called now
         self.refresh()
 
     def refresh(self) -> int:
@@ -111,17 +48,22 @@ class Ledger:
             return len(self.decisions)
 
     def _stand(self) -> None:
-        gallery = ((image, photo.identity) for image, photo in self.case.photos.items() if photo.identity)
-        self.standing, self._members = Standing(dict(gallery)), None
-        for decision in standing(self.decisions):
-            self.standing.apply(decision)
+        of_pipeline = self.case.again is None
+        lines = [as_in_a_run(one) for one in self.decisions] if of_pipeline else self.decisions
+        before = {image: self.case.before.get(image) for image in self.case.photos}
+        self.replay, self._members = Replay.of_log(before, lines), None
+        self._now = self.replay.since(self.case.gallery)
 
     def members(self) -> dict[str, list[str]]:
         """The photos of each individual, by its present name."""
         with self.lock:
             if self._members is None:
-                self._members = self.standing.members()
+                self._members = {name: list(photos) for name, photos in self.replay.members.items()}
             return self._members
+
+    def answered(self, name: str) -> str:
+        """What an individual is called now whom an answer names."""
+        return self._now.get(name) or self.replay.now(name)
 
     def add(self, fields: dict[str, Any]) -> Decision:
         """Check a decision against what stands, complete it and write it.
@@ -167,7 +109,7 @@ class Ledger:
         if action == "split" and set(images) >= set(members[fields["individual"]]):
             raise UserError(f"these are all photos of {fields['individual']}: rename it instead")
         if action == "grade":  # the last line on a photo counts, so it has both
-            graded = dict(zip(GRADES, self.standing.grades.get(fields.get("photo", ""), (None, None)), strict=True))
+            graded = dict(zip(GRADES, self.replay.grades.get(fields.get("photo", ""), (None, None)), strict=True))
             fields = graded | fields
         if action in (*SETTLED, "box") and len(images) == 1 and images[0] in self.case.answers:
             fields["answer"] = self.seen(images[0])
@@ -184,7 +126,8 @@ class Ledger:
     def free_name(self) -> str:
         """A name for a new individual that nobody has, and nobody had."""
         said = {one.to for one in self.decisions}
-        return new_name({*self.members(), *self.standing.names, *self.case.proposed, *said})
+        had = {*self.replay.origins, *self._now}
+        return new_name({*self.replay.members, *had, *self.case.proposed, *said})
 
     def undo(self, who: str, of: str = "", own_id: str = "") -> Decision:
         """Take back a decision: the one named, or the last one of a reviewer that stands.
@@ -204,10 +147,7 @@ class Ledger:
             self.refresh()
             if own_id and (done := next((one for one in self.decisions if one.id == own_id), None)):
                 return next(one for one in self.decisions if one.id == done.of)
-            void: set[str] = set()
-            for one in reversed(self.decisions):
-                if one.action == "undo" and one.id not in void:
-                    void.add(one.of)
+            void = undone(self.decisions)
             mine = (one for one in reversed(self.decisions) if one.action != "undo" and one.id not in void)
             last = next((one for one in mine if (one.id == of if of else one.who == who)), None)
             if last is None:
@@ -221,7 +161,8 @@ class Ledger:
     def progress(self) -> dict[str, int]:
         """How many photos to identify were settled, and how."""
         with self.lock:
-            counts = Counter(SETTLED[one.action] for one in self.standing.settled.values())
+            settled = self.replay.settled
+            counts = Counter(SETTLED[settled[image].action] for image in self.case.answers if image in settled)
             return {"photos": len(self.case.answers), "decided": sum(counts.values()), **counts}
 
     def touched(self, since: int) -> set[str] | None:

@@ -82,10 +82,10 @@ class Review:
 
     def stands(self, image: str) -> list[str] | None:
         """[status, the individual's name, who decided, when, id]; None while nobody has."""
-        decision = self.ledger.standing.settled.get(image)
+        decision = self.ledger.replay.settled.get(image)
         if decision is None:
             return None
-        name = self.ledger.standing.identities.get(image, "")
+        name = self.ledger.replay.shows.get(image) or ""
         return [SETTLED[decision.action], name, decision.who, decision.when, decision.id]
 
     def photo(self, image: str) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Review:
             raise UserError(f"there is no photo {image}")
         with self.ledger.lock:
             self.ledger.refresh()
-            photo, drawn = self.case.photos[image], self.ledger.standing.boxes.get(image)
+            photo, drawn = self.case.photos[image], self.ledger.replay.boxes.get(image)
             group = self._group.get(image, "")
             together = self._encounters.get(photo.encounter, [image])[:TOGETHER]
             history = named(self.ledger.decisions, image)
@@ -113,7 +113,7 @@ class Review:
 
     def answers(self, image: str) -> list[Answer]:
         """The answers to a photo, made anew where a box was drawn and a bundle is at hand."""
-        box = self.ledger.standing.boxes.get(image)
+        box = self.ledger.replay.boxes.get(image)
         if box is None or self.case.again is None:
             return self.case.answers.get(image, [])
         if (image, box) not in self._answers:
@@ -122,13 +122,13 @@ class Review:
 
     def brief(self, image: str) -> dict[str, Any]:
         """One photo in a row of photos."""
-        photo, standing = self.case.photos[image], self.ledger.standing
+        photo, replay = self.case.photos[image], self.ledger.replay
         return {
             "image": image,
-            "individual": standing.identities.get(image, ""),
+            "individual": replay.shows.get(image) or "",
             "asked": image in self.case.answers,
             "stands": self.stands(image),
-            "grade": standing.grades.get(image),
+            "grade": replay.grades.get(image),
             "species": photo.species.replace("_", " "),
             "encounter": photo.encounter,
             "viewpoint": photo.viewpoint,
@@ -140,7 +140,7 @@ class Review:
         """All photos of an individual, the latest first."""
         with self.ledger.lock:
             self.ledger.refresh()
-            now = self.ledger.standing.name(name)
+            now = self.ledger.replay.now(name)
             images = self.ledger.members().get(now)
             if images is None:
                 raise UserError(f"there is no individual {name} any more: it was merged, renamed or taken back")
@@ -178,7 +178,7 @@ class Review:
     def _row(self, name: str, images: list[str]) -> dict[str, Any]:
         photos = [self.case.photos[image] for image in images]
         dates = sorted(filter(None, map(self.dates.so_far, photos)))
-        grades = [self.ledger.standing.grades.get(image, (None, None)) for image in images]
+        grades = [self.ledger.replay.grades.get(image, (None, None)) for image in images]
         species = Counter(photo.species for photo in photos if photo.species)
         return {
             "name": name,
@@ -198,7 +198,7 @@ class Review:
         """The proposed new individuals, with the photos that are not yet decided; groups that are done are left out."""
         with self.ledger.lock:
             self.ledger.refresh()
-            settled = self.ledger.standing.settled
+            settled = self.ledger.replay.settled
             left = {
                 name: [image for image in images if image not in settled and image in self.case.photos]
                 for name, images in self.case.proposed.items()
@@ -232,14 +232,14 @@ class Review:
     def picture(self, image: str, kind: str) -> Picture:
         """A picture of a photo: small, crop or photo."""
         if kind == "crop":
-            return self.pictures.crop(image, self.ledger.standing.boxes.get(image))
+            return self.pictures.crop(image, self.ledger.replay.boxes.get(image))
         return self.pictures.photo(image) if kind == "photo" else self.pictures.small(image)
 
     def _answer(self, answer: Answer) -> dict[str, Any]:
         if answer.identity == NEW:
             return {**asdict(answer), "new": True, "photos": 0}
-        now = self.ledger.standing.name(answer.identity)
-        return {**asdict(answer), "identity": now, "new": False, "photos": len(self.ledger.members().get(now, ()))}
+        now = self.ledger.answered(answer.identity)
+        return {**asdict(answer), "identity": now, "new": False, "photos": len(self.ledger.replay.members.get(now, ()))}
 
     def _points(self, image: str) -> dict[str, list[list[float]]]:
         """The surest matched points with each catalogue photo: x, y and x, y in that photo, shares of the crops."""

@@ -20,6 +20,7 @@ from finprint.base.files import writing
 LOG = "log.jsonl"  # in data/decisions
 OF_PHOTOS = ("confirm", "new", "unsure", "unusable", "relabel", "drop")  # the last one on a photo counts
 OF_INDIVIDUALS = ("merge", "rename", "split")  # each counts, in their order
+NAMING = ("new", "merge", "rename", "split")  # these may give a name that nobody had
 Action = Literal[
     "confirm", "new", "unsure", "unusable", "relabel", "drop", "merge", "rename", "split", "box", "grade", "undo"
 ]
@@ -180,15 +181,23 @@ class Log:
             ) from None
 
 
-def standing(lines: Sequence[Decision]) -> list[Decision]:
-    """What counts of a log, in its order: nothing undone, and of what was decided on a photo the last alone.
-
-    A decision on several photos becomes one for each of them. An undo can be undone.
-    """
+def undone(lines: Sequence[Decision]) -> set[str]:
+    """The ids of the lines that do not count, because a later line undoes them. An undo can be undone."""
     void: set[str] = set()
     for line in reversed(lines):
         if line.action == "undo" and line.id not in void:
             void.add(line.of)
+    return void
+
+
+def standing(lines: Sequence[Decision]) -> list[Decision]:
+    """What counts of a log, in its order: nothing undone, and of what was decided on a photo the last alone.
+
+    A decision on several photos becomes one for each of them; of a split, the photos that nothing later names stay.
+    A relabel of a photo that the log itself has named becomes a confirmation, or unsure if it names nobody: the photo
+    is one to identify, and without the log nobody would know whom it shows.
+    """
+    void = undone(lines)
     last: dict[object, Decision] = {}
     for line in lines:
         if line.id in void or line.action == "undo":
@@ -197,9 +206,35 @@ def standing(lines: Sequence[Decision]) -> list[Decision]:
             last[len(last), line.id] = line
         for photo in line.every if line.action not in OF_INDIVIDUALS else ():
             kind = line.action if line.action in ("box", "grade") else "name"
-            last.pop((kind, photo), None)  # its place is that of the last
-            last[kind, photo] = line.model_copy(update={"photo": photo, "photos": ()})
-    return list(last.values())
+            before = last.pop((kind, photo), None)  # its place is that of the last
+            action = line.action
+            if action == "relabel" and before and before.action in ("confirm", "new", "unsure"):
+                action = "confirm" if line.to else "unsure"
+            last[kind, photo] = line.model_copy(update={"action": action, "photo": photo, "photos": ()})
+    return _without_renamed(list(last.values()))
+
+
+def _without_renamed(lines: list[Decision]) -> list[Decision]:
+    """The decisions, where splits are about the photos alone that no later one names."""
+    kept, later = [], set[str]()
+    for line in reversed(lines):
+        if line.action == "split":
+            left = tuple(photo for photo in line.every if photo not in later)
+            line = line.model_copy(update={"photo": "", "photos": left})
+        if line.action in OF_PHOTOS:
+            later.add(line.photo)
+        if line.action != "split" or line.every:
+            kept.append(line)
+    return kept[::-1]
+
+
+def names_made(lines: Sequence[Decision]) -> set[str]:
+    """The names that decisions give, those among them that count no more because their photo was decided again.
+
+    A new individual stays one where the photo that it was first seen on turns out to be unusable.
+    """
+    void = undone(lines)
+    return {line.to for line in lines if line.action in NAMING and line.to and line.id not in void}
 
 
 def new_name(taken: Collection[str]) -> str:

@@ -46,6 +46,8 @@ SIGHTINGS = pa.DataFrameSchema(  # what exports need besides; a table of its own
         "image": pa.Column("string", unique=True, coerce=True),
         "date": text(nullable=True),  # as ISO 8601 writes it
         "place": text(nullable=True),
+        # whom it showed before data/decisions/log.jsonl was applied. Runs without this column are read, too
+        "labelled": pa.Column("string", nullable=True, coerce=True, required=False),
     },
     strict=True,
     name="sightings",
@@ -107,9 +109,28 @@ FINDINGS = pa.DataFrameSchema(
 REJECTS = pa.DataFrameSchema({"image": text(), "table": text(), "reason": text()}, strict=True, name="rejects")
 
 
+def names_of(photos: pd.DataFrame) -> dict[str, str]:
+    """The individual in each photo of a table with columns image and identity, where one is known."""
+    known = photos.dropna(subset="identity")
+    return dict(zip(known["image"], known["identity"], strict=True))
+
+
+def names_before(photos: pd.DataFrame, sightings: pd.DataFrame) -> dict[str, str]:
+    """The individual in each photo of a run before the log of decisions was applied, where one was known.
+
+    Args:
+        photos: table `PHOTOS`.
+        sightings: table `SIGHTINGS`.
+    """
+    if "labelled" not in sightings:
+        return names_of(photos[photos["split"] != TEST])
+    return names_of(sightings.rename(columns={"labelled": "identity"}))
+
+
 def write_table(path: Path, table: pd.DataFrame, schema: pa.DataFrameSchema) -> None:
     """Check `table` and write it, as .parquet or .csv by the path's suffix, atomically."""
-    checked = schema.validate(table[list(schema.columns)].reset_index(drop=True))
+    columns = [name for name, column in schema.columns.items() if column.required or name in table]
+    checked = schema.validate(table[columns].reset_index(drop=True))
     with atomic(path) as draft:
         if path.suffix == ".csv":
             checked.to_csv(draft, index=False, lineterminator="\n")

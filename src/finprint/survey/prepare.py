@@ -28,6 +28,7 @@ from finprint.survey.hygiene import (
     odd_sizes,
     species_alike,
 )
+from finprint.survey.names import whole_name
 from finprint.survey.params import Prepare
 from finprint.survey.readings import Reading, read_all
 from finprint.survey.sample import draw_pod
@@ -86,7 +87,7 @@ def survey(source: Source, params: Prepare, seed: int) -> Survey:
     truth = source.truth.dropna().drop_duplicates("image")
     return Survey(
         photos=photos,
-        sightings=_sightings(photos),
+        sightings=_sightings(photos, source.before),
         boxes=boxes,
         truth=truth[truth["image"].isin(source.queries["image"])],
         rejects=pd.DataFrame(rejects, columns=["image", "table", "reason"], dtype="string"),
@@ -95,12 +96,13 @@ def survey(source: Source, params: Prepare, seed: int) -> Survey:
     )
 
 
-def _sightings(photos: pd.DataFrame) -> pd.DataFrame:
-    """When and where each photo was taken; a date without a time is a day."""
+def _sightings(photos: pd.DataFrame, before: dict[str, str] | None) -> pd.DataFrame:
+    """When and where each photo was taken, a date without a time being a day; and whom it showed before the log."""
     when = photos["when"]
     days = when.dt.strftime("%Y-%m-%d")
     date = days.where(when.eq(when.dt.normalize()), when.dt.strftime("%Y-%m-%dT%H:%M:%S"))
-    return pd.DataFrame({"image": photos["image"], "date": date, "place": photos["location"]})
+    labelled = photos["identity"] if before is None else photos["image"].map(before).map(whole_name, na_action="ignore")
+    return pd.DataFrame({"image": photos["image"], "date": date, "place": photos["location"], "labelled": labelled})
 
 
 def _reject(rejects: list[Reject], table: str, image: str, reason: str) -> None:

@@ -148,7 +148,8 @@ IMPOSSIBLE: list[tuple[dict[str, object], str]] = [
     ),
     (
         {"action": "new", "photo": "q.jpg", "to": "Nora"},
-        "two decisions give the name 'Nora' to two new individuals: rename one of them",
+        "two decisions give the name 'Nora' to two new individuals, in 'r.jpg' and 'q.jpg': give one of them another "
+        "name",
     ),
 ]
 

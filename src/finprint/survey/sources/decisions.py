@@ -2,14 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.store.decisions import Log, standing
-from finprint.store.tables import NEW
+from finprint.store.decisions import NAMING, Decision, Log, names_made, standing
+from finprint.store.tables import NEW, names_of
 from finprint.survey.names import Nobody, one_form
 from finprint.survey.sources.decided import ACTIONS, Asked, Decided
 from finprint.survey.sources.sheets import locate, read_sheet
@@ -17,7 +18,6 @@ from finprint.survey.sources.source import Source
 
 FILE = "decisions.csv"
 COLUMNS = ["action", "id", "to"]
-NAMING = ("merge", "new", "split", "rename")  # these may make a name
 
 
 def decision(action: str, one: str, to: str = "") -> str:
@@ -52,13 +52,25 @@ def apply_decisions(
         log: a file that `store.decisions.Log` wrote, if there is one.
 
     Returns:
-        The source, and how often each action stood there.
+        The source, with the names that there were `before` the log, and how often each action stood there.
 
     Raises:
         UserError: an action, a photo or an individual that nobody knows, or a name for two individuals.
     """
-    asked = [*_written(folder, nobody), *(_reviewed(log) if log else [])]
-    decided = Decided(source, folder, [one.to for one in asked if one.action in NAMING and one.to])
+    lines = Log(log).read(mend=False) if log else []
+    written, reviewed = list(_written(folder, nobody)), list(_reviewed(lines, log))
+    asked = [*written, *reviewed]
+    made = [one.to for one in asked if one.action in NAMING and one.to]
+    decided = Decided(source, folder, [*made, *sorted(names_made(lines) - set(made))])
+    _apply(decided, written, nobody)
+    before = names_of(decided.source().labelled)
+    _apply(decided, reviewed, nobody)
+    counts = {action: sum(one.action == action for one in asked) for action in ACTIONS}
+    return replace(decided.source(), before=before), counts
+
+
+def _apply(decided: Decided, asked: list[Asked], nobody: Nobody) -> None:
+    """Apply decisions; one that cannot be is named with its place."""
     for one in asked:
         try:
             if one.action in NAMING and one.to and (one.to in nobody or one.to.casefold() == NEW):
@@ -66,7 +78,6 @@ def apply_decisions(
             decided.apply(one)
         except UserError as error:
             raise UserError(f"{one.place}: {error}{one.remedy}") from None
-    return decided.source(), {action: sum(one.action == action for one in asked) for action in ACTIONS}
 
 
 def _written(folder: Path, nobody: Nobody) -> Iterator[Asked]:
@@ -84,10 +95,10 @@ def _written(folder: Path, nobody: Nobody) -> Iterator[Asked]:
         yield Asked(f"{path} line {line + 2}", str(action), one, to)
 
 
-def _reviewed(log: Path) -> Iterator[Asked]:
+def _reviewed(lines: Sequence[Decision], log: Path | None) -> Iterator[Asked]:
     """What stands of the log, but grades, which tell nothing about names."""
     remedy = "; undo this decision in the review page, or move the log away if it is about other photos"
-    for one in standing(Log(log).read(mend=False)):
+    for one in standing(lines):
         if one.action == "grade":
             continue
         place = f"{log}: {one.action} by {one.who or 'somebody'}, {one.when}"
@@ -95,4 +106,4 @@ def _reviewed(log: Path) -> Iterator[Asked]:
             yield Asked(place, one.action, one.individual, one.to, remedy=remedy)
         else:
             for photo in one.every:
-                yield Asked(place, one.action, photo, one.to or None, one.box, one.id, remedy)
+                yield Asked(place, one.action, photo, one.to or None, one.box, one.id, one.individual, remedy)

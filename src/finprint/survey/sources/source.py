@@ -31,6 +31,7 @@ class Source:
         counts: of each table of boxes, what its rows were.
         barred: paths of photos that must not be opened, and why.
         findings: what looks wrong in the tables themselves.
+        before: the individual in each photo before the log of reviews was applied; None: no log was asked for.
     """
 
     labelled: pd.DataFrame
@@ -41,6 +42,7 @@ class Source:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     barred: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    before: dict[str, str] | None = None
 
     def paths(self) -> dict[str, str]:
         """Where each photo lies, by its image."""
