@@ -1,6 +1,5 @@
 """Batches of views of crops, made in threads ahead of the network that they are for."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import cv2
 import numpy as np
 import torch
+
+from finprint.base.device import cores
 
 AHEAD = 3  # batches in the making
 MEMORY = 2 * 2**30  # bytes of decoded crops that are remembered
@@ -59,7 +60,7 @@ def stacks(item: Callable[[int], np.ndarray], order: Iterable[np.ndarray]) -> It
         (B, ...) of the arrays' dtype.
     """
     cv2.setNumThreads(0)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         making: deque[list[Future[np.ndarray]]] = deque()
         for items in order:
             making.append([pool.submit(item, int(number)) for number in items])

@@ -6,6 +6,7 @@ Few big files because DVC's cost is per file: 50,000 small ones cost 65 s of ove
 import io
 import mmap
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,25 @@ def write_shard(path: Path, members: list[tuple[str, bytes]]) -> list[tuple[int,
             padded = -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
             places.append((tar.offset - padded, len(content)))
     return places
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCrop:
+    """A crop as it is stored. It can be sent to another process."""
+
+    image: str
+    jpeg: bytes
+
+    def pixels(self) -> np.ndarray:
+        """`(H, W, 3)` RGB uint8.
+
+        Raises:
+            UserError: the JPEG is damaged.
+        """
+        try:
+            return decode_jpeg(self.jpeg)
+        except BadPhoto:
+            raise UserError(f"the crop of {self.image} is damaged: `dvc repro --force crop` makes it anew") from None
 
 
 class Crops:
@@ -89,5 +109,8 @@ class Crops:
         try:
             return decode_jpeg(self.jpeg(row))
         except BadPhoto:
-            image = self.index["image"].iloc[row]
-            raise UserError(f"the crop of {image} is damaged: `dvc repro --force crop` makes it anew") from None
+            return self.stored(row).pixels()  # which names it
+
+    def stored(self, row: int) -> StoredCrop:
+        """The crop in `row` as it is stored."""
+        return StoredCrop(self.index["image"].iloc[row], self.jpeg(row))
