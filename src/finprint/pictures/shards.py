@@ -8,6 +8,7 @@ import mmap
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,7 @@ class Crops:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.index = read_table(folder / INDEX, CROPS)
         self._maps: dict[str, mmap.mmap] = {}
         ends = (self.index["offset"] + self.index["length"]).groupby(self.index["shard"]).max()
@@ -81,6 +83,9 @@ class Crops:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Crops, (self._folder,)  # another process opens the same folder
 
     def rows(self, images: pd.Series) -> np.ndarray:
         """Row numbers `(N,)` of the crops of `images`.
