@@ -106,14 +106,22 @@ _torchrun: list[Team] = []  # that torchrun has started, for `team`
 
 
 @contextmanager
-def team(count: int) -> Iterator[Team]:
+def team(count: int, parts: int) -> Iterator[Team]:
     """The team that process 0 leads: the one that torchrun has started, or one of so many processes of this machine.
 
+    Args:
+        count: of processes, if torchrun has started none.
+        parts: into which a step is cut; each process takes as many of them.
+
     Raises:
-        UserError: another process has ended or does not answer; or there are more processes than GPUs.
+        UserError: the processes do not divide the parts, or there are more than GPUs. Or another process has ended or
+            does not answer.
     """
-    if _torchrun or count == 1:
-        led = _torchrun[-1] if _torchrun else ALONE
+    led = _torchrun[-1] if _torchrun else ALONE
+    number = max(led.count, count) if led is ALONE else led.count
+    if parts % number:
+        raise UserError(f"{number} processes do not divide parts: {parts}")
+    if led.count == number:
         with _told(led):
             yield led
         return
@@ -136,29 +144,26 @@ def team(count: int) -> Iterator[Team]:
             dist.destroy_process_group()
 
 
-@contextmanager
-def torchrun() -> Iterator[None]:
-    """In the block, process 0 leads the team that torchrun has started, if it has."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
-        yield
-        return
-    led = Team(int(os.environ["RANK"]), count)
-    with _told(led):
-        _join(led, None)
+def by_torchrun(app: Callable[[], Any]) -> Callable[[], None]:
+    """What a process that torchrun has started does: process 0 runs `app`, the others help it."""
+    led = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+    def lead() -> None:
+        with _told(led):
+            _join(led, None)
         _torchrun.append(led)
         try:
-            yield
-            led.dismiss()
+            app()
+        except SystemExit as end:  # typer's, at the end of each command
+            if end.code:
+                raise
         finally:
-            _torchrun.pop()
-    dist.destroy_process_group()
+            _torchrun.clear()
+        with _told(led):
+            led.dismiss()
+        dist.destroy_process_group()
 
-
-def help_torchrun() -> None:
-    """What a further process of torchrun does: it helps process 0."""
-    led = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
-    _help(led, None)
+    return lead if led.leads else lambda: _help(led, None)
 
 
 def main(rank: int, count: int, port: int) -> None:

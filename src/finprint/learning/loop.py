@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -56,7 +57,8 @@ def fit(
     run = Run(task, network, inputs, recipe, watch)
     run.resume(checkpoint)
     if len(run.history) < recipe.epochs:
-        with team(1 if is_frozen(recipe.train) else recipe.processes) as run.team:  # a head alone learns in seconds
+        alone = is_frozen(recipe.train)  # a head learns in seconds
+        with nullcontext(ALONE) if alone else team(recipe.processes, recipe.train.parts) as run.team:
             run.team.ask(_help, (task, network, inputs, recipe), run.state(), torch.get_num_threads())
             for epoch in range(len(run.history), recipe.epochs):
                 row = run.learn(epoch)
