@@ -36,7 +36,7 @@ from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe
 from finprint.model.embedder import Embedder
 from finprint.model.embedding import embed, fused
-from finprint.model.loading import remembered, to_device
+from finprint.model.loading import Remembered, to_device
 from finprint.model.params import Embed
 from finprint.model.views import plain_view
 from finprint.params import Params, load_params
@@ -134,7 +134,7 @@ def bare_training(network: Network, params: Params, every: Targets) -> float:
 def training(network: Network, params: Params, jpegs: list[bytes], task: Individuals) -> float:
     """The training loop from its second epoch on, when the crops are decoded: views, averaged weights and all."""
     checkpoint = Checkpoint("throughput", {"time": time.time()}, [], [])
-    photos = Photos(remembered(lambda item: decode_jpeg(jpegs[item])), params.embed.batch)
+    photos = Photos(Remembered(lambda item: decode_jpeg(jpegs[item])), params.embed.batch)
     speeds = []
 
     def watch(_: int, told: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 from finprint.base.cli import Input, Output, run
 from finprint.base.files import write_metrics
 from finprint.base.params import load_sections
+from finprint.engine.params import Engine
 from finprint.model.embedding import embed_crops
 from finprint.model.params import Embed
 from finprint.pictures.shards import Crops
@@ -10,8 +11,8 @@ from finprint.store.vectors import write_vectors
 
 
 def main(crops: Input, model: Input, vectors: Output, metrics: Output) -> None:
-    params = load_sections(embed=Embed)
-    embedded = embed_crops(model, Crops(crops), params.embed)
+    params = load_sections(embed=Embed, engine=Engine)
+    embedded = embed_crops(model, Crops(crops), params.embed, engine=params.engine)
     write_vectors(vectors, embedded)
     write_metrics(metrics, {"crops": len(embedded.array), "dimensions": embedded.array.shape[1]})
 

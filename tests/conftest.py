@@ -58,6 +58,7 @@ SMALL_TRAIN = Train(
     epochs=1,
     score_every=1,
     batch=4,
+    parts=1,
     head_lr_factor=10.0,
     weight_decay=0.01,
     schedule=Schedule(kind="cosine", warmup=0.2, drops=[0.5], cycles=2),

@@ -5,6 +5,7 @@ from pathlib import Path
 from finprint.base.errors import UserError
 from finprint.base.params import PARAMS
 from finprint.detector.loading import check_network
+from finprint.engine.cluster import check_engine
 from finprint.learning.finetuning import check_training
 from finprint.learning.params import Training
 from finprint.learning.round import check_model_folder
@@ -30,6 +31,7 @@ def check_named(params: Params) -> None:
     Raises:
         UserError: a file is missing, or it does not fit.
     """
+    check_engine(params.engine)
     if params.detector.enabled:
         check_network(params.detector.network)
     _check_train(params.train)

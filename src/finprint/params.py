@@ -9,6 +9,7 @@ from finprint.base.params import PARAMS, Positive, Section, Seed, checked, read_
 from finprint.classes.params import Classes, Classify, Guess, Judge, Vote
 from finprint.crops.params import Crop
 from finprint.detector.params import Detector
+from finprint.engine.params import Engine
 from finprint.evaluation.params import Evaluate
 from finprint.individuals.params import Mine, Retrain, Train
 from finprint.keypoints.params import Match
@@ -22,6 +23,7 @@ class Params(Section):
 
     seed: Seed
     lr: Positive
+    engine: Engine
     prepare: Prepare
     detector: Detector
     crop: Crop

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from finprint.model.loading import AHEAD, batches, in_order, remembered, to_device
+from finprint.model.loading import AHEAD, Remembered, batches, in_order, to_device
 
 
 def _view(item: int) -> np.ndarray:
@@ -48,7 +48,7 @@ def test_crops_are_decoded_once_as_far_as_memory_goes() -> None:
         asked.append(item)
         return _view(item)
 
-    read = remembered(pixels, limit=3 * _view(0).nbytes + 1)
+    read = Remembered(pixels, limit=3 * _view(0).nbytes + 1)
     for _ in range(2):
         for item in range(4):
             np.testing.assert_array_equal(read(item), _view(item))

@@ -34,7 +34,12 @@ def run(main: Callable[..., Callable[[], None] | None]) -> None:
     keep_memory()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(_watched(main))
-    guard(app)
+    if "WORLD_SIZE" in os.environ:  # torchrun started this process and others
+        from finprint.base.processes import by_torchrun  # torch takes seconds to import, and not every stage needs it
+
+        guard(by_torchrun(app))
+    else:
+        guard(app)
 
 
 def _watched(main: Callable[..., Callable[[], None] | None]) -> Callable[..., None]:

@@ -1,11 +1,25 @@
-"""Where torch computes, and how repeatably."""
+"""Where torch computes, how repeatably, and how many cores there are for the rest."""
+
+import os
 
 import torch
+
+_cores: list[int] = []  # of this process, for `limit_cores`
 
 
 def best_device() -> torch.device:
     """The GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def cores() -> int:
+    """How many threads decode photos: as many as the machine has cores, or as this process was given."""
+    return _cores[-1] if _cores else os.cpu_count() or 1
+
+
+def limit_cores(count: int) -> None:
+    """From now on `cores` is so many, because other processes use the others."""
+    _cores[:] = [count]
 
 
 def repeatable() -> None:

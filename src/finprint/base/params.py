@@ -29,11 +29,13 @@ class Section(BaseModel):
     Attributes:
         renamed: keys as they were called once, and as they are called now.
         renamed_values: the same of the values of a key.
+        counts: does any result depend on the section? If not, it may change while a stage runs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     renamed: ClassVar[dict[str, str]] = {}
     renamed_values: ClassVar[dict[str, dict[str, str]]] = {}
+    counts: ClassVar[bool] = True
 
 
 WANTED = {  # pydantic's kinds of mistakes
@@ -78,12 +80,12 @@ def load_sections(path: Path = PARAMS, **sections: Any) -> Any:
     wanted = create_model("Params", __base__=Section, **fields)
     tree = read_yaml(path)
     mine = {key: tree[key] for key in sections if key in tree}
-    _read.append((path, mine))
+    _read.append((path, {key: value for key, value in mine.items() if getattr(sections[key], "counts", True)}))
     return checked(wanted, mine, path)
 
 
 def read_so_far() -> list[tuple[Path, dict[str, Any]]]:
-    """The sections that this process has read with `load_sections`, as they stood in the file."""
+    """The sections that count and that this process has read with `load_sections`, as they stood in the file."""
     return list(_read)
 
 

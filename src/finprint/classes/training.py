@@ -22,7 +22,7 @@ from finprint.learning.round import Trained, new_embedder, train_round
 from finprint.pictures.shards import Crops
 
 # The rooms that a model depends on, besides its params and inputs
-CODE = ("base", "classes", "learning", "model", "pictures", "store")
+CODE = ("base", "classes", "engine", "learning", "model", "pictures", "store")
 
 
 def class_checkpoint(of: str, fold: int, recipe: Recipe, photos: str) -> Checkpoint | None:

@@ -1,6 +1,5 @@
 """From photos to crops: plan what each photo needs, make what is not yet made, write all of it."""
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,7 @@ import torch
 import torchvision
 
 from finprint.base.code import code_of
-from finprint.base.device import best_device
+from finprint.base.device import best_device, cores
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, sha256_json, sha256_path
 from finprint.base.progress import bar
@@ -240,7 +239,7 @@ def made_crops(jobs: list[Job], detector: TrainedDetector | None, params: Crop) 
     batches = [jobs[start : start + BATCH] for start in range(0, len(jobs), BATCH)] + [empty] * 2 * AHEAD
     decoding: deque[tuple[list[Job], list[Future[Look | Cuts]]]] = deque()
     cutting: deque[tuple[list[Job], list[Future[Cuts]]]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for batch in batches:
             decoding.append((batch, [pool.submit(_look, job, input_size, params) for job in batch]))
             if len(decoding) > AHEAD:

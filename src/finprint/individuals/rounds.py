@@ -26,7 +26,7 @@ from finprint.store.tables import TEST
 
 ASKED = "asked.json"  # beside the state of round 2: the photos to identify that there were
 # The rooms that a round depends on, besides its params and inputs
-CODE = ("base", "individuals", "learning", "matching", "model", "pictures", "store")
+CODE = ("base", "engine", "individuals", "learning", "matching", "model", "pictures", "store")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +15,13 @@ from torch import nn
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.device import best_device, repeatable
 from finprint.base.errors import UserError
+from finprint.base.processes import ALONE, Team, team
 from finprint.base.progress import bar
-from finprint.learning.finetuning import hold_norms, learning_rates, set_learning
+from finprint.learning.finetuning import hold_norms, is_frozen, learning_rates, set_learning
 from finprint.learning.inputs import Epoch, Inputs
 from finprint.learning.lessons import Targets
 from finprint.learning.live import Watch, nobody
+from finprint.learning.microbatches import batch_length, mean_gradients, own_order, seed_microbatch, threads_of_one
 from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe, cut_box, mixing_share, side_at
 from finprint.learning.schedules import even_share, grown, learning_rate
@@ -33,7 +38,7 @@ def fit(
     """Train a network, or go on where a killed run left off, with the same result.
 
     Every random choice of a view is drawn from (seed, epoch, photo), so neither threads nor a
-    resumption change it; the weights come out equal to the last bit on one machine's CPU.
+    resumption change it; the weights come out equal to the last bit on one machine's CPU, by one process or several.
 
     Args:
         task: what is learned. It validates after every `score_every`th epoch and the last one.
@@ -47,17 +52,33 @@ def fit(
         The network with averaged weights, and a row for each epoch: epoch, loss, lr, and the metrics of validation.
 
     Raises:
-        UserError: the loss is no number any more.
+        UserError: the loss is no number any more, or another process has ended.
     """
     run = Run(task, network, inputs, recipe, watch)
     run.resume(checkpoint)
-    for epoch in range(len(run.history), recipe.epochs):
-        row = run.learn(epoch)
-        run.history.append(row | run.score(epoch))
-        run.keep()
-        run.tell()
-        run.save(checkpoint)
+    if len(run.history) < recipe.epochs:
+        alone = is_frozen(recipe.train)  # a head learns in seconds
+        with nullcontext(ALONE) if alone else team(recipe.processes, recipe.train.parts) as run.team:
+            run.team.ask(_help, (task, network, inputs, recipe), run.state(), torch.get_num_threads())
+            for epoch in range(len(run.history), recipe.epochs):
+                row = run.learn(epoch)
+                if not math.isfinite(row["loss"]):
+                    raise UserError(f"the loss is {row['loss']} in epoch {epoch + 1}: lower lr (now {recipe.lr})")
+                run.history.append(row | run.score(epoch))
+                run.keep()
+                run.tell()
+                run.save(checkpoint)
     return run.average.module, run.history
+
+
+def _help(led: Team, about: tuple[Task, Network, Inputs, Recipe], state: dict[str, Any], threads: int) -> None:
+    """Learn as process 0 does, from the same state on, with another share of the micro-batches."""
+    torch.set_num_threads(threads)
+    run = Run(*about, nobody)
+    run.team = led
+    run.take_over(state)
+    for epoch in range(len(run.history), run.recipe.epochs):
+        run.learn(epoch)
 
 
 class Run:
@@ -69,6 +90,7 @@ class Run:
     Attributes:
         average: holds the network with averaged weights.
         history: a row for each epoch that is over.
+        team: the processes that learn side by side.
     """
 
     def __init__(self, task: Task, network: Network, inputs: Inputs, recipe: Recipe, watch: Watch) -> None:
@@ -83,15 +105,24 @@ class Run:
         self.optimiser = new_optimiser(network, recipe)
         self.history: History = []
         self.best: dict[str, torch.Tensor] = {}  # the averaged weights of the best epoch, with `keep: best`
-        self.batch = min(recipe.train.batch, len(task.lessons))
+        self.batch = batch_length(recipe, len(task.lessons))
         self.steps = len(task.order(np.random.default_rng(0), self.batch))  # of an epoch
         self.speed = 0.0  # photos a second in the last epoch
+        self.team = ALONE
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take over the state of a run that was killed, or has ended."""
         state = checkpoint.load()
         if state is None:
             return
+        self.take_over(state)
+        if len(self.history) < self.recipe.epochs:
+            print(f"resuming after epoch {len(self.history)} of {self.recipe.epochs}", flush=True)
+        else:
+            print("these photos were learned by this recipe already: taken from .cache/checkpoints", flush=True)
+
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
         self.average.module.load_state_dict(state["average"])
         self.history = state["history"]
         if len(self.history) < self.recipe.epochs:
@@ -99,9 +130,6 @@ class Run:
             self.optimiser.load_state_dict(state["optimiser"])
             torch.set_rng_state(state["random"])
             self.best = state["best"]
-            print(f"resuming after epoch {len(self.history)} of {self.recipe.epochs}", flush=True)
-        else:
-            print("these photos were learned by this recipe already: taken from .cache/checkpoints", flush=True)
 
     def learn(self, epoch: int) -> dict[str, float]:
         """One pass over the lessons.
@@ -109,37 +137,51 @@ class Run:
         Returns:
             The row of this epoch: epoch, loss, lr.
         """
+        self.team.wait()
         ready(self.network, self.recipe, epoch)
         losses = []
         started = time.monotonic()
-        stream = epoch_batches(self.task, self.inputs, self.recipe, epoch, self.batch)
-        with bar(f"epoch {epoch + 1}/{self.recipe.epochs}", self.steps, "batch") as progress:
-            for step, (views, targets) in enumerate(stream, start=epoch * self.steps):
-                losses.append(self.step(step, views, targets))
+        stream = epoch_batches(self.task, self.inputs, self.recipe, epoch, self.batch, self.team)
+        steps = zip(*[stream] * (self.recipe.train.parts // self.team.count), strict=True)  # micro-batches of each step
+        what = f"epoch {epoch + 1}/{self.recipe.epochs}"
+        progress = bar(what, self.steps, "batch", quiet=not self.team.leads)
+        with progress, threads_of_one(self.recipe.train.parts):
+            for step, shown in enumerate(steps, start=epoch * self.steps):
+                losses.append(self.step(step, shown))
                 progress.update()
         self.speed = self.steps * self.batch / (time.monotonic() - started)
-        loss = float(torch.stack(losses).mean())
-        if not math.isfinite(loss):
-            raise UserError(f"the loss is {loss} in epoch {epoch + 1}: lower lr (now {self.recipe.lr})")
-        return {"epoch": epoch + 1, "loss": loss, "lr": self.lr(step)}
+        return {"epoch": epoch + 1, "loss": float(torch.stack(losses).mean()), "lr": self.lr(step)}
 
-    def step(self, step: int, views: torch.Tensor, targets: Targets) -> torch.Tensor:
-        """Learn from one batch; its loss."""
+    def step(self, step: int, shown: Sequence[tuple[torch.Tensor, Targets]]) -> torch.Tensor:
+        """Learn from the micro-batches of a step that this process has; the loss of the whole step."""
         train, steps = self.recipe.train, self.recipe.epochs * self.steps
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * learning_rate(step, steps, train.schedule)
         self.task.at_step(self.network, step, steps)
-        batch, targets = self.inputs.to_device(views, self.device), targets.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            mixing = mixing_share(self.recipe, step), self.inputs.embedded, cut_box(self.recipe, step)
-            loss = self.network(batch, targets, *mixing)
-        descend(self.optimiser, loss)
+        first = self.team.rank * len(shown)
+        losses = [partial(self.loss, step, part, *batch) for part, batch in enumerate(shown, start=first)]
+        if train.parts == 1:
+            loss = losses[0]()
+            descend(self.optimiser, loss)
+        else:
+            loss = mean_gradients(self.network, losses, self.team)
+            self.optimiser.step()
         if train.swa:
             self.average.decay = even_share(step, steps, train.swa)
         self.average.update(self.network, step)
         if step % WATCHED == 0:
             self.watch(step, {"loss": loss.item(), "lr": self.lr(step)})
         return loss.detach()
+
+    def loss(self, step: int, part: int, views: torch.Tensor, targets: Targets) -> torch.Tensor:
+        """The loss of micro-batch `part` of a step."""
+        if self.recipe.train.parts > 1:
+            seed_microbatch(self.recipe.seed, step, part)
+        batch, targets = self.inputs.to_device(views, self.device), targets.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            mixing = mixing_share(self.recipe, step), self.inputs.embedded, cut_box(self.recipe, step)
+            loss: torch.Tensor = self.network(batch, targets, *mixing)
+        return loss
 
     def keep(self) -> None:
         """Set aside the averaged weights if validation has never been better; after the last epoch take the best."""
@@ -169,7 +211,11 @@ class Run:
         print(f"epoch {row['epoch']}/{self.recipe.epochs}: {metrics}, {self.speed:.0f} photos/s", flush=True)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Keep the state: after the last epoch the averaged weights alone."""
+        """Keep the state."""
+        checkpoint.save(self.state())
+
+    def state(self) -> dict[str, Any]:
+        """All that the training goes on from: after the last epoch the averaged weights alone."""
         state = {"average": self.average.module.state_dict(), "history": self.history}
         if len(self.history) < self.recipe.epochs:
             state |= {
@@ -178,7 +224,7 @@ class Run:
                 "random": torch.get_rng_state(),
                 "best": self.best,
             }
-        checkpoint.save(state)
+        return state
 
 
 def best_epoch(task: Task, history: History) -> int:
@@ -196,12 +242,13 @@ def ready(network: Network, recipe: Recipe, epoch: int) -> None:
 
 
 def epoch_batches(
-    task: Task, inputs: Inputs, recipe: Recipe, epoch: int, batch: int
+    task: Task, inputs: Inputs, recipe: Recipe, epoch: int, batch: int, led: Team = ALONE
 ) -> Iterator[tuple[torch.Tensor, Targets]]:
-    """Full batches of an epoch, as `inputs` makes them, and what they show."""
+    """The micro-batches of an epoch's steps that this process of the team has, as `inputs` makes them, and what they
+    show."""
     lessons, augment = task.lessons, recipe.train.augment
     rng = np.random.default_rng([recipe.seed, epoch])
-    order = task.order(rng, batch)
+    order = own_order(task.order(rng, batch), recipe.train.parts, led)
     mirrored = rng.random(len(lessons)) < augment.flip
     targets = task.mirrored(lessons.targets, torch.from_numpy(mirrored))
     strengths = weaker(augment, grown(epoch, recipe.epochs, augment.grow, 0.25))

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -45,12 +45,13 @@ def find_rate(task: Task, network: Network, inputs: Inputs, recipe: Recipe, step
         task: what is learned; its heads stay as they are made.
         network: to train, in place.
         inputs: what the network is fed with.
-        recipe: how, but for its learning rate and its epochs; in float32.
+        recipe: how, but for its learning rate and its epochs; in float32, and each step as one.
         steps: at most; the test ends where the loss diverges.
 
     Raises:
         UserError: the loss diverges at once.
     """
+    recipe = replace(recipe, train=recipe.train.model_copy(update={"parts": 1}))
     device = best_device()
     repeatable()
     network.to(device).to(memory_format=torch.channels_last)

@@ -42,6 +42,7 @@ class Training(Section):
     first_size: Annotated[int, Field(ge=32)]
     epochs: Count
     batch: Annotated[int, Field(ge=2)]
+    parts: Count
     score_every: Count
     head_lr_factor: Positive
     weight_decay: Annotated[float, Field(ge=0)]
@@ -59,6 +60,14 @@ class Training(Section):
     def _cuts_photos_and_not_features(self) -> Self:
         if self.augment.cutmix and self.finetune.trainable == 0:
             raise ValueError("augment.cutmix must be 0 where finetune.trainable is 0: features cannot be cut")
+        return self
+
+    @model_validator(mode="after")
+    def _micro_batches_are_of_one_length(self) -> Self:
+        if self.batch % self.parts:
+            raise ValueError(f"parts is {self.parts}, which does not divide batch: {self.batch}")
+        if self.batch < 2 * self.parts:
+            raise ValueError(f"parts is {self.parts}, but with batch: {self.batch} it is at most {self.batch // 2}")
         return self
 
     @model_validator(mode="after")

@@ -19,12 +19,15 @@ class Recipe:
         epochs: of this round, in place of the section's.
         lr: peak learning rate of the backbone.
         seed: of initial weights, orders and views.
+        processes: that train side by side, of which each takes as many micro-batches of a step. The weights are the
+            same for any number.
     """
 
     train: Training
     epochs: int
     lr: float
     seed: int
+    processes: int = 1
 
     def thawed(self) -> "Recipe":
         """The same for a network that has trained before: the stages of its backbone learn from the first epoch."""

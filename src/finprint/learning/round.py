@@ -21,7 +21,7 @@ from finprint.learning.recipe import Recipe
 from finprint.learning.task import Task
 from finprint.model.embedder import CONFIG, Embedder, ModelConfig, load_model, save_model
 from finprint.model.hub import origin
-from finprint.model.loading import remembered
+from finprint.model.loading import Remembered
 from finprint.pictures.shards import Crops
 
 
@@ -63,7 +63,7 @@ def train_round(task: Task, crops: Crops, recipe: Recipe, checkpoint: Checkpoint
         checkpoint: where a killed run goes on from.
     """
     network = task.new_network(recipe)
-    inputs: Inputs = Photos(remembered(crops.pixels), 2 * recipe.train.batch)
+    inputs: Inputs = Photos(Remembered(crops.pixels), 2 * recipe.train.batch)
     if is_frozen(recipe.train):
         inputs = Features(network.embedder, crops)
         print("the backbone is frozen: a head learns from features of plain views and mirror images", flush=True)

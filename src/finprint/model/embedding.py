@@ -1,8 +1,10 @@
 """Unit vectors of crops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,17 +16,21 @@ from torch.nn.utils import fuse_conv_bn_eval
 from finprint.base.device import best_device
 from finprint.base.files import sha256_path
 from finprint.base.progress import bar
-from finprint.model.embedder import Embedder, load_model
+from finprint.engine.mapping import mapped
+from finprint.engine.params import LOCAL, Engine
+from finprint.engine.work import Work
+from finprint.model.embedder import Embedder, ModelConfig, load_model
 from finprint.model.loading import batches, in_order, to_device
 from finprint.model.params import Embed
 from finprint.model.views import plain_view
-from finprint.pictures.shards import Crops
+from finprint.pictures.shards import Crops, StoredCrop
 from finprint.store.vectors import Vectors
 
+J = TypeVar("J")
+Stream = Callable[[Sequence[J]], Iterator[np.ndarray]]  # jobs, each a crop, to their vectors (D,)
 SAME = 1e-3  # unit vectors no farther apart are the same; those of rightly fused norms are 1e-5 apart
 
 
-@torch.inference_mode()
 def embed(
     embedder: Embedder,
     pixels: Callable[[int], np.ndarray],
@@ -47,36 +53,73 @@ def embed(
     Returns:
         (N, D) float32 unit vectors, in the order of `rows`.
     """
+    vectors = vector_stream(embedder, pixels, params)(rows.tolist())
+    return _stacked(bar("embedding", len(rows), "crop", vectors, quiet), len(rows), embedder, params)
+
+
+def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False, engine: Engine = LOCAL) -> Vectors:
+    """The vectors of all crops by the model in a folder, comparable with its classes' centres.
+
+    Args:
+        model: the folder.
+        crops: to embed.
+        params: the section `embed`.
+        quiet: show no progress.
+        engine: where the work is done; its result is the same everywhere.
+
+    Raises:
+        UserError: the folder is no model, a crop is damaged, or the engine cannot be used.
+    """
+    embedder, head, classes = load_model(model)
+    work: Work[int, np.ndarray] = Work(
+        here=lambda rows: vector_stream(embedder, crops.pixels, params)(rows),
+        there=partial(_opened, embedder.config, embedder.state_dict(), params),
+        pack=lambda rows: [crops.stored(row) for row in rows],
+        name=lambda row: str(crops.index["image"].iloc[row]),
+        batch=params.batch,
+    )
+    vectors = (vector for _, vector in mapped(work, range(len(crops)), engine, "embedding", "crop", quiet))
+    array = _stacked(vectors, len(crops), embedder, params)
+    heads = centres(embedder, head, len(classes), params.mirror)
+    return Vectors(crops.index["image"], array, sha256_path(model), np.array(classes, object), heads)
+
+
+def _opened(config: ModelConfig, state: dict[str, torch.Tensor], params: Embed) -> Stream[StoredCrop]:
+    """The stream of a worker elsewhere, from what is sent to it."""
+    embedder = Embedder(config)
+    embedder.load_state_dict(state)
+    return vector_stream(embedder, StoredCrop.pixels, params)
+
+
+@torch.inference_mode()
+def vector_stream(embedder: Embedder, pixels: Callable[[J], np.ndarray], params: Embed) -> Stream[J]:
+    """Make a model ready to embed: see `embed`, which this is for crops that come in sequences of jobs."""
     device = best_device()
     network = fused(embedder.to(device).to(memory_format=torch.channels_last).eval())
     config, apart = embedder.config, embedder.config.mirror == "other"
-    vectors = []
-    orders = in_order(len(rows), params.batch)
-    stream = batches(lambda item: plain_view(pixels(int(rows[item])), config.image_size, config.padded), orders)
-    with bar("embedding", len(rows), "crop", quiet=quiet) as progress:
-        for views in stream:
-            batch_vectors = _unit(network, to_device(views, device), params.amp)
+
+    @torch.inference_mode()
+    def stream(jobs: Sequence[J]) -> Iterator[np.ndarray]:
+        def view(item: int) -> np.ndarray:
+            return plain_view(pixels(jobs[item]), config.image_size, config.padded)
+
+        for views in batches(view, in_order(len(jobs), params.batch)):
+            vectors = _unit(network, to_device(views, device), params.amp)
             if params.mirror:
                 mirrored = _unit(network, to_device(views.flip(-1), device), params.amp)
-                both = torch.hstack([batch_vectors, mirrored]) if apart else batch_vectors + mirrored
-                batch_vectors = F.normalize(both)
-            vectors.append(batch_vectors.cpu().numpy())
-            progress.update(len(views))
-    if not vectors:
-        return np.zeros((0, embedder.features * (1 + (params.mirror and apart))), np.float32)
-    return np.concatenate(vectors)
+                vectors = F.normalize(torch.hstack([vectors, mirrored]) if apart else vectors + mirrored)
+            yield from vectors.cpu().numpy()
+
+    return stream
 
 
-def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False) -> Vectors:
-    """The vectors of all crops by the model in a folder, comparable with its classes' centres.
-
-    Raises:
-        UserError: the folder is no model.
-    """
-    embedder, head, classes = load_model(model)
-    array = embed(embedder, crops.pixels, np.arange(len(crops)), params, quiet)
-    heads = centres(embedder, head, len(classes), params.mirror)
-    return Vectors(crops.index["image"], array, sha256_path(model), np.array(classes, object), heads)
+def _stacked(vectors: Any, count: int, embedder: Embedder, params: Embed) -> np.ndarray:
+    """(N, D), all vectors in one array that is never copied."""
+    apart = params.mirror and embedder.config.mirror == "other"
+    array = np.zeros((count, embedder.features * (1 + apart)), np.float32)
+    for row, vector in enumerate(vectors):
+        array[row] = vector
+    return array
 
 
 def centres(embedder: Embedder, head: dict[str, torch.Tensor], classes: int, mirror: bool) -> np.ndarray:

@@ -1,13 +1,15 @@
 """Batches of views of crops, made in threads ahead of the network that they are for."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+
+from finprint.base.device import cores
 
 AHEAD = 3  # batches in the making
 MEMORY = 2 * 2**30  # bytes of decoded crops that are remembered
@@ -15,26 +17,31 @@ MEMORY = 2 * 2**30  # bytes of decoded crops that are remembered
 View = Callable[[int], np.ndarray]  # item number -> (side, side, 3) uint8
 
 
-def remembered(pixels: View, limit: int = MEMORY) -> View:
+class Remembered:
     """The same crops, decoded once: as many as `limit` bytes hold, first come first kept, the others every time.
 
-    Nothing is thrown out: an epoch looks at every crop once, so the oldest one is the next to be wanted.
+    Nothing is thrown out: an epoch looks at every crop once, so the oldest one is the next to be wanted. What is
+    remembered stays in this process.
     """
-    kept: dict[int, np.ndarray] = {}
-    held = 0
 
-    def read(item: int) -> np.ndarray:
-        nonlocal held
-        crop = kept.get(item)
+    def __init__(self, pixels: View, limit: int = MEMORY) -> None:
+        self._pixels, self._limit = pixels, limit
+        self._kept: dict[int, np.ndarray] = {}
+        self._held = 0
+
+    def __call__(self, item: int) -> np.ndarray:
+        """The crop of an item; not to be written into."""
+        crop = self._kept.get(item)
         if crop is None:
-            crop = pixels(item)
+            crop = self._pixels(item)
             crop.flags.writeable = False
-            if held + crop.nbytes <= limit:
-                kept[item] = crop
-                held += crop.nbytes
+            if self._held + crop.nbytes <= self._limit:
+                self._kept[item] = crop
+                self._held += crop.nbytes
         return crop
 
-    return read
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Remembered, (self._pixels, self._limit)
 
 
 def batches(view: View, order: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
@@ -59,7 +66,7 @@ def stacks(item: Callable[[int], np.ndarray], order: Iterable[np.ndarray]) -> It
         (B, ...) of the arrays' dtype.
     """
     cv2.setNumThreads(0)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         making: deque[list[Future[np.ndarray]]] = deque()
         for items in order:
             making.append([pool.submit(item, int(number)) for number in items])

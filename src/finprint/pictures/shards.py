@@ -6,7 +6,9 @@ Few big files because DVC's cost is per file: 50,000 small ones cost 65 s of ove
 import io
 import mmap
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +38,25 @@ def write_shard(path: Path, members: list[tuple[str, bytes]]) -> list[tuple[int,
     return places
 
 
+@dataclass(frozen=True, slots=True)
+class StoredCrop:
+    """A crop as it is stored. It can be sent to another process."""
+
+    image: str
+    jpeg: bytes
+
+    def pixels(self) -> np.ndarray:
+        """`(H, W, 3)` RGB uint8.
+
+        Raises:
+            UserError: the JPEG is damaged.
+        """
+        try:
+            return decode_jpeg(self.jpeg)
+        except BadPhoto:
+            raise UserError(f"the crop of {self.image} is damaged: `dvc repro --force crop` makes it anew") from None
+
+
 class Crops:
     """The crops of a folder that the crop stage wrote.
 
@@ -47,6 +68,7 @@ class Crops:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.index = read_table(folder / INDEX, CROPS)
         self._maps: dict[str, mmap.mmap] = {}
         ends = (self.index["offset"] + self.index["length"]).groupby(self.index["shard"]).max()
@@ -61,6 +83,9 @@ class Crops:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Crops, (self._folder,)  # another process opens the same folder
 
     def rows(self, images: pd.Series) -> np.ndarray:
         """Row numbers `(N,)` of the crops of `images`.
@@ -89,5 +114,8 @@ class Crops:
         try:
             return decode_jpeg(self.jpeg(row))
         except BadPhoto:
-            image = self.index["image"].iloc[row]
-            raise UserError(f"the crop of {image} is damaged: `dvc repro --force crop` makes it anew") from None
+            return self.stored(row).pixels()  # which names it
+
+    def stored(self, row: int) -> StoredCrop:
+        """The crop in `row` as it is stored."""
+        return StoredCrop(self.index["image"].iloc[row], self.jpeg(row))

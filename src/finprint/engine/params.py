@@ -1,0 +1,30 @@
+"""The section `engine` of params.yaml."""
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from finprint.base.params import Section
+
+
+class Engine(Section):
+    counts: ClassVar = False  # the results are the same bits, so no stage depends on it
+
+    kind: Literal["local", "ray"]
+    address: str
+    cpus: Annotated[int, Field(ge=0)]
+    gpus: Annotated[float, Field(ge=0)]
+    retries: Annotated[int, Field(ge=0)]
+    ship: Literal["path", "bytes"]
+
+    @model_validator(mode="after")
+    def _an_address_of_a_cluster(self) -> "Engine":
+        if self.address and self.address != "auto" and not re.fullmatch(r"[^\s/:]+:\d{1,5}", self.address):
+            raise ValueError(
+                f"address must be '', auto or HOST:PORT, as `ray start --head` prints it, not {self.address!r}"
+            )
+        return self
+
+
+LOCAL = Engine(kind="local", address="", cpus=0, gpus=0.0, retries=0, ship="path")

@@ -1,0 +1,31 @@
+"""What is done with each of many jobs, in this process and in others."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Work(Generic[J, R]):
+    """What is done with each job, here and elsewhere.
+
+    A stream takes a sequence of jobs and gives the result of each, in order. It may work on `batch` jobs at a time,
+    counted from the first one. So a sequence that is cut at multiples of `batch` has the same results, bit by bit.
+
+    Attributes:
+        here: the stream in this process.
+        there: makes the stream in another process, and is called once in each. It is pickled: it holds all that the
+            stream needs, such as weights.
+        pack: what is sent to that stream for some jobs.
+        name: of a job, for the errors.
+        batch: jobs.
+    """
+
+    here: Callable[[Sequence[J]], Iterable[R]]
+    there: Callable[[], Callable[[Any], Iterable[R]]]
+    pack: Callable[[Sequence[J]], Any]
+    name: Callable[[J], str]
+    batch: int = 1

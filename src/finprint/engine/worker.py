@@ -1,0 +1,87 @@
+"""What a worker on a node does with a chunk of jobs."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from finprint.base.device import limit_cores
+from finprint.base.errors import UserError
+
+PACKAGES = ("kornia", "numpy", "opencv-python-headless", "pillow", "timm", "torch", "torchvision", "ultralytics")
+_open: dict[str, Callable[[Any], Iterable[Any]]] = {}  # the stream of this process, by the token of its work
+_folder: list[Any] = []  # a temporary folder of this process
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how a worker works.
+
+    Attributes:
+        token: of the work.
+        root: the project's folder, which the node has as well; '': it has none.
+        cores: of the processor that the worker may use.
+        versions: of the packages that bits depend on.
+    """
+
+    token: str
+    root: str
+    cores: int
+    versions: dict[str, str]
+
+
+def versions() -> dict[str, str]:
+    """The versions of the packages that results depend on, in this process."""
+    there = {}
+    for package in PACKAGES:
+        try:
+            there[package] = version(package)
+        except PackageNotFoundError:
+            there[package] = "none"
+    return there
+
+
+def run_chunk(place: Place, there: list[Any], jobs: Any) -> list[Any]:
+    """The results of a chunk of jobs.
+
+    Args:
+        place: where and how.
+        there: a reference to `Work.there`, in a list so that Ray does not send it with each chunk.
+        jobs: as `Work.pack` made them.
+
+    Raises:
+        UserError: the node lacks the project's folder or has other versions of packages; or the work raises it.
+    """
+    if place.token not in _open:
+        _settle(place)
+        import ray
+
+        _open.clear()  # of earlier work, whose network may fill a GPU
+        _open[place.token] = ray.get(there[0])()
+    return list(_open[place.token](jobs))
+
+
+def _settle(place: Place) -> None:
+    """Make this process work as the one that asked for it."""
+    node = socket.gethostname()
+    for package, own in versions().items():
+        if own != place.versions[package]:
+            raise UserError(
+                f"{node} has {package} {own} and not {place.versions[package]}, so its results could differ: install "
+                "the same requirements.lock there"
+            )
+    if place.root:
+        try:
+            os.chdir(place.root)
+        except OSError:
+            raise UserError(
+                f"{node} has no folder {place.root}: with engine.ship path every node needs the project's folder in "
+                "the same place; set engine.ship to bytes"
+            ) from None
+    elif not _folder:
+        _folder.append(tempfile.TemporaryDirectory(prefix="finprint-"))
+        os.chdir(_folder[0].name)
+    limit_cores(place.cores)
