@@ -19,7 +19,7 @@ from finprint.learning.lessons import Targets
 from finprint.learning.live import Watch, nobody
 from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe, cut_box, mixing_share, side_at
-from finprint.learning.schedules import even_share, grown, learning_rate
+from finprint.learning.schedules import even_share, learning_rate, strength
 from finprint.learning.task import Task
 from finprint.model.views import weaker
 
@@ -204,7 +204,7 @@ def epoch_batches(
     order = task.order(rng, batch)
     mirrored = rng.random(len(lessons)) < augment.flip
     targets = task.mirrored(lessons.targets, torch.from_numpy(mirrored))
-    strengths = weaker(augment, grown(epoch, recipe.epochs, augment.grow, 0.25))
+    strengths = weaker(augment, strength(epoch, recipe.epochs, augment.grow, recipe.train.schedule))
     seed, side = (recipe.seed, epoch), side_at(epoch, recipe)
     shown = Epoch(lessons.rows, order, mirrored, side, strengths, seed, recipe.train.padded)
     return zip(inputs.batches(shown), (targets[items] for items in order), strict=True)

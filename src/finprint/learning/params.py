@@ -13,6 +13,7 @@ class Schedule(Section):
     warmup: Annotated[float, Field(ge=0, lt=1)]
     drops: list[Share]
     cycles: Annotated[int, Field(ge=1, le=10)]
+    cycle_decay: Annotated[float, Field(gt=0, le=1)]
 
 
 class Finetune(Section):
@@ -59,6 +60,12 @@ class Training(Section):
     def _cuts_photos_and_not_features(self) -> Self:
         if self.augment.cutmix and self.finetune.trainable == 0:
             raise ValueError("augment.cutmix must be 0 where finetune.trainable is 0: features cannot be cut")
+        return self
+
+    @model_validator(mode="after")
+    def _grows_where_the_rate_restarts(self) -> Self:
+        if self.augment.grow == "restarts" and (self.schedule.kind != "restarts" or self.schedule.cycles < 2):
+            raise ValueError("augment.grow is restarts, which needs schedule.kind: restarts, with cycles of at least 2")
         return self
 
     @model_validator(mode="after")

@@ -283,6 +283,7 @@ def test_a_table_beside_the_folders_tells_what_belongs_together(tmp_path: Path) 
             r"trips.csv has no row for bee/1.jpg \(1 of 3 photos have none\): add them, each with its boat",
         ),
         ("image,boat\nant/1.jpg,7\nant/1.jpg,8\n", "ant/1.jpg has rows of two groups: keep one of them"),
+        ("image,boat\nant/1.jpg,7\n,8\n", "trips.csv line 3: image is empty"),
         ("image,boat\n../1.jpg,7\n", "trips.csv line 2: '../1.jpg' leads out of"),
     ],
 )

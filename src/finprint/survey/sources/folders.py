@@ -13,7 +13,7 @@ from finprint.survey.names import Nobody, letters
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.disk import Disk, inner, walk
-from finprint.survey.sources.sheets import read_sheet
+from finprint.survey.sources.sheets import read_sheet, refuse_blanks
 from finprint.survey.sources.source import Source, photos, table_names, without_background
 
 # Sub-folders called so hold photos to identify, and no animal is called so.
@@ -94,7 +94,10 @@ def groups(images: pd.Series, folder: Path, told: str) -> pd.Series:
     name, _, column = told.partition(":")
     path = folder / name
     table = read_sheet(path, [column, "image"])
-    rows = [inner(str(image), folder, f"{path} line {line + 2}") for line, image in table["image"].items()]
+    refuse_blanks(table, "image", path)
+    rows = [
+        inner(image, folder, f"{path} line {line + 2}") for line, image in zip(table.index, table["image"], strict=True)
+    ]
     named = table.assign(image=rows)[["image", column]].drop_duplicates()
     if len(twice := named[named["image"].duplicated()]):
         raise UserError(f"{path}: {twice['image'].iloc[0]} has rows of two groups: keep one of them")
