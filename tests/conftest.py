@@ -61,7 +61,7 @@ SMALL_TRAIN = Train(
     parts=1,
     head_lr_factor=10.0,
     weight_decay=0.01,
-    schedule=Schedule(kind="cosine", warmup=0.2, drops=[0.5], cycles=2),
+    schedule=Schedule(kind="cosine", warmup=0.2, drops=[0.5], cycles=2, cycle_decay=1.0),
     continue_from="",
     cyclic=False,
     swa=0.0,

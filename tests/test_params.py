@@ -191,6 +191,10 @@ def test_shares_are_as_many_as_the_models(tmp_path: Path) -> None:
         ({"prepare.queries": "../q"}, "prepare: queries is '../q': it must name a sub-folder of prepare.folder"),
         ({"prepare.day_first": "yes"}, "prepare.day_first must be 'auto', True or False, not 'yes'"),
         (
+            {"prepare.folders.groups": "trips.csv"},
+            "prepare.folders: groups is 'trips.csv': it must be TABLE:COLUMN, such as trips.csv:boat",
+        ),
+        (
             {"prepare.folders.identity": 0},
             "prepare.folders.identity must be 'auto', 'last', 1, 2, 3, 4, 5, 6, 7 or 8, not 0",
         ),

@@ -97,6 +97,7 @@ def compare(
     a: Annotated[str, typer.Argument(help="a commit, a branch, an experiment, or a folder with a checkout")],
     b: Annotated[str, typer.Argument(help="the same; . is this folder as it is now")] = ".",
     page: Annotated[Path, typer.Option(help="page to write: metrics and figures of both, side by side")] = COMPARED,
+    of: Annotated[str, typer.Option(help="identity or species: compare classes; by default the five names")] = "",
 ) -> None:
     """Test whether the difference between A and B is real or chance, on the photos that both answered.
 
@@ -105,7 +106,16 @@ def compare(
     from finprint.evaluation import compare as comparison  # DVC takes a second to import
     from finprint.report.compared import write_compared
 
-    table = comparison.compare(comparison.read_experiment(a), comparison.read_experiment(b), load_params().seed)
+    seed, figures = load_params().seed, comparison.FIGURES
+    if of:
+        from finprint.evaluation.compare_classes import compare_classes, read_classes
+
+        table, figures = (
+            compare_classes(read_classes(a, of), read_classes(b, of), seed),
+            f"metrics/classes/{of}_figures",
+        )
+    else:
+        table = comparison.compare(comparison.read_experiment(a), comparison.read_experiment(b), seed)
     if not len(table):
         raise UserError(f"{a} and {b} have answered no common photo whose right answer is known")
     print(
@@ -115,7 +125,7 @@ def compare(
     columns = ["split", "metric", "a", "b", "difference", "interval", "p", "queries"]
     formats = {"a": "{:.3f}", "b": "{:.3f}", "difference": "{:+.3f}", "p": "{:.4f}"}
     print(shown[columns].to_string(index=False, formatters={name: form.format for name, form in formats.items()}))
-    write_compared(page, (a, b), table, [comparison.read_figures(a), comparison.read_figures(b)])
+    write_compared(page, (a, b), table, [comparison.read_figures(one, figures) for one in (a, b)])
     print(f"figures of both, side by side: {page}")
 
 

@@ -30,6 +30,10 @@ from finprint.params import load_params
         ({"classify.fusion": "dolg"}, "fusion must be gem or average where finetune.trainable is 0"),
         ({"classify.augment.cutmix": 1.0}, "augment.cutmix must be 0 where finetune.trainable is 0"),
         (
+            {"classify.augment.grow": "restarts"},
+            "augment.grow is restarts, which needs schedule.kind: restarts, with cycles of at least 2",
+        ),
+        (
             {"classify.finetune.trainable": 1.0, "classify.extras": "all"},
             "extras is all, which needs finetune.trainable: 0",
         ),

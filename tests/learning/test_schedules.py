@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from timm.scheduler import CosineLRScheduler
 
 from finprint.learning.params import Schedule
-from finprint.learning.schedules import FALLS, even_share, grown, learning_rate
+from finprint.learning.schedules import FALLS, even_share, grown, learning_rate, strength
 
 
 def _schedule(kind: str = "cosine", warmup: float = 0.2, **changes: Any) -> Schedule:
-    return Schedule.model_validate({"kind": kind, "warmup": warmup, "drops": [0.5, 0.8], "cycles": 3} | changes)
+    return Schedule.model_validate(
+        {"kind": kind, "warmup": warmup, "drops": [0.5, 0.8], "cycles": 3, "cycle_decay": 1.0} | changes
+    )
 
 
 def _rates(steps: int, schedule: Schedule) -> list[float]:
@@ -74,6 +76,24 @@ def test_a_rate_is_a_share_of_the_peak(kind: str, steps: int, warmup: float, cyc
     assert all(0 < rate <= 1 for rate in rates)
     if kind != "one_cycle" or steps > 2:
         assert max(rates) > 0.03
+
+
+def test_each_restart_is_lower_where_its_peak_decays() -> None:
+    plain, lower = (_rates(71, _schedule("restarts", 0.0, cycle_decay=decay)) for decay in (1.0, 0.5))
+    peaks = [lower[step] for step in (0, 10, 30)]  # seven lengths of ten steps: the cycles have 1, 2 and 4 of them
+    assert peaks == pytest.approx([1.0, 0.5, 0.25])
+    assert [plain[step] for step in (0, 10, 30)] == pytest.approx([1.0] * 3)
+    assert min(lower) == pytest.approx(min(plain))
+    assert min(_rates(71, _schedule("restarts", 0.0, cycle_decay=0.001))) == pytest.approx(0.01)
+
+
+def test_augmentation_grows_when_training_has_converged() -> None:
+    schedule = _schedule("restarts", 0.0)
+    shares = [strength(epoch, 14, "restarts", schedule) for epoch in range(14)]
+    assert shares == [0.25] * 2 + [0.625] * 4 + [1.0] * 8
+    warm = [strength(epoch, 20, "restarts", _schedule("restarts", 0.3)) for epoch in range(20)]
+    assert warm == [0.25] * 6 + shares
+    assert [strength(epoch, 8, 0.5, schedule) for epoch in (0, 2, 4, 7)] == [0.25, 0.625, 1.0, 1.0]
 
 
 def test_an_even_average_is_the_mean_of_the_last_steps() -> None:

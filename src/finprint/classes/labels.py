@@ -81,7 +81,11 @@ def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> La
     for name, listed in (("folds", params.folds), ("test", params.test)):
         for fold in listed:
             if not (named["fold"] == fold).any():
-                raise UserError(f"classes.{name} has {fold}, but no photo with a {of} stands in fold {fold}")
+                raise UserError(
+                    f"classes.{name} has {fold}, but no photo with a {of} stands in fold {fold}: groups of photos "
+                    "(boats, encounters, near-duplicates) stay together, and the folds of these are "
+                    + ", ".join(map(str, sorted(named["fold"].unique())))
+                )
     return Labelled(table[["image", "label", "group", "fold"]], classes, tuple(params.test))
 
 

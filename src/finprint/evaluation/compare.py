@@ -31,6 +31,7 @@ NEEDED = {
     "data/truth.parquet": TRUTH,
 }
 FIGURES = "metrics/figures"
+COLUMNS = ["split", "metric", "a", "b", "difference", "low", "high", "p", "queries"]
 METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "map5": gains,
     "top1": lambda places: (places == 0).astype(float),
@@ -58,8 +59,12 @@ class Difference:
     p: float
     queries: int
 
+    def row(self, split: str, metric: str) -> dict[str, object]:
+        """A row of `COLUMNS`."""
+        return {"split": split, "metric": metric, "difference": self.b - self.a} | vars(self)
 
-def paired_difference(a: np.ndarray, b: np.ndarray, animals: np.ndarray, seed: int) -> Difference:
+
+def paired_difference(a: np.ndarray, b: np.ndarray, animals: np.ndarray, seed: int, limit: float = 1.0) -> Difference:
     """Test a difference of means over paired queries, where photos of one animal are not independent.
 
     The signs of whole animals' differences are flipped at random (Fisher's permutation test). The interval comes from
@@ -69,6 +74,7 @@ def paired_difference(a: np.ndarray, b: np.ndarray, animals: np.ndarray, seed: i
         a: (Q,) worth of each query, and `b`, (Q,), of the same queries in the other experiment.
         animals: (Q,) int, equal for photos of one animal.
         seed: of the flips.
+        limit: no difference can be greater; infinite for a loss.
     """
     _, number = np.unique(animals, return_inverse=True)
     photos = np.bincount(number).astype(float)  # (A,)
@@ -76,11 +82,13 @@ def paired_difference(a: np.ndarray, b: np.ndarray, animals: np.ndarray, seed: i
     if not summed.any():
         return Difference(float(a.mean()), float(b.mean()), 0.0, 0.0, 1.0, len(a))
     signs = np.random.default_rng(seed).integers(0, 2, (FLIPS, len(summed)), dtype=np.int8) * 2 - 1
-    low, high = _ends(signs @ summed, signs @ photos, float(summed.sum()), len(a))
+    # By parts, because a product of all flips at once would hold them all as floats.
+    flipped = np.concatenate([part @ np.column_stack([summed, photos]) for part in np.array_split(signs, 10)])
+    low, high = _ends(flipped[:, 0], flipped[:, 1], float(summed.sum()), len(a))
     # A flip counts against a difference x where it reaches as far as what was observed; of no difference, x is 0.
     p = (1 + ((low <= TINY) & (high >= -TINY)).sum()) / (1 + FLIPS)
     needed = int(LEVEL * (1 + FLIPS))  # flips with which the p-value of a difference rises above the level
-    least, most = (float(np.clip(end, -1, 1)) for end in (np.sort(low)[needed - 1], np.sort(high)[-needed]))
+    least, most = (float(np.clip(end, -limit, limit)) for end in (np.sort(low)[needed - 1], np.sort(high)[-needed]))
     return Difference(float(a.mean()), float(b.mean()), least, most, float(p), len(a))
 
 
@@ -102,7 +110,7 @@ def compare(a: dict[str, Judged], b: dict[str, Judged], seed: int) -> pd.DataFra
     """Compare answers by split ("validation", "test") and metric, over the queries that both answered.
 
     Returns:
-        A table (split, metric, a, b, difference, low, high, p, queries).
+        A table of `COLUMNS`.
     """
     rows = []
     for split in (VALIDATION, TEST):
@@ -114,8 +122,8 @@ def compare(a: dict[str, Judged], b: dict[str, Judged], seed: int) -> pd.DataFra
             difference = paired_difference(
                 worth(one.outcomes.place), worth(two.outcomes.place), one.outcomes.individual, seed
             )
-            rows.append({"split": split, "metric": name, "difference": difference.b - difference.a} | vars(difference))
-    return pd.DataFrame(rows, columns=["split", "metric", "a", "b", "difference", "low", "high", "p", "queries"])
+            rows.append(difference.row(split, name))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def read_experiment(where: str) -> dict[str, Judged]:
@@ -137,17 +145,18 @@ def read_experiment(where: str) -> dict[str, Judged]:
     return {VALIDATION: judged_validation(catalogue, validation), TEST: judged_test(catalogue, test, truth)}
 
 
-def read_figures(where: str) -> dict[str, bytes]:
-    """The figures of an experiment: the PNGs in its metrics/figures, by name; none where they are not in the cache.
+def read_figures(where: str, folder: str = FIGURES) -> dict[str, bytes]:
+    """The figures of an experiment: the PNGs in a folder of it, by name; none where they are not in the cache.
 
     Args:
         where: as in `read_experiment`.
+        folder: from the project's root.
     """
     source = _source(where)
     try:
-        names = sorted(Path(path).name for path in source.ls(FIGURES, detail=False) if path.endswith(".png"))
+        names = sorted(Path(path).name for path in source.ls(folder, detail=False) if path.endswith(".png"))
         with tempfile.TemporaryDirectory() as scratch:
-            return {Path(name).stem: fetched(where, f"{FIGURES}/{name}", Path(scratch)).read_bytes() for name in names}
+            return {Path(name).stem: fetched(where, f"{folder}/{name}", Path(scratch)).read_bytes() for name in names}
     except (FileNotFoundError, DataIndexDirError, UserError):
         return {}
 

@@ -24,7 +24,7 @@ from finprint.learning.live import Watch, nobody
 from finprint.learning.microbatches import batch_length, mean_gradients, own_order, seed_microbatch, threads_of_one
 from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe, cut_box, mixing_share, side_at
-from finprint.learning.schedules import even_share, grown, learning_rate
+from finprint.learning.schedules import even_share, learning_rate, strength
 from finprint.learning.task import Task
 from finprint.model.views import weaker
 
@@ -251,7 +251,7 @@ def epoch_batches(
     order = own_order(task.order(rng, batch), recipe.train.parts, led)
     mirrored = rng.random(len(lessons)) < augment.flip
     targets = task.mirrored(lessons.targets, torch.from_numpy(mirrored))
-    strengths = weaker(augment, grown(epoch, recipe.epochs, augment.grow, 0.25))
+    strengths = weaker(augment, strength(epoch, recipe.epochs, augment.grow, recipe.train.schedule))
     seed, side = (recipe.seed, epoch), side_at(epoch, recipe)
     shown = Epoch(lessons.rows, order, mirrored, side, strengths, seed, recipe.train.padded)
     return zip(inputs.batches(shown), (targets[items] for items in order), strict=True)

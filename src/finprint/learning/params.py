@@ -13,6 +13,7 @@ class Schedule(Section):
     warmup: Annotated[float, Field(ge=0, lt=1)]
     drops: list[Share]
     cycles: Annotated[int, Field(ge=1, le=10)]
+    cycle_decay: Annotated[float, Field(gt=0, le=1)]
 
 
 class Finetune(Section):
@@ -68,6 +69,12 @@ class Training(Section):
             raise ValueError(f"parts is {self.parts}, which does not divide batch: {self.batch}")
         if self.batch < 2 * self.parts:
             raise ValueError(f"parts is {self.parts}, but with batch: {self.batch} it is at most {self.batch // 2}")
+        return self
+
+    @model_validator(mode="after")
+    def _grows_where_the_rate_restarts(self) -> Self:
+        if self.augment.grow == "restarts" and (self.schedule.kind != "restarts" or self.schedule.cycles < 2):
+            raise ValueError("augment.grow is restarts, which needs schedule.kind: restarts, with cycles of at least 2")
         return self
 
     @model_validator(mode="after")

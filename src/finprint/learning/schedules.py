@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from finprint.learning.params import Schedule
 
+WEAK = 0.25  # the share of the augmentation's strengths from which they grow
 LAST = 0.01  # the share of the peak that the falls end at, but for `one_cycle` and `step`
 
 
@@ -16,7 +17,7 @@ def learning_rate(step: int, steps: int, schedule: Schedule) -> float:
         steps: of the whole training.
         schedule: the section `train.schedule`. After a linear climb over the share `warmup` of the steps:
             cosine: half a cosine down to a hundredth (Loshchilov and Hutter, SGDR, ICLR 2017);
-            restarts: `cycles` of them, each twice as long as the one before (ibid.);
+            restarts: `cycles` of them, each twice as long as the one before (ibid.), from `cycle_decay` times its peak;
             step: a tenth from each share in `drops` of the whole on;
             one_cycle: climbs by a cosine from a 25th instead, and falls to a 10,000th of that
             (Smith, Super-convergence, 2018; as in torch's OneCycleLR).
@@ -37,9 +38,14 @@ def _cosine(done: float, _: float, __: Schedule) -> float:
 
 
 def _restarts(done: float, _: float, schedule: Schedule) -> float:
-    total = 2**schedule.cycles - 1  # in lengths of the first one
-    cycle = min(schedule.cycles - 1, int(math.log2(done * total + 1)))
-    return _half_cosine(1.0, LAST, min(1.0, (done * total + 1) / 2**cycle - 1))
+    total, cycle = 2**schedule.cycles - 1, _cycle(done, schedule)
+    peak = max(LAST, schedule.cycle_decay**cycle)
+    return _half_cosine(peak, LAST, min(1.0, (done * total + 1) / 2**cycle - 1))
+
+
+def _cycle(done: float, schedule: Schedule) -> int:
+    """The restart that a share of the fall lies in, from 0; the first one has the length 1 of 2**cycles - 1."""
+    return min(schedule.cycles - 1, int(math.log2(done * (2**schedule.cycles - 1) + 1)))
 
 
 def _step(_: float, gone: float, schedule: Schedule) -> float:
@@ -69,3 +75,19 @@ def even_share(step: int, steps: int, share: float) -> float:
 def grown(done: int, whole: int, over: float, start: float) -> float:
     """What grows evenly from `start` to 1 over the share `over` of `whole` steps, after `done` of them."""
     return min(1.0, start + (1 - start) * done / (over * whole)) if over else 1.0
+
+
+def strength(epoch: int, epochs: int, grow: float | str, schedule: Schedule) -> float:
+    """The share of the augmentation's strengths that views of an epoch have.
+
+    Args:
+        epoch: 0 to `epochs` - 1.
+        epochs: of the whole training.
+        grow: `augment.grow`. A number: they grow evenly from a quarter to full over this share of the epochs. restarts:
+            by equal steps, each time the training has converged, because its rate has fallen to a hundredth.
+        schedule: of the rate; for `restarts` it has at least two cycles.
+    """
+    if grow != "restarts":
+        return grown(epoch, epochs, float(grow), WEAK)
+    done = max(0.0, epoch / epochs - schedule.warmup) / (1 - schedule.warmup)
+    return grown(_cycle(done, schedule), schedule.cycles - 1, 1.0, WEAK)

@@ -25,7 +25,7 @@ class Augment(Section):
     blur: Share
     noise: Share
     erase: Share
-    grow: Share
+    grow: Literal["restarts"] | Share
 
 
 class Embed(Section):

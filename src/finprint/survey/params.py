@@ -32,6 +32,13 @@ class Sample(Section):
 
 class Folders(Section):
     identity: Literal["auto", "last", 1, 2, 3, 4, 5, 6, 7, 8]
+    groups: str
+
+    @model_validator(mode="after")
+    def _a_table_and_its_column(self) -> "Folders":
+        if self.groups and not all(self.groups.partition(":")):
+            raise ValueError(f"groups is {self.groups!r}: it must be TABLE:COLUMN, such as trips.csv:boat")
+        return self
 
 
 class Csv(Section):

@@ -172,8 +172,8 @@ def test_the_level_of_the_animals_is_asked_for(tmp_path: Path) -> None:
         f"{tmp_path}: A17 holds photos and a folder of photos, A17/haul-out: is A17 an animal or a species? Set "
         "prepare.folders.identity to the level of the animals' folders (1 is the outermost), or move the photos"
     )
-    assert _read(tmp_path, folders={"identity": 1}).labelled["identity"].tolist() == ["A17", "A17", "B03"]
-    second = _read(tmp_path, folders={"identity": 2})
+    assert _read(tmp_path, folders={"identity": 1, "groups": ""}).labelled["identity"].tolist() == ["A17", "A17", "B03"]
+    second = _read(tmp_path, folders={"identity": 2, "groups": ""})
     assert second.labelled[["species", "identity"]].to_numpy().tolist() == [["A17", "haul-out"]]
     assert second.strays == [(f"{name}/1.jpg", "lies in no individual's folder") for name in ("A17", "B03")]
 
@@ -257,3 +257,36 @@ def test_nothing_but_links(tmp_path: Path) -> None:
         "are not used: A17: is a link to a folder, and DVC does not watch what lies behind it: copy the photos into "
         "prepare.folder"
     )
+
+
+def _grouped(root: Path, table: str) -> Source:
+    _fill(root, "ant/1.jpg", "ant/2.jpg", "bee/1.jpg", "queries/3.jpg")
+    (root / "trips.csv").write_text(table)
+    return _read(root, folders={"identity": "auto", "groups": "trips.csv:boat"})
+
+
+def test_a_table_beside_the_folders_tells_what_belongs_together(tmp_path: Path) -> None:
+    found = _grouped(tmp_path, "image;boat\nbee/1.jpg;Unknown\nant\\2.jpg;7\nant/1.jpg;7\ngone.jpg;8\n")
+    assert found.labelled["encounter"].tolist() == ["boat 7", "boat 7", "boat Unknown"]
+    assert found.queries["encounter"].isna().all()
+    assert found.strays == []
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ("image,boat\nant/1.jpg,7\nant/2.jpg,\nbee/1.jpg,8\n", "trips.csv line 3: boat is empty"),
+        ("image,boat\nant/1.jpg,\nant/2.jpg,\nbee/1.jpg,\n", "trips.csv line 2: boat is empty"),
+        ("image,ship\nant/1.jpg,7\n", r"trips.csv has no column boat \(it has: image, ship\)"),
+        (
+            "image,boat\nant/1.jpg,7\nant/2.jpg,8\n",
+            r"trips.csv has no row for bee/1.jpg \(1 of 3 photos have none\): add them, each with its boat",
+        ),
+        ("image,boat\nant/1.jpg,7\nant/1.jpg,8\n", "ant/1.jpg has rows of two groups: keep one of them"),
+        ("image,boat\nant/1.jpg,7\n,8\n", "trips.csv line 3: image is empty"),
+        ("image,boat\n../1.jpg,7\n", "trips.csv line 2: '../1.jpg' leads out of"),
+    ],
+)
+def test_a_table_of_groups_that_cannot_be_used_is_named(tmp_path: Path, table: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        _grouped(tmp_path, table)

@@ -12,7 +12,8 @@ from finprint.survey.layout import loose, understand
 from finprint.survey.names import Nobody, letters
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
-from finprint.survey.sources.disk import Disk, walk
+from finprint.survey.sources.disk import Disk, inner, walk
+from finprint.survey.sources.sheets import read_sheet, refuse_blanks
 from finprint.survey.sources.source import Source, photos, table_names, without_background
 
 # Sub-folders called so hold photos to identify, and no animal is called so.
@@ -37,7 +38,7 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
 
     Raises:
         UserError: there is no folder, no photo of an individual, it cannot be told which folders name individuals, or
-            the folder of the photos to identify has another name.
+            the folder of the photos to identify has another name; as `groups`.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: prepare.folder must name one with a sub-folder for each individual")
@@ -63,15 +64,50 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
         )
     queried = query_photos(disk, queries, asked)
     boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, [*filed, *queried["image"]])
-    columns = ["image", "species", "identity", "viewpoint", "encounter"]
+    labelled = pd.DataFrame(rows, columns=["image", "species", "identity", "viewpoint", "encounter"])
+    if params.folders.groups:
+        labelled["encounter"] = groups(labelled["image"], folder, params.folders.groups)
     return Source(
-        labelled=photos(pd.DataFrame(rows, columns=columns), disk),
+        labelled=photos(labelled, disk),
         queries=queried,
         boxes=boxes,
         truth=pd.DataFrame(columns=["image", "identity"], dtype="string"),
         strays=strays,
         counts=counts,
     )
+
+
+def groups(images: pd.Series, folder: Path, told: str) -> pd.Series:
+    """The group of each photo, by a table in the folder with the columns image and, say, boat.
+
+    Args:
+        images: (N,) ids.
+        folder: the source's.
+        told: `prepare.folders.groups`, TABLE:COLUMN.
+
+    Returns:
+        (N,) such as `boat 12`.
+
+    Raises:
+        UserError: the table or a column is missing, a cell is empty, or a photo has no row, or rows of two groups.
+    """
+    name, _, column = told.partition(":")
+    path = folder / name
+    table = read_sheet(path, [column, "image"])
+    refuse_blanks(table, "image", path)
+    rows = [
+        inner(image, folder, f"{path} line {line + 2}") for line, image in zip(table.index, table["image"], strict=True)
+    ]
+    named = table.assign(image=rows)[["image", column]].drop_duplicates()
+    if len(twice := named[named["image"].duplicated()]):
+        raise UserError(f"{path}: {twice['image'].iloc[0]} has rows of two groups: keep one of them")
+    of = images.map(named.set_index("image")[column]).astype("string")
+    if len(missing := images[of.isna()]):
+        raise UserError(
+            f"{path} has no row for {missing.iloc[0]} ({len(missing)} of {len(images)} photos have none): add them, "
+            f"each with its {column}, or with its own name if it belongs to no other photo"
+        )
+    return f"{column} " + of
 
 
 def refuse_alike(folder: Path, queries: str, names: Iterable[str], meant: frozenset[str] = frozenset()) -> None:
@@ -85,7 +121,7 @@ def refuse_alike(folder: Path, queries: str, names: Iterable[str], meant: frozen
     """
     wanted = letters(queries.split("/")[-1])
     places = {posixpath.dirname(name) for name in names}
-    for place in sorted({one.as_posix() for inner in places for one in [Path(inner), *Path(inner).parents][:-1]}):
+    for place in sorted({one.as_posix() for deep in places for one in [Path(deep), *Path(deep).parents][:-1]}):
         called = letters(posixpath.basename(place))
         if called in meant or difflib.SequenceMatcher(None, called, wanted, False).ratio() >= 0.75:
             raise UserError(

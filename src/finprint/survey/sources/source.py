@@ -126,6 +126,7 @@ def table_names(params: Prepare, folder: Path, disk: Disk | None = None) -> list
         disk: what lies in it: then labels beside the photos are listed as well, where they are read.
     """
     own = [params.csv.file] if params.source == "csv" else []
+    own += [params.folders.groups.partition(":")[0]] if params.source == "folder" and params.folders.groups else []
     named = ["boxes.csv", "decisions.csv", *own, *(name.partition(":")[0].rstrip("/") for name in params.boxes)]
     beside = _labels_beside(disk) if disk and BESIDE in named else []
     named = [name for name in named if name != BESIDE]
