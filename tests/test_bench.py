@@ -37,7 +37,9 @@ def test_search() -> None:
 def test_scale() -> None:
     told = _printed("scale", "--photos", "3000", "--queries", "40", "--kinds", "flat", "--limit", "1")
     assert "40 queries, 3000 photos, 512 dimensions, 1 threads" in told
-    assert re.search(r"^flat +\d+\.\d +\d+\.\d +\d+\.\d\d +0\.\d\d +1\.000 +1\.000 +1\.000$", told, re.MULTILINE)
+    assert re.search(
+        r"^flat +\d+\.\d +\d+\.\d +\d+\.\d\d +\d+\.\d\d +0\.\d\d +1\.000 +1\.000 +1\.000$", told, re.MULTILINE
+    )
 
 
 def test_threshold() -> None:

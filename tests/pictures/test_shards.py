@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finprint.base.errors import UserError
+from finprint.base.files import sha256_bytes
 from finprint.pictures.images import decode_jpeg, encode_jpeg
 from finprint.pictures.shards import INDEX, Crops, write_shard
-from finprint.store.tables import CROPS, write_table
+from finprint.store.tables import CROPS, read_table, write_table
 
 CONTENTS = st.lists(st.binary(max_size=1300), max_size=25)  # around tar's blocks of 512 bytes
 
@@ -53,7 +54,7 @@ def _write_crops(folder: Path, shards: dict[str, dict[str, bytes]]) -> None:
     rows = []
     for shard, members in shards.items():
         for image, place in zip(members, write_shard(folder / shard, list(members.items())), strict=True):
-            rows.append([image, "fin", 0.0, 0.0, 9.0, 9.0, 0.5, shard, *place])
+            rows.append([image, "fin", 0.0, 0.0, 9.0, 9.0, 0.5, shard, *place, sha256_bytes(members[image])])
     write_table(folder / INDEX, pd.DataFrame(rows, columns=list(CROPS.columns)), CROPS)
 
 
@@ -111,3 +112,35 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             Crops(folder)
         assert str(caught.value) == f"{shard} is missing or cut short: `dvc repro crop` makes it anew"
+
+
+def test_the_index_tells_what_crops_are_without_reading_them(tmp_path: Path) -> None:
+    jpegs = {f"{number}.jpg": encode_jpeg(scenery(number), 90) for number in range(3)}
+    _write_crops(tmp_path / "crops", {"a.tar": jpegs})
+    crops = Crops(tmp_path / "crops")
+    expected = [sha256_bytes(content) for content in jpegs.values()]
+    assert [crops.digest(row) for row in range(3)] == expected
+    old = read_table(tmp_path / "crops" / INDEX, CROPS).drop(columns="sha256")
+    write_table(tmp_path / "crops" / INDEX, old, CROPS)  # as it was before there were hashes
+    assert [Crops(tmp_path / "crops").digest(row) for row in range(3)] == expected
+
+
+def test_another_picture_in_the_place_of_a_crop_is_noticed(tmp_path: Path) -> None:
+    """Hashes stand for crops, so no crop may be another than its hash says, even if it can be decoded."""
+    one, other = (encode_jpeg(scenery(number), 90) for number in range(2))
+    other = other[: len(one)].ljust(len(one), b"\0")
+    _write_crops(tmp_path / "crops", {"a.tar": {"a.jpg": one}})
+    shard = tmp_path / "crops" / "a.tar"
+    shard.write_bytes(shard.read_bytes().replace(one, other))
+    with pytest.raises(UserError) as caught:
+        Crops(tmp_path / "crops").jpeg(0)
+    assert str(caught.value) == "the crop of a.jpg is damaged: `dvc repro --force crop` makes it anew"
+
+
+def test_more_shards_than_a_process_may_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finprint.pictures.shards.OPEN", 2)
+    shards = {f"{number}.tar": {f"{number}.jpg": bytes([number]) * 9} for number in range(5)}
+    _write_crops(tmp_path / "crops", shards)
+    crops = Crops(tmp_path / "crops")
+    for row in (4, 0, 3, 1, 2, 4):
+        assert crops.jpeg(row) == bytes([row]) * 9

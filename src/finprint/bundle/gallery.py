@@ -78,7 +78,8 @@ def write_pictures(
             places = write_shard(folder / name, [(f"{n:08}.jpg", crops.jpeg(row)) for n, row in enumerate(own, start)])
             offsets, lengths = zip(*places, strict=True)
             table = crops.index.iloc[own].assign(image=names[start : start + SHARD], shard=name)
-            tables.append(table.assign(offset=offsets, length=lengths))
+            digests = [crops.digest(row) for row in own]
+            tables.append(table.assign(offset=offsets, length=lengths, sha256=digests))
             number += 1
     write_table(folder / INDEX, pd.concat([table for table in tables if len(table)] or tables), CROPS)
 

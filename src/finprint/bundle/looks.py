@@ -20,13 +20,22 @@ class Joined(Crops):
     def __init__(self, gallery: Crops, asked: Crops) -> None:
         queries = asked.index.assign(image=ASKED + asked.index["image"])
         self.index = pd.concat([gallery.index, queries], ignore_index=True)
-        self._sources = [(one, row) for one in (gallery, asked) for row in range(len(one))]
+        self._gallery, self._asked = gallery, asked
         self._rows = pd.Series(np.arange(len(self.index)), index=self.index["image"])
 
     def jpeg(self, row: int) -> bytes:
         """The JPEG bytes of the crop in `row`."""
-        source, own = self._sources[row]
+        source, own = self._source(row)
         return source.jpeg(own)
+
+    def digest(self, row: int) -> str:
+        """Their SHA-256."""
+        source, own = self._source(row)
+        return source.digest(own)
+
+    def _source(self, row: int) -> tuple[Crops, int]:
+        before = len(self._gallery)
+        return (self._gallery, row) if row < before else (self._asked, row - before)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 
 from finprint.base.code import code_of
 from finprint.base.device import best_device
-from finprint.base.files import cache, sha256_bytes, sha256_json
+from finprint.base.files import cache, sha256_json
 from finprint.base.progress import bar
 from finprint.bundle.bundle import Bundle
 from finprint.keypoints.cache import Kept
@@ -22,7 +22,7 @@ def vectors_of(bundle: Bundle, crops: Crops) -> list[np.ndarray]:
     """(N, D) unit vectors of all crops by each member, in the order of the manifest."""
     place = sha256_json([bundle.manifest.system, code_of(CODE), torch.__version__, str(best_device())])[:16]
     kept = Kept(cache() / "vectors" / place, CHUNK)
-    keys = [sha256_bytes(crops.jpeg(row)) for row in range(len(crops))]
+    keys = [crops.digest(row) for row in range(len(crops))]
     todo = list({key: row for row, key in enumerate(keys) if key not in kept}.items())
     with bar("embedding", len(todo), "crop") as progress:
         for start in range(0, len(todo), CHUNK):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.base.files import sha256_bytes, sha256_json
+from finprint.base.files import sha256_json
 from finprint.classes.params import Classes
 from finprint.pictures.shards import Crops
 from finprint.store.tables import TEST
@@ -46,7 +46,7 @@ class Labelled:
     def fingerprint(self, crops: Crops) -> str:
         """A hash of what models learn from and are validated on."""
         table = self.table[self.table["label"].notna()]
-        contents = [sha256_bytes(crops.jpeg(row)) for row in crops.rows(table["image"])]
+        contents = [crops.digest(row) for row in crops.rows(table["image"])]
         return sha256_json([table[["image", "label", "fold"]].to_numpy().tolist(), contents, list(self.test)])
 
 

@@ -18,7 +18,7 @@ import torchvision
 from finprint.base.code import code_of
 from finprint.base.device import best_device, cores
 from finprint.base.errors import UserError
-from finprint.base.files import atomic, sha256_json, sha256_path
+from finprint.base.files import atomic, sha256_bytes, sha256_json, sha256_path
 from finprint.base.progress import bar
 from finprint.crops.cache import CHUNK, CropCache, Cut
 from finprint.crops.cutting import Photo, PhotoFile, choose, cut, in_full_photo, look_step, pictures_of, read
@@ -216,7 +216,7 @@ def _write(
             members = [(f"{len(rows) + row:08}.jpg", cut.jpeg) for row, (_, cut) in enumerate(named)]
             places = write_shard(draft / shard, members)
             rows += [
-                (image, cut.part, *cut.box.tolist(), cut.confidence, shard, *place)
+                (image, cut.part, *cut.box.tolist(), cut.confidence, shard, *place, sha256_bytes(cut.jpeg))
                 for (image, cut), place in zip(named, places, strict=True)
             ]
         table = pd.DataFrame(rows, columns=list(CROPS.columns))

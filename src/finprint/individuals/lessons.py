@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from finprint.base.errors import UserError
-from finprint.base.files import sha256_bytes, sha256_json
+from finprint.base.files import sha256_json
 from finprint.base.words import counted
 from finprint.learning.lessons import Lessons, Targets
 from finprint.pictures.shards import Crops
@@ -82,4 +82,4 @@ def fingerprint(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame 
         named = pseudo_labels[pseudo_labels["image"].isin(crops.index["image"])]
         learned.append(named[["image", "identity", "weight"]].to_numpy().tolist())
         images = pd.concat([images, named["image"]])
-    return sha256_json([*learned, [sha256_bytes(crops.jpeg(row)) for row in crops.rows(images)]])
+    return sha256_json([*learned, [crops.digest(row) for row in crops.rows(images)]])

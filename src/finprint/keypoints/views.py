@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.base.files import sha256_bytes, sha256_json
+from finprint.base.files import sha256_json
 from finprint.keypoints.params import Match
 from finprint.pictures.decoding import decode_at
 from finprint.pictures.images import BadPhoto
@@ -44,7 +44,7 @@ class StoredCrops:
 
     def key(self, row: int) -> str:
         """The SHA-256 of the JPEG."""
-        return sha256_bytes(self._crops.jpeg(row))
+        return self._crops.digest(row)
 
     def pixels(self, row: int) -> np.ndarray:
         """`(H, W, 3)` RGB uint8."""

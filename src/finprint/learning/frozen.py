@@ -89,7 +89,7 @@ def _key(embedder: Embedder, crops: Crops) -> str:
     """A hash of all that the features depend on."""
     tensors = embedder.backbone.state_dict().items()
     weights = [(name, sha256_bytes(tensor.cpu().numpy().tobytes())) for name, tensor in tensors]
-    contents = [sha256_bytes(crops.jpeg(row)) for row in range(len(crops))]
+    contents = [crops.digest(row) for row in range(len(crops))]
     config = embedder.config
     normal = [embedder.mean.tolist(), embedder.std.tolist()]
     asked = [config.backbone, config.image_size, config.fusion, config.cyclic, config.padded, normal]

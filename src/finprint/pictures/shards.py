@@ -7,6 +7,8 @@ import io
 import mmap
 import tarfile
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,13 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.base.files import sha256_bytes
 from finprint.base.words import counted
 from finprint.pictures.images import BadPhoto, decode_jpeg
 from finprint.store.tables import CROPS, read_table
 
 INDEX = "index.parquet"
+OPEN = 256  # shards mapped at a time: each holds one of the files that a process may have open, often 1,024
 
 
 def write_shard(path: Path, members: list[tuple[str, bytes]]) -> list[tuple[int, int]]:
@@ -54,11 +58,19 @@ class StoredCrop:
         try:
             return decode_jpeg(self.jpeg)
         except BadPhoto:
-            raise UserError(f"the crop of {self.image} is damaged: `dvc repro --force crop` makes it anew") from None
+            raise damaged(self.image) from None
+
+
+def damaged(image: str) -> UserError:
+    """What is said of a crop that cannot be decoded, or is not what the index says."""
+    return UserError(f"the crop of {image} is damaged: `dvc repro --force crop` makes it anew")
 
 
 class Crops:
     """The crops of a folder that the crop stage wrote.
+
+    The index holds the hash of each crop. It is compared whenever a crop is read, so that the hashes can stand for the
+    crops: nobody need read them all to know what they are.
 
     Attributes:
         index: the table `CROPS`, one row a crop.
@@ -69,17 +81,19 @@ class Crops:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.index = read_table(folder / INDEX, CROPS)
-        self._maps: dict[str, mmap.mmap] = {}
-        ends = (self.index["offset"] + self.index["length"]).groupby(self.index["shard"]).max()
-        for shard, end in ends.items():
-            path = folder / str(shard)
+        self.index = index = read_table(folder / INDEX, CROPS)
+        self._digests = _digests(index)
+        self._shard, shards = pd.factorize(index["shard"])
+        self._offset, self._length = (index[name].to_numpy() for name in ("offset", "length"))
+        self._rows = pd.Series(np.arange(len(index)), index=index["image"])
+        self._paths = [folder / str(shard) for shard in shards]
+        ends = pd.Series(self._offset + self._length).groupby(self._shard).max()
+        for path, end in zip(self._paths, ends, strict=True):
             if not path.is_file() or path.stat().st_size < end:
                 raise UserError(f"{path} is missing or cut short: `dvc repro crop` makes it anew")
-            with path.open("rb") as file:
-                self._maps[str(shard)] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._places = list(zip(self.index["shard"], self.index["offset"], self.index["length"], strict=True))
-        self._rows = pd.Series(np.arange(len(self.index)), index=self.index["image"])
+        self._map = lru_cache(OPEN)(_mapped)
+        for path in self._paths[:OPEN]:  # where all fit, what is read is what lay there at the beginning
+            self._map(path)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -100,10 +114,25 @@ class Crops:
             )
         return self._rows.loc[images].to_numpy()
 
+    def digest(self, row: int) -> str:
+        """The SHA-256 of the crop in `row`, by the index; where that has none, the crop is read."""
+        told = self._told(row)
+        return told.hex() if any(told) else sha256_bytes(self.jpeg(row))
+
+    def _told(self, row: int) -> bytes:
+        return self._digests[row].tobytes()
+
     def jpeg(self, row: int) -> bytes:
-        """The JPEG bytes of the crop in `row`."""
-        shard, offset, length = self._places[row]
-        return self._maps[shard][offset : offset + length]
+        """The JPEG bytes of the crop in `row`.
+
+        Raises:
+            UserError: they are not those of the index.
+        """
+        offset, told = self._offset[row], self._told(row)
+        content = self._map(self._paths[self._shard[row]])[offset : offset + self._length[row]]
+        if any(told) and told != sha256(content).digest():
+            raise damaged(self.index["image"].iat[row])
+        return content
 
     def pixels(self, row: int) -> np.ndarray:
         """The crop in `row`, `(H, W, 3)` RGB uint8.
@@ -114,8 +143,20 @@ class Crops:
         try:
             return decode_jpeg(self.jpeg(row))
         except BadPhoto:
-            return self.stored(row).pixels()  # which names it
+            raise damaged(self.index["image"].iat[row]) from None
 
     def stored(self, row: int) -> StoredCrop:
         """The crop in `row` as it is stored."""
         return StoredCrop(self.index["image"].iloc[row], self.jpeg(row))
+
+
+def _digests(index: pd.DataFrame) -> np.ndarray:
+    """(N, 32) uint8, the crops' hashes; zeros where there is none."""
+    none = "0" * 64
+    told = index["sha256"].fillna(none) if "sha256" in index else [none] * len(index)
+    return np.frombuffer(bytes.fromhex("".join(told)), np.uint8).reshape(len(index), 32)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

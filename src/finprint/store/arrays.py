@@ -5,7 +5,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-BLOCK = 65_536  # rows read at a time; a multiple of 1,024, see `finprint.matching.indexes`
+BLOCK = 131_072  # rows read at a time; a multiple of 1,024, see `finprint.matching.indexes`
 
 
 class Array(Protocol):

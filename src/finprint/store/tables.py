@@ -77,6 +77,8 @@ CROPS = pa.DataFrameSchema(
         "shard": text(),
         "offset": pa.Column("int64", coerce=True),  # bytes, where the JPEG starts in the shard
         "length": pa.Column("int64", coerce=True),  # bytes
+        # of the JPEG. Indexes from before there was such a column are read as well.
+        "sha256": pa.Column("string", pa.Check.str_length(64, 64), nullable=True, coerce=True, required=False),
     },
     strict=True,
     name="crops",
