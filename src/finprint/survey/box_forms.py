@@ -8,7 +8,7 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.base.words import counted
 from finprint.store.tables import SIDES
-from finprint.survey.sources.marks import FORMS, OWN, SLACK
+from finprint.survey.sources.marks import OWN, SLACK
 
 PIXELS = 2  # by which a box may reach outside of its photo
 LOST, SAVED = 0.2, 0.02  # shares of boxes that do not fit by custom, and at most by another form, to doubt the custom
@@ -20,6 +20,12 @@ TO_NUMBERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "corners": lambda c: c,
     "size": lambda c: np.hstack([c[:, :2], c[:, 2:] - c[:, :2]]),
     "centre": lambda c: np.hstack([(c[:, :2] + c[:, 2:]) / 2, c[:, 2:] - c[:, :2]]),
+}
+
+FROM_NUMBERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "corners": lambda n: n,
+    "size": lambda n: np.hstack([n[:, :2], n[:, :2] + n[:, 2:]]),
+    "centre": lambda n: np.hstack([n[:, :2] - n[:, 2:] / 2, n[:, :2] + n[:, 2:] / 2]),
 }
 
 
@@ -50,8 +56,7 @@ def _settled(rows: pd.DataFrame, form: str, entry: str) -> np.ndarray:
     """The corners of boxes of one table, read in the form that fits."""
     guessed, custom = form.endswith("?"), form.rstrip("?")
     numbers = TO_NUMBERS[custom](rows[SIDES].to_numpy(float))
-    read = {one: np.stack(make(numbers.T), axis=1) for one, make in FORMS.items() if one != "size"}
-    read["size"] = np.hstack([numbers[:, :2], numbers[:, :2] + numbers[:, 2:]])
+    read = {one: make(numbers) for one, make in FROM_NUMBERS.items()}
     bad = {one: 1 - _fits(corners, rows).mean() for one, corners in read.items()}
     if not guessed:
         better = [one for one in bad if bad[one] <= SAVED]
@@ -112,5 +117,5 @@ def _ask(entry: str, word: str) -> str:
     """What to write where a table's numbers are not told."""
     name, part, *words = f"{entry}:".split(":")
     if name == OWN:
-        return f"set prepare.csv.{'box_form' if word in FORMS else 'box_unit'} to {word}"
+        return f"set prepare.csv.{'box_form' if word in WORDS else 'box_unit'} to {word}"
     return f"write {':'.join([name, part, *(one for one in words if one), word])} in prepare.boxes"

@@ -288,6 +288,10 @@ def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[st
         written = table["written"][row]
         reject(table["image"][row], reason if number == 0 else f"box ({written}){between} {reason}")
     table[SIDES] = clipped
+    again = table[["image", "part"]].assign(**dict(zip(SIDES, clipped.round(1).T, strict=True)))[good].duplicated()
+    for row in np.flatnonzero(good)[again.to_numpy()].tolist():
+        good[row] = False
+        reject(table["image"][row], f"box ({table['written'][row]}) twice: the first is used")
     without = _without_animal(boxes[empty], photos, table["path"]).join(facts, on="image")
     table = pd.concat([table[good], without] if len(without) else [table[good]], ignore_index=True)
     table["group"] = table.groupby("group")["image"].transform("first")
