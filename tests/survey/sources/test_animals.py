@@ -96,9 +96,9 @@ def test_one_box_twice_is_one_animal(tmp_path: Path) -> None:
     assert told.boxes["part"].tolist() == ["fin"] * 3
     assert told.rejects[["image", "reason"]].to_numpy().tolist() == [
         ["b.jpg", "labelled as A17 and as B03: keep one of the rows"],
+        ["b.jpg", "box of a photo that is missing or rejected"],
+        ["b.jpg", "box of a photo that is missing or rejected"],
         ["a.jpg", f"box ({one}) twice: the first is used"],
-        ["b.jpg", "box of a photo that is missing or rejected"],
-        ["b.jpg", "box of a photo that is missing or rejected"],
     ]
 
 
