@@ -109,6 +109,9 @@ def test_a_burst_is_told_once_a_photo_and_photos_to_identify_beside_the_catalogu
         ("12L", "12R"),
         ("A17 2019", "A17_2020"),
         ("2019 Old Tom", "2021-Old-Tom"),
+        ("Whale (2)", "Whale"),
+        ("Whale - Copy", "Whale"),
+        ("\u0410" + "17", "A17"),  # a Cyrillic letter
     ],
 )
 def test_names_written_alike(pair: tuple[str, str]) -> None:

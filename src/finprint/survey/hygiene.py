@@ -40,6 +40,9 @@ YOUNG = frozenset(["calf", "calves", "pup", "pups", "cub", "cubs", "juvenile", "
 LISTED = re.compile(r"\s*(?:[/;,&+|]|\b(?:or|and|vs)\b)\s*", re.IGNORECASE)  # what stands between several names
 SIGNS = re.compile(r"[\W_]+")
 WHOLE = re.compile(r"(\d+)[.,]0+")  # a spreadsheet's way to write a whole number
+COPIED = re.compile(r"[ _]*(?:\(\d+\)|-?[ _]*cop(?:y|ie)(?:[ _]*\d+)?)$", re.IGNORECASE)
+# Letters of other scripts that nobody can tell from Latin ones, in small letters.
+LOOKALIKES = str.maketrans("авекмнорстухіјѕԁɡαεικνορτυχ", "abekmhopctyxijsdgaeikvoptux")
 MANGLED = re.compile(r"\d(?:\.\d+)?[eE]\+\d+")  # a spreadsheet's way to write a long number
 
 
@@ -146,6 +149,7 @@ def identities_alike(names: Iterable[str]) -> Iterator[Finding]:
                 yield (IDENTITIES, mangled, name, "a spreadsheet has rounded the number")
     yield from _two_sides(ordered)
     yield from _two_years(ordered)
+    yield from ((IDENTITIES, name, own, "a copy of its folder?") for name, own in _copied(ordered))
 
 
 def _two_sides(names: list[str]) -> Iterator[Finding]:
@@ -175,6 +179,14 @@ def _two_years(names: list[str]) -> Iterator[Finding]:
         yield from ((IDENTITIES, first, other, "one animal in two years?") for other in others)
 
 
+def _copied(names: list[str]) -> Iterator[tuple[str, str]]:
+    """`A17 (2)` and `A17 - Copy` beside `A17`, as Windows and Macs call the second one."""
+    for name in names:
+        own = COPIED.sub("", name)
+        if own != name and own in names:
+            yield name, own
+
+
 def species_alike(names: Iterable[str]) -> Iterator[Finding]:
     """Species that look like typos of one another; the rarer ones stand first.
 
@@ -194,6 +206,8 @@ def _plain(name: str) -> str:
     """
     signs = unicodedata.normalize("NFKD", one_form(name).casefold())
     plain = "".join(sign for sign in signs if not unicodedata.combining(sign)).strip()
+    if any("a" <= sign <= "z" or sign.isdigit() for sign in plain):  # one script: no letter is a lookalike
+        plain = plain.translate(LOOKALIKES)
     if whole := WHOLE.fullmatch(plain):
         plain = whole[1]
     letters = SIGNS.sub(lambda signs: "." if _between_digits(plain, *signs.span()) else "", plain)
