@@ -1,6 +1,7 @@
 """prepare: read a source into one checked table of photos, split without leakage."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from finprint.base.cli import Input, Output, run
 from finprint.base.files import write_metrics
@@ -14,10 +15,8 @@ from finprint.survey.sources import read_source
 
 @dataclass(frozen=True)
 class Paths:
-    decisions: Input
     sample: Output
     photos: Output
-    sightings: Output
     boxes: Output
     truth: Output
     queries: Output
@@ -25,6 +24,8 @@ class Paths:
     findings: Output
     metrics: Output
     page: Output
+    sightings: Output = Path("data/sightings.parquet")
+    decisions: Input = Path("data/decisions")
 
 
 def main(paths: Paths) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from finprint.__main__ import app
 
 ROOT = Path(__file__).parents[2]
 
@@ -177,3 +181,27 @@ def test_headline_prints_the_figures(tmp_path: Path) -> None:
         "answers": "data/search/submission.csv is missing: `dvc repro` makes it",
         "report": "metrics/report.html",
     }
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of DVC's own libraries
+def test_headline_after_a_run_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results of the run before are not passed off as those of this one."""
+    from dvc.repo import Repo
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT")
+    Repo.init(no_scm=True)
+    stages = {name: {"cmd": "false", "deps": [dep]} for name, dep in (("search", "in"), ("evaluate", "metrics"))}
+    stages["search"]["outs"] = ["metrics"]
+    (tmp_path / "in").touch()
+    (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": stages}))
+    (tmp_path / "params.yaml").touch()
+    (tmp_path / "metrics").mkdir()
+    scores = {"validation": {"map5": 0.6}}
+    (tmp_path / "metrics" / "evaluate.json").write_text(json.dumps(scores | {"round1": scores}))
+    (tmp_path / "metrics" / "detector.json").write_text(json.dumps({"enabled": 0}))
+    done = CliRunner().invoke(app, ["headline"])
+    assert done.exception is None, done.exception
+    told = r"These results are out of date: (?:search|evaluate) must run again\. Run `dvc repro`\.\n"
+    assert re.fullmatch(told, done.stderr)
+    assert "MAP@5 after round 2, validation" in done.stdout

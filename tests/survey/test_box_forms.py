@@ -117,6 +117,33 @@ def test_percent_without_a_sign(tmp_path: Path, unit: str) -> None:
     )
 
 
+BOXES = np.vstack([ANYWHERE, FILLING, ANYWHERE * 0.9, ANYWHERE * 0.8]) * SIZE
+COLUMNS = "image,x_min,y_min,x_max,y_max"
+
+
+def test_x_and_y_the_other_way_round(tmp_path: Path) -> None:
+    """As TensorFlow writes them."""
+    for name, header in (("one", COLUMNS), ("two", "image,bbox")):
+        (tmp_path / name).mkdir()
+        with pytest.raises(UserError, match=r"With x and y the other way round they fit: write x before y"):
+            _settled(tmp_path / name, (ANYWHERE * SIZE)[:, [1, 0, 3, 2]] * [1, 1, 1, 1], header=header)
+
+
+@pytest.mark.parametrize(
+    ("factor", "where", "other"),
+    [(0.25, "all boxes lie in the upper left quarter", "smaller"), (2.0, "80% of the boxes reach outside", "larger")],
+)
+def test_boxes_drawn_on_copies_of_another_size(tmp_path: Path, factor: float, where: str, other: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _settled(tmp_path, BOXES * factor, header=COLUMNS)
+    first = ", ".join(f"{number:g}" for number in BOXES[0] * factor)
+    assert str(caught.value) == (
+        f"t.csv: {where} of their photos, such as {first!r} in one of 4000 x 3000 px. Were they drawn on {other} "
+        "copies? Then add columns width and height with the copies' size; if not, write t.csv:fin:pixels in prepare.boxes"
+    )
+    assert np.allclose(_settled(tmp_path, BOXES * factor, "t.csv:fin:pixels", COLUMNS), BOXES * factor)
+
+
 def test_small_photos_have_small_boxes(tmp_path: Path) -> None:
     boxes = pd.DataFrame({"told": "t.csv", "form": "corners", "share": False, "written": "1", "image": "a"}, index=[0])
     corners = {"x_min": 1.0, "y_min": 2.0, "x_max": 90.0, "y_max": 80.0}

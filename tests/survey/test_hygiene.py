@@ -107,6 +107,11 @@ def test_a_burst_is_told_once_a_photo_and_photos_to_identify_beside_the_catalogu
         ("Zoe\u0308 2", "zoe_2"),
         ("A17_left", "A17_right"),
         ("12L", "12R"),
+        ("A17 2019", "A17_2020"),
+        ("2019 Old Tom", "2021-Old-Tom"),
+        ("Whale (2)", "Whale"),
+        ("Whale - Copy", "Whale"),
+        ("\u0410" + "17", "A17"),  # a Cyrillic letter
     ],
 )
 def test_names_written_alike(pair: tuple[str, str]) -> None:
@@ -168,3 +173,7 @@ def test_species_of_happywhale() -> None:
 def test_odd_sizes(width: int, height: int, odd: bool) -> None:
     found = list(odd_sizes(pd.DataFrame({"image": ["a"], "width": [width], "height": [height]})))
     assert found == ([(SIZE, "a", None, f"{width} x {height} px")] if odd else [])
+
+
+def test_animals_that_are_numbered_by_years_are_not_alike() -> None:
+    assert [*identities_alike(["BW-2019-01", "BW-2020-01", "2019-1", "2020-1", "A17", "1968", "1969"])] == []

@@ -191,3 +191,26 @@ def test_two_species_number_their_animals_alike_whatever_is_told() -> None:
         understand(("orca/001", "beluga/001"), 2, NOBODY, Path("survey"))
     apart = understand(("orca/001", "beluga/002"), 2, NOBODY, Path("survey"))
     assert [place.species for place in apart.values()] == ["beluga", "orca"]
+
+
+@pytest.mark.parametrize("outer", [("Moray", "Skye"), ("J pod", "K pod"), ("north_bay", "south_bay"), ("AB", "CD")])
+def test_places_and_pods_around_the_animals_are_no_species(outer: tuple[str, str]) -> None:
+    folders = [f"{one}/{name}" for one in outer for name in (f"{one[0]}1", f"{one[0]}2", f"{one[0]}3")]
+    assert [place[0] for place in _told(*folders)] == [None] * 6
+    assert {place.form for place in _understand(*folders).values()} == {"folder/NAME/photo"}
+    told = understand(folders, "auto", NOBODY, ROOT, "species")
+    assert {place.species for place in told.values()} == set(outer)
+
+
+def test_one_species_among_the_outer_folders_makes_all_of_them_species() -> None:
+    assert [place[0] for place in _told("orca/A1", "orca/A2", "Tt/B1", "Tt/B2")] == ["orca", "orca", "Tt", "Tt"]
+    for name in ("Delfín mular", "Seehundswal", "manta ray", "Ursus arctos", "кит"):
+        assert _told(f"{name}/A1", f"{name}/A2")[0][0] == name
+
+
+def test_one_animal_in_two_places_is_asked_for_and_told() -> None:
+    folders = ("Moray/A17", "Skye/A17", "Skye/B03")
+    assert _complaint(*folders).endswith("; if they are one animal, set prepare.folders.around to group")
+    told = understand(folders, "auto", NOBODY, ROOT, "group")
+    assert [(place.species, place.identity) for place in told.values()] == [(None, "A17")] * 2 + [(None, "B03")]
+    assert {place.identity for place in understand(("orca/1", "beluga/1"), 2, NOBODY, ROOT, "group").values()} == {"1"}

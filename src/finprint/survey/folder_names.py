@@ -33,8 +33,16 @@ SORTS = NUMBERED | frozenset({
 CAMERA = re.compile(r"[1-9]\d\d(?=\w*[A-Z_])\w{5}")  # as every camera numbers them: 100CANON, 101MSDCF
 SPECIES = re.compile(
     r"(?i)(?:\D+seal|\D*(?:whale|dolphin|porpoise|orca|beluga|narwhal|vaquita|dugong|manatee|shark|turtle|manta|"
-    r"sea ?lion|otter)s?|(?:tursiops|megaptera|balaenoptera|eubalaena|physeter|orcinus|delphin\w+|stenella|grampus|"
-    r"globicephala|sousa|sotalia|lagenorhynchus|orcaella|eschrichtius|monodon|ziphius|phoca|halichoerus|zalophus)\b\D*)"
+    r"sea ?lion|otter)s?|"
+    r"(?:\D*\b)?(?:humpback|minke|bottlenose|ray|bear|wolf|wolves|tiger|leopard|jaguar|cheetah|zebra|giraffe|elephant|"
+    r"macaque|chimpanzee|gorilla|lemur|antelope|nyala|deer|salamander|newt|toad|frog|lizard|penguin|delfin|delfín|"
+    r"delphin|dauphin|golfinho|baleine|ballena|baleia|orque|cachalote?|marsouin|marsopa|tonina|\w+swal|robbe|phoque|"
+    r"foca|tiburón|requin|tortue|tortuga|raie|raya|nutria|кит|дельфин|белуха|косатка|нерпа|тюлень)(?:s|es|e|n)?|"
+    r"(?:tursiops|megaptera|balaenoptera|eubalaena|physeter|orcinus|delphin\w+|stenella|grampus|globicephala|sousa|"
+    r"sotalia|lagenorhynchus|orcaella|eschrichtius|monodon|ziphius|phoca|halichoerus|zalophus|steno|pseudorca|inia|"
+    r"lissodelphis|cephalorhynchus|phocoen\w+|balaena|kogia|mesoplodon|hyperoodon|mirounga|panthera|ursus|"
+    r"delf[ií]n|golfinho|dauphin|ballena|baleine|baleia|foca|phoque|tortuga|tortue|tiburón|requin|"
+    r"tragelaphus|chelonia|caretta|rhincodon|carcharodon)\b\D*)"
 )
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 import pandas as pd
 
 from finprint.store.tables import TEST
-from finprint.survey.folder_names import Kind, kind_of, reads_like_species
+from finprint.survey.folder_names import YEAR, Kind, kind_of, reads_like_species
 from finprint.survey.names import BESIDE, LEFT, SIDES, Nobody, one_form, words
 
 # The kinds of findings. `other` is the photo or name that a finding is about as well, if there is one.
@@ -40,6 +40,9 @@ YOUNG = frozenset(["calf", "calves", "pup", "pups", "cub", "cubs", "juvenile", "
 LISTED = re.compile(r"\s*(?:[/;,&+|]|\b(?:or|and|vs)\b)\s*", re.IGNORECASE)  # what stands between several names
 SIGNS = re.compile(r"[\W_]+")
 WHOLE = re.compile(r"(\d+)[.,]0+")  # a spreadsheet's way to write a whole number
+COPIED = re.compile(r"[ _]*(?:\(\d+\)|-?[ _]*cop(?:y|ie)(?:[ _]*\d+)?)$", re.IGNORECASE)
+# Letters of other scripts that nobody can tell from Latin ones, in small letters.
+LOOKALIKES = str.maketrans("авекмнорстухіјѕԁɡαεικνορτυχ", "abekmhopctyxijsdgaeikvoptux")
 MANGLED = re.compile(r"\d(?:\.\d+)?[eE]\+\d+")  # a spreadsheet's way to write a long number
 
 
@@ -127,8 +130,8 @@ def _several(name: str, names: Collection[str]) -> list[str]:
 
 
 def identities_alike(names: Iterable[str]) -> Iterator[Finding]:
-    """Individuals whose names differ by case, accents, spaces, signs or a side alone, or as a spreadsheet
-    mangles numbers.
+    """Individuals whose names differ by case, accents, spaces or signs alone, or as a spreadsheet
+    mangles numbers; or by a side or a year.
 
     `Whale-7` and `whale 7`; `Zoë` and `Zoe`; `00123` and `123` (leading zeros lost); `12.0` and `12`; `1.36215E+11` and
     `136215123456`.
@@ -145,6 +148,8 @@ def identities_alike(names: Iterable[str]) -> Iterator[Finding]:
             if not MANGLED.fullmatch(name) and Decimal(f"{number:.{digits}E}") == numbers[mangled]:
                 yield (IDENTITIES, mangled, name, "a spreadsheet has rounded the number")
     yield from _two_sides(ordered)
+    yield from _two_years(ordered)
+    yield from ((IDENTITIES, name, own, "a copy of its folder?") for name, own in _copied(ordered))
 
 
 def _two_sides(names: list[str]) -> Iterator[Finding]:
@@ -159,6 +164,27 @@ def _two_sides(names: list[str]) -> Iterator[Finding]:
     for pair in of.values():
         if len(pair) == 2:
             yield (IDENTITIES, pair["left"], pair["right"], "one animal from two sides?")
+
+
+def _two_years(names: list[str]) -> Iterator[Finding]:
+    """`A17 2019` and `A17 2020`: a year before or behind a name. BW-2019-01 numbers animals by years."""
+    of: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name in names:
+        told = words(name)
+        for rest, year in ((told[:-1], told[-1:]), (told[1:], told[:1])):
+            if year and YEAR.fullmatch(year[0]) and not all(word.isdigit() for word in rest):
+                of[rest].append(name)
+                break
+    for first, *others in of.values():
+        yield from ((IDENTITIES, first, other, "one animal in two years?") for other in others)
+
+
+def _copied(names: list[str]) -> Iterator[tuple[str, str]]:
+    """`A17 (2)` and `A17 - Copy` beside `A17`, as Windows and Macs call the second one."""
+    for name in names:
+        own = COPIED.sub("", name)
+        if own != name and own in names:
+            yield name, own
 
 
 def species_alike(names: Iterable[str]) -> Iterator[Finding]:
@@ -180,6 +206,8 @@ def _plain(name: str) -> str:
     """
     signs = unicodedata.normalize("NFKD", one_form(name).casefold())
     plain = "".join(sign for sign in signs if not unicodedata.combining(sign)).strip()
+    if any("a" <= sign <= "z" or sign.isdigit() for sign in plain):  # one script: no letter is a lookalike
+        plain = plain.translate(LOOKALIKES)
     if whole := WHOLE.fullmatch(plain):
         plain = whole[1]
     letters = SIGNS.sub(lambda signs: "." if _between_digits(plain, *signs.span()) else "", plain)

@@ -26,7 +26,9 @@ class Place:
     form: str = ""  # NAME/side/photo, for people
 
 
-def understand(folders: Iterable[str], identity: str | int, nobody: Nobody, root: Path) -> dict[str, Place]:
+def understand(
+    folders: Iterable[str], identity: str | int, nobody: Nobody, root: Path, around: str = "auto"
+) -> dict[str, Place]:
     """What each folder with photos tells of them.
 
     Args:
@@ -35,6 +37,8 @@ def understand(folders: Iterable[str], identity: str | int, nobody: Nobody, root
             date or the like. A number: that of the folder counted from `root`; 1 is the outermost.
         nobody: names that mean nobody.
         root: for messages.
+        around: `prepare.folders.around`, what the folders around the animals' are. auto: species, if one of them reads
+            like one. species | group: of a place or a pod, which tells nothing.
 
     Raises:
         UserError: it cannot be told which folder names the animal, or one animal has two folders.
@@ -43,10 +47,15 @@ def understand(folders: Iterable[str], identity: str | int, nobody: Nobody, root
     kinds = {chain: kinds_of(chain, nobody) for chain in chains.values()}
     auto = identity == "auto"
     cores = _decide(kinds, root) if auto else _as_told(kinds, identity)
+    if around == "group":
+        cores = {chain: core[-1:] for chain, core in cores.items()}
     places = {folder: _place(chain, kinds[chain], cores[chain]) for folder, chain in chains.items()}
     species = {place.species for place in places.values() if place.identity and place.identity not in nobody}
+    grouped = around == "auto" and not any(reads_like_species(name) for name in species if name)
     for folder, place in places.items():
-        if place.species not in species:  # of A17/unknown nobody says that A17 is one
+        if grouped and place.species:
+            places[folder] = replace(place, species=None, form=place.form.replace("SPECIES", "folder"))
+        elif place.species not in species:  # of A17/unknown nobody says that A17 is one
             places[folder] = replace(place, species=None)
     _refuse_one_name_twice(chains, cores, places, nobody, root)
     return places
@@ -235,7 +244,14 @@ def _refuse_one_name_twice(
             raise UserError(
                 f"{root}: {'/'.join(of[called])} and {'/'.join(home)} are both individual {called}: rename one of them"
                 f", or set {KNOB} to the level of the animals' folders (1 is the outermost)"
+                f"{_one_animal(of[called], home)}"
             )
+
+
+def _one_animal(one: tuple[str, ...], other: tuple[str, ...]) -> str:
+    """What to do if two folders of one name are one animal's, each in a folder of a place or a pod."""
+    places = len(one) == len(other) == 2 and not (reads_like_species(one[0]) and reads_like_species(other[0]))
+    return "; if they are one animal, set prepare.folders.around to group" if places else ""
 
 
 def forms(places: dict[str, Place], photos: Counter[str]) -> Counter[str]:

@@ -108,7 +108,7 @@ def _folders(folder: Path, params: Prepare) -> list[tuple[str, str]]:
     queries = params.queries.strip("/")
     names = [name for name in without_background(walk(folder).photos(), params) if not name.startswith(f"{queries}/")]
     photos = Counter(posixpath.dirname(name) for name in names)
-    places = understand(photos, params.folders.identity, Nobody(params.nobody), folder)
+    places = understand(photos, params.folders.identity, Nobody(params.nobody), folder, params.folders.around)
     counts = forms(places, photos)
     return [("folders", _listed(f"{form} ({_photos(count)})" for form, count in counts.most_common()))]
 

@@ -32,6 +32,7 @@ class Sample(Section):
 
 class Folders(Section):
     identity: Literal["auto", "last", 1, 2, 3, 4, 5, 6, 7, 8]
+    around: Literal["auto", "species", "group"]
     groups: str
 
     @model_validator(mode="after")

@@ -12,10 +12,9 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, write_csv
 from finprint.base.words import counted
-from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
-from finprint.survey.box_forms import settle
+from finprint.store.tables import FINDINGS, TEST, TRAIN, VALIDATION
+from finprint.survey.box_checks import check_boxes
 from finprint.survey.encounters import encounters, long_encounters, times
-from finprint.survey.frames import to_photos
 from finprint.survey.hygiene import (
     COPY,
     COPY_TWO_NAMES,
@@ -83,7 +82,7 @@ def survey(source: Source, params: Prepare, seed: int) -> Survey:
         *source.findings,
     )
     photos = _split(photos, params, seed)
-    boxes = _check_boxes(source.boxes, photos, partial(_reject, rejects, "boxes"))
+    boxes = check_boxes(source.boxes, photos, partial(_reject, rejects, "boxes"))
     truth = source.truth.dropna().drop_duplicates("image")
     return Survey(
         photos=photos,
@@ -253,60 +252,3 @@ def _drop_copies(photos: pd.DataFrame, copied: list[Finding], reject: Callable[[
                     reject(one, f"the same photo as {other}, labelled as {names}: say in decisions.csv which to drop")
     paths = photos.loc[photos["image"].isin(dropped), "path"]
     return photos[~photos["path"].isin(paths)].reset_index(drop=True)
-
-
-def _check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:
-    """Boxes in pixels, clipped to their photos, and photos without an animal; what makes no sense is rejected."""
-    facts = photos.set_index("image")[["path", "sha256", "width", "height", "group"]]
-    empty = boxes["written"].eq("")
-    table = settle(boxes[~empty].join(facts, on="image").reset_index(drop=True))
-    size = table[["width", "height", "width", "height"]].to_numpy(float)
-    corners, unknown = to_photos(table)
-    clipped = np.clip(corners, 0, size)
-    extent = clipped[:, 2:] - clipped[:, :2]
-    overhang = np.maximum(corners[:, 2:] - size[:, 2:], -corners[:, :2]).max(axis=1)
-    sure = table["confidence"]
-    photo = [f"the photo of {w:.0f} x {h:.0f} px" for w, h in size[:, :2]]
-    # The first that holds is told; a box that only reaches outside is kept.
-    wrong: list[tuple[np.ndarray, Callable[[int], str]]] = [
-        (table["path"].isna().to_numpy(), lambda row: "box of a photo that is missing or rejected"),
-        (table["part"].isna().to_numpy(), lambda row: "its part is empty"),
-        (np.isnan(corners).any(axis=1), lambda row: "not four numbers"),
-        (np.array([bool(why) for why in unknown], bool), lambda row: unknown[row]),
-        (np.any(corners[:, :2] >= corners[:, 2:], axis=1), lambda row: "empty or corners swapped"),
-        ((extent < 1).any(axis=1), lambda row: f"lies outside {photo[row]}"),
-        (
-            ~sure.between(0, 1).to_numpy(),
-            lambda row: f"its confidence {sure[row]:g} is not between 0 and 1",
-        ),
-        (overhang > 2, lambda row: f"reaches outside {photo[row]}: clipped"),
-    ]
-    good = np.ones(len(table), bool)
-    for row in np.flatnonzero(np.any([where for where, _ in wrong], axis=0)).tolist():
-        number = next(number for number, (where, _) in enumerate(wrong) if where[row])
-        reason = wrong[number][1](row)
-        good[row] = number == len(wrong) - 1
-        between = "" if number in (3, 5, 7) else ":"
-        written = table["written"][row]
-        reject(table["image"][row], reason if number == 0 else f"box ({written}){between} {reason}")
-    table[SIDES] = clipped
-    without = _without_animal(boxes[empty], photos, table["path"]).join(facts, on="image")
-    table = pd.concat([table[good], without] if len(without) else [table[good]], ignore_index=True)
-    table["group"] = table.groupby("group")["image"].transform("first")
-    return table
-
-
-def _without_animal(empty: pd.DataFrame, photos: pd.DataFrame, boxed: pd.Series) -> pd.DataFrame:
-    """The rows of photos that show no animal, from which a detector learns what is none.
-
-    A table of boxes says so, no table has a box in the photo, and nobody says whom it shows. Of photos to identify it
-    is not believed, since tables by another detector have many of them without a box.
-
-    Args:
-        empty: rows of photos without a box.
-        photos: the photos that can be used.
-        boxed: paths of photos that a table has a box of.
-    """
-    free = photos[photos["identity"].isna() & (photos["split"] != TEST) & ~photos["path"].isin(boxed)]
-    sure = empty[empty["image"].isin(free["image"]) & (empty["confidence"] == 1)]
-    return sure.drop_duplicates("image").assign(part=None)

@@ -86,6 +86,22 @@ def test_the_names_of_photos_to_identify_tell_nothing_apart(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_one_box_twice_is_one_animal(tmp_path: Path) -> None:
+    """Whatever the case of its part; under two names it is nobody's, which the rejects tell."""
+    one, other = "10 10 30 30", "50 10 70 30"
+    rows = [f"a.jpg,A17,Fin,{one}", f"a.jpg,A17,fin,{one}", f"a.jpg,B03,fin,{other}"]
+    told = _survey(tmp_path, *rows, f"b.jpg,A17,fin,{one}", f"b.jpg,B03,fin,{one}", f"c.jpg,B03,fin,{one}")
+    photos = told.photos[["image", "identity"]].to_numpy().tolist()
+    assert photos == [["a.jpg", "A17"], ["a.jpg#2", "B03"], ["c.jpg", "B03"]]
+    assert told.boxes["part"].tolist() == ["fin"] * 3
+    assert told.rejects[["image", "reason"]].to_numpy().tolist() == [
+        ["b.jpg", "labelled as A17 and as B03: keep one of the rows"],
+        ["b.jpg", "box of a photo that is missing or rejected"],
+        ["b.jpg", "box of a photo that is missing or rejected"],
+        ["a.jpg", f"box ({one}) twice: the first is used"],
+    ]
+
+
 def test_a_part_for_all_boxes(tmp_path: Path) -> None:
     """Then every box is an animal."""
     rows = [f"a.jpg,A,body,{BODY}", f"a.jpg,A,fin,{FIN}"]

@@ -51,7 +51,7 @@ def test_what_is_no_photo_of_anybody(tmp_path: Path) -> None:
     assert found.labelled["image"].tolist() == ["A/1.jpg"]
     assert len(found.boxes) == 1
     assert found.strays == [
-        ("A/IMG.CR2", "not a photo: .CR2 files are not read"),
+        ("A/IMG.CR2", "not a photo: .CR2 files are not read; export these photos as JPEG"),
         ("A/notes.txt", "not a photo: .txt files are not read"),
         ("a/b/c/deep.jpg", "lies deeper than SPECIES/INDIVIDUAL/photo"),
         ("loose.jpg", "lies in no individual's folder"),
@@ -172,8 +172,9 @@ def test_the_level_of_the_animals_is_asked_for(tmp_path: Path) -> None:
         f"{tmp_path}: A17 holds photos and a folder of photos, A17/haul-out: is A17 an animal or a species? Set "
         "prepare.folders.identity to the level of the animals' folders (1 is the outermost), or move the photos"
     )
-    assert _read(tmp_path, folders={"identity": 1, "groups": ""}).labelled["identity"].tolist() == ["A17", "A17", "B03"]
-    second = _read(tmp_path, folders={"identity": 2, "groups": ""})
+    first = _read(tmp_path, folders={"identity": 1, "around": "auto", "groups": ""})
+    assert first.labelled["identity"].tolist() == ["A17", "A17", "B03"]
+    second = _read(tmp_path, folders={"identity": 2, "around": "species", "groups": ""})
     assert second.labelled[["species", "identity"]].to_numpy().tolist() == [["A17", "haul-out"]]
     assert second.strays == [(f"{name}/1.jpg", "lies in no individual's folder") for name in ("A17", "B03")]
 

@@ -12,7 +12,7 @@ from finprint.base.words import counted
 from finprint.store.decisions import LOG
 from finprint.store.tables import NEW
 from finprint.survey.hygiene import nobodies
-from finprint.survey.names import Nobody, side, whole_name
+from finprint.survey.names import Nobody, one_form, side, whole_name
 from finprint.survey.params import Prepare
 from finprint.survey.sources.csv_table import read_any_csv
 from finprint.survey.sources.decisions import apply_decisions, decision
@@ -78,9 +78,19 @@ def _in_one_form(source: Source, params: Prepare, nobody: Nobody, folder: Path) 
         labelled=labelled,
         queries=queries,
         truth=plain(source.truth),
-        boxes=source.boxes.assign(image=[plain_path(image, folder) for image in source.boxes["image"]]),
+        boxes=source.boxes.assign(
+            image=[plain_path(image, folder) for image in source.boxes["image"]], part=_parts(source.boxes["part"])
+        ),
         findings=[*source.findings, *nobodies(names, nobody)],
     )
+
+
+def _parts(parts: pd.Series) -> pd.Series:
+    """Names of parts without spaces around them; one that is written in several ways, `Fin` and `fin`, in small
+    letters."""
+    written = parts.map(lambda part: one_form(str(part)).strip(), na_action="ignore")
+    spelled = Counter(part.casefold() for part in written.dropna().unique())
+    return written.map(lambda part: part.casefold() if spelled[part.casefold()] > 1 else part, na_action="ignore")
 
 
 def _side(viewpoint: str) -> str | None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from finprint.base.errors import UserError
-from finprint.pictures.images import SUFFIXES
+from finprint.pictures.images import RAW, SUFFIXES
 from finprint.survey.names import one_form
 
 # Made by systems and programs beside the photos, mostly thumbnails; names that begin with a dot are passed over, too.
@@ -23,6 +23,12 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ELSEWHERE = re.compile(r"[A-Za-z]:[/\\]|[A-Za-z][\w+.-]*://|~\w*[/\\]")  # another drive, an address, somebody's home
 COPY = "copy the photos into prepare.folder"
 UNWATCHED = f"DVC does not watch what lies behind it: {COPY}"
+OTHERS = {  # what may hold photos, and what to do with it
+    frozenset(RAW): "export these photos as JPEG",
+    frozenset([".avif", ".jxl", ".psd", ".xcf", ".jp2", ".pdf", ".svg"]): "export these photos as JPEG",
+    frozenset([".mp4", ".mov", ".avi", ".mts", ".m4v", ".mkv"]): "export frames of the video as JPEG",
+    frozenset([".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"]): "unpack it",
+}
 BESIDE = "."  # in prepare.boxes: labels that lie beside the photos
 LABELS = (".txt", ".xml", ".json")  # of photos, in one of these forms
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
@@ -60,7 +66,7 @@ class Disk:
         rows = dict(self.barred)
         for name in self.files:
             if _suffix(name) not in SUFFIXES:
-                rows[name] = f"not a photo: {Path(name).suffix or 'such'} files are not read"
+                rows[name] = f"not a photo: {Path(name).suffix or 'such'} files are not read{_advice(name)}"
             elif why:
                 rows[name] = why
         free = rows.keys() - set(used) - set(own)
@@ -170,6 +176,11 @@ def _shown(name: str) -> str:
     """A file's name that can be printed in one line: bytes that are not UTF-8, and control characters, escaped."""
     printable = os.fsencode(name).decode("utf-8", "backslashreplace")
     return CONTROL.sub(lambda sign: f"\\x{ord(sign[0]):02x}", printable)
+
+
+def _advice(name: str) -> str:
+    """What to do with a file that is no photo, but may hold some."""
+    return next((f"; {advice}" for suffixes, advice in OTHERS.items() if _suffix(name) in suffixes), "")
 
 
 def _suffix(name: str) -> str:

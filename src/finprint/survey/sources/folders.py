@@ -48,7 +48,8 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
     filed = [name for name in names if not name.startswith(f"{queries}/")]
     if not asked:
         refuse_alike(folder, queries, filed, ASKED)
-    places = understand({posixpath.dirname(name) for name in filed}, params.folders.identity, nobody, folder)
+    held = {posixpath.dirname(name) for name in filed}
+    places = understand(held, params.folders.identity, nobody, folder, params.folders.around)
     rows, strays = [], disk.strays(disk.photos(), table_names(params, folder, disk))
     for name in filed:
         place = places[posixpath.dirname(name)]
