@@ -127,16 +127,12 @@ def changed(
     page: Annotated[Path, typer.Option(help="page to write, and a CSV beside it")] = CHANGED,
 ) -> None:
     """Tell which photos are answered otherwise than BEFORE, and why."""
-    from finprint.evaluation.changed import changed as differences  # DVC takes a second to import
-    from finprint.evaluation.changed import read_answered, reasons
-    from finprint.report.changed import write_changed
+    from finprint.evaluation.changed import read_answered  # pandas takes a second to import
+    from finprint.report.changed import tell_changed
 
-    earlier = read_answered(before)
-    table, answered = differences(earlier, read_answered(".")), earlier.answers["query"].nunique()
-    write_changed(page, before, table, answered)
-    for reason, count in reasons(table):
-        print(f"{count}: {reason}")
-    print(f"{len(table)} of {answered} first answers changed since {before}: {page}")
+    lines = tell_changed(page, before, read_answered(before), read_answered("."))
+    for line in lines or [f"the answers are the same as those of {before}, from the same catalogue, models and rules"]:
+        print(line)
 
 
 @app.command()

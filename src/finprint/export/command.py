@@ -8,10 +8,10 @@ from typing import Literal
 
 import pandas as pd
 
+from finprint.answers.tables import write_sheet
 from finprint.base.files import atomic, read_json, write_text
 from finprint.base.words import counted
 from finprint.bundle.identified import REVIEW, RUN
-from finprint.bundle.sheets import write_sheet
 from finprint.export.doubt import doubt
 from finprint.export.folders import into_folders
 from finprint.export.history import capture_table, discovery, estimate, histories, inp, occasions
