@@ -239,6 +239,9 @@ def export(
     source: Annotated[Path, typer.Option("--from", help="data, or a folder that identify wrote")] = Path("data"),
     out: Annotated[Path, typer.Option(help="folder to write")] = Path("exported"),
     occasion: Annotated[str, typer.Option(help="of capture histories: day, month, year, or a column")] = "day",
+    effort: Annotated[
+        Path | None, typer.Option("--occasions", help="file of all occasions on which you were out, a line each")
+    ] = None,
     least: Annotated[float, typer.Option(min=0, max=1, help="probability from which an answer counts in them")] = 0.9,
     folders: Annotated[str, typer.Option(help="copy or link photos into folders by individual")] = "",
     seed: Annotated[int, typer.Option(help="of the intervals")] = 7,
@@ -249,7 +252,8 @@ def export(
 
     if folders not in ("", "copy", "link"):
         raise UserError(f"--folders {folders}: write copy or link")
-    for line in write(source, out, Wanted(occasion, least, cast(Literal["copy", "link"], folders) or None, seed)):
+    how = cast(Literal["copy", "link"], folders) or None
+    for line in write(source, out, Wanted(occasion, least, how, seed, effort)):
         print(line, flush=True)
 
 
