@@ -6,10 +6,12 @@ from finprint.base.cli import Input, Output, run
 from finprint.base.files import write_csv, write_metrics
 from finprint.base.params import Seed, load_sections
 from finprint.base.unchanged import depend_on
+from finprint.evaluation.changed import last_time
 from finprint.evaluation.params import Evaluate
 from finprint.evaluation.run import READ, read_run
 from finprint.model.embedder import load_model
 from finprint.pictures.shards import Crops
+from finprint.report.changed import tell_changed
 from finprint.report.page import write_report
 from finprint.report.results import draw_plots, draw_sheets, report_of, write_figures
 
@@ -30,6 +32,9 @@ def main(data: Output, model: Input, metrics: Output) -> None:
     embedder, _, _ = load_model(model)
     report = report_of(finished, tables["breakdown"], plots, crops, embedder, params.evaluate.explained)
     write_report(metrics / "report.html", report, crops)
+    earlier, now = last_time(data, model)
+    for line in tell_changed(metrics / "changed.html", "the last run", earlier, now) if earlier else ():
+        print(line)
 
 
 if __name__ == "__main__":

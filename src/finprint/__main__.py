@@ -137,16 +137,12 @@ def changed(
     page: Annotated[Path, typer.Option(help="page to write, and a CSV beside it")] = CHANGED,
 ) -> None:
     """Tell which photos are answered otherwise than BEFORE, and why."""
-    from finprint.evaluation.changed import changed as differences  # DVC takes a second to import
-    from finprint.evaluation.changed import read_answered, reasons
-    from finprint.report.changed import write_changed
+    from finprint.evaluation.changed import read_answered  # pandas takes a second to import
+    from finprint.report.changed import tell_changed
 
-    earlier = read_answered(before)
-    table, answered = differences(earlier, read_answered(".")), earlier.answers["query"].nunique()
-    write_changed(page, before, table, answered)
-    for reason, count in reasons(table):
-        print(f"{count}: {reason}")
-    print(f"{len(table)} of {answered} first answers changed since {before}: {page}")
+    lines = tell_changed(page, before, read_answered(before), read_answered("."))
+    for line in lines or [f"the answers are the same as those of {before}, from the same catalogue, models and rules"]:
+        print(line)
 
 
 @app.command()
@@ -253,6 +249,9 @@ def export(
     source: Annotated[Path, typer.Option("--from", help="data, or a folder that identify wrote")] = Path("data"),
     out: Annotated[Path, typer.Option(help="folder to write")] = Path("exported"),
     occasion: Annotated[str, typer.Option(help="of capture histories: day, month, year, or a column")] = "day",
+    effort: Annotated[
+        Path | None, typer.Option("--occasions", help="file of all occasions on which you were out, a line each")
+    ] = None,
     least: Annotated[float, typer.Option(min=0, max=1, help="probability from which an answer counts in them")] = 0.9,
     folders: Annotated[str, typer.Option(help="copy or link photos into folders by individual")] = "",
     seed: Annotated[int, typer.Option(help="of the intervals")] = 7,
@@ -263,7 +262,8 @@ def export(
 
     if folders not in ("", "copy", "link"):
         raise UserError(f"--folders {folders}: write copy or link")
-    for line in write(source, out, Wanted(occasion, least, cast(Literal["copy", "link"], folders) or None, seed)):
+    how = cast(Literal["copy", "link"], folders) or None
+    for line in write(source, out, Wanted(occasion, least, how, seed, effort)):
         print(line, flush=True)
 
 

@@ -129,6 +129,23 @@ def test_the_whole_command(tmp_path: Path) -> None:
         assert (tmp_path / f"out/discovery.{kind}").read_bytes().startswith(start)
 
 
+def test_each_species_is_counted_for_itself(tmp_path: Path) -> None:
+    data = _run(tmp_path)
+    photos = pd.read_parquet(data / "photos.parquet")
+    kinds = {"b.jpg": "Blue_whale", "s.jpg": "Blue_whale"}
+    photos["species"] = photos["image"].map(kinds).fillna("orca").astype("string")
+    write_table(data / "photos.parquet", photos, PHOTOS)
+    lines = list(export(data, tmp_path / "out", DAY))
+    assert lines[1] == f"Blue whale: 1 individual on 2 occasions: {tmp_path}/out/history_Blue_whale.inp"
+    assert lines[2].startswith("Blue whale: animals seen: 1; if answers may be wrong, 1 to ")
+    assert f"orca: 1 individual on 2 occasions: {tmp_path}/out/history_orca.inp" in lines
+    assert (tmp_path / "out/history_Blue_whale.inp").read_text().splitlines()[1] == "/* =Bo */ 10 1;"
+    assert (tmp_path / "out/history_orca.inp").read_text().splitlines()[1] == "/* Anna */ 11 1;"
+    assert sorted(path.name for path in (tmp_path / "out").glob("history*")) == [
+        "history_Blue_whale.csv", "history_Blue_whale.inp", "history_orca.csv", "history_orca.inp",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("how", ["copy", "link"])
 def test_photos_go_into_folders_and_the_originals_stay(tmp_path: Path, how: str) -> None:
     data = _run(tmp_path)

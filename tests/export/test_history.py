@@ -1,11 +1,22 @@
 """Capture histories against ones worked by hand, and numbers of animals against textbook formulas."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from finprint.base.errors import UserError
-from finprint.export.history import discovery, estimate, histories, inp, occasions
+from finprint.export.history import (
+    capture_table,
+    discovery,
+    estimate,
+    every_occasion,
+    histories,
+    inp,
+    occasions,
+    read_occasions,
+)
 
 
 def _sightings() -> pd.DataFrame:
@@ -32,7 +43,8 @@ def _sightings() -> pd.DataFrame:
 )
 def test_histories_by_hand(by: str, columns: list[str], rows: list[str]) -> None:
     sightings = _sightings()
-    seen = histories(sightings, occasions(sightings, by))
+    occasion = occasions(sightings, by)
+    seen = histories(sightings, occasion, every_occasion(occasion, []))
     assert seen.columns.tolist() == columns
     assert ["".join(map(str, row)) for row in seen.to_numpy()] == rows
     assert seen.index.tolist() == ["Anna", "Bo", "Cy */ x"]
@@ -44,7 +56,49 @@ def test_histories_by_hand(by: str, columns: list[str], rows: list[str]) -> None
 
 def test_how_many_are_known_after_each_occasion() -> None:
     sightings = _sightings()
-    assert discovery(sightings, occasions(sightings, "month")).to_dict() == {"2026-05": 2, "2026-06": 2, "2026-07": 3}
+    occasion, every = occasions(sightings, "month"), ["2026-05", "2026-06", "2026-07"]
+    assert discovery(sightings, occasion, every).to_dict() == {"2026-05": 2, "2026-06": 2, "2026-07": 3}
+    more = ["2026-04", *every, "2026-08"]
+    assert discovery(sightings, occasion, more).tolist() == [0, 2, 2, 3, 3]
+
+
+def test_an_occasion_on_which_nobody_was_seen_is_a_column_of_zeros(tmp_path: Path) -> None:
+    """She was out in April and in every summer month, and saw nobody in April and August."""
+    file = tmp_path / "effort.csv"
+    file.write_text("date,boat\n2026-08-03,Ada\n2026-04-11,\n\n2026-05-20,\n2026-08-09,\n2026-06-02,\n")
+    sightings = _sightings()
+    occasion = occasions(sightings, "month")
+    told = read_occasions(file, "month")
+    assert told == ["2026-04", "2026-05", "2026-06", "2026-08"]
+    every = every_occasion(occasion, told)
+    assert every == ["2026-04", "2026-05", "2026-06", "2026-07", "2026-08"]  # July has sightings
+    seen = histories(sightings, occasion, every)
+    assert inp(seen) == (
+        "/* occasions: 2026-04, 2026-05, 2026-06, 2026-07, 2026-08 */\n"
+        "/* Anna */ 01010 1;\n/* Bo */ 01100 1;\n/* Cy * / x */ 00010 1;\n"
+    )
+    assert capture_table(seen)["ch"].tolist() == ["01010", "01100", "00010"]
+    assert estimate(seen.to_numpy()) == estimate(seen.drop(columns=["2026-04", "2026-08"]).to_numpy())
+    assert every_occasion(pd.Series(["sighting 10", None, "sighting 2"]), []) == ["sighting 2", "sighting 10"]
+    file.write_text("reef\ncape\nbay\n")  # places stay in the order of the file
+    assert every_occasion(occasions(sightings, "place"), read_occasions(file, "place")) == ["reef", "cape", "bay"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("date\n2026-05-01\nlast spring\n", " line 3: 'last spring' is no date: write 2026-06-01, or 2026-06, or 2026"),
+        ("\n", ": it names no occasion"),
+        (None, ": there is no such file of text"),
+    ],
+)
+def test_a_file_of_occasions_that_says_nothing(tmp_path: Path, text: str | None, why: str) -> None:
+    file = tmp_path / "effort.txt"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_occasions(file, "day")
+    assert str(caught.value) == f"--occasions {file}{why}"
 
 
 def test_what_is_no_occasion_is_named() -> None:

@@ -15,10 +15,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
+from finprint.base.files import write_json
 from finprint.individuals.heads import photo_counts
 from finprint.individuals.lessons import fingerprint, lessons
 from finprint.individuals.params import Mine, Retrain, Train
-from finprint.individuals.rounds import Earlier, Later, later_checkpoints, later_rounds, round_checkpoint, settled
+from finprint.individuals.rounds import (
+    ASKED,
+    Earlier,
+    Later,
+    later_checkpoints,
+    later_rounds,
+    round_checkpoint,
+    settled,
+)
 from finprint.individuals.task import Individuals
 from finprint.learning.inputs import Photos
 from finprint.learning.network import Network
@@ -353,6 +362,35 @@ def test_new_photos_alone_do_not_train_round_two_again(tmp_path: Path, capsys: p
     before, (fourth,) = settled(more, wider, replace(later, lr=2e-3), both, [])
     assert before.labels["image"].tolist() == ["q1.jpg", "q9.jpg"]
     assert len({one.folder for one in (first, third, fourth)}) == 3
+
+
+def test_of_several_trainings_before_new_photos_the_own_one_goes_on_and_else_the_longest(tmp_path: Path) -> None:
+    again = Retrain(start="pretrained", rounds=1, epochs=3, lr_scale=1.0)
+    mining = Embed(batch=4, mirror=False, amp=False), Mine(precision=0.5, targets="hard")
+    later = Later(0, 1e-3, SMALL_TRAIN, *mining, again)
+    model = tmp_path / "r1"
+    model.mkdir()
+    new = [PHOTOS.tail(1).assign(image=image, identity=pd.NA, split=TEST) for image in ("q8.jpg", "q9.jpg")]
+    table = pd.concat([PHOTOS, *new])
+    crops = stored_crops(tmp_path / "crops", sorted(table["image"]))
+    named = {"q1.jpg": "bo", "q8.jpg": "al", "q9.jpg": "al"}
+
+    def place(*images: str) -> Checkpoint:
+        labels = _pseudo({image: named[image] for image in images})
+        return settled(table, crops, later, Earlier(model, labels), [])[1][0]
+
+    one = place("q1.jpg")
+    write_json(one.folder / ASKED, ["q1.jpg"])
+    assert place("q1.jpg", "q8.jpg").folder == one.folder  # q8 waits
+    earlier = later_checkpoints(later, fingerprint(table, crops, _pseudo({"q8.jpg": "al"})), [model])[0]
+    write_json(earlier.folder / ASKED, ["q8.jpg"])
+    for longer, shorter in ((one, earlier), (earlier, one)):
+        longer.save({"history": [{}, {}]})
+        shorter.save({"history": [{}]})
+        assert place("q1.jpg", "q8.jpg").folder == longer.folder
+    own = later_checkpoints(later, fingerprint(table, crops, _pseudo(named)), [model])[0]
+    write_json(own.folder / ASKED, ["q1.jpg", "q8.jpg", "q9.jpg"])
+    assert place("q1.jpg", "q8.jpg", "q9.jpg").folder == own.folder
 
 
 def test_rounds_that_name_photos_themselves_depend_on_all_of_them(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Encounters made of times and places, and those that grow too long."""
 
 import pandas as pd
+import pytest
 from conftest import prepare_params
 
-from finprint.survey.encounters import encounters, long_encounters, times
+from finprint.survey.encounters import encounters, long_encounters, seen, times
 from finprint.survey.hygiene import LONG_ENCOUNTER
 
 
@@ -79,3 +80,14 @@ def test_the_table_s_date_goes_before_the_camera_s() -> None:
     assert times(photos, prepare_params(encounter_gap=0), lambda image, why: None).isna().tolist() == [False] * 3 + [
         True
     ]
+
+
+def test_dates_reach_exports_where_no_encounter_is_made_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    camera = pd.to_datetime(pd.Series(["2026-05-01 10:00", "2026-05-02 10:00", None]))
+    photos = pd.DataFrame({"image": ["a", "b", "c"], "date": ["2026-06-01", None, "soon"], "taken": camera})
+    params = prepare_params(encounter_gap=0)
+    when = seen(photos, times(photos, params, lambda image, why: None), params)
+    assert when.astype("string").fillna("").tolist() == ["2026-06-01 00:00:00", "2026-05-02 10:00:00", ""]
+    unsure = photos.assign(date=["1/2/2026", None, None])
+    assert seen(unsure, camera, params).equals(camera)
+    assert capsys.readouterr().out.startswith("the table's dates do not reach exports: a: does the day or the month")

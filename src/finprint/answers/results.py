@@ -13,7 +13,7 @@ from finprint.answers.grouping import proposals
 from finprint.answers.params import Search
 from finprint.answers.rules import LEAST_ANIMALS, LEAST_INDIVIDUALS, TOO_FEW
 from finprint.answers.search import Answers, out_of_fold, search
-from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED, for_spreadsheets
+from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED, write_sheet
 from finprint.base.files import atomic
 from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.matching.indexes import write_flat
@@ -57,7 +57,7 @@ class Results:
                 write_table(draft / FOLDS / f"{fold}.parquet", table, ANSWERS)
             self.answers.rules.save(draft)
             write_table(draft / "new_individuals.csv", self.proposed, PROPOSED)
-            for_spreadsheets(self.submission).to_csv(draft / "submission.csv", index=False, lineterminator="\n")
+            write_sheet(draft / "submission.csv", self.submission)
             write_gallery(draft, self.catalogue, self.answers)
 
 

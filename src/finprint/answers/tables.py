@@ -1,9 +1,15 @@
-"""The tables of answers: their columns, checked where they are read and written."""
+"""The tables of answers: their columns, checked where they are read and written; and tables for people."""
+
+import re
+from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
 
+from finprint.base.files import DRAFT, atomic
 from finprint.store.tables import text
+
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no xlsx can hold these
 
 ANSWERS = pa.DataFrameSchema(
     {
@@ -42,3 +48,25 @@ def for_spreadsheets(table: pd.DataFrame) -> pd.DataFrame:
     for name in table.select_dtypes(["object", "string"]):
         table[name] = table[name].str.replace(r"^(?=[=+\-@\t\r])", "'", regex=True)
     return table
+
+
+def write_sheet(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as .csv or .xlsx by the path's suffix, atomically; no cell is taken for a formula."""
+    table = for_spreadsheets(table)
+    with atomic(path) as draft:
+        if path.suffix == ".csv":
+            table.round(6).to_csv(draft, index=False, lineterminator="\n")
+        else:
+            _write_xlsx(draft, table.round(6))
+
+
+def _write_xlsx(path: Path, table: pd.DataFrame) -> None:
+    from openpyxl import Workbook  # takes half a second to import
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(path.stem.removeprefix(".").removesuffix(DRAFT))
+    sheet.freeze_panes = "B2"
+    sheet.append(list(table.columns))
+    for row in table.astype(object).where(table.notna(), None).itertuples(index=False):
+        sheet.append([UNPRINTABLE.sub("", cell) if isinstance(cell, str) else cell for cell in row])
+    book.save(path)

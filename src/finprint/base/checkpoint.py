@@ -58,6 +58,14 @@ class Checkpoint:
         state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
         return state
 
+    def peek(self) -> dict[str, Any] | None:
+        """The last state saved, for a look: nothing is locked. None where there is none that can be read."""
+        try:
+            state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True, mmap=True)
+        except Exception:  # none yet, being replaced, or damaged
+            return None
+        return state
+
     def finish(self) -> None:
         """The run has ended: keep its last state for a run of the same key, and forget what ended before it."""
         for other in self.folder.parent.iterdir():

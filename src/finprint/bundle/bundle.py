@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from finprint.answers.grouping import proposals
-from finprint.answers.rules import Rules
+from finprint.answers.rules import RULES, Rules
 from finprint.answers.scoring import blended
 from finprint.answers.search import answer
 from finprint.answers.shortlist import look_up
 from finprint.answers.species import COLUMN
 from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
-from finprint.base.files import sha256_path
+from finprint.base.files import read_json, sha256_path
 from finprint.bundle.features import FEATURES
 from finprint.bundle.gallery import Gallery
 from finprint.bundle.manifest import MANIFEST, Manifest
@@ -91,6 +91,11 @@ class Bundle:
     def hash(self) -> str:
         """Of the whole bundle, its gallery included."""
         return sha256_path(self.folder / MANIFEST)
+
+    def fitted(self) -> dict[str, Any]:
+        """The rules of the answers, and a hash of each model, for people who want to know why answers changed."""
+        models = [sha256 for name, sha256 in self.manifest.files.items() if name.startswith(f"{MODELS}/")]
+        return {"rules": read_json(self.folder / RULES), "models": models}
 
     @property
     def detector_folder(self) -> Path:

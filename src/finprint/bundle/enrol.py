@@ -18,10 +18,10 @@ from finprint.bundle.features import FEATURES
 from finprint.bundle.gallery import PICTURES, Gallery, link, write_pictures
 from finprint.bundle.identified import DECISIONS, REVIEW, Identified
 from finprint.bundle.manifest import Manifest, hashes
-from finprint.bundle.tables import content, gallery_table
+from finprint.bundle.tables import gallery_table
 from finprint.pictures.shards import Crops
 from finprint.store.arrays import Selection
-from finprint.store.decisions import OF_INDIVIDUALS, Decision, Log, names_made, standing
+from finprint.store.decisions import OF_INDIVIDUALS, Decision, Log, content, names_made, standing
 from finprint.store.replay import Replay
 from finprint.store.tables import SIDES
 
@@ -186,6 +186,24 @@ def enrol(out: Path, folder: Path) -> dict[str, int]:
             if ledger.as_json() != before:
                 _write(bundle, grown, entering, ledger, features)
         return _counts(bundle.gallery.photos, after)
+
+
+def for_the_pipeline(out: Path, bundle: Bundle) -> list[Decision]:
+    """All lines of the log of identified photos, with the photos' contents, as the pipeline's log can hold them.
+
+    Photos of the gallery that the pipeline knows keep their id.
+    """
+    identified, gallery = Identified.load(out).photos, bundle.gallery.photos
+    enrolled = gallery[gallery["labelled"].isna()]
+    hashes_of = {
+        image: "" if pd.isna(sha256) else str(sha256)
+        for table in (enrolled, identified)
+        for image, sha256 in zip(table["image"], table["sha256"], strict=True)
+    }
+    return [
+        line.model_copy(update={"answer": None, "contents": tuple(hashes_of.get(photo, "") for photo in line.every)})
+        for line in Log(out / DECISIONS).read()
+    ]
 
 
 def names_without(bundle: Bundle, log: Path) -> dict[str, str | None]:

@@ -12,6 +12,7 @@ from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED
 from finprint.base.errors import UserError
 from finprint.base.files import read_json, write_array, write_json
 from finprint.bundle.tables import TOLD
+from finprint.evaluation.changed import Answered
 from finprint.keypoints.tables import POINTS, read_points
 from finprint.pictures.shards import Crops
 from finprint.store.tables import ROWS, SIDES, read_table, text, write_table
@@ -57,7 +58,7 @@ class Identified:
         proposed: table `PROPOSED`, the photos that are called new, grouped into proposed new individuals.
         gallery: table `GALLERY`, the individuals in the photos with which they were compared.
         run: content of run.json: the hash of the `bundle`, its `bundle_folder` and the `folder` of the photos as they
-            were given, its `system`, the version of `finprint`.
+            were given, its `system`, the version of `finprint`, the bundle's `rules`, a hash of each of its `models`.
     """
 
     photos: pd.DataFrame
@@ -103,3 +104,10 @@ class Identified:
                 f"{folder} is damaged or of an older version: run `finprint identify` again with --out {out}; "
                 "the decisions are kept"
             ) from None
+
+
+def answered_of(identified: Identified) -> Answered:
+    """What was answered, and from what, to be compared with another time."""
+    answers, gallery = ANSWERS.validate(identified.answers), identified.gallery[list(GALLERY.columns)]
+    rules, models = identified.run.get("rules", {}), tuple(identified.run.get("models", ()))
+    return Answered(answers, GALLERY.validate(gallery.reset_index(drop=True)), rules, models)

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 
 from finprint.answers.species import COLUMN
+from finprint.answers.tables import write_sheet
 from finprint.base.files import caching_in, hold
 from finprint.bundle.asked import Asked, Header, asked, headers, with_columns
-from finprint.bundle.bundle import Bundle
+from finprint.bundle.bundle import Answered, Bundle
 from finprint.bundle.encounters import joint_answers
 from finprint.bundle.features import FEATURES
 from finprint.bundle.identified import CROPS, REVIEW, Identified
 from finprint.bundle.looks import look_again
-from finprint.bundle.sheets import answer_sheet, write_sheet
+from finprint.bundle.sheets import answer_sheet
 from finprint.bundle.tables import contents
 from finprint.bundle.vectors import vectors_of
 from finprint.crops.cache import CHUNK, CropCache, Cut
@@ -77,19 +78,48 @@ def identified_in(photos: Asked, bundle: Bundle, folder: Path) -> Identified:
     table["problem"] = table["problem"].fillna(table["image"].map(rejects).astype("string"))
     arrays = vectors_of(bundle, crops)
     queries = rows_of_crops(table, crops.index["image"])
-    placed = queries.assign(path=[str(photos.folder / path) for path in queries["path"]])
-    looked = look_again(bundle, placed, crops, arrays, folder / FEATURES)
-    answered = bundle.answer(_with_species(queries, crops, bundle), arrays, looked.scores if looked else None)
+    answered, points = _answered(queries, crops, arrays, bundle, (photos.folder, folder / FEATURES))
     told = pd.concat([table, queries[~queries["image"].isin(table["image"])]], ignore_index=True)
     told["p_new"] = told["image"].map(answered.new)
     told["problem"] = told["problem"].fillna(_in_the_gallery(told, bundle.gallery.photos))
     run = {
         "bundle": bundle.hash, "bundle_folder": str(bundle.folder), "system": bundle.manifest.system,
-        "folder": str(photos.folder), "finprint": version("finprint"),
+        "folder": str(photos.folder), "finprint": version("finprint"), **bundle.fitted(),
     }  # fmt: skip
-    points = looked.points if looked else no_points()
     gallery = bundle.gallery.photos.dropna(subset="identity")
     return Identified(told, answered.answers, crops, np.hstack(arrays), points, answered.proposed, gallery, run)
+
+
+def answered_anew(identified: Identified, bundle: Bundle) -> pd.DataFrame:
+    """Table `ANSWERS` of photos that were identified before, with the bundle's gallery as it is now; writes nothing.
+
+    Raises:
+        UserError: the bundle looks a second time, and a photo cannot be read any more.
+    """
+    ends = np.cumsum([one.array.shape[1] for one in bundle.gallery.members.values()])[:-1]
+    arrays = np.split(identified.vectors, ends, axis=1)
+    queries = rows_of_crops(identified.photos, identified.crops.index["image"])
+    with TemporaryDirectory() as scratch:
+        places = (Path(identified.run["folder"]), Path(scratch) / FEATURES)
+        return _answered(queries, identified.crops, arrays, bundle, places)[0].answers
+
+
+def _answered(
+    queries: pd.DataFrame, crops: Crops, arrays: Sequence[np.ndarray], bundle: Bundle, places: tuple[Path, Path]
+) -> tuple[Answered, pd.DataFrame]:
+    """The answers to photos, and the matched points of the second look, table `POINTS`.
+
+    Args:
+        queries: a row of `Identified.photos` for each crop.
+        crops: of these photos, in their order.
+        arrays: their vectors by each member.
+        bundle: the trained system.
+        places: the folder in which the photos lie, and one to write local features into.
+    """
+    placed = queries.assign(path=[str(places[0] / path) for path in queries["path"]])
+    looked = look_again(bundle, placed, crops, arrays, places[1])
+    answered = bundle.answer(_with_species(queries, crops, bundle), arrays, looked.scores if looked else None)
+    return answered, looked.points if looked else no_points()
 
 
 def _with_headers(photos: pd.DataFrame, read: list[Header]) -> pd.DataFrame:

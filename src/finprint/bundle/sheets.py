@@ -1,12 +1,7 @@
-"""Answers as people open them: CSV and xlsx, a row a photo."""
-
-import re
-from pathlib import Path
+"""Answers as people open them: a row a photo."""
 
 import pandas as pd
 
-from finprint.answers.tables import for_spreadsheets
-from finprint.base.files import atomic
 from finprint.bundle.identified import Identified
 from finprint.matching.ranking import ANSWERS
 from finprint.store.tables import SIDES
@@ -16,7 +11,6 @@ COLUMNS = [
     "image", *(f"{kind}_{rank}" for rank in RANKS for kind in ("name", "probability")), "p_new", "match", "encounter",
     "side", *SIDES, "problem",
 ]  # fmt: skip
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no xlsx can hold these
 
 
 def answer_sheet(identified: Identified) -> pd.DataFrame:
@@ -31,25 +25,3 @@ def answer_sheet(identified: Identified) -> pd.DataFrame:
     boxes = identified.crops.index.set_index("image")[SIDES]
     table = photos.drop(columns=SIDES, errors="ignore").rename(columns={"viewpoint": "side"}).set_index("image")
     return table.join(pd.DataFrame(wide)).assign(match=matched).join(boxes).reset_index()[COLUMNS]
-
-
-def write_sheet(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as .csv or .xlsx by the path's suffix, atomically; no cell is taken for a formula."""
-    table = for_spreadsheets(table)
-    with atomic(path) as draft:
-        if path.suffix == ".csv":
-            table.round(6).to_csv(draft, index=False, lineterminator="\n")
-        else:
-            _write_xlsx(draft, table.round(6))
-
-
-def _write_xlsx(path: Path, table: pd.DataFrame) -> None:
-    from openpyxl import Workbook  # takes half a second to import
-
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("answers")
-    sheet.freeze_panes = "B2"
-    sheet.append(list(table.columns))
-    for row in table.astype(object).where(table.notna(), None).itertuples(index=False):
-        sheet.append([UNPRINTABLE.sub("", cell) if isinstance(cell, str) else cell for cell in row])
-    book.save(path)

@@ -1,14 +1,12 @@
 """The tables of a bundle: their columns, checked where they are read and written."""
 
-import re
-
 import pandas as pd
 import pandera.pandas as pa
 
+from finprint.store.decisions import FURTHER
 from finprint.store.tables import text
 
 TOLD = ["species", "encounter", "viewpoint", "date", "place"]  # what is known of a photo besides its individual
-FURTHER = re.compile(r"#\d+$")  # ends the id of a further animal in a photo
 GALLERY = pa.DataFrameSchema(
     {
         "image": pa.Column("string", unique=True, coerce=True),
@@ -28,12 +26,6 @@ def gallery_table(photos: pd.DataFrame) -> pd.DataFrame:
     """Table `GALLERY` from one that has some of its columns; what is not told is missing."""
     table = photos.reindex(columns=list(GALLERY.columns))
     return table.astype(dict.fromkeys(("identity", "labelled", *TOLD), "string"))
-
-
-def content(sha256: str, image: str) -> str:
-    """What tells an animal in a photo: the photo's content, and which animal in it."""
-    further = FURTHER.search(image)
-    return sha256 + (further[0] if further else "")
 
 
 def contents(photos: pd.DataFrame) -> pd.Series:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from finprint.answers.rules import RULES
 from finprint.answers.tables import ANSWERS, GALLERY
-from finprint.base.files import read_json, sha256_path
-from finprint.evaluation.compare import fetched
-from finprint.store.tables import NEW, read_table
+from finprint.base.errors import UserError
+from finprint.base.files import atomic, cache, read_json, sha256_path, write_json
+from finprint.store.tables import NEW, read_table, write_table
 
 MODELS = ("data/round1/model.json", "data/round2/model.json")
 COLUMNS = ["photo", "before", "before_probability", "now", "now_probability", "why"]
@@ -34,6 +34,55 @@ class Answered:
     rules: dict[str, Any]
     models: tuple[str, ...]
 
+    def same(self, other: "Answered") -> bool:
+        """Was the same answered, from the same?"""
+        return (
+            (self.rules, self.models) == (other.rules, other.models)
+            and self.answers.equals(other.answers)
+            and self.gallery.equals(other.gallery)
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder, atomically."""
+        with atomic(folder) as draft:
+            draft.mkdir()
+            write_table(draft / "answers.parquet", self.answers, ANSWERS)
+            write_table(draft / "gallery.parquet", self.gallery, GALLERY)
+            write_json(draft / RULES, {"rules": self.rules, "models": list(self.models)})
+
+    @staticmethod
+    def load(folder: Path) -> "Answered":
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: a table is missing or damaged.
+            OSError, ValueError, KeyError: of the rules.
+        """
+        answers, gallery = (read_table(folder / f"{schema.name}.parquet", schema) for schema in (ANSWERS, GALLERY))
+        told = read_json(folder / RULES)
+        return Answered(answers, gallery, told["rules"], tuple(told["models"]))
+
+
+def last_time(data: Path, model: Path) -> tuple[Answered | None, Answered]:
+    """What the run before this one answered, if it is known, and what this one has; this one is kept for the next.
+
+    Args:
+        data: the run's folder `data`.
+        model: folder of round 2's model.
+
+    Raises:
+        UserError: a table of this run is missing or damaged.
+    """
+    search, kept = data / "search", cache() / "answered"
+    answers, gallery = (read_table(search / f"{schema.name}.parquet", schema) for schema in (ANSWERS, GALLERY))
+    now = Answered(answers, gallery, read_json(search / RULES), (sha256_path(model),))
+    try:
+        earlier = Answered.load(kept)
+    except (UserError, OSError, ValueError, KeyError):  # none yet, or of an older version
+        earlier = None
+    now.save(kept)
+    return earlier, now
+
 
 def read_answered(where: str) -> Answered:
     """What a run answered.
@@ -44,6 +93,8 @@ def read_answered(where: str) -> Answered:
     Raises:
         UserError: there is no such run, or it has no answers.
     """
+    from finprint.evaluation.compare import fetched  # DVC takes a second to import
+
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         answers = read_table(fetched(where, "data/search/answers.parquet", place), ANSWERS)

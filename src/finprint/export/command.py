@@ -8,13 +8,22 @@ from typing import Literal
 
 import pandas as pd
 
+from finprint.answers.tables import write_sheet
 from finprint.base.files import atomic, read_json, write_text
 from finprint.base.words import counted
 from finprint.bundle.identified import REVIEW, RUN
-from finprint.bundle.sheets import write_sheet
 from finprint.export.doubt import doubt
-from finprint.export.folders import into_folders
-from finprint.export.history import capture_table, discovery, estimate, histories, inp, occasions
+from finprint.export.folders import folder_name, into_folders
+from finprint.export.history import (
+    capture_table,
+    discovery,
+    estimate,
+    every_occasion,
+    histories,
+    inp,
+    occasions,
+    read_occasions,
+)
 from finprint.export.plots import sighting_plots
 from finprint.export.sightings import ANSWERED, darwin_core, of_identified, of_pipeline
 from finprint.paper.figure import png, svg
@@ -29,12 +38,14 @@ class Wanted:
         least: probability from which an answer counts in histories; confirmed names always do.
         folders: copy or link photos into folders by individual; None: neither.
         seed: of the draws behind the intervals.
+        occasions: a file of the occasions on which somebody was out, see `read_occasions`; None: those of sightings.
     """
 
     occasion: str
     least: float
     folders: Literal["copy", "link"] | None
     seed: int
+    occasions: Path | None = None
 
 
 def export(source: Path, out: Path, wanted: Wanted) -> Iterator[str]:
@@ -64,7 +75,7 @@ def export(source: Path, out: Path, wanted: Wanted) -> Iterator[str]:
 
 
 def _counted(sightings: pd.DataFrame, answers: pd.DataFrame, out: Path, wanted: Wanted) -> Iterator[str]:
-    """Capture histories, plots and numbers of animals."""
+    """Capture histories, plots and numbers of animals, of each species for itself."""
     sure = sightings[sightings["status"].ne(ANSWERED) | (sightings["probability"] >= wanted.least)]
     if not len(sure):
         yield f"no name is sure enough for a capture history (--least {wanted.least:g})"
@@ -72,26 +83,54 @@ def _counted(sightings: pd.DataFrame, answers: pd.DataFrame, out: Path, wanted: 
     occasion = occasions(sure, wanted.occasion)
     if missing := int(occasion.isna().sum()):
         yield f"{counted(missing, 'sighting')} without an occasion ({wanted.occasion}) left out of the histories"
-    seen = histories(sure, occasion)
-    write_text(out / "history.inp", inp(seen))
-    write_sheet(out / "history.csv", capture_table(seen))
-    figure = sighting_plots(discovery(sure, occasion), seen)
+    told = read_occasions(wanted.occasions, wanted.occasion) if wanted.occasions else []
+    every, all_of_them = every_occasion(occasion, told), occasions(sightings, wanted.occasion)
+    if told and (more := [one for one in every if one not in told]):
+        yield f"{counted(len(more), 'occasion')} with sightings, but not in {wanted.occasions}: {', '.join(more)}"
+    kinds = sightings["species"].astype("string").fillna("of unknown species").str.replace("_", " ")
+    for kind in sorted(kinds.unique()):
+        own, alone = sure[kinds[sure.index] == kind], kinds.nunique() == 1
+        seen = histories(own, occasion[own.index], every)
+        if not len(seen):
+            yield f"{kind}: no name that is sure enough (--least {wanted.least:g}) has an occasion"
+            continue
+        suffix = "" if alone else f"_{folder_name(kind.replace(' ', '_'))}"
+        _write_histories(seen, discovery(own, occasion[own.index], every), out, suffix)
+        what = "" if alone else f"{kind}: "
+        columns = counted(len(every), "occasion")
+        yield f"{what}{counted(len(seen), 'individual')} on {columns}: {out / f'history{suffix}.inp'}"
+        yield from _numbers(sightings[kinds == kind], answers, all_of_them, wanted.seed, what)
+
+
+def _write_histories(seen: pd.DataFrame, discovered: pd.Series, out: Path, suffix: str) -> None:
+    """Write capture histories and the plots of them."""
+    write_text(out / f"history{suffix}.inp", inp(seen))
+    write_sheet(out / f"history{suffix}.csv", capture_table(seen))
+    figure = sighting_plots(discovered, seen)
     for kind, drawn in (("png", png(figure)), ("svg", svg(figure))):
-        with atomic(out / f"discovery.{kind}") as draft:
+        with atomic(out / f"discovery{suffix}.{kind}") as draft:
             draft.write_bytes(drawn)
-    yield f"{counted(len(seen), 'individual')} on {counted(seen.shape[1], 'occasion')}: {out / 'history.inp'}"
+
+
+def _numbers(
+    sightings: pd.DataFrame, answers: pd.DataFrame, occasion: pd.Series, seed: int, what: str
+) -> Iterator[str]:
+    """How many animals were seen, and how many there are; `what` is put before each line."""
+    every = sorted(occasion.dropna().unique())
 
     def animals(table: pd.DataFrame) -> float:
         return float(table["individual"].nunique())
 
     def there_are(table: pd.DataFrame) -> float:
-        return estimate(histories(table, occasions(table, wanted.occasion)).to_numpy())
+        return estimate(histories(table, occasion[table.index], every).to_numpy())
 
-    low, high = doubt(sightings, answers, animals, wanted.seed)
-    yield f"animals seen: {animals(sightings):.0f}; if answers may be wrong, {_range(low, high)}"
-    if seen.shape[1] > 1:
-        low, high = doubt(sightings, answers, there_are, wanted.seed, 100)
-        yield f"animals there are, if none comes or goes: {there_are(sightings):.0f}; likewise {_range(low, high)}"
+    doubtful = sightings["status"].eq(ANSWERED).any()
+    wrong = _range(*doubt(sightings, answers, animals, seed)) if doubtful else ""
+    yield f"{what}animals seen: {animals(sightings):.0f}" + (wrong and f"; if answers may be wrong, {wrong}")
+    if not math.isnan(there_are(sightings)):
+        wrong = _range(*doubt(sightings, answers, there_are, seed, 100)) if doubtful else ""
+        number = f"{there_are(sightings):.0f}" + (wrong and f"; likewise {wrong}")
+        yield f"{what}animals there are, if none comes or goes: {number}"
 
 
 def _range(low: float, high: float) -> str:

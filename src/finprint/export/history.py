@@ -1,10 +1,16 @@
 """Capture histories: on which occasions each animal was seen, for mark-recapture."""
 
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
 
+TITLES = ("occasion", "occasions", "date", "day", "month", "year")
+WORD = re.compile(r"[0-9]+|[^0-9]+")
 PERIODS = {"day": "D", "month": "M", "year": "Y"}
 
 
@@ -32,17 +38,55 @@ def occasions(sightings: pd.DataFrame, by: str) -> pd.Series:
     return told
 
 
-def histories(sightings: pd.DataFrame, occasion: pd.Series) -> pd.DataFrame:
-    """(C, T) 0 or 1, whether each individual was seen on each occasion; sorted by name and by occasion.
+def read_occasions(file: Path, by: str) -> list[str]:
+    """The occasions on which somebody was out, a line each; what stands behind a comma is passed over.
 
-    An occasion on which nobody was seen is no column, because no sighting tells of it.
+    Args:
+        file: of text; its first line may be a title: occasion, or date.
+        by: as for `occasions`: dates are made days, months or years, in their order.
+
+    Raises:
+        UserError: the file is missing or empty, or a line is no date.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"--occasions {file}: there is no such file of text") from None
+    cells = [(number, line.partition(",")[0].strip()) for number, line in enumerate(lines, 1)]
+    named = [(number, cell) for number, cell in cells if cell and not (number == 1 and cell.casefold() in TITLES)]
+    if not named:
+        raise UserError(f"--occasions {file}: it names no occasion")
+    if by not in PERIODS:
+        return list(dict.fromkeys(cell for _, cell in named))
+    dates = pd.to_datetime(pd.Series([cell for _, cell in named]), errors="coerce", format="ISO8601")
+    if dates.isna().any():
+        number, cell = named[int(dates.isna().to_numpy().argmax())]
+        raise UserError(f"--occasions {file} line {number}: {cell!r} is no date: write 2026-06-01, or 2026-06, or 2026")
+    return sorted(dates.dt.to_period(PERIODS[by]).astype(str).unique())
+
+
+def every_occasion(occasion: pd.Series, told: Sequence[str]) -> list[str]:
+    """All occasions in their order: those told and those of sightings, which are sorted, behind or among them."""
+    more = sorted(set(occasion.dropna()) - set(told), key=_natural)
+    every = [*told, *more]
+    return sorted(every, key=_natural) if sorted(told, key=_natural) == list(told) else every
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    """By which `sighting 2` comes before `sighting 10`."""
+    return [(not word.isdigit(), int(word) if word.isdigit() else 0, word) for word in WORD.findall(name)]
+
+
+def histories(sightings: pd.DataFrame, occasion: pd.Series, every: Sequence[str]) -> pd.DataFrame:
+    """(C, T) 0 or 1, whether each individual was seen on each occasion; sorted by name.
 
     Args:
         sightings: column individual.
         occasion: of each sighting; those without one are left out.
+        every: all occasions in their order, those on which nobody was seen among them.
     """
     seen = pd.crosstab(sightings["individual"], occasion).clip(upper=1)
-    return seen.sort_index(axis=0).sort_index(axis=1).astype(int)
+    return seen.sort_index(axis=0).reindex(columns=list(every), fill_value=0).astype(int)
 
 
 def inp(seen: pd.DataFrame) -> str:
@@ -64,12 +108,14 @@ def capture_table(seen: pd.DataFrame) -> pd.DataFrame:
 def estimate(seen: np.ndarray) -> float:
     """How many animals there are, if none comes or goes and all are as easy to see.
 
-    With two occasions Chapman's estimate (1951), with more Schnabel's (1938) in Chapman's form; NaN with one. It is
-    never below the number of animals seen, as Schnabel's can be where some animals are easier to see than others.
+    Occasions on which nobody was seen tell nothing. With two others Chapman's estimate (1951), with more Schnabel's
+    (1938) in Chapman's form; NaN with one. It is never below the number of animals seen, as Schnabel's can be where
+    some animals are easier to see than others.
 
     Args:
         seen: (C, T) 0 or 1.
     """
+    seen = seen[:, seen.any(axis=0)]
     if seen.shape[1] < 2:
         return float("nan")
     before = np.cumsum(seen, axis=1) - seen > 0  # seen on an earlier occasion
@@ -80,8 +126,9 @@ def estimate(seen: np.ndarray) -> float:
     return max(float((caught * marked).sum() / (again + 1)), float(seen.any(axis=1).sum()))
 
 
-def discovery(sightings: pd.DataFrame, occasion: pd.Series) -> pd.Series:
+def discovery(sightings: pd.DataFrame, occasion: pd.Series, every: Sequence[str]) -> pd.Series:
     """How many individuals have been seen up to each occasion."""
-    first = occasion.groupby(sightings["individual"]).min().dropna()
-    every = sorted(occasion.dropna().unique())
-    return first.value_counts().reindex(every, fill_value=0).cumsum()
+    places = {name: place for place, name in enumerate(every)}
+    first = occasion.dropna().map(places).groupby(sightings["individual"]).min()
+    counts = first.value_counts().reindex(range(len(every)), fill_value=0).cumsum()
+    return counts.set_axis(list(every)).astype(int)

@@ -7,7 +7,7 @@ import pandas as pd
 from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
 from finprint.bundle.identified import DECISIONS, Identified
-from finprint.store.decisions import LOG, Log
+from finprint.store.decisions import LOG, Log, content, located
 from finprint.store.replay import Replay
 from finprint.store.tables import NEW, PHOTOS, SIGHTINGS, TEST, names_before, names_of, read_table
 from finprint.survey.sources.decided import as_in_a_run
@@ -37,7 +37,8 @@ def of_pipeline(data: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     told = read_table(data / "sightings.parquet", SIGHTINGS)
     table = photos.merge(told, on="image", how="left").rename(columns={"viewpoint": "side"})
     proposed = read_table(data / "search/new_individuals.csv", PROPOSED)
-    lines = [as_in_a_run(one) for one in Log(data / "decisions" / LOG).read()]
+    here = {content(sha256, image): image for image, sha256 in photos[["image", "sha256"]].itertuples(index=False)}
+    lines = [as_in_a_run(one) for one in located(Log(data / "decisions" / LOG).read(), here)]
     replay = Replay.of_log(dict.fromkeys(photos["image"]) | names_before(photos, told), lines)
     gallery, asked = names_of(photos[photos["split"] != TEST]), photos.loc[photos["split"] == TEST, "image"]
     return _sightings(table, _of_today(answers, replay, gallery), proposed, (replay, set(asked)))

@@ -106,7 +106,8 @@ def settled(
     """What round 2 learns from, and the checkpoints of the rounds after the first.
 
     New photos alone do not train round 2 again: where it was trained before they came, it goes without their
-    pseudo-labels. As soon as it is trained anew for another reason, it learns from all.
+    pseudo-labels; of several such trainings the one of most epochs goes on. As soon as it is trained anew for another
+    reason, it learns from all. What was trained before is known from `.cache`: without it, all are learned from.
 
     Args:
         photos: table `PHOTOS`.
@@ -120,18 +121,21 @@ def settled(
         return later_checkpoints(params, fingerprint(photos, crops, labels), [before.model], named)
 
     labels, asked = before.labels, photos.loc[photos["split"] == TEST, "image"]
-    for file in sorted((cache() / "checkpoints" / "retrain").glob(f"*/{ASKED}")):
-        earlier = labels[labels["image"].isin(read_json(file))]
-        places = checkpoints(earlier)
-        if places[0].folder == file.parent:
-            if more := labels["image"].nunique() - earlier["image"].nunique():
-                print(
-                    f"{counted(more, 'pseudo-label')} came after round 2 was trained: not trained again for new photos"
-                )
+    own = checkpoints(labels)
+    if not (own[0].folder / ASKED).exists():
+        begun = []
+        for file in sorted((cache() / "checkpoints" / "retrain").glob(f"*/{ASKED}")):
+            earlier = labels[labels["image"].isin(read_json(file))]
+            places = checkpoints(earlier)
+            if places[0].folder == file.parent:
+                begun.append((earlier, places))
+        if begun:
+            earlier, places = max(begun, key=lambda one: len((one[1][0].peek() or {"history": ()})["history"]))
+            more = labels["image"].nunique() - earlier["image"].nunique()
+            print(f"{counted(more, 'pseudo-label')} came after round 2 was trained: not trained again for new photos")
             return replace(before, labels=earlier), places
-    places = checkpoints(labels)
-    write_json(places[0].folder / ASKED, asked.tolist())
-    return before, places
+    write_json(own[0].folder / ASKED, asked.tolist())
+    return before, own
 
 
 def later_rounds(

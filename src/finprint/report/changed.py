@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from finprint.answers.tables import for_spreadsheets
-from finprint.base.files import atomic, write_text
-from finprint.evaluation.changed import reasons
+from finprint.answers.tables import write_sheet
+from finprint.base.files import write_text
+from finprint.evaluation.changed import Answered, changed, reasons
 from finprint.paper.pages import template
 
 
@@ -19,7 +19,25 @@ def write_changed(page: Path, before: str, table: pd.DataFrame, answered: int) -
         table: of `finprint.evaluation.changed.changed`.
         answered: number of photos that were answered before.
     """
-    with atomic(page.with_suffix(".csv")) as draft:
-        for_spreadsheets(table).round(6).to_csv(draft, index=False, lineterminator="\n")
+    write_sheet(page.with_suffix(".csv"), table)
     rows = table.to_dict("records")
     write_text(page, template(__file__).render(before=before, rows=rows, why=reasons(table), answered=answered))
+
+
+def tell_changed(page: Path, before: str, earlier: Answered, now: Answered) -> list[str]:
+    """Write which answers differ from an earlier time, and why; returns the same in short, for the terminal.
+
+    Where the same was answered from the same, nothing is told, and the page stays as it is.
+
+    Args:
+        page: to write, and a CSV beside it.
+        before: what the answers are compared with.
+        earlier: what was answered then.
+        now: what is answered now.
+    """
+    if earlier.same(now):
+        return []
+    table, answered = changed(earlier, now), earlier.answers["query"].nunique()
+    write_changed(page, before, table, answered)
+    lines = [f"{count}: {reason}" for reason, count in reasons(table)]
+    return [*lines, f"{len(table)} of {answered} first answers changed since {before}: {page}"]

@@ -7,9 +7,8 @@ from threading import RLock
 from typing import Any
 
 from finprint.base.errors import UserError
-from finprint.bundle.tables import FURTHER
 from finprint.review.case import Case
-from finprint.store.decisions import Decision, Log, new_name, undone
+from finprint.store.decisions import FURTHER, Decision, Log, content, located, new_name, undone
 from finprint.store.replay import Replay
 from finprint.survey.names import whole_name
 from finprint.survey.sources.decided import as_in_a_run
@@ -30,6 +29,7 @@ class Ledger:
         self.case = case
         self.lock = RLock()
         self._log = Log(case.log)
+        self._contents = {content(photo.sha256, image): image for image, photo in case.photos.items()}
         self._stamp: tuple[int, int] | None = (-1, -1)  # not yet read
         self.decisions: list[Decision] = []
         self.replay = Replay({})
@@ -42,7 +42,7 @@ class Ledger:
         with self.lock:
             stamp = _stamp(self.case.log)
             if stamp != self._stamp:
-                self.decisions = self._log.read()
+                self.decisions = located(self._log.read(), self._contents)
                 self._stamp = _stamp(self.case.log)
                 self._stand()
             return len(self.decisions)

@@ -3,9 +3,10 @@
 import fcntl
 import itertools
 import os
+import re
 import secrets
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ LOG = "log.jsonl"  # in data/decisions
 OF_PHOTOS = ("confirm", "new", "unsure", "unusable", "relabel", "drop")  # the last one on a photo counts
 OF_INDIVIDUALS = ("merge", "rename", "split")  # each counts, in their order
 NAMING = ("new", "merge", "rename", "split")  # these may give a name that nobody had
+AWAY = "\0"  # begins what a photo is called that is not here
+FURTHER = re.compile(r"#\d+$")  # ends the id of a further animal in a photo
 Action = Literal[
     "confirm", "new", "unsure", "unusable", "relabel", "drop", "merge", "rename", "split", "box", "grade", "undo"
 ]
@@ -38,6 +41,8 @@ class Decision(BaseModel):
             `individual` show `to`. box: the animal in the photo lies in `box`. grade: how good the photo is. undo:
             the line `of` does not count.
         photo: its id. `photos`: several at once.
+        contents: the SHA-256 of each of these photos, "" of those that are known by their id: photos that `identify`
+            has named are called otherwise, or are not there yet, in the pipeline's collection (`located`).
         box: left, top, right, bottom, in px of the original photo.
         distinctiveness: of the animal, and `quality`, of the photo: 1 (poor) to 3 (good).
         answer: what was answered when a person decided: the names and probabilities, and the hash of the run.
@@ -50,6 +55,7 @@ class Decision(BaseModel):
     action: Action
     photo: str = ""
     photos: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
     individual: str = ""
     to: str = ""
     box: tuple[float, float, float, float] | None = None
@@ -72,6 +78,8 @@ class Decision(BaseModel):
                 raise ValueError(f"{self.action} needs {name}")
         if self.action in OF_PHOTOS and not self.every:
             raise ValueError(f"{self.action} needs photo")
+        if self.contents and len(self.contents) != len(self.every):
+            raise ValueError("contents needs a hash for each photo")
         if self.box and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
             raise ValueError("box is empty: it is left, top, right, bottom")
         if self.action == "grade" and self.distinctiveness is None and self.quality is None:
@@ -109,15 +117,21 @@ class Log:
             if line.action == "new" and not line.to:
                 name = new_name({*taken, *(earlier.to for earlier in self._lines(file))})
                 line = line.model_copy(update={"to": name})
-            text = (line.model_dump_json(exclude_defaults=True) + "\n").encode()
-            try:
-                while text:  # a disk that fills up takes a piece first, and says so at the next one
-                    text = text[file.write(text) :]
-                os.fsync(file.fileno())
-            except OSError:
-                file.truncate(end)
-                raise
+            self._write(file, end, [line])
         return line
+
+    def take(self, lines: Sequence[Decision]) -> int:
+        """Write lines of another log as they are, but those whose ids are there already; returns how many are new.
+
+        Raises:
+            OSError: as `append`.
+        """
+        with writing(self.path), self._locked() as file:
+            end = self._whole(file)
+            there = {one.id for one in self._lines(file)}
+            new = [line for line in lines if line.id not in there]
+            self._write(file, end, new)
+        return len(new)
 
     def read(self, mend: bool = True) -> list[Decision]:
         """All lines, the first one first; none where there is no file.
@@ -142,6 +156,17 @@ class Log:
     def _cut_off(self) -> bool:
         content = self.path.read_bytes()
         return bool(content) and not content.endswith(b"\n")
+
+    def _write(self, file: BinaryIO, end: int, lines: Sequence[Decision]) -> None:
+        """Write lines behind the first `end` bytes, all or none."""
+        text = "".join(line.model_dump_json(exclude_defaults=True) + "\n" for line in lines).encode()
+        try:
+            while text:  # a disk that fills up takes a piece first, and says so at the next one
+                text = text[file.write(text) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(end)
+            raise
 
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
@@ -179,6 +204,33 @@ class Log:
             raise UserError(
                 f"{self.path} line {number} is damaged ({what}: {first['msg']}): mend the line or take it out"
             ) from None
+
+
+def content(sha256: str, image: str) -> str:
+    """What tells an animal in a photo: the photo's content, and which animal in it."""
+    further = FURTHER.search(image)
+    return sha256 + (further[0] if further else "")
+
+
+def located(lines: Sequence[Decision], images: Mapping[str, str]) -> list[Decision]:
+    """The lines, where photos that are known by their content bear the ids that they have here.
+
+    One that is not here, or not yet, is called `AWAY` and its content.
+
+    Args:
+        lines: of a log.
+        images: the ids of the photos that are here, by their `content`.
+    """
+    return [line if not line.contents else _located(line, images) for line in lines]
+
+
+def _located(line: Decision, images: Mapping[str, str]) -> Decision:
+    ids = []
+    for photo, sha256 in zip(line.every, line.contents, strict=True):
+        told = content(sha256, photo)
+        ids.append(images.get(told, AWAY + told) if sha256 else photo)
+    first, rest = (ids[0], ids[1:]) if line.photo else ("", ids)
+    return line.model_copy(update={"photo": first, "photos": tuple(rest), "contents": ()})
 
 
 def undone(lines: Sequence[Decision]) -> set[str]:

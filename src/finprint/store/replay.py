@@ -140,6 +140,8 @@ class Replay:
             maker: tells new individuals of one name apart: the decision's id.
         """
         before = self._shown(photo)
+        if before == to:  # as its owner's table says, too
+            self._made.setdefault(to, (maker, photo))
         self._make(to, maker, photo)
         if before not in (None, to):
             self._refuse(f"{photo!r} is labelled as {before!r} already: write relabel")

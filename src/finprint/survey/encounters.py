@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
+from finprint.base.errors import UserError
 from finprint.store.tables import TEST
 from finprint.survey.dates import read_dates
 from finprint.survey.hygiene import LONG_ENCOUNTER, Finding
@@ -26,6 +27,28 @@ def times(photos: pd.DataFrame, params: Prepare, reject: Callable[[str, str], No
     """
     if not params.encounter_gap:  # then nothing is made of dates
         return pd.to_datetime(photos["taken"])
+    return written(photos, params, reject).fillna(pd.to_datetime(photos["taken"]))
+
+
+def seen(photos: pd.DataFrame, taken: pd.Series, params: Prepare) -> pd.Series:
+    """When each photo was taken, for exports: as `times`, and as the table says even where no encounter is made of it.
+
+    Args:
+        photos: table (image, date).
+        taken: what `times` gave.
+        params: the section `prepare`.
+    """
+    if params.encounter_gap:
+        return taken
+    try:
+        return written(photos, params, lambda image, reason: None).fillna(taken)
+    except UserError as error:  # which day it was matters to no answer
+        print(f"the table's dates do not reach exports: {error}")
+        return taken
+
+
+def written(photos: pd.DataFrame, params: Prepare, reject: Callable[[str, str], None]) -> pd.Series:
+    """When each photo was taken, as the table says; missing where it does not, or cannot be read. As for `times`."""
     dated = photos[photos["date"].notna()]
     rows: dict[str, str] = {}
     for image, date in zip(dated["image"], dated["date"], strict=True):
@@ -34,8 +57,7 @@ def times(photos: pd.DataFrame, params: Prepare, reject: Callable[[str, str], No
     for image, date in zip(dated["image"], dated["date"], strict=True):
         if read[date].reason:
             reject(image, f"{date!r} {read[date].reason}")
-    written = pd.to_datetime(photos["date"].map(lambda date: read[date].when, na_action="ignore"))
-    return written.fillna(pd.to_datetime(photos["taken"]))
+    return pd.to_datetime(photos["date"].map(lambda date: read[date].when, na_action="ignore"))
 
 
 def encounters(photos: pd.DataFrame, taken: pd.Series, gap: float) -> pd.Series:

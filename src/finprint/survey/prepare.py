@@ -12,9 +12,9 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, write_csv
 from finprint.base.words import counted
-from finprint.store.tables import FINDINGS, TEST, TRAIN, VALIDATION
+from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
 from finprint.survey.box_checks import check_boxes
-from finprint.survey.encounters import encounters, long_encounters, times
+from finprint.survey.encounters import encounters, long_encounters, seen, times
 from finprint.survey.hygiene import (
     COPY,
     COPY_TWO_NAMES,
@@ -156,7 +156,7 @@ def _grouped(
     near = near_duplicates(hashes, params.duplicate_bits)
     pairs = itertools.chain(near, *(_chains(photos[column]) for column in ("sha256", "encounter")))
     photos["group"] = group(len(photos), pairs)
-    photos["when"] = taken
+    photos["when"] = seen(photos, taken, params)
     ids = photos["encounter"].where(told)
     photos["key"] = group_keys(photos["group"].to_numpy(), photos["sha256"].to_numpy(str), taken, ids)
     return photos, [*alike(photos, near), *long_encounters(photos, taken, told, params.encounter_gap)]

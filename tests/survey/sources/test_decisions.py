@@ -1,5 +1,6 @@
 """What the owner decided: dropped, relabelled, merged; what nobody knows is an error."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finprint.base.errors import UserError
+from finprint.base.files import sha256_path
 from finprint.store.decisions import Decision, Log
 from finprint.store.tables import TEST
 from finprint.survey.prepare import survey
@@ -129,6 +131,37 @@ def test_the_log_of_a_review_is_applied_after_the_table(folder: SurveyFolder) ->
         "fin", 5, 6, 70, 80, 1,
     ]  # fmt: skip
     assert len(boxes) == 2
+
+
+def test_decisions_on_photos_of_identify_hold_wherever_these_lie(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Photos are the same if their content is, whatever they are called; those that come later wait."""
+    root = tmp_path / "survey"
+    _folders(root, "Old Tom/a.jpg", "B/b.jpg", "queries/x 1.jpg", "queries/june/IMG_1.jpg", "Nora/y.jpg")
+    elsewhere = save_photo(tmp_path / "IMG_2.jpg", scenery(9))
+    log = Log(tmp_path / "decisions/log.jsonl")
+    one, two = (sha256_path(root / "queries" / name) for name in ("x 1.jpg", "june/IMG_1.jpg"))
+    # In June's folder other photos are called so: the content counts, and not the name.
+    log.append(Decision(action="confirm", photo="june/IMG_1.jpg", contents=(one,), to="Old_Tom"))
+    log.append(Decision(action="new", photo="IMG_2.jpg", contents=(sha256_path(elsewhere),), to="New Zoe"))
+    log.append(Decision(action="rename", individual="New Zoe", to="Zoe B"))
+    log.append(Decision(action="confirm", photo="a.jpg", contents=(two,), to="Zoe B"))
+    log.append(Decision(action="new", photo="n.jpg", contents=(sha256_path(root / "Nora/y.jpg"),), to="Nora"))
+    log.append(Decision(action="confirm", photo="n.jpg#2", contents=(two,), to="B"))  # nobody can tell it here
+
+    def names() -> dict[str, str]:
+        found = read_source(prepare_params(source="folder"), root, log.path.parent)[0].labelled
+        return dict(zip(found["image"], found["identity"], strict=True))
+
+    known = {
+        "Old Tom/a.jpg": "Old_Tom", "B/b.jpg": "B", "x 1.jpg": "Old_Tom", "june/IMG_1.jpg": "Zoe_B",
+        "Nora/y.jpg": "Nora",
+    }  # fmt: skip
+    assert names() == known
+    assert capsys.readouterr().out == "the decisions on 2 photos wait until the photos are in the collection\n"
+    shutil.copy(elsewhere, root / "queries/from june.jpg")
+    assert names() == known | {"from june.jpg": "Zoe_B"}
 
 
 IMPOSSIBLE: list[tuple[dict[str, object], str]] = [

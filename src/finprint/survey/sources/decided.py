@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.store.decisions import Decision, new_name
+from finprint.store.decisions import AWAY, Decision, new_name
 from finprint.store.replay import Replay
 from finprint.survey.names import whole_name
 from finprint.survey.sources.marks import Mark
@@ -82,9 +82,10 @@ class Decided:
         if asked.action in ("merge", "rename"):
             self._call(asked, self._find(self._names, asked.id, asked))
             return
-        image = self._photos.find(asked.id)
+        image = self._photo(asked.id)
         if asked.box:
-            self._box(image, asked.box)
+            if not image.startswith(AWAY):
+                self._box(image, asked.box)
         elif asked.action == "relabel":
             self._relabel(image, None if asked.to is None else self._find(self._names, asked.to, asked))
         elif asked.action == "confirm":
@@ -98,6 +99,13 @@ class Decided:
                 self._barred |= dict.fromkeys(table.loc[table["image"] == image, "path"], UNUSABLE)
         elif asked.action == "drop":
             self._drop(image)
+
+    def _photo(self, one: str) -> str:
+        """The photo's id. One that is away is decided on all the same, because the others of its individual are not."""
+        if one.startswith(AWAY):
+            self._replay.shows.setdefault(one, None)
+            return one
+        return self._photos.find(one)
 
     def source(self) -> Source:
         """The source as it is now."""

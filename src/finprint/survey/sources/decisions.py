@@ -2,14 +2,18 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.store.decisions import NAMING, Decision, Log, names_made, standing
+from finprint.base.files import sha256_path
+from finprint.base.words import counted
+from finprint.store.decisions import AWAY, NAMING, Decision, Log, content, located, names_made, standing
 from finprint.store.tables import NEW, names_of
 from finprint.survey.names import Nobody, one_form
 from finprint.survey.sources.decided import ACTIONS, Asked, Decided
@@ -57,7 +61,7 @@ def apply_decisions(
     Raises:
         UserError: an action, a photo or an individual that nobody knows, or a name for two individuals.
     """
-    lines = Log(log).read(mend=False) if log else []
+    lines = _located(Log(log).read(mend=False) if log else [], source)
     written, reviewed = list(_written(folder, nobody)), list(_reviewed(lines, log))
     asked = [*written, *reviewed]
     made = [one.to for one in asked if one.action in NAMING and one.to]
@@ -67,6 +71,21 @@ def apply_decisions(
     _apply(decided, reviewed, nobody)
     counts = {action: sum(one.action == action for one in asked) for action in ACTIONS}
     return replace(decided.source(), before=before), counts
+
+
+def _located(lines: Sequence[Decision], source: Source) -> list[Decision]:
+    """The lines, where photos that are known by their content are called as in the source."""
+    if not any(line.contents for line in lines):
+        return list(lines)
+    there = sorted({place for place in source.paths().values() if Path(place).is_file()})
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing releases the interpreter lock
+        hashes = dict(zip(there, pool.map(sha256_path, map(Path, there)), strict=True))
+    paths = reversed(source.paths().items())  # of two copies the first counts
+    images = {content(hashes[place], image): image for image, place in paths if place in hashes}
+    placed = located(lines, images)
+    if away := {photo for line in standing(placed) for photo in line.every if photo.startswith(AWAY)}:
+        print(f"the decisions on {counted(len(away), 'photo')} wait until the photos are in the collection")
+    return placed
 
 
 def _apply(decided: Decided, asked: list[Asked], nobody: Nobody) -> None:
