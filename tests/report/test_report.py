@@ -15,10 +15,12 @@ from conftest import judged
 from PIL import Image
 
 from finprint.evaluation.judging import Judged
+from finprint.paper.figure import new_figure, svg
 from finprint.pictures.images import encode_jpeg
 from finprint.pictures.shards import INDEX, Crops, write_shard
 from finprint.report import page as report
 from finprint.report.page import HEIGHT, WIDTH, Report, script_json, write_report
+from finprint.report.plotted import Plot
 from finprint.store.tables import CROPS, NEW, write_table
 
 NASTY = '</script><!--<script><img src=http://evil.example onerror="x">&amp;"&<.jpg'
@@ -69,7 +71,10 @@ EMPTY = judged(TEST.answers.iloc[:0], pd.Series(dtype=object))
 PHOTOS = pd.DataFrame({"image": IMAGES, "species": ["killer_whale"] * 5 + ["<i>"] + [None] * 2}).astype("string")
 PROPOSED = pd.Series({"q3.jpg": "new_0001", "q1.jpg": None})
 EXPLAINED = {("q2.jpg", "g1.jpg"): (b"hot q2", b"hot g1"), ("q1.jpg", "g2.jpg"): (b"hot q1", b"hot g2")}
-PLOTS = {'training "one"': b"PNG one"}
+PLOTS = [
+    Plot("one", 'training "one"', "Drawn of <b>two</b>.", new_figure(1)[0]),
+    Plot("two", "empty", "Not drawn, because R&D."),
+]
 REPORT = Report({"test": TEST, "validation": VALIDATION}, BREAKDOWN, PLOTS, 0.4321, PHOTOS, PROPOSED, EXPLAINED)
 
 
@@ -166,10 +171,13 @@ def test_nothing_is_fetched(tmp_path: Path, crops: Crops) -> None:
     page = Page(text)
     assert not {tag for tag, _ in page.tags} & {"link", "iframe", "object", "base", "a", "embed"}
     sources = [attrs[key] for _, attrs in page.tags for key in ("src", "href", "srcset", "action") if key in attrs]
-    assert sources == [f"data:image/png;base64,{base64.b64encode(b'PNG one').decode()}"]
+    assert PLOTS[0].figure is not None
+    drawn = svg(PLOTS[0].figure, 'training "one"')
+    assert sources == [f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"]
     policy = next(attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
-    assert {"default-src 'none'", "img-src data:"} <= {part.strip() for part in policy.split(";")}
+    # Originals that lie beside the page are shown, from its own place alone.
+    assert {"default-src 'none'", "img-src data: file: 'self'"} <= {part.strip() for part in policy.split(";")}
     assert "url(" not in text
     assert "@import" not in text
     assert "innerHTML" not in text  # names become text nodes only
@@ -257,7 +265,7 @@ def test_the_tables_of_metrics(tmp_path: Path, crops: Crops) -> None:
     ]
     assert gallery == [["", "MAP@5"], ["3-5 (3 queries)", "0.450 (0.400 – 0.500)"]]
     assert "In brackets: 95 % intervals." in text
-    assert text.count("<details>") == 2
+    assert text.count("<details><summary>By ") == 2
     assert "By species: photos to identify</summary>" in text
     assert "(threshold 0.432)" in " ".join(text.split())
     assert 'alt="training &#34;one&#34;"' in text
@@ -265,7 +273,7 @@ def test_the_tables_of_metrics(tmp_path: Path, crops: Crops) -> None:
 
 def test_metrics_without_intervals(tmp_path: Path, crops: Crops) -> None:
     bare = BREAKDOWN.assign(low=np.nan, high=np.nan)
-    text = _write(tmp_path / "r.html", crops, breakdown=bare, plots={}, threshold=0.5)
+    text = _write(tmp_path / "r.html", crops, breakdown=bare, plots=[], threshold=0.5)
     assert Page(text).tables[0][1] == ["MAP@5", "0.750", "0.500"]
     assert "intervals" not in text
 
@@ -279,7 +287,7 @@ def test_metrics_without_intervals(tmp_path: Path, crops: Crops) -> None:
     ],
 )
 def test_with_less(tmp_path: Path, crops: Crops, test: Judged, validation: Judged, queries: int) -> None:
-    empty = Report({"test": test, "validation": validation}, BREAKDOWN.iloc[:0], {}, 0.5, PHOTOS, PROPOSED[:0], {})
+    empty = Report({"test": test, "validation": validation}, BREAKDOWN.iloc[:0], [], 0.5, PHOTOS, PROPOSED[:0], {})
     text = _write(tmp_path / "r.html", crops, empty)
     page = Page(text)
     assert len(page.data["queries"]) == queries

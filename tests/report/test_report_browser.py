@@ -93,7 +93,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, crops: Crops) -> Path:
     photos = pd.DataFrame({"image": NAMES, "species": species, "identity": names}).astype("string")
     explained = {("q0001.jpg", "g0001.jpg"): (b"hot one", b"hot two")}
     proposed = pd.Series({"q0007.jpg": "new_0042"})
-    report = Report({"test": JUDGED, "validation": EMPTY}, NOTHING, {}, 0.5, photos, proposed, explained, _points())
+    report = Report({"test": JUDGED, "validation": EMPTY}, NOTHING, [], 0.5, photos, proposed, explained, _points())
     write_report(path, report, crops)
     return path
 
@@ -159,7 +159,7 @@ def test_a_card(page: Path) -> None:
     dom = _open(page, "#search=q2002")
     card = re.sub(r"<[^>]+>", " ", dom.split('<ol id="cards"')[1].split('<div id="more"')[0].split(">", 1)[1])
     query, first, second = (
-        "q2002.jpg ✓ is new individual",
+        "q2002.jpg ✓ is new individual whole photo",
         "none of the known 1. new individual ✓ 40 % threshold 0.750",
         "2. ind02b 1 % score 0.375",
     )
@@ -212,7 +212,7 @@ def test_without_probabilities_the_score_stands_alone(tmp_path: Path, crops: Cro
     path = tmp_path / "report.html"
     unsure = judged(answers, pd.Series(dtype=object))
     nobody = pd.Series(dtype=object)
-    write_report(path, Report({"test": EMPTY, "validation": unsure}, NOTHING, {}, 0.5, photos, nobody, {}), crops)
+    write_report(path, Report({"test": EMPTY, "validation": unsure}, NOTHING, [], 0.5, photos, nobody, {}), crops)
     dom = _open(path, "#sort=name")
     assert _count(dom) == "10 of 10 photos"
     assert '<span class="sure">score 0.750</span>' in dom
