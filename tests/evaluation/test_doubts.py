@@ -49,7 +49,9 @@ def test_by_hand(tmp_path: Path) -> None:
     ]
     crops = stored_crops(tmp_path / "crops", ["a1.jpg", *listed["image"]])
     opinions = [judged(_answers(*rows), truth)]
-    (tmp_path / "sheet.png").write_bytes(png(contact_sheet(listed, next_known(opinions), rivals(opinions, listed), crops)))
+    (tmp_path / "sheet.png").write_bytes(
+        png(contact_sheet(listed, next_known(opinions), rivals(opinions, listed), crops))
+    )
     sheet, _ = decode(tmp_path / "sheet.png")
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100  # photos, and not white alone
     one, two = (contact_sheet(listed, next_known(opinions), rivals(opinions, listed), crops) for _ in range(2))

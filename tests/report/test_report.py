@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from copy import copy
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +22,7 @@ from finprint.pictures.shards import INDEX, Crops, write_shard
 from finprint.report import page as report
 from finprint.report.page import HEIGHT, WIDTH, Report, script_json, write_report
 from finprint.report.plotted import Plot
+from finprint.report.tables import left_out, summary
 from finprint.store.tables import CROPS, NEW, write_table
 
 NASTY = '</script><!--<script><img src=http://evil.example onerror="x">&amp;"&<.jpg'
@@ -296,6 +298,82 @@ def test_with_less(tmp_path: Path, crops: Crops, test: Judged, validation: Judge
     assert "<h2>Figures</h2>" not in text
     assert ("No photo was searched for." in text) == (queries == 0)
     assert any(attrs.get("id") == "filters" for _, attrs in page.tags) == (queries > 0)
+
+
+def test_answers_come_first_and_figures_after(tmp_path: Path, crops: Crops) -> None:
+    text = _write(tmp_path / "r.html", crops)
+    places = [
+        text.index(mark) for mark in ('<dl id="summary">', '<ol id="cards">', "<h2>Metrics</h2>", "<h2>Figures</h2>")
+    ]
+    assert places == sorted(places)
+
+
+def test_a_plot_that_is_not_drawn_is_explained(tmp_path: Path, crops: Crops) -> None:
+    text = _write(tmp_path / "r.html", crops)
+    assert "<h3>empty</h3><figcaption>Not drawn, because R&amp;D.</figcaption>" in text
+    assert "<figcaption>Drawn of &lt;b&gt;two&lt;/b&gt;.</figcaption>" in text
+    assert text.count("data:image/svg+xml") == 1
+
+
+def test_the_summary_by_hand() -> None:
+    assert summary({"test": TEST}, BREAKDOWN, PROPOSED) == [
+        ("photos to identify", "4", ""),
+        ("a known individual first", "3", "2 individuals"),
+        ("called new", "1", "1 proposed individual"),
+        ("surer than 90 %", "4", ""),
+        ("less sure than 50 %", "0", "look at these first"),
+    ]
+    top1 = pd.DataFrame([("test", "all", "all", "top1", 0.5, 0.25, 0.75, 3)], columns=BREAKDOWN.columns)
+    assert summary({"test": TEST}, top1, PROPOSED)[-1] == ("first answer right, of 3 known", "50 %", "25 to 75 %")
+    unsure = judged(TEST.answers.assign(probability=np.nan), TEST.truth)
+    assert len(summary({"test": unsure}, BREAKDOWN, PROPOSED)) == 3
+    assert summary({"test": EMPTY}, BREAKDOWN, PROPOSED) == []
+
+
+def test_fifty_thousand_rejects_are_a_few_lines(tmp_path: Path, crops: Crops) -> None:
+    reasons = (
+        ["truncated"] * 49_000
+        + [f"{n} x {n} px: too small" for n in range(900)]
+        + [f"odd {'x' * n}" for n in range(100)]
+    )
+    rejects = pd.DataFrame({"image": [f"<{n}>.jpg" for n in range(50_000)], "table": "", "reason": reasons})
+    told = left_out(rejects)
+    assert told["photos"] == 50_000
+    assert told["kinds"][:2] == [
+        ("truncated", "49,000", "<0>.jpg, <1>.jpg, <2>.jpg"),
+        ("… x … px: too small", "900", "<49000>.jpg, <49001>.jpg, <49002>.jpg"),
+    ]
+    assert (len(told["kinds"]), told["further"]) == (20, 100 - 18)
+    without = _write(tmp_path / "r.html", crops)
+    text = _write(tmp_path / "r.html", crops, rejects=rejects)
+    assert "50,000 photos, rows or boxes could not be used." in text
+    assert "&lt;0&gt;.jpg" in text
+    assert len(text) - len(without) < 10_000
+    assert "Left out" not in without
+
+
+def test_the_page_knows_where_originals_lie_and_where_the_animal_is(
+    tmp_path: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of the box is shown around it, as far as the photo reaches."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "metrics").mkdir()
+    photos = PHOTOS.assign(path="raw/a.jpg", width=100, height=50, encounter="E1")
+    data = Page(_write(tmp_path / "metrics" / "r.html", boxed(crops), photos=photos)).data
+    assert data["root"] == ".."
+    assert set(data["paths"]) == {"raw/a.jpg"}
+    assert set(data["encounters"]) == {"E1"}
+    assert {tuple(place) for place in data["places"]} == {(0, 17, 83, 50, 100, 50)}
+    bare = Page(_write(tmp_path / "metrics" / "r.html", crops)).data
+    assert set(bare["paths"]) == set(bare["places"]) == set(bare["encounters"]) == {None}
+
+
+def boxed(crops: Crops) -> Crops:
+    """The same crops with a box each."""
+    table = crops.index.assign(x_min=5.0, y_min=20.0, x_max=76.0, y_max=49.0)
+    other = copy(crops)
+    other.index = table
+    return other
 
 
 def test_without_javascript_it_says_so(tmp_path: Path, crops: Crops) -> None:

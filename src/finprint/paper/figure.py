@@ -24,7 +24,7 @@ def new_figure(panels: int) -> tuple[Figure, np.ndarray]:
 
 def stacked_figure(*heights: float) -> tuple[Figure, np.ndarray]:
     """A figure of panels one above another that share their x axis, and their axes; heights in inches."""
-    figure = Figure(figsize=(4.6, 0.5 + sum(heights)), dpi=110, layout="constrained")
+    figure = Figure(figsize=(4.6, 0.9 + sum(heights)), dpi=110, layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axis in axes:
         styled(axis)

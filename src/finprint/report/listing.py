@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from finprint.evaluation.judging import Judged
@@ -97,7 +98,7 @@ def _described(names: list[str], photos: pd.DataFrame, crops: Crops) -> dict[str
     sizes = table.reindex(columns=["width", "height"]).astype("float64")
     longest = {"x": sizes["width"], "y": sizes["height"]}
     kept = pd.DataFrame({side: ends[side].clip(0, longest[side[0]]) for side in SIDES} | dict(sizes)).round()
-    places = [None if row.isna().any() else [int(value) for value in row] for _, row in kept.iterrows()]
+    places = [None if np.isnan(row).any() else row.astype(int).tolist() for row in kept.to_numpy()]
     return {
         "species": [None if pd.isna(kind) else str(kind).replace("_", " ") for kind in table["species"]],
         **{

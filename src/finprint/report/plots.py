@@ -113,9 +113,7 @@ def calibration_plot(splits: Mapping[str, pd.DataFrame]) -> Figure:
     top.set(ylabel="share of right answers", xlim=(0, 1), ylim=(-0.02, 1.02))
     bottom.set(xlabel="probability of the first answer", ylabel=f"photos\n(of {BINS} bins)")
     titled(top, "Reliability of the first answer, with 95 % intervals")
-    bottom.legend(
-        *top.get_legend_handles_labels(), frameon=False, loc="upper left", fontsize=SMALL
-    )  # where there is room
+    _legend_below(figure, top)
     return figure
 
 
@@ -162,12 +160,13 @@ def scores_plot(
     edges = np.linspace(every.min(), max(every.max(), every.min() + 0.01), bins + 1)
     for axis, (split, told) in zip(axes, splits.items(), strict=True):
         for colour, kind, rows in zip(COLOURS, ("known", "new"), (~told.new, told.new), strict=True):
-            axis.hist(told.best[rows], edges, color=colour, alpha=0.65, label=f"{kind} animals, {rows.sum()} photos")
+            axis.hist(told.best[rows], edges, color=colour, alpha=0.65, label=f"{kind} animals")
         _threshold(axis, chosen, interval)
         axis.set(ylabel="photos")
-        titled(axis, f"Score of the best individual: {NAMES[split]}")
-        axis.legend(frameon=False, loc="upper left", fontsize=SMALL)
-    axes[-1].set(xlabel="score")
+        counts = f"{(~told.new).sum()} photos of known, {told.new.sum()} of new animals"
+        titled(axis, f"{NAMES[split].capitalize()}: {counts}")
+    axes[-1].set(xlabel="score of the best individual")
+    _legend_below(figure, axes[0])
     return figure
 
 
@@ -194,6 +193,11 @@ def rate_plot(rates: np.ndarray, losses: np.ndarray, suggested: float, now: floa
     axis.set(xscale="log", xlabel="learning rate of the backbone", ylabel="training loss, smoothed")
     axis.legend(frameon=False, fontsize=SMALL)
     return figure
+
+
+def _legend_below(figure: Figure, axis: Axes) -> None:
+    """The legend of a panel below all panels, where it covers nothing."""
+    figure.legend(*axis.get_legend_handles_labels(), frameon=False, loc="outside lower left", ncols=2, fontsize=SMALL)
 
 
 def _threshold(axis: Axes, chosen: float, interval: tuple[float, float] | None) -> None:

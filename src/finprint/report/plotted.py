@@ -69,7 +69,7 @@ def _answers(splits: Mapping[str, Judged], tables: Mapping[str, pd.DataFrame]) -
 def _calibration(run: Run, bins: pd.DataFrame) -> Plot:
     name, title = "calibration", "Whether probabilities hold"
     if run.rules.too_few:
-        return _missing(name, title, [f"no answer has a probability, because there are {TOO_FEW}"])
+        return _missing(name, title, [f"there are {TOO_FEW}, so no answer has a probability"])
     why = _untold(run.splits)
     if len(why) == len(run.splits):
         return _missing(name, title, why)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from finprint.base.words import counted
 from finprint.evaluation.judging import Judged
 from finprint.store.tables import NEW, TEST, VALIDATION
 
@@ -53,8 +54,8 @@ def summary(splits: Mapping[str, Judged], breakdown: pd.DataFrame, proposed: pd.
     groups = proposed.reindex(first["query"][new]).nunique()
     rows = [
         ("photos to identify", f"{len(first):,}", ""),
-        ("a known individual first", f"{(~new).sum():,}", f"{first['identity'][~new].nunique():,} individuals"),
-        ("called new", f"{new.sum():,}", f"{groups:,} proposed individuals" if groups else ""),
+        ("a known individual first", f"{(~new).sum():,}", counted(first["identity"][~new].nunique(), "individual")),
+        ("called new", f"{new.sum():,}", counted(groups, "proposed individual") if groups else ""),
     ]
     chances = first["probability"]
     if chances.notna().any():
@@ -62,8 +63,8 @@ def summary(splits: Mapping[str, Judged], breakdown: pd.DataFrame, proposed: pd.
         rows.append(("less sure than 50 %", f"{(chances < OPEN).sum():,}", "look at these first"))
     told = breakdown[(breakdown["by"] == "all") & (breakdown["split"] == TEST) & (breakdown["metric"] == "top1")]
     for value, low, high, queries in told[["value", "low", "high", "queries"]].itertuples(index=False, name=None):
-        spread = "" if pd.isna(low) else f"{100 * low:.0f} to {100 * high:.0f} %, "
-        rows.append(("first answer right", f"{100 * value:.0f} %", f"{spread}of the {queries:,} whose truth is known"))
+        spread = "" if pd.isna(low) else f"{100 * low:.0f} to {100 * high:.0f} %"
+        rows.append((f"first answer right, of {queries:,} known", f"{100 * value:.0f} %", spread))
     return rows
 
 
