@@ -13,7 +13,8 @@ from finprint.model.embedder import load_model
 from finprint.pictures.shards import Crops
 from finprint.report.changed import tell_changed
 from finprint.report.page import write_report
-from finprint.report.results import draw_plots, draw_sheets, report_of, write_figures
+from finprint.report.plotted import plots_of
+from finprint.report.results import report_of, sheet_of, write_figures
 
 
 def main(data: Output, model: Input, metrics: Output) -> None:
@@ -27,8 +28,8 @@ def main(data: Output, model: Input, metrics: Output) -> None:
     tables = finished.tables(params.evaluate, params.seed)
     for name, table in tables.items():
         write_csv(metrics / f"{name}.csv", table)
-    plots = draw_plots(finished, tables, {name: pd.read_csv(path) for name, path in learned.items()})
-    write_figures(metrics / "figures", plots | draw_sheets(finished, tables["confusing"], crops))
+    plots = plots_of(finished, tables, {name: pd.read_csv(path) for name, path in learned.items()})
+    write_figures(metrics / "figures", [*plots, sheet_of(finished, tables["confusing"], crops)])
     embedder, _, _ = load_model(model)
     report = report_of(finished, tables["breakdown"], plots, crops, embedder, params.evaluate.explained)
     write_report(metrics / "report.html", report, crops)

@@ -8,7 +8,7 @@ from conftest import judged
 from examples import stored_crops, two_animals
 
 from finprint.answers.search import out_of_fold
-from finprint.evaluation.doubts import COLUMNS, confusing, next_known
+from finprint.evaluation.doubts import COLUMNS, confusing, next_known, rivals
 from finprint.evaluation.judging import judged_validation
 from finprint.matching.catalogue import build_catalogue, fold_as_validation
 from finprint.paper.figure import png, svg
@@ -49,10 +49,12 @@ def test_by_hand(tmp_path: Path) -> None:
     ]
     crops = stored_crops(tmp_path / "crops", ["a1.jpg", *listed["image"]])
     opinions = [judged(_answers(*rows), truth)]
-    (tmp_path / "sheet.png").write_bytes(png(contact_sheet(listed, next_known(opinions), crops)))
+    (tmp_path / "sheet.png").write_bytes(
+        png(contact_sheet(listed, next_known(opinions), rivals(opinions, listed), crops))
+    )
     sheet, _ = decode(tmp_path / "sheet.png")
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100  # photos, and not white alone
-    one, two = (contact_sheet(listed, next_known(opinions), crops) for _ in range(2))
+    one, two = (contact_sheet(listed, next_known(opinions), rivals(opinions, listed), crops) for _ in range(2))
     assert png(one) == png(two)
     assert svg(one) == svg(two)
 
@@ -72,7 +74,7 @@ def test_names_of_any_kind_stand_on_the_sheet(tmp_path: Path) -> None:
     listed = pd.DataFrame({"image": names, "identity": "$_", "answered": NEW, "probability": 0.95, "match": None})
     crops = stored_crops(tmp_path / "crops", names)
     empty = pd.DataFrame(columns=["identity", "match"])
-    figure = contact_sheet(listed.assign(why="contradicted"), empty, crops)
+    figure = contact_sheet(listed.assign(why="contradicted"), empty, empty, crops)
     assert len(svg(figure)) > 1000
 
 

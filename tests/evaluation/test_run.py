@@ -1,19 +1,23 @@
 """A finished run, read from the files of the stages: the same numbers as from what was never written."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from examples import FIT, blurred
+from matplotlib.text import Text
 
 from finprint.answers.results import Results, search_all
 from finprint.base.errors import UserError
-from finprint.evaluation.judging import judged_test, judged_validation
+from finprint.evaluation.judging import Judged, judged_test, judged_validation
 from finprint.evaluation.params import Evaluate
 from finprint.evaluation.run import Run, read_run
 from finprint.keypoints.tables import PAIRS, SecondLook, no_points, none_compared, write_second_look
-from finprint.store.tables import LABELS, PHOTOS, TEST, TRAIN, TRUTH, VALIDATION, write_table
+from finprint.report.plotted import Plot, plots_of
+from finprint.store.tables import LABELS, NEW, PHOTOS, TEST, TRAIN, TRUTH, VALIDATION, write_table
 from finprint.store.vectors import Vectors
 
 WIDE = FIT.model_copy(update={"shortlist": 12, "nearest": 3, "blend": "fit", "neighbours": 50})
@@ -112,6 +116,72 @@ def test_the_same_files_each_time(folder: Path, results: Results, tmp_path: Path
     ]
     for path in files:
         assert (folder / "search" / path).read_bytes() == (tmp_path / "again" / path).read_bytes(), path
+
+
+def _plots(run: Run, **changes: Any) -> dict[str, Plot]:
+    """The plots of a run by their names, after changes to it."""
+    run = replace(run, **changes)
+    epochs = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "map5": [0.2, 0.4]})
+    return {
+        plot.name: plot
+        for plot in plots_of(run, run.tables(Evaluate(bootstrap=2, explained=0), 0), {"round 1": epochs})
+    }
+
+
+def test_each_plot_has_a_title_and_says_how_many_photos_it_counts(run: Run) -> None:
+    plots = _plots(run)
+    assert list(plots) == ["cmc", "calibration", "roc", "scores", "threshold", "loss", "map5"]
+    assert all(plot.title and plot.caption and plot.figure is not None for plot in plots.values())
+    assert "alone" not in plots["cmc"].caption
+    for name in ("cmc", "calibration"):
+        legend = plots[name].figure
+        told = [text.get_text() for text in legend.findobj(Text)] if legend else []
+        assert {"validation, 100 photos", "photos to identify, 100 photos"} <= set(told)
+
+
+def test_what_would_be_empty_is_not_drawn_but_explained(run: Run) -> None:
+    """No truth, no validation, no new animals, too few animals: each says so in its own words."""
+    test, validation = run.splits[TEST], run.splits[VALIDATION]
+    untold = replace(test, truth=test.truth[:0])
+    empty = Judged(validation.answers[:0], validation.truth[:0], validation.animals)
+    one_set = _plots(run, splits={VALIDATION: validation, TEST: untold})
+    assert one_set["cmc"].figure is not None
+    assert one_set["cmc"].caption.endswith(
+        "One set alone is shown, because the right answers to the photos to identify are not known."
+    )
+    nothing = _plots(run, splits={VALIDATION: empty, TEST: untold})
+    for name in ("cmc", "calibration", "roc", "scores"):
+        assert nothing[name].figure is None
+        assert nothing[name].caption == (
+            "Not drawn, because there is no validation photo, and the right answers to the photos to identify are not "
+            "known."
+        )
+    known = validation.truth[validation.truth != NEW]
+    no_new = _plots(run, splits={VALIDATION: replace(validation, truth=known), TEST: untold})
+    assert no_new["roc"].figure is None
+    assert no_new["roc"].caption == (
+        "Not drawn, because the right answers to the photos to identify are not known, and none of the "
+        f"{len(known)} photos of validation shows a new animal (prepare.new_share)."
+    )
+    assert no_new["scores"].figure is not None
+    threshold = replace(run.rules.threshold, value=0.5, curve=np.zeros((0, 2)), interval=None)
+    few = _plots(run, rules=replace(run.rules, calibration=None, fitted=False, threshold=threshold))
+    assert few["calibration"].caption == (
+        "Not drawn, because there are too few animals to tell new ones, so no answer has a probability."
+    )
+    assert few["threshold"].caption == (
+        "Not drawn, because there are too few animals to tell new ones, so the threshold of 0.500 is a default."
+    )
+
+
+def test_rounds_that_were_not_scored_have_no_plot(run: Run) -> None:
+    tables = run.tables(Evaluate(bootstrap=2, explained=0), 0)
+    unscored = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0]})
+    loss, map5 = plots_of(run, tables, {"round 1": unscored})[-2:]
+    assert loss.figure is not None
+    assert map5.figure is None
+    assert map5.caption == "Not drawn, because no epoch was scored on validation."
+    assert plots_of(run, tables, {"round 1": unscored[:0]})[-2].caption == "Not drawn, because no epoch was trained."
 
 
 def test_a_missing_file_is_named(tmp_path: Path, photos: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from copy import copy
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,10 +16,13 @@ from conftest import judged
 from PIL import Image
 
 from finprint.evaluation.judging import Judged
+from finprint.paper.figure import new_figure, svg
 from finprint.pictures.images import encode_jpeg
 from finprint.pictures.shards import INDEX, Crops, write_shard
 from finprint.report import page as report
 from finprint.report.page import HEIGHT, WIDTH, Report, script_json, write_report
+from finprint.report.plotted import Plot
+from finprint.report.tables import left_out, summary
 from finprint.store.tables import CROPS, NEW, write_table
 
 NASTY = '</script><!--<script><img src=http://evil.example onerror="x">&amp;"&<.jpg'
@@ -69,7 +73,10 @@ EMPTY = judged(TEST.answers.iloc[:0], pd.Series(dtype=object))
 PHOTOS = pd.DataFrame({"image": IMAGES, "species": ["killer_whale"] * 5 + ["<i>"] + [None] * 2}).astype("string")
 PROPOSED = pd.Series({"q3.jpg": "new_0001", "q1.jpg": None})
 EXPLAINED = {("q2.jpg", "g1.jpg"): (b"hot q2", b"hot g1"), ("q1.jpg", "g2.jpg"): (b"hot q1", b"hot g2")}
-PLOTS = {'training "one"': b"PNG one"}
+PLOTS = [
+    Plot("one", 'training "one"', "Drawn of <b>two</b>.", new_figure(1)[0]),
+    Plot("two", "empty", "Not drawn, because R&D."),
+]
 REPORT = Report({"test": TEST, "validation": VALIDATION}, BREAKDOWN, PLOTS, 0.4321, PHOTOS, PROPOSED, EXPLAINED)
 
 
@@ -166,10 +173,13 @@ def test_nothing_is_fetched(tmp_path: Path, crops: Crops) -> None:
     page = Page(text)
     assert not {tag for tag, _ in page.tags} & {"link", "iframe", "object", "base", "a", "embed"}
     sources = [attrs[key] for _, attrs in page.tags for key in ("src", "href", "srcset", "action") if key in attrs]
-    assert sources == [f"data:image/png;base64,{base64.b64encode(b'PNG one').decode()}"]
+    assert PLOTS[0].figure is not None
+    drawn = svg(PLOTS[0].figure, 'training "one"')
+    assert sources == [f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"]
     policy = next(attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
-    assert {"default-src 'none'", "img-src data:"} <= {part.strip() for part in policy.split(";")}
+    # Originals that lie beside the page are shown, from its own place alone.
+    assert {"default-src 'none'", "img-src data: file: 'self'"} <= {part.strip() for part in policy.split(";")}
     assert "url(" not in text
     assert "@import" not in text
     assert "innerHTML" not in text  # names become text nodes only
@@ -257,7 +267,7 @@ def test_the_tables_of_metrics(tmp_path: Path, crops: Crops) -> None:
     ]
     assert gallery == [["", "MAP@5"], ["3-5 (3 queries)", "0.450 (0.400 – 0.500)"]]
     assert "In brackets: 95 % intervals." in text
-    assert text.count("<details>") == 2
+    assert text.count("<details><summary>By ") == 2
     assert "By species: photos to identify</summary>" in text
     assert "(threshold 0.432)" in " ".join(text.split())
     assert 'alt="training &#34;one&#34;"' in text
@@ -265,7 +275,7 @@ def test_the_tables_of_metrics(tmp_path: Path, crops: Crops) -> None:
 
 def test_metrics_without_intervals(tmp_path: Path, crops: Crops) -> None:
     bare = BREAKDOWN.assign(low=np.nan, high=np.nan)
-    text = _write(tmp_path / "r.html", crops, breakdown=bare, plots={}, threshold=0.5)
+    text = _write(tmp_path / "r.html", crops, breakdown=bare, plots=[], threshold=0.5)
     assert Page(text).tables[0][1] == ["MAP@5", "0.750", "0.500"]
     assert "intervals" not in text
 
@@ -279,7 +289,7 @@ def test_metrics_without_intervals(tmp_path: Path, crops: Crops) -> None:
     ],
 )
 def test_with_less(tmp_path: Path, crops: Crops, test: Judged, validation: Judged, queries: int) -> None:
-    empty = Report({"test": test, "validation": validation}, BREAKDOWN.iloc[:0], {}, 0.5, PHOTOS, PROPOSED[:0], {})
+    empty = Report({"test": test, "validation": validation}, BREAKDOWN.iloc[:0], [], 0.5, PHOTOS, PROPOSED[:0], {})
     text = _write(tmp_path / "r.html", crops, empty)
     page = Page(text)
     assert len(page.data["queries"]) == queries
@@ -288,6 +298,82 @@ def test_with_less(tmp_path: Path, crops: Crops, test: Judged, validation: Judge
     assert "<h2>Figures</h2>" not in text
     assert ("No photo was searched for." in text) == (queries == 0)
     assert any(attrs.get("id") == "filters" for _, attrs in page.tags) == (queries > 0)
+
+
+def test_answers_come_first_and_figures_after(tmp_path: Path, crops: Crops) -> None:
+    text = _write(tmp_path / "r.html", crops)
+    places = [
+        text.index(mark) for mark in ('<dl id="summary">', '<ol id="cards">', "<h2>Metrics</h2>", "<h2>Figures</h2>")
+    ]
+    assert places == sorted(places)
+
+
+def test_a_plot_that_is_not_drawn_is_explained(tmp_path: Path, crops: Crops) -> None:
+    text = _write(tmp_path / "r.html", crops)
+    assert "<h3>empty</h3><figcaption>Not drawn, because R&amp;D.</figcaption>" in text
+    assert "<figcaption>Drawn of &lt;b&gt;two&lt;/b&gt;.</figcaption>" in text
+    assert text.count("data:image/svg+xml") == 1
+
+
+def test_the_summary_by_hand() -> None:
+    assert summary({"test": TEST}, BREAKDOWN, PROPOSED) == [
+        ("photos to identify", "4", ""),
+        ("a known individual first", "3", "2 individuals"),
+        ("called new", "1", "1 proposed individual"),
+        ("surer than 90 %", "4", ""),
+        ("less sure than 50 %", "0", "look at these first"),
+    ]
+    top1 = pd.DataFrame([("test", "all", "all", "top1", 0.5, 0.25, 0.75, 3)], columns=BREAKDOWN.columns)
+    assert summary({"test": TEST}, top1, PROPOSED)[-1] == ("first answer right, of 3 known", "50 %", "25 to 75 %")
+    unsure = judged(TEST.answers.assign(probability=np.nan), TEST.truth)
+    assert len(summary({"test": unsure}, BREAKDOWN, PROPOSED)) == 3
+    assert summary({"test": EMPTY}, BREAKDOWN, PROPOSED) == []
+
+
+def test_fifty_thousand_rejects_are_a_few_lines(tmp_path: Path, crops: Crops) -> None:
+    reasons = (
+        ["truncated"] * 49_000
+        + [f"{n} x {n} px: too small" for n in range(900)]
+        + [f"odd {'x' * n}" for n in range(100)]
+    )
+    rejects = pd.DataFrame({"image": [f"<{n}>.jpg" for n in range(50_000)], "table": "", "reason": reasons})
+    told = left_out(rejects)
+    assert told["photos"] == 50_000
+    assert told["kinds"][:2] == [
+        ("truncated", "49,000", "<0>.jpg, <1>.jpg, <2>.jpg"),
+        ("… x … px: too small", "900", "<49000>.jpg, <49001>.jpg, <49002>.jpg"),
+    ]
+    assert (len(told["kinds"]), told["further"]) == (20, 100 - 18)
+    without = _write(tmp_path / "r.html", crops)
+    text = _write(tmp_path / "r.html", crops, rejects=rejects)
+    assert "50,000 photos, rows or boxes could not be used." in text
+    assert "&lt;0&gt;.jpg" in text
+    assert len(text) - len(without) < 10_000
+    assert "Left out" not in without
+
+
+def test_the_page_knows_where_originals_lie_and_where_the_animal_is(
+    tmp_path: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of the box is shown around it, as far as the photo reaches."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "metrics").mkdir()
+    photos = PHOTOS.assign(path="raw/a.jpg", width=100, height=50, encounter="E1")
+    data = Page(_write(tmp_path / "metrics" / "r.html", boxed(crops), photos=photos)).data
+    assert data["root"] == ".."
+    assert set(data["paths"]) == {"raw/a.jpg"}
+    assert set(data["encounters"]) == {"E1"}
+    assert {tuple(place) for place in data["places"]} == {(0, 17, 83, 50, 100, 50)}
+    bare = Page(_write(tmp_path / "metrics" / "r.html", crops)).data
+    assert set(bare["paths"]) == set(bare["places"]) == set(bare["encounters"]) == {None}
+
+
+def boxed(crops: Crops) -> Crops:
+    """The same crops with a box each."""
+    table = crops.index.assign(x_min=5.0, y_min=20.0, x_max=76.0, y_max=49.0)
+    other = copy(crops)
+    other.index = table
+    return other
 
 
 def test_without_javascript_it_says_so(tmp_path: Path, crops: Crops) -> None:

@@ -47,6 +47,7 @@ def write_run(root: Path, called: Mapping[str, str] | None = None) -> None:
     photos, members, crops = [], [], []
     for number, image in enumerate(images):
         pixels = scenery(number, WIDTH, HEIGHT)
+        together = 4 if image == NASTY else number // 3  # catalogue photos are in its encounter
         path = root / "data/raw/photos" / f"{number:02}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         exif = Image.Exif()
@@ -57,7 +58,7 @@ def write_run(root: Path, called: Mapping[str, str] | None = None) -> None:
             {
                 "image": image, "path": path.relative_to(root).as_posix(), "sha256": sha256_bytes(path.read_bytes()),
                 "width": WIDTH, "height": HEIGHT, "species": "killer_whale" if number % 2 else "blue_whale",
-                "identity": known, "encounter": f"E{number // 3}", "viewpoint": ["left", "right"][number % 2],
+                "identity": known, "encounter": f"E{together}", "viewpoint": ["left", "right"][number % 2],
                 "group": number, "split": "train" if known else "test", "fold": 0 if known else -1,
             }
         )  # fmt: skip

@@ -366,6 +366,102 @@ def test_a_proposed_group_is_confirmed_at_once(page: Browser, case: Case) -> Non
     page.wait(f"{PROGRESS} === '0 of 13'")
 
 
+SELECTED = "document.querySelector('#selection:not([hidden]) b')?.textContent"
+STRIP = "#asked .strip [data-image='{}']"
+
+
+def test_an_encounter_is_decided_at_once_and_undone_at_once(page: Browser, case: Case) -> None:
+    page.keys("e")
+    page.wait(f"{SELECTED} === '3 photos selected'")
+    page.wait("document.querySelector('#confirm').textContent === 'Confirm Ada for 3 photos'")
+    page.click(STRIP.format("q02.jpg"))
+    page.wait(f"{SELECTED} === '2 photos selected'")
+    page.keys("1")
+    shows(page, "q02.jpg")
+    who = {"who": "ann"}
+    written = lines_of(page, case, 2)
+    assert [told(line) for line in written] == [
+        {"action": "confirm", "photo": "q00.jpg", "to": "Ada"} | who,
+        {"action": "confirm", "photo": "q01.jpg", "to": "Ada"} | who,
+    ]
+    assert [line["answer"]["answers"][0]["identity"] for line in written] == ["Ada", "Bo"]  # what each was answered
+    page.keys("z")
+    page.wait(f"{TOAST} === 'Undone: confirm of 2 photos'")
+    page.wait(f"{PROGRESS} === '0 of 13'")
+    assert [line.get("of") for line in lines_of(page, case, 4)[2:]] == [written[1]["id"], written[0]["id"]]
+    goes_to(page, "q00.jpg")
+    page.keys("e", "j")
+    shows(page, "q03.jpg")
+    page.keys("e")
+    page.wait(f"{SELECTED} === '3 photos selected'")
+    page.keys("n")
+    shows(page, "q06.jpg")
+    assert [told(line) for line in lines_of(page, case, 8)[4:]] == [
+        *({"action": "unusable", "photo": f"q0{n}.jpg"} | who for n in range(3)),
+        {"action": "new", "photos": ["q03.jpg", "q04.jpg", "q05.jpg"], "to": "new_0002"} | who,
+    ]
+    reloaded(page)
+    page.wait(f"{PROGRESS} === '6 of 13'")
+    goes_to(page, "q02.jpg")
+    page.wait(f"{STANDS}.startsWith('not usable by ann')")
+    goes_to(page, "q05.jpg")
+    page.wait(f"{STANDS}.startsWith('new individual new_0002 by ann')")
+
+
+def test_photos_of_the_list_and_of_the_catalogue_are_selected_by_a_click(page: Browser, case: Case) -> None:
+    """A catalogue photo among them is relabelled; going on to another photo selects none."""
+    goes_to(page, NASTY)
+    page.keys("e")
+    page.wait(f"{SELECTED} === '1 photo selected'")
+    page.click("#list [data-index='0']")
+    page.click(STRIP.format("g00.jpg"))
+    page.wait(f"{SELECTED} === '3 photos selected'")
+    page.wait("document.querySelector('#list [data-index=\"0\"]').classList.contains('picked')")
+    page.keys("u")
+    page.wait(f"{TOAST} === 'g00.jpg is a catalogue photo: only photos to identify can be unsure.'")
+    page.keys("1")
+    written = lines_of(page, case, 3)
+    to = written[0]["to"]
+    assert [(line["action"], line["photo"], line["to"]) for line in written] == [
+        ("confirm", NASTY, to), ("confirm", "q00.jpg", to), ("relabel", "g00.jpg", to),
+    ]  # fmt: skip
+    page.wait(f"{SELECTED} === undefined")
+    shows(page, "q01.jpg")
+    page.keys("e", "Right")  # to another one that is selected
+    shows(page, "q02.jpg")
+    page.wait(f"{SELECTED} === '2 photos selected'")
+    goes_to(page, "q09.jpg")
+    page.wait(f"{SELECTED} === undefined")
+    page.keys("e")
+    page.wait(f"{SELECTED} !== undefined")
+    page.keys("Escape")
+    page.wait(f"{SELECTED} === undefined")
+    reloaded(page)
+    page.wait(f"{PROGRESS} === '2 of 13'")
+
+
+def test_a_catalogue_photo_is_not_used_any_more(page: Browser, case: Case) -> None:
+    page.keys("c")
+    assert catalogue(page)["Ada"] == "3 photos, 3 encounters"
+    opens_individual(page, "Ada")
+    page.click("#individual [aria-label='choose g00.jpg']")
+    page.click("#drop")
+    page.wait("document.querySelectorAll('#individual .tile').length === 2")
+    assert told(lines_of(page, case, 1)[0]) == {"action": "drop", "photo": "g00.jpg", "who": "ann"}
+    page.click("#individual .tile button")  # in the dialog of one photo
+    page.click("#drop-one")
+    page.wait("document.querySelectorAll('#individual .tile').length === 1")
+    reloaded(page)
+    assert catalogue(page)["Ada"] == "1 photo, 1 encounter"
+    opens_individual(page, "Bo")
+    page.keys("a", "x")  # all of them, by keys
+    page.wait("document.querySelector('#individual').textContent.includes('there is no individual Bo')")
+    assert [line["action"] for line in lines_of(page, case, 5)] == ["drop"] * 5
+    page.keys("z")
+    page.wait("document.querySelector('#individuals').textContent === '6 individuals'")
+    page.complaints()  # the browser has logged that Bo was not found
+
+
 def catalogue(browser: Browser) -> dict[str, str]:
     """The rows of the catalogue: the individual's name and its numbers."""
     browser.wait("document.querySelectorAll('#rows .row b').length")

@@ -36,6 +36,18 @@ def next_known(opinions: list[Judged]) -> pd.DataFrame:
     return answers.sort_values(["query", "rank"]).drop_duplicates("query").set_index("query")[["identity", "match"]]
 
 
+def rivals(opinions: list[Judged], listed: pd.DataFrame) -> pd.DataFrame:
+    """The best answer to each photo listed that is not its label: (identity, probability, match) by query.
+
+    Args:
+        listed: table of `COLUMNS`.
+    """
+    answers = pd.concat([judged.answers for judged in opinions]).sort_values(["query", "rank"])
+    others = answers[answers["identity"] != answers["query"].map(listed.set_index("image")["identity"])]
+    asked = others[others["query"].isin(listed["image"])].drop_duplicates("query")
+    return asked.set_index("query")[["identity", "probability", "match"]]
+
+
 def _first_answers(judged: Judged) -> pd.DataFrame:
     first = judged.answers[(judged.answers["rank"] == 1) & judged.answers["query"].isin(judged.truth.index)]
     return first.assign(

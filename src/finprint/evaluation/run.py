@@ -23,11 +23,11 @@ from finprint.evaluation.judging import (
 from finprint.evaluation.params import Evaluate
 from finprint.keypoints.tables import read_points
 from finprint.matching.catalogue import Catalogue, build_catalogue, fold_as_validation
-from finprint.store.tables import LABELS, PHOTOS, TEST, TRUTH, VALIDATION, read_table
+from finprint.store.tables import LABELS, PHOTOS, REJECTS, TEST, TRUTH, VALIDATION, read_table
 from finprint.store.vectors import without_vectors
 
 # What is read of the folder where the stages put their data
-READ = ("photos.parquet", "truth.parquet", "crops", "pseudo_labels.parquet", "match", "search")
+READ = ("photos.parquet", "truth.parquet", "rejects.csv", "crops", "pseudo_labels.parquet", "match", "search")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Run:
         proposed: table `PROPOSED`.
         truth: table `TRUTH`.
         points: table `POINTS` of the second look.
+        rejects: table `REJECTS`.
     """
 
     catalogue: Catalogue
@@ -55,6 +56,7 @@ class Run:
     proposed: pd.DataFrame
     truth: pd.DataFrame
     points: pd.DataFrame
+    rejects: pd.DataFrame
 
     @property
     def out_of_fold(self) -> list[Judged]:
@@ -112,7 +114,15 @@ def read_run(data: Path, images: pd.Series) -> Run:
         read_table(data / "search" / "new_individuals.csv", PROPOSED),
         truth,
         read_points(data / "match"),
+        read_rejects(data),
     )
+
+
+def read_rejects(data: Path) -> pd.DataFrame:
+    """What the stages `prepare` and `crop` could not use: table `REJECTS`."""
+    paths = [path for path in (data / "rejects.csv", data / "crops" / "rejects.csv") if path.exists()]
+    empty = pd.DataFrame(columns=list(REJECTS.columns), dtype="string")
+    return pd.concat([empty, *(read_table(path, REJECTS) for path in paths)], ignore_index=True)
 
 
 def _judged(catalogue: Catalogue, folder: Path, truth: pd.DataFrame) -> dict[str, Judged]:

@@ -1,24 +1,12 @@
 "use strict";
-// Data as report.py's page_data describes it. Names come from the photos' owner: they only ever become text nodes.
-const byId = (id) => document.getElementById(id);
-const data = JSON.parse(byId("data").textContent);
+// The cards of the answers, their filters, and one match in a dialog.
 const NEW = -1, PAGE = 24;
-
-// ---------------------------------------------------------------- pictures: lines of blocks of text, split when needed
-const blocks = [...document.querySelectorAll("script.thumbnails")];
-const lines = new Map();
-
-function picture(number) {
-  const block = Math.floor(number / data.block);
-  if (!lines.has(block)) lines.set(block, blocks[block].textContent.split("\n"));
-  return "data:image/jpeg;base64," + lines.get(block)[number % data.block];
-}
 
 // ---------------------------------------------------------------- words
 const individual = (number) => (number === NEW ? "new individual" : data.individuals[number]);
 const species = (photo) => data.species[photo] ?? "";
-// A new individual's score is the threshold.
-const scored = ([name, score]) => (name === NEW ? "threshold " : "score ") + score.toFixed(3);
+// A new individual's score is the threshold, where the threshold has decided.
+const scored = ([name, score]) => (score === null ? "" : (name === NEW ? "threshold " : "score ") + score.toFixed(3));
 
 function percent(share) {
   if (share > 0 && share < 0.01) return "<1\u00a0%";
@@ -42,55 +30,56 @@ function command(query, photo) {
 }
 
 // ---------------------------------------------------------------- elements
-function make(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "onclick") element.addEventListener("click", value);
-    else element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
-
-const image = (number, alt, kind = "") => make("img", { src: picture(number), alt, class: kind, decoding: "async" });
-const photo = (number, kind) => image(number, data.photos[number], kind);
-
 function mark(query) {
   const right = verdict(query) === "right";
   const said = "first answer " + verdict(query);
   return make("span", { class: right ? "tick" : "cross", role: "img", "aria-label": said, title: said }, right ? "✓" : "✗");
 }
 
-function described(query) {
+const link = (text, title, onclick, kind = "link") => make("button", { type: "button", class: kind, title, onclick }, text);
+
+function set(wanted) {
+  for (const name of fields) form.elements[name].value = wanted[name] ?? UNSET[name] ?? "";
+  changed();
+  form.scrollIntoView();
+}
+
+function described(query, links = true) {
   const known = query.truth !== null && make("div", {}, mark(query), " is " + individual(query.truth));
-  const search = () => { form.elements.search.value = query.proposed; changed(); };
   const named = query.proposed !== null && make("div", {}, "proposed ",
-    make("button", { type: "button", class: "link", title: "show all photos of it", onclick: search }, query.proposed));
-  return [make("b", {}, data.photos[query.photo]), make("div", {}, species(query.photo)), known || null, named || null];
+    links ? link(query.proposed, "show all photos of it", () => set({ split: query.split, individual: query.proposed })) : query.proposed);
+  const encounter = data.encounters[query.photo];
+  const together = encounter !== null && make("div", {}, "encounter ",
+    links ? link(encounter, "show this encounter", () => set({ split: query.split, encounter, sort: "encounter" }), "link plain") : encounter);
+  return [make("b", {}, data.photos[query.photo]), make("div", {}, species(query.photo)), known || null, named || null, together || null];
 }
 
 function answered(query, place) {
   const [name, , probability, match] = query.answers[place];
   const right = query.truth === name;
-  const sure = probability === null ? scored(query.answers[place]) : percent(probability);
+  const score = scored(query.answers[place]);
+  const sure = probability === null ? score : percent(probability);
   const heat = match !== null && heatOf(query, match) !== undefined;
   const content = [
     match === null ? make("span", { class: "photo nobody" }, "none of", make("br", {}), "the known") : photo(match, "photo"),
     make("b", { class: name === NEW ? "new" : "" }, `${place + 1}. ${individual(name)}${right ? " ✓" : ""}`),
     make("span", { class: "sure" }, sure),
-    probability === null ? null : make("span", {}, scored(query.answers[place])),
+    probability === null || !score ? null : make("span", {}, score),
     heat ? make("span", { title: "what made them alike is shown" }, "with heat maps") : null,
   ];
-  const kind = right ? "answer true" : "answer";
+  const kind = "answer" + (right ? " true" : "") + (sought.has(name) ? " sought" : "");
   if (match === null) return make("div", { class: kind }, ...content);
   return make("button", { type: "button", class: kind, onclick: () => open(query, place) }, ...content);
 }
 
 function card(query) {
   const answers = query.answers.map((_, place) => make("li", {}, answered(query, place)));
+  const asked = photo(query.photo, "photo");
+  asked.addEventListener("click", () => enlarge(query.photo));
   return make("li", { class: verdict(query) },
-    make("div", { class: "query" }, photo(query.photo, "photo"), ...described(query)),
-    make("ol", { class: "answers" }, ...answers));
+    make("div", { class: "query" }, asked, ...described(query), link("whole photo", "in its own size", () => enlarge(query.photo), "link plain")),
+    make("ol", { class: "answers" }, ...answers),
+    query.note === null ? null : make("p", { class: "note" }, query.note));
 }
 
 // ---------------------------------------------------------------- one match, bigger
@@ -99,55 +88,18 @@ let shown = null; // [query, place]
 
 const heatOf = (query, match) => data.heat[query.photo + "," + match];
 
-// ---------------------------------------------------------------- the second look: lines between matched points
-const SVG = "http://www.w3.org/2000/svg";
-
-function draw(tag, attributes, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function matchedPoints(query, name) {
-  const [match, ...points] = data.points[query.photo + "," + name] ?? [];
-  if (match === undefined) return [];
-  const title = `second look: ${points.length} matched places in ${data.photos[query.photo]} and ${data.photos[match]}`;
-  const svg = draw("svg", { role: "img", "aria-label": title });
-  Promise.all([query.photo, match].map(decoded)).then((pictures) => {
-    const high = 240, gap = 12;
-    const wide = pictures.map((one) => (one.naturalWidth / one.naturalHeight) * high);
-    svg.setAttribute("viewBox", `0 0 ${wide[0] + gap + wide[1]} ${high}`);
-    const left = [0, wide[0] + gap];
-    svg.append(...pictures.map((one, side) =>
-      draw("image", { href: one.src, x: left[side], y: 0, width: wide[side], height: high })));
-    points.forEach(([x, y, matchX, matchY], number) => {
-      const ends = { x1: (x / 1000) * wide[0], y1: (y / 1000) * high, x2: left[1] + (matchX / 1000) * wide[1], y2: (matchY / 1000) * high };
-      const stroke = `hsl(${(number * 137) % 360} 85% 55%)`;
-      svg.append(draw("line", { ...ends, stroke, "stroke-width": 1.5, "stroke-opacity": 0.85 }),
-        ...[1, 2].map((end) => draw("circle", { cx: ends["x" + end], cy: ends["y" + end], r: 3, fill: stroke })));
-    });
-  });
-  return [make("figure", {}, svg, make("figcaption", {}, title[0].toUpperCase() + title.slice(1)))];
-}
-
-function decoded(number) {
-  const one = new Image();
-  one.src = picture(number);
-  return one.decode().then(() => one);
-}
-
 function open(query, place) {
   shown = [query, place];
   const [name, , probability, match] = query.answers[place];
-  const sure = (probability === null ? "" : percent(probability) + ", ") + scored(query.answers[place]);
+  const sure = [probability === null ? "" : percent(probability), scored(query.answers[place])].filter(Boolean).join(", ");
   byId("match-title").textContent = `Answer ${place + 1}: ${individual(name)} — ${sure}`;
   byId("previous").disabled = step(-1) === undefined;
   byId("next").disabled = step(1) === undefined;
   byId("pair").replaceChildren(
-    make("figure", {}, photo(query.photo), ...described({ ...query, proposed: null })),
-    make("figure", {}, photo(match), make("b", {}, data.photos[match]), make("div", {}, species(match)),
-      make("div", {}, individual(name), query.truth === name ? make("span", { class: "tick" }, " ✓") : "")));
+    make("figure", {}, ...cut(query.photo, data.photos[query.photo]), ...described({ ...query, proposed: null }, false)),
+    make("figure", {}, ...cut(match, data.photos[match]), make("b", {}, data.photos[match]), make("div", {}, species(match)),
+      make("div", {}, individual(name), query.truth === name ? make("span", { class: "tick" }, " ✓") : ""),
+      data.encounters[match] === null ? "" : make("div", {}, "encounter " + data.encounters[match])));
   byId("points").replaceChildren(...matchedPoints(query, name));
   const heat = heatOf(query, match);
   byId("explanation").replaceChildren(...(heat === undefined
@@ -181,22 +133,42 @@ dialog.addEventListener("keydown", (event) => {
 
 // ---------------------------------------------------------------- filters; what is set stands in the address
 const form = byId("filters");
-const fields = ["split", "species", "verdict", "answered", "min", "max", "sort", "search"];
+const fields = ["individual", "split", "species", "verdict", "answered", "encounter", "min", "max", "sort", "search"];
 const UNSET = { min: "0", max: "100" };
-let found = [], built = 0;
+const SUGGESTED = 40;
+let shownQueries = [], built = 0;
+let sought = new Set(); // the individuals that are searched for
 
 // A first answer without a probability is as sure as its score, to sort by.
-const sureness = (query) => query.answers[0][2] ?? query.answers[0][1];
-const byName = (a, b) => (data.photos[a.photo] < data.photos[b.photo] ? -1 : 1);
+const sureness = (query) => query.answers[0][2] ?? query.answers[0][1] ?? 0;
+const by = (text) => (a, b) => (text(a) < text(b) ? -1 : text(a) > text(b) ? 1 : 0);
+const byName = by((query) => data.photos[query.photo]);
+const together = (query) => data.encounters[query.photo];
 const ORDERS = {
   "": (a, b) => sureness(a) - sureness(b) || byName(a, b),
   sure: (a, b) => sureness(b) - sureness(a) || byName(a, b),
   name: byName,
+  encounter: (a, b) => (together(a) === null) - (together(b) === null) || by(together)(a, b) || byName(a, b),
 };
 
 function words(query) {
   const names = query.answers.map((answer) => answer[0]).concat(query.truth ?? NEW).filter((name) => name !== NEW);
   return [data.photos[query.photo], query.proposed ?? "", ...names.map(individual)].join("\n").toLowerCase();
+}
+
+const lower = (text) => text.trim().toLowerCase();
+const names = data.individuals.map(lower);
+const ids = new Map(data.queries.filter((query) => query.proposed !== null).map((query) => [lower(query.proposed), query.proposed]));
+
+// The individuals of that name; if there are none, all whose names hold it.
+function individualsCalled(text) {
+  const numbers = [...names.keys()];
+  const exact = numbers.filter((number) => names[number] === text);
+  return new Set(exact.length || !text ? exact : ids.has(text) ? [] : numbers.filter((number) => names[number].includes(text)));
+}
+
+function shows(query, text) {
+  return lower(query.proposed ?? "") === text || sought.has(query.truth) || query.answers.some((answer) => sought.has(answer[0]));
 }
 
 function passes(query, wanted) {
@@ -207,14 +179,64 @@ function passes(query, wanted) {
     && (!wanted.verdict || verdict(query) === wanted.verdict)
     && (!wanted.answered || (name === NEW ? "new" : "known") === wanted.answered)
     && (all || (probability !== null && 100 * probability >= +wanted.min && 100 * probability <= +wanted.max))
-    && (!wanted.search || words(query).includes(wanted.search.trim().toLowerCase()));
+    && (!wanted.encounter || lower(together(query) ?? "") === lower(wanted.encounter))
+    && (!wanted.individual || shows(query, lower(wanted.individual)))
+    && (!wanted.search || words(query).includes(lower(wanted.search)));
+}
+
+function suggest(text) {
+  const every = [...data.individuals, ...ids.values()];
+  const options = [];
+  for (const name of every) {
+    if (options.length === SUGGESTED) break;
+    if (lower(name).includes(lower(text))) options.push(make("option", { value: name }));
+  }
+  byId("individuals").replaceChildren(...options);
+}
+
+// What the page knows of one individual that is searched for: how often it was answered, and its catalogue photos.
+function animal(wanted) {
+  const panel = byId("animal");
+  panel.hidden = sought.size !== 1 || !wanted.individual;
+  if (panel.hidden) return;
+  const [number] = sought;
+  const places = shownQueries.map((query) => query.answers.findIndex((answer) => answer[0] === number));
+  const first = places.filter((place) => place === 0).length, further = places.filter((place) => place > 0).length;
+  const photos = new Set(data.queries.flatMap((query) => query.answers.filter((answer) => answer[0] === number).map((answer) => answer[3])));
+  panel.replaceChildren(
+    make("b", {}, individual(number)),
+    make("span", {}, `first answer of ${counted(first, "photo")} listed, a further one of ${further}. `
+      + (photos.size ? "Its catalogue photos that looked most alike:" : "No catalogue photo of it gave an answer.")),
+    make("div", {}, ...[...photos].slice(0, 60).map((match) => {
+      const small = photo(match);
+      return make("button", { type: "button", title: data.photos[match], onclick: () => enlarge(match) }, small);
+    })));
+}
+
+const counted = (number, thing) => `${number} ${thing}${number === 1 ? "" : "s"}`;
+
+function encounterHead(query) {
+  const encounter = together(query);
+  const others = shownQueries.filter((other) => together(other) === encounter);
+  const answers = new Map();
+  for (const other of others) answers.set(other.answers[0][0], (answers.get(other.answers[0][0]) ?? 0) + 1);
+  const told = [...answers].sort((a, b) => b[1] - a[1]).slice(0, 6).map(([name, count]) => `${individual(name)} ${count}`);
+  const more = answers.size > told.length ? `, and ${answers.size - told.length} others` : "";
+  return make("li", { class: "encounter" },
+    make("b", {}, encounter === null ? "No encounter is known" : "Encounter " + encounter),
+    ` ${counted(others.length, "photo")}; first answers: ${told.join(", ")}${more}`);
 }
 
 function more() {
-  byId("cards").append(...found.slice(built, built + PAGE).map(card));
-  built = Math.min(built + PAGE, found.length);
+  const next = shownQueries.slice(built, built + PAGE);
+  const grouped = form.elements.sort.value === "encounter";
+  byId("cards").append(...next.flatMap((query, place) => {
+    const before = shownQueries[built + place - 1];
+    return grouped && (before === undefined || together(before) !== together(query)) ? [encounterHead(query), card(query)] : [card(query)];
+  }));
+  built += next.length;
   end.unobserve(byId("more")); // an observer speaks of changes only, and once when it starts
-  if (built < found.length) end.observe(byId("more"));
+  if (built < shownQueries.length) end.observe(byId("more"));
 }
 
 const end = new IntersectionObserver((entries) => {
@@ -225,30 +247,49 @@ function list() {
   const wanted = Object.fromEntries(fields.map((name) => [name, form.elements[name].value]));
   byId("from").textContent = wanted.min + " %";
   byId("to").textContent = wanted.max + " %";
-  found = data.queries.filter((query) => passes(query, wanted)).sort(ORDERS[wanted.sort]);
-  const told = found.filter((query) => query.truth !== null);
+  sought = individualsCalled(lower(wanted.individual));
+  shownQueries = data.queries.filter((query) => passes(query, wanted)).sort(ORDERS[wanted.sort]);
+  const told = shownQueries.filter((query) => query.truth !== null);
   const right = told.filter((query) => verdict(query) === "right").length;
-  byId("count").textContent = `${found.length} of ${data.queries.length} photos`
+  byId("count").textContent = `${shownQueries.length} of ${data.queries.length} photos`
     + (told.length && !wanted.verdict ? `; first answer right for ${right} of the ${told.length} whose truth is known` : "");
+  animal(wanted);
   byId("cards").replaceChildren();
   built = 0;
   more();
 }
 
+function address() {
+  const values = fields.map((name) => [name, form.elements[name].value]).filter(([name, value]) => value !== (UNSET[name] ?? ""));
+  if (view !== "answers") values.push(["view", view]);
+  history.replaceState(null, "", "#" + new URLSearchParams(values));
+}
+
 function changed() {
-  const set = fields.map((name) => [name, form.elements[name].value]).filter(([name, value]) => value !== (UNSET[name] ?? ""));
-  history.replaceState(null, "", "#" + new URLSearchParams(set));
+  address();
   list();
 }
 
 function fromAddress() {
-  const set = new URLSearchParams(location.hash.slice(1));
+  const given = new URLSearchParams(location.hash.slice(1));
   for (const name of fields) {
     const field = form.elements[name];
-    field.value = set.get(name) ?? UNSET[name] ?? "";
+    field.value = given.get(name) ?? UNSET[name] ?? "";
     if (field.selectedIndex === -1) field.value = ""; // an option that is not there
   }
+  look(given.get("view") ?? "answers");
   list();
+}
+
+// ---------------------------------------------------------------- views: the answers, or the metrics and figures
+let view = "answers";
+
+function look(wanted) {
+  view = wanted === "metrics" ? wanted : "answers";
+  for (const button of document.querySelectorAll("nav button")) {
+    button.setAttribute("aria-pressed", button.dataset.view === view);
+    byId(button.dataset.view).hidden = button.dataset.view !== view;
+  }
 }
 
 function choices(name, any, options) {
@@ -258,15 +299,25 @@ function choices(name, any, options) {
 function start() {
   const splits = Object.entries(data.splits).filter(([split]) => data.queries.some((query) => query.split === split));
   choices("split", "all", splits.map(([split, title]) => make("option", { value: split }, title)));
+  if (splits.length > 1) UNSET.split = splits[0][0]; // the photos to identify
   const kinds = new Set(data.queries.map((query) => data.species[query.photo] ?? "unknown"));
   choices("species", "all", [...kinds].sort().map((kind) => make("option", { value: kind }, kind)));
   if (data.queries.every((query) => query.answers[0][2] === null)) {
     for (const name of ["min", "max"]) form.elements[name].disabled = true;
   }
+  if (data.queries.every((query) => together(query) === null)) {
+    form.elements.encounter.disabled = true;
+    form.elements.sort.querySelector("[value=encounter]").disabled = true;
+  }
+  form.elements.individual.addEventListener("input", (event) => suggest(event.target.value));
   form.addEventListener("input", changed);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(changed));
+  form.addEventListener("reset", () => setTimeout(() => set({})));
+  for (const button of document.querySelectorAll("nav button")) {
+    button.addEventListener("click", () => { look(button.dataset.view); address(); scrollTo(0, 0); });
+  }
   addEventListener("hashchange", fromAddress);
+  suggest("");
   fromAddress();
   byId("cards").dataset.milliseconds = Math.round(performance.now()); // from opening the page to its first cards
 }

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from finprint.answers.tables import ANSWERS
 from finprint.base.errors import UserError
 from finprint.base.files import atomic
+from finprint.evaluation.run import read_rejects
 from finprint.model.embedder import Embedder, load_model
 from finprint.paper.figure import INK, png
 from finprint.pictures.shards import Crops
 from finprint.report.explain import explain, overlay
-from finprint.store.tables import PHOTOS, REJECTS, read_table
+from finprint.store.tables import PHOTOS, read_table
 
 WIDTH = 3.6  # inches of a photo
 
@@ -64,8 +65,7 @@ def _check_crop(photo: str, crops: Crops, data: Path) -> None:
     names = crops.index["image"].tolist()
     if photo in names:
         return
-    rejects = [table for table in (data / "rejects.csv", data / "crops" / "rejects.csv") if table.exists()]
-    reasons = pd.concat([read_table(table, REJECTS).set_index("image")["reason"] for table in rejects] or [pd.Series()])
+    reasons = read_rejects(data).set_index("image")["reason"]
     moved = [name for name in names if Path(name).name == Path(photo).name]
     close = difflib.get_close_matches(Path(photo).name, names, n=1)
     if photo in reasons.index:

@@ -1,13 +1,13 @@
 """The figures and the report of a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
+from finprint.answers.rules import TOO_FEW
 from finprint.base.files import atomic
-from finprint.evaluation.doubts import next_known
+from finprint.evaluation.doubts import SURE, next_known, rivals
 from finprint.evaluation.run import Run
 from finprint.model.embedder import Embedder
 from finprint.paper.figure import png, svg
@@ -15,47 +15,43 @@ from finprint.pictures.shards import Crops
 from finprint.report.contact_sheet import contact_sheet
 from finprint.report.matches import doubtful, heat_maps
 from finprint.report.page import Report
-from finprint.report.plots import answers_plot, calibration_plot, epochs_plot
+from finprint.report.plotted import Plot
 from finprint.store.tables import TEST, VALIDATION
 
 
-def draw_plots(run: Run, tables: Mapping[str, pd.DataFrame], epochs: Mapping[str, pd.DataFrame]) -> dict[str, Figure]:
-    """The plots that the report shows, by name.
-
-    Args:
-        tables: of the run (`Run.tables`).
-        epochs: by the name of a round, its table of epochs.
-    """
-    bins = tables["reliability"]
-    return {
-        "training": epochs_plot(epochs),
-        "answers": answers_plot(tables["breakdown"], tables["cmc"], tables["threshold"], run.rules.threshold.value),
-        "calibration": calibration_plot({split: bins[bins["split"] == split] for split in run.splits}),
-    }
-
-
-def draw_sheets(run: Run, confusing: pd.DataFrame, crops: Crops) -> dict[str, Figure]:
-    """The contact sheet of the confusing photos (table of `Run.tables`), by its name; none where there are none."""
-    return {"confusing": contact_sheet(confusing, next_known(run.out_of_fold), crops)} if len(confusing) else {}
+def sheet_of(run: Run, confusing: pd.DataFrame, crops: Crops) -> Plot:
+    """The contact sheet of the confusing photos (table of `Run.tables`)."""
+    name, title = "confusing", "Labelled photos to look at again"
+    if not len(confusing):
+        why = (
+            f"no answer has a probability, because there are {TOO_FEW}"
+            if run.rules.too_few
+            else (f"no labelled photo was contradicted with more than {SURE:.0%}, or left undecided")
+        )
+        return Plot(name, title, f"Not drawn, because {why}.")
+    opinions = run.out_of_fold
+    figure = contact_sheet(confusing, next_known(opinions), rivals(opinions, confusing), crops)
+    return Plot(name, title, "Each pair: a labelled photo, and the one that it was confused with.", figure)
 
 
-def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
-    """Write figures into a folder, atomically, each as PNG and SVG."""
+def write_figures(folder: Path, plots: Iterable[Plot]) -> None:
+    """Write figures into a folder, atomically, each as PNG and SVG; those that would be empty are left out."""
     with atomic(folder) as draft:
         draft.mkdir()
-        for name, figure in figures.items():
-            (draft / f"{name}.png").write_bytes(png(figure))
-            (draft / f"{name}.svg").write_bytes(svg(figure))
+        for plot in plots:
+            if plot.figure is not None:
+                (draft / f"{plot.name}.png").write_bytes(png(plot.figure))
+                (draft / f"{plot.name}.svg").write_bytes(svg(plot.figure, plot.title))
 
 
 def report_of(
-    run: Run, breakdown: pd.DataFrame, plots: dict[str, Figure], crops: Crops, embedder: Embedder, explained: int
+    run: Run, breakdown: pd.DataFrame, plots: list[Plot], crops: Crops, embedder: Embedder, explained: int
 ) -> Report:
     """The report of a run.
 
     Args:
         breakdown: of `Run.tables`.
-        plots: of `draw_plots`.
+        plots: of `plots_of`.
         embedder: the model whose heat maps are shown.
         explained: how many matches get heat maps, the wrong and the least sure ones first.
     """
@@ -64,7 +60,7 @@ def report_of(
     return Report(
         {TEST: test, VALIDATION: validation},
         breakdown,
-        {name: png(figure) for name, figure in plots.items()},
+        plots,
         run.rules.threshold.value,
         run.catalogue.photos,
         run.proposed.set_index("image")["proposed"],
@@ -72,4 +68,6 @@ def report_of(
         run.points,
         run.rules.threshold.interval,
         run.rules.too_few,
+        run.rules.params.new.target,
+        run.rejects,
     )

@@ -1,11 +1,15 @@
 """The report's tables of metrics, as text: of all queries by split, and by species and by gallery photos."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from finprint.store.tables import TEST, VALIDATION
+from finprint.base.words import counted
+from finprint.evaluation.judging import Judged
+from finprint.store.tables import NEW, TEST, VALIDATION
 
 SPLITS = {TEST: "photos to identify", VALIDATION: "validation"}
 BY = {
@@ -29,6 +33,55 @@ METRICS = {
     "bak_baus_gm": "geometric mean of BAKS and BAUS",
     "ece": "calibration error of the probabilities",
 }
+
+
+SURE, OPEN = 0.9, 0.5  # probabilities from which on an answer is sure, and below which it is open
+KINDS, EXAMPLES = 20, 3  # of reasons, and of photos named for each
+
+
+def summary(splits: Mapping[str, Judged], breakdown: pd.DataFrame, proposed: pd.Series) -> list[tuple[str, str, str]]:
+    """What became of the photos to identify, in a few numbers: (name, value, what stands beside it).
+
+    Args:
+        breakdown: table of `judging.COLUMNS`.
+        proposed: a new individual's id by image.
+    """
+    judged = splits[TEST]
+    first = judged.answers[judged.answers["rank"] == 1]
+    if not len(first):
+        return []
+    new = first["identity"] == NEW
+    groups = proposed.reindex(first["query"][new]).nunique()
+    rows = [
+        ("photos to identify", f"{len(first):,}", ""),
+        ("a known individual first", f"{(~new).sum():,}", counted(first["identity"][~new].nunique(), "individual")),
+        ("called new", f"{new.sum():,}", counted(groups, "proposed individual") if groups else ""),
+    ]
+    chances = first["probability"]
+    if chances.notna().any():
+        rows.append(("surer than 90 %", f"{(chances >= SURE).sum():,}", ""))
+        rows.append(("less sure than 50 %", f"{(chances < OPEN).sum():,}", "look at these first"))
+    told = breakdown[(breakdown["by"] == "all") & (breakdown["split"] == TEST) & (breakdown["metric"] == "top1")]
+    for value, low, high, queries in told[["value", "low", "high", "queries"]].itertuples(index=False, name=None):
+        spread = "" if pd.isna(low) else f"{100 * low:.0f} to {100 * high:.0f} %"
+        rows.append((f"first answer right, of {queries:,} known", f"{100 * value:.0f} %", spread))
+    return rows
+
+
+def left_out(rejects: pd.DataFrame) -> dict[str, Any]:
+    """Photos that were not used, by kind of reason, those of most photos first.
+
+    Args:
+        rejects: table `REJECTS`.
+
+    Returns:
+        {photos: their number, kinds: [(reason, number, examples)], further: photos of kinds that are not listed}.
+    """
+    kinds = rejects["reason"].map(lambda reason: re.sub(r"\d+", "…", reason)[:120])
+    often = kinds.value_counts()
+    shown = sorted(often.index, key=lambda kind: (-often[kind], kind))[:KINDS]
+    rows = [(kind, f"{often[kind]:,}", ", ".join(rejects["image"][kinds == kind][:EXAMPLES])) for kind in shown]
+    return {"photos": len(rejects), "kinds": rows, "further": int(len(rejects) - often[shown].sum())}
 
 
 def overall(breakdown: pd.DataFrame) -> dict[str, Any]:

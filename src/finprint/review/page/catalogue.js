@@ -16,6 +16,7 @@ export class Catalogue {
     this.list = new VirtualList(byId("rows"), ROW, (index) => this.row(index), (index) => this.openRow(index));
     this.form.addEventListener("input", () => this.reload());
     this.form.addEventListener("submit", (event) => event.preventDefault());
+    byId("drop-one").addEventListener("click", () => { byId("large").close(); this.drop(this.large); });
     for (const kind of ["distinctiveness", "quality"]) {
       byId("large").querySelector(`[data-grade=${kind}]`).append(...[1, 2, 3].map((value) => make("label", {},
         make("input", { type: "radio", name: "large-" + kind, value, onchange: () => this.grade(kind, value) }), String(value))));
@@ -106,13 +107,15 @@ export class Catalogue {
     const facts = [counted(this.photos.length, "photo"), encounters.size > 1 || !encounters.has("") ? counted([...encounters.keys()].filter(Boolean).length, "encounter") : "",
       dates.length ? `first seen ${dates[0]}, last ${dates.at(-1)}` : ""].filter(Boolean).join(" · ");
     const button = (text, action, id) => make("button", { type: "button", id, onclick: action }, text);
+    const all = button("Tick all", () => this.tickAll(), "tick-all");
     this.some = [button("Split off as a new individual…", () => this.split(), "split"), button("Move to another individual…", () => this.move(), "move"),
-      button("Compare two", () => this.compare(), "compare")];
+      button("Do not use", () => this.drop(), "drop"), button("Compare two", () => this.compare(), "compare")];
     byId("individual").replaceChildren(
       make("header", {}, make("h2", {}, this.name), make("span", {}, facts)),
       make("div", { class: "actions", role: "group", "aria-label": "The individual" }, button("Rename…", () => this.rename(), "rename"), button("Merge into…", () => this.merge(), "merge")),
-      make("div", { class: "actions", role: "group", "aria-label": "The photos that are ticked" }, make("span", { id: "ticked", role: "status" }), this.some),
-      ...[...encounters].map(([encounter, photos]) => make("section", {}, make("h3", {}, encounter ? "Encounter " + encounter : encounters.size > 1 ? "No encounter told" : "", " ", make("small", {}, counted(photos.length, "photo"))),
+      make("div", { class: "actions", role: "group", "aria-label": "The photos that are ticked" }, make("span", { id: "ticked", role: "status" }), all, this.some),
+      ...[...encounters].map(([encounter, photos]) => make("section", {}, make("h3", {}, encounter ? "Encounter " + encounter : encounters.size > 1 ? "No encounter told" : "", " ", make("small", {}, counted(photos.length, "photo")),
+        encounters.size > 1 ? make("button", { type: "button", class: "tick", onclick: () => this.tickAll(photos) }, "tick these") : ""),
         make("div", { class: "tiles" }, photos.map((one) => this.tile(one))))),
       this.photos.length > TILES ? make("p", {}, `The ${TILES} latest of ${this.photos.length} photos are shown.`) : "");
     this.ticked();
@@ -134,8 +137,8 @@ export class Catalogue {
   ticked() {
     const count = this.chosen.size;
     byId("ticked").textContent = count ? `${counted(count, "photo")} ticked:` : "Tick photos to split or move them.";
-    const [split, move, compare] = this.some;
-    split.disabled = move.disabled = !count;
+    const [split, move, drop, compare] = this.some;
+    split.disabled = move.disabled = drop.disabled = !count;
     compare.disabled = count !== 2;
   }
 
@@ -179,6 +182,30 @@ export class Catalogue {
     }
   }
 
+  // Tick these photos, or untick them where all are ticked.
+  tickAll(photos = this.photos.slice(0, TILES)) {
+    const every = photos.every((one) => this.chosen.has(one.image));
+    for (const one of photos) { if (every) this.chosen.delete(one.image); else this.chosen.add(one.image); }
+    this.draw();
+  }
+
+  // A labelled photo is not used any more; one to identify, which was confirmed, is not usable.
+  async drop(photos = this.photos.filter((one) => this.chosen.has(one.image))) {
+    for (const one of photos) {
+      if (!await this.send({ action: one.asked ? "unusable" : "drop", photo: one.image }, `${one.image} is not used.`)) return;
+    }
+  }
+
+  // A key in the catalogue; true: it meant something.
+  key(name) {
+    if (!this.name) return false;
+    if (name === "a") { this.tickAll(); return true; }
+    const action = { s: () => this.split(), v: () => this.move(), x: () => this.drop() }[name];
+    if (!action) return false;
+    if (this.chosen.size) action(); else toast("Tick photos first (A: all).");
+    return true;
+  }
+
   compare() { this.enlarge(this.photos.filter((one) => this.chosen.has(one.image))); }
 
   // One photo, or two side by side, in a dialog.
@@ -197,6 +224,7 @@ export class Catalogue {
       viewer.show(picture(one.image, "crop"), small(one.image));
     }
     dialog.querySelector("footer").hidden = photos.length !== 1;
+    byId("drop-one").hidden = photos[0].asked;
     this.drawGrade();
     dialog.showModal();
   }

@@ -1,6 +1,6 @@
 // A list of any length of which only the rows in sight exist. All rows are equally high.
 export class VirtualList {
-  // row(index) -> element; chosen(index): a row was clicked, or reached by an arrow key.
+  // row(index) -> element; chosen(index, clicked): a row was clicked, or reached by an arrow key.
   constructor(root, height, row, chosen) {
     Object.assign(this, { root, height, row, chosen, length: 0, at: -1, rows: new Map() });
     this.inner = document.createElement("div");
@@ -10,7 +10,7 @@ export class VirtualList {
     new ResizeObserver(() => this.draw()).observe(root);
     this.inner.addEventListener("click", (event) => {
       const row = event.target.closest("[data-index]");
-      if (row) this.chosen(+row.dataset.index);
+      if (row) this.chosen(+row.dataset.index, true);
     });
     root.addEventListener("keydown", (event) => {
       const page = Math.max(1, Math.floor(root.clientHeight / height) - 1);
@@ -18,7 +18,7 @@ export class VirtualList {
       if (by === undefined || !this.length) return;
       event.preventDefault();
       event.stopPropagation();
-      this.chosen(Math.min(this.length - 1, Math.max(0, this.at + by)));
+      this.chosen(Math.min(this.length - 1, Math.max(0, this.at + by)), false);
     });
   }
 

@@ -12,7 +12,8 @@ export class Queue {
   constructor(all, opened, view) {
     Object.assign(this, { all, opened, view, shown: [], at: -1, image: "" });
     this.form = byId("filters");
-    this.list = new VirtualList(byId("list"), ROW, (index) => this.row(index), (index) => opened(all.images[this.shown[index]]));
+    this.list = new VirtualList(byId("list"), ROW, (index) => this.row(index), (index, clicked) => opened(all.images[this.shown[index]], clicked));
+    this.images = new Set(); // those that are selected
     this.form.addEventListener("input", () => this.filter());
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("reset", () => setTimeout(() => this.filter()));
@@ -108,7 +109,7 @@ export class Queue {
       : make("span", { class: "verdict" }, share === null ? "" : percent(share));
     const first = names[codes[number]] === "new_individual" ? "new individual?" : names[codes[number]] + "?";
     const where = [this.value("encounter", number), this.value("viewpoint", number)].filter(Boolean).join(" · ");
-    return make("div", { class: "row" + (stands ? " done" : "") }, make("img", { src: small(image), alt: "", loading: "lazy" }),
+    return make("div", { class: "row" + (stands ? " done" : "") + (this.images.has(image) ? " picked" : "") }, make("img", { src: small(image), alt: "", loading: "lazy" }),
       make("span", { class: "text" }, make("b", {}, image), make("small", {}, stands ? where : [first, where].filter(Boolean).join(" · "))), verdict);
   }
 
@@ -127,6 +128,16 @@ export class Queue {
       if (index >= 0) this.list.redraw(index);
     }
     this.tell();
+  }
+
+  // Other photos are selected.
+  picked(images) {
+    const other = [...this.images, ...images].filter((image) => this.images.has(image) !== images.has(image));
+    this.images = new Set(images);
+    for (const image of other) {
+      const index = this.shown.indexOf(this.all.index.get(image));
+      if (index >= 0) this.list.redraw(index);
+    }
   }
 
   first() { const number = this.shown.find((one) => this.status(one) === "undecided") ?? this.shown[0] ?? 0; return this.all.images[number]; }

@@ -8,6 +8,7 @@ import { VirtualList } from "./list.js";
 import { Lines } from "./lines.js";
 import { Proposed } from "./proposed.js";
 import { Queue } from "./queue.js";
+import { Selection } from "./selection.js";
 import { View, Viewer, prefetch } from "./viewer.js";
 
 const POLL = 2500; // ms between two looks for the decisions of others
@@ -25,6 +26,7 @@ let whole = false; // is the whole photo shown rather than the crop?
 let shows = { points: false, heat: false };
 let pending = ""; // the grade that the next digit gives
 let request = 0; // the latest photo asked for: earlier answers are dropped
+const together = []; // ids of the decisions that were made at once: one undoing takes them all back
 
 let drawer = null;
 const who = byId("who");
@@ -38,6 +40,7 @@ drawer = new BoxDrawer(left, (box) => saveBox(box), () => stopDrawing());
 // ---------------------------------------------------------------- the photo
 async function open(image, keep = false) {
   const mine = ++request;
+  if (!selection.images.has(image)) selection.clear();
   if (!keep) { stopDrawing(); whole = false; view.reset(); left.flip(false); right.flip(false); showLines(false); shows.heat = false; }
   queue.choose(image);
   try {
@@ -72,7 +75,10 @@ function drawAsked() {
   byId("whole").setAttribute("aria-pressed", whole);
   byId("whole").disabled = !photo.region && !photo.drawn;
   const others = photo.together.length > 1 ? photo.together : [];
-  strip(byId("asked"), others, photo.image, (one) => (one.asked ? open(one.image) : catalogue.enlarge([one])), "Same encounter: ");
+  strip(byId("asked"), others, photo.image, (one) => {
+    if (selection.active) pick(one.image); else if (one.asked) open(one.image); else catalogue.enlarge([one]);
+  }, "Same encounter: ");
+  drawPicked();
 }
 
 // A row of small pictures; the one that is shown is marked.
@@ -82,7 +88,7 @@ function strip(figure, photos, shown, clicked, head) {
   root.replaceChildren(make("span", { class: "head" }, head + photos.length), ...photos.map((one) => {
     const title = [one.image, one.individual || (one.stands ? WORDS[one.stands[0]] : one.asked ? "undecided" : ""), about(one)].filter(Boolean).join("\n");
     return make("button", { type: "button", class: one.stands ? "done" : "", title, "aria-label": title.replaceAll("\n", ", "),
-      "aria-current": one.image === shown, onclick: () => clicked(one) },
+      "aria-current": one.image === shown, "data-image": one.image, onclick: () => clicked(one) },
       make("img", { src: small(one.image), alt: "", loading: "lazy" }), make("small", {}, one.viewpoint || one.date.slice(0, 10) || ""));
   }));
   root.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
@@ -234,7 +240,7 @@ function drawStands() {
 
 function buttons() {
   const one = candidates[place];
-  byId("confirm").textContent = one && !one.new ? `Confirm ${one.identity}` : "Confirm";
+  byId("confirm").textContent = (one && !one.new ? `Confirm ${one.identity}` : "Confirm") + (selection.several ? ` for ${selection.images.size} photos` : "");
   byId("confirm").disabled = !one || one.new;
 }
 
@@ -265,6 +271,7 @@ function inTurn(action) {
 
 async function decide(action, to = "") {
   if (!photo || !photo.asked) return;
+  if (selection.several) { await decideAll(action, to); return; }
   const image = photo.image, next = queue.nextUndecided(image);
   const told = await send("decide", { action, photo: image, to });
   if (!told) return;
@@ -273,6 +280,49 @@ async function decide(action, to = "") {
   toast(`${image}: ${status === "confirmed" || status === "new" ? `${WORDS[status]} ${name}` : WORDS[status]}. `, button);
   if (photo.image === image) await open(next ?? image, next === null);
   if (next === null) toast("No undecided photo is left in this list. ", button);
+}
+
+// One decision on all photos that are selected, a line of the log each. New ones share a line, because they share a name.
+async function decideAll(action, to) {
+  const images = [...selection.images], asked = images.filter((image) => all.index.has(image)), labelled = images.filter((image) => !all.index.has(image));
+  if (labelled.length && action === "unsure") { toast(`${labelled[0]} is a catalogue photo: only photos to identify can be unsure.`); return; }
+  const given = action === "new" ? [{ action, photos: asked, to }] : asked.map((image) => ({ action, photo: image, to }));
+  const ids = [];
+  together.push(ids);
+  for (const image of labelled) given.push(action === "unusable" ? { action: "drop", photo: image } : { action: "relabel", photo: image, to });
+  for (const one of given) {
+    const told = await send("decide", one.action === "relabel" ? { ...one, to } : one);
+    if (!told) return;
+    ids.push(told.decision.id);
+    if (action === "new" && one.action === "new") to = told.decision.to;
+  }
+  const said = { confirm: `shows ${to}`, new: `shows the new individual ${to}`, unsure: "unsure", unusable: "not usable" }[action];
+  const next = queue.nextUndecided(photo.image);
+  selection.clear();
+  toast(`${counted(images.length, "photo")}: ${said}. `, make("button", { type: "button", onclick: () => inTurn(() => undo(ids[0])) }, "Undo all (Z)"));
+  await open(next ?? photo.image, next === null);
+}
+
+// ---------------------------------------------------------------- several photos at once
+function pick(image) {
+  if (image === photo.image) toast("The photo that is shown is always one of them.");
+  else selection.toggle(image);
+}
+
+// Select the undecided photos of this encounter, or none.
+function selectEncounter() {
+  if (selection.active) { selection.clear(); return; }
+  const undecided = photo.together.filter((one) => one.asked && !all.stands[one.image]).map((one) => one.image);
+  selection.start(new Set([photo.image, ...undecided]));
+}
+
+function drawPicked() {
+  byId("encounter").setAttribute("aria-pressed", selection.active);
+  for (const one of byId("asked").querySelectorAll(".strip button")) {
+    if (selection.active) one.setAttribute("aria-pressed", selection.images.has(one.dataset.image)); else one.removeAttribute("aria-pressed");
+  }
+  queue.picked(selection.images);
+  buttons();
 }
 
 function confirm(number) {
@@ -284,8 +334,12 @@ function confirm(number) {
 async function undo(of = "") {
   const told = await send("undo", of ? { of } : {});
   if (!told) return;
-  const image = told.undone.photo;
-  toast(`Undone: ${told.undone.action} ${image || told.undone.individual || ""}`);
+  const group = together.find((ids) => ids.includes(told.undone.id)) ?? [];
+  for (const id of group.filter((one) => one !== told.undone.id).reverse()) await send("undo", { of: id });
+  if (group.length) together.splice(together.indexOf(group), 1);
+  const image = told.undone.photo || (shown === "photos" ? told.undone.photos[0] : "");
+  if (group.length > 1) toast(`Undone: ${told.undone.action} of ${counted(group.length, "photo")}`);
+  else toast(`Undone: ${told.undone.action} ${image || told.undone.individual || ""}`);
   if (image && all.index.has(image)) { show("photos"); await open(image); }
   else refresh();
 }
@@ -380,8 +434,10 @@ const KEYS = [
   ["1 to 5", "confirm this candidate"], ["Enter", "confirm the candidate that is shown"], ["N", "a new individual"], ["U", "unsure"],
   ["J", "not usable"], ["Z", "undo your last decision"], ["← →", "previous, next photo"], ["↑ ↓", "previous, next candidate"],
   [", .", "previous, next photo of the candidate"], ["M", "matched points"], ["H", "heat map: what made them alike"], ["W", "whole photo or crop"],
-  ["F", "mirror the photo (Shift: the candidate)"], ["+ − 0", "larger, smaller, as it was"], ["B", "draw or correct the box"], ["/", "search any individual"],
-  ["D, Q then 1 to 3", "grade distinctiveness, quality"], ["P, C", "proposed new individuals, catalogue (Esc: back)"], ["?", "these keys"],
+  ["F", "mirror the photo (Shift: the candidate)"], ["+ − 0", "larger, smaller, as it was"], ["B", "draw or correct the box"],
+  ["E", "select the undecided photos of the encounter; click others; what you decide is said of all (Esc: none)"], ["/", "search any individual"],
+  ["D, Q then 1 to 3", "grade distinctiveness, quality"], ["P, C", "proposed new individuals, catalogue (Esc: back)"],
+  ["A, S, V, X", "catalogue: tick all photos, split, move, do not use those that are ticked"], ["?", "these keys"],
 ];
 
 const ACTIONS = {
@@ -389,7 +445,7 @@ const ACTIONS = {
   ArrowLeft: () => step(-1), ArrowRight: () => step(1),
   ArrowUp: () => choose((place - 1 + candidates.length) % candidates.length), ArrowDown: () => choose((place + 1) % candidates.length),
   ",": () => turnBy(-1), ".": () => turnBy(1), m: () => points(), h: () => heat(), w: () => showWhole(), f: () => left.flip(), F: () => right.flip(),
-  "+": () => view.zoom(1.4), "=": () => view.zoom(1.4), "-": () => view.zoom(1 / 1.4), 0: () => view.reset(), b: () => draw(),
+  "+": () => view.zoom(1.4), "=": () => view.zoom(1.4), "-": () => view.zoom(1 / 1.4), 0: () => view.reset(), b: () => draw(), e: () => selectEncounter(), Escape: () => selection.clear(),
   "/": () => byId("find").focus(), d: () => gradeNext("distinctiveness"), q: () => gradeNext("quality"),
   Enter: () => (byId("confirm").disabled ? null : confirm(place)),
 };
@@ -415,7 +471,11 @@ function typed(event) {
   if (key === "?") { byId("keys").showModal(); return; }
   if (key === "Escape" && shown !== "photos") { show("photos"); return; }
   if (key.toLowerCase() === "p" || key.toLowerCase() === "c") { show(key.toLowerCase() === "p" ? "proposed" : "catalogue"); return; }
-  if (shown !== "photos") { if (key.toLowerCase() === "z") inTurn(() => undo()); return; }
+  if (shown !== "photos") {
+    if (key.toLowerCase() === "z") inTurn(() => undo());
+    else if (shown === "catalogue" && catalogue.key(key.toLowerCase())) event.preventDefault();
+    return;
+  }
   if (!photo) return;
   if (pending && ["1", "2", "3"].includes(key)) { event.preventDefault(); grade(pending, +key); pending = ""; return; }
   pending = "";
@@ -437,7 +497,8 @@ function build() {
   const zoom = [button("+", () => view.zoom(1.4), { "aria-label": "larger" }), button("−", () => view.zoom(1 / 1.4), { "aria-label": "smaller" }),
     button("1:1", () => view.reset(), { "aria-label": "as it was", title: "as it was (0)" })];
   byId("asked").querySelector(".tools").append(...zoom, ...left.tools("F"),
-    button("Whole photo", () => showWhole(), { id: "whole", "aria-pressed": "false", title: "whole photo or crop (W)" }), button("Box", draw, { id: "box", title: "draw or correct the box (B)" }));
+    button("Whole photo", () => showWhole(), { id: "whole", "aria-pressed": "false", title: "whole photo or crop (W)" }), button("Box", draw, { id: "box", title: "draw or correct the box (B)" }),
+    button("Select encounter", selectEncounter, { id: "encounter", "aria-pressed": "false", title: "select the undecided photos of this encounter, to decide on all at once (E)" }));
   byId("candidate").querySelector(".tools").append(
     button("‹", () => turnBy(-1), { "aria-label": "previous photo of the candidate", title: "previous photo (,)" }), button("›", () => turnBy(1), { "aria-label": "next photo of the candidate", title: "next photo (.)" }),
     ...right.tools("Shift F"), button("Points", points, { id: "points", "aria-pressed": "false", title: "matched points (M)" }), button("Heat map", heat, { id: "heat", "aria-pressed": "false", title: "what made them alike (H)" }));
@@ -474,7 +535,8 @@ function searched(name, image, photos) {
   choose(at);
 }
 
-const queue = new Queue(all, (image) => open(image), () => shown);
+const selection = new Selection(() => photo && drawPicked(), () => selection.clear());
+const queue = new Queue(all, (image, clicked) => (clicked && selection.active ? pick(image) : open(image)), () => shown);
 const catalogue = new Catalogue({ send, refresh: () => photo && open(photo.image, true), open: (image) => { show("photos"); open(image); } });
 const proposed = new Proposed({ send, open: (image) => { show("photos"); open(image); } });
 
