@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from finprint.base.cli import guard, keep_memory
+from finprint.base.device import cores, limit_cores
 from finprint.base.errors import UserError
 
 LIMIT = timedelta(minutes=10)  # for an answer while all processes work at the same
@@ -171,6 +172,7 @@ def main(rank: int, count: int, port: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches process 0, too, which then ends this one
     ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
     keep_memory()
+    limit_cores(max(1, cores() // count))
     os.environ["LOCAL_RANK"] = str(rank)
     store = TCPStore("127.0.0.1", port, count, is_master=False)
     store.add(HERE, 1)
