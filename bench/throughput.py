@@ -1,7 +1,8 @@
 """Speed of training and embedding beside the bare network, and beside wildlife-tools' extractor where it is installed.
 
 Each figure is the median over interleaved repeats of photos a second, on drawn crops of the stored size. wildlife-tools
-is measured if it can be imported (its package and what it asks for, in a folder on PYTHONPATH).
+is measured if it can be imported (its package and what it asks for, in a folder on PYTHONPATH). With --processes N,
+steps are also cut into N micro-batches, which one process computes, or N of them.
 In the activated environment: python bench/throughput.py [--set train.backbone=resnet18 --set train.weights=none]
 """
 
@@ -41,6 +42,8 @@ from finprint.model.params import Embed
 from finprint.model.views import plain_view
 from finprint.params import Params, load_params
 from finprint.pictures.images import decode_jpeg, encode_jpeg
+from finprint.pictures.shards import INDEX, Crops, write_shard
+from finprint.store.tables import CROPS, write_table
 
 INDIVIDUALS = 64
 
@@ -48,6 +51,7 @@ INDIVIDUALS = 64
 def main(
     photos: Annotated[int, typer.Option(help="drawn crops")] = 1024,
     repeats: int = 3,
+    processes: Annotated[int, typer.Option(help="that share a step; 1: this is not measured")] = 1,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml")] = None,
 ) -> None:
     params = changed(load_params(), parsed(set_))
@@ -64,14 +68,19 @@ def main(
     def network() -> Network:
         return task.new_network(Recipe(train, 1, params.lr, 0))
 
-    report(
-        "training",
-        {
+    with TemporaryDirectory() as folder:
+        crops = stored(Path(folder), jpegs)
+        cut = changed(params, {"train.parts": processes})
+        ways = {
             "bare": lambda: bare_training(network(), params, targets),
-            "finprint": lambda: training(network(), params, jpegs, task),
-        },
-        repeats,
-    )
+            "finprint": lambda: training(network(), params, crops, task),
+        }
+        if processes > 1:
+            for count in (1, processes):
+                ways[f"{processes} micro-batches, {count} processes"] = lambda count=count: training(
+                    network(), cut, crops, task, count
+                )
+        report("training", ways, repeats)
     embedder = network().embedder
     for amp, mirror in sorted({(False, False), (params.embed.amp, False), (params.embed.amp, params.embed.mirror)}):
         report(
@@ -111,6 +120,16 @@ def draw(count: int, side: int, quality: int) -> list[bytes]:
     return jpegs
 
 
+def stored(folder: Path, jpegs: list[bytes]) -> Crops:
+    """The JPEGs as the crops of a folder."""
+    names = [f"{number}.jpg" for number in range(len(jpegs))]
+    places = write_shard(folder / "0.tar", list(zip(names, jpegs, strict=True)))
+    table = pd.DataFrame(places, columns=["offset", "length"]).assign(image=names, part="whole", shard="0.tar")
+    table = table.assign(confidence=0.0, x_min=0.0, y_min=0.0, x_max=1.0, y_max=1.0)
+    write_table(folder / INDEX, table, CROPS)
+    return Crops(folder)
+
+
 def bare_training(network: Network, params: Params, every: Targets) -> float:
     """Forward, backward and step on a batch that lies ready."""
     device, batch, side = best_device(), params.train.batch, params.train.image_size
@@ -131,10 +150,10 @@ def bare_training(network: Network, params: Params, every: Targets) -> float:
     return speed(step, len(every) // batch, batch)
 
 
-def training(network: Network, params: Params, jpegs: list[bytes], task: Individuals) -> float:
+def training(network: Network, params: Params, crops: Crops, task: Individuals, processes: int = 1) -> float:
     """The training loop from its second epoch on, when the crops are decoded: views, averaged weights and all."""
     checkpoint = Checkpoint("throughput", {"time": time.time()}, [], [])
-    photos = Photos(Remembered(lambda item: decode_jpeg(jpegs[item])), params.embed.batch)
+    photos = Photos(Remembered(crops.pixels), params.embed.batch)
     speeds = []
 
     def watch(_: int, told: dict[str, float]) -> None:
@@ -142,7 +161,7 @@ def training(network: Network, params: Params, jpegs: list[bytes], task: Individ
             speeds.append(told["photos/s"])
 
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        recipe = Recipe(params.train, 2, params.lr, 0)
+        recipe = Recipe(params.train, 2, params.lr, 0, processes)
         fit(task, network, photos, recipe, checkpoint, watch)
     checkpoint.clear()
     return speeds[-1]

@@ -8,6 +8,7 @@ from finprint.base.params import Seed, load_sections
 from finprint.classes.labels import labelled, remarks
 from finprint.classes.params import Classes, Classify
 from finprint.classes.training import class_checkpoint, train_model
+from finprint.engine.params import Engine
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import write_round
 from finprint.pictures.shards import Crops
@@ -26,12 +27,13 @@ class Paths:
 
 
 def main(paths: Paths) -> Callable[[], None] | None:
-    params = load_sections(seed=Seed, classes=Classes, classify=Classify)
+    params = load_sections(seed=Seed, classes=Classes, classify=Classify, engine=Engine)
     crops, fold = Crops(paths.crops), paths.fold
     labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
     for line in remarks(labels, fold):
         print(line)
-    recipe = Recipe(params.classify, params.classify.epochs, params.classify.lr, params.seed + fold)
+    seed, processes = params.seed + fold, params.engine.processes
+    recipe = Recipe(params.classify, params.classify.epochs, params.classify.lr, seed, processes)
     checkpoint = class_checkpoint(paths.of, fold, recipe, labels.fingerprint(crops))
     trained = train_model(labels, crops, recipe, fold, checkpoint)
     write_round(trained, paths.model, paths.epochs, paths.metrics)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from finprint.base.cli import Input, Output, run
 from finprint.base.params import Positive, Seed, load_sections
+from finprint.engine.params import Engine
 from finprint.individuals.lessons import fingerprint
 from finprint.individuals.params import Train
 from finprint.individuals.rounds import round_checkpoint
@@ -17,9 +18,10 @@ from finprint.store.tables import PHOTOS, read_table
 def main(
     photos: Input, crops: Input, model: Output, metrics: Output, epochs: Output, fold: int | None = None
 ) -> Callable[[], None]:
-    params = load_sections(seed=Seed, lr=Positive, train=Train)
+    params = load_sections(seed=Seed, lr=Positive, train=Train, engine=Engine)
     table, stored = read_table(photos, PHOTOS), Crops(crops)
-    recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed + (fold or 0))
+    seed, processes = params.seed + (fold or 0), params.engine.processes
+    recipe = Recipe(params.train, params.train.epochs, params.lr, seed, processes)
     stage = "train" if fold is None else f"fold{fold}"
     checkpoint = round_checkpoint(stage, recipe, fingerprint(table, stored))
     trained = train_round(Individuals.of(table, stored, params.train, left_out=fold), stored, recipe, checkpoint)

@@ -326,6 +326,25 @@ def test_a_mistake_is_told_in_plain_words(tmp_path: Path, edits: dict[str, Any],
     assert _complaint(_edited(tmp_path, edits)) == complaint
 
 
+def test_steps_are_shared_by_processes_that_divide_them(tmp_path: Path) -> None:
+    assert _complaint(_edited(tmp_path, {"train.parts": 3})) == "train: parts is 3, which does not divide batch: 32"
+    assert (
+        _complaint(_edited(tmp_path, {"train.parts": 32})) == "train: parts is 32, but with batch: 32 it is at most 16"
+    )
+    shared = {"engine.processes": 3, "train.parts": 4}
+    assert _complaint(_edited(tmp_path, shared)) == (
+        "engine.processes is 3, which does not divide train.parts: 4; each process takes as many parts of a step"
+    )
+    load_params(
+        _edited(tmp_path, shared | {"engine.processes": 2})
+    )  # a frozen backbone, as in classify, needs no other
+    trained = {"engine.processes": 2, "train.parts": 2, "classes.of": ["species"], "classify.finetune.trainable": 1.0}
+    assert _complaint(_edited(tmp_path, trained)).startswith(
+        "engine.processes is 2, which does not divide classify.parts: 1;"
+    )
+    load_params(_edited(tmp_path, trained | {"classify.parts": 4}))
+
+
 def test_what_needs_a_detector(tmp_path: Path) -> None:
     off = {"detector.enabled": False}
     assert _complaint(_edited(tmp_path, off | {"crop.slices": 3})) == (

@@ -52,6 +52,17 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _processes_that_share_each_step(self) -> "Params":
+        asked = self.engine.processes
+        for name, section in (("train", self.train), *([("classify", self.classify)] if self.classes.of else [])):
+            if section.finetune.trainable and section.parts % asked:
+                raise ValueError(
+                    f"engine.processes is {asked}, which does not divide {name}.parts: {section.parts}; "
+                    "each process takes as many parts of a step"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _a_detector_where_one_is_needed(self) -> "Params":
         if self.detector.enabled:
             return self

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from finprint.base.cli import guard, keep_memory
+from finprint.base.device import cores, limit_cores
 from finprint.base.errors import UserError
 
 LIMIT = timedelta(minutes=10)  # for an answer while all processes work at the same
@@ -166,15 +166,15 @@ def by_torchrun(app: Callable[[], Any]) -> Callable[[], None]:
     return lead if led.leads else lambda: _help(led, None)
 
 
-def main(rank: int, count: int, port: int) -> None:
-    """A helper that process 0 has started on this machine."""
+def help_here(rank: int, count: int, port: int) -> None:
+    """What a process does that process 0 has started on this machine: it helps."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches process 0, too, which then ends this one
     ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
-    keep_memory()
+    limit_cores(max(1, cores() // count))
     os.environ["LOCAL_RANK"] = str(rank)
     store = TCPStore("127.0.0.1", port, count, is_master=False)
     store.add(HERE, 1)
-    guard(lambda: _help(Team(rank, count), store))
+    _help(Team(rank, count), store)
 
 
 def _help(led: Team, store: Any) -> None:
@@ -188,7 +188,8 @@ def _help(led: Team, store: Any) -> None:
 
 def _start(rank: int, count: int, port: int) -> "subprocess.Popen[bytes]":
     here = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    code = f"from finprint.base.processes import main; main({rank}, {count}, {port})"
+    main = f"lambda: processes.help_here({rank}, {count}, {port})"
+    code = f"from finprint.base import cli, processes; cli.keep_memory(); cli.guard({main})"
     command = [sys.executable, "-c", code]
     return subprocess.Popen(command, env=here, stdin=subprocess.DEVNULL)
 
@@ -254,6 +255,6 @@ def _blame(led: Team, error: LostError) -> NoReturn:
                 raise SystemExit(2) from error
             if code is not None:
                 reason = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-                raise UserError(f"process {rank} of 0 to {led.count - 1} {reason}. {again}") from error
+                raise UserError(f"process {rank} of this training {reason}. {again}") from error
         time.sleep(0.05)
     raise UserError(f"another process of this training has ended or does not answer. {again}") from error

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from finprint.base.params import Section
+from finprint.base.params import Count, Section
 
 
 class Engine(Section):
@@ -17,6 +17,7 @@ class Engine(Section):
     gpus: Annotated[float, Field(ge=0)]
     retries: Annotated[int, Field(ge=0)]
     ship: Literal["path", "bytes"]
+    processes: Count
 
     @model_validator(mode="after")
     def _an_address_of_a_cluster(self) -> "Engine":
@@ -27,4 +28,4 @@ class Engine(Section):
         return self
 
 
-LOCAL = Engine(kind="local", address="", cpus=0, gpus=0.0, retries=0, ship="path")
+LOCAL = Engine(kind="local", address="", cpus=0, gpus=0.0, retries=0, ship="path", processes=1)

@@ -11,6 +11,7 @@ from finprint.base.checkpoint import Checkpoint
 from finprint.base.files import cache, read_json, write_json
 from finprint.base.unchanged import depend_on
 from finprint.base.words import counted
+from finprint.engine.params import LOCAL, Engine
 from finprint.individuals.lessons import fingerprint
 from finprint.individuals.mining import mine
 from finprint.individuals.params import Mine, Retrain, Train
@@ -39,6 +40,7 @@ class Later:
     embed: Embed
     mine: Mine
     retrain: Retrain
+    engine: Engine = LOCAL
 
     def recipe(self) -> Recipe:
         """How each of them trains; what has learned before is not frozen again.
@@ -46,7 +48,8 @@ class Later:
         Its seed is another than round 1's. Else a round that begins afresh, and finds no pseudo-label to learn from,
         would end with the same weights, and the two would answer no better than one.
         """
-        recipe = Recipe(self.train, self.retrain.epochs, self.lr * self.retrain.lr_scale, self.seed + 1)
+        lr, processes = self.lr * self.retrain.lr_scale, self.engine.processes
+        recipe = Recipe(self.train, self.retrain.epochs, lr, self.seed + 1, processes)
         return recipe.thawed() if self.retrain.start == "round1" else recipe
 
 
@@ -164,7 +167,8 @@ def later_rounds(
         if checkpoint is not checkpoints[-1]:
             model = checkpoint.folder / "model"
             trained.save(model)
-            mined = mine(build_catalogue(photos, embed_crops(model, crops, params.embed, quiet=True)), params.mine)
+            vectors = embed_crops(model, crops, params.embed, quiet=True, engine=params.engine)
+            mined = mine(build_catalogue(photos, vectors), params.mine)
             before, metrics = Earlier(model, mined.labels), mined.metrics()
             named[str(number + 1)] = metrics
             print(
