@@ -1,8 +1,11 @@
 """Classes by this pipeline beside scikit-learn on the same frozen features and a plain fine-tuning, on one fold.
 
-Run in the activated environment: python bench/classes.py FOLDER, a folder with a sub-folder for each class. All four
+Run in the activated environment: python bench/classes.py foldER, a folder with a sub-folder for each class. All four
 see the same crops, learn from the same photos and are judged on the same fold, by log loss and top-1; the two that
 fine-tune have the same backbone, pretrained weights, views in px, epochs and batches.
+
+`--against KEY=VALUE` measures this pipeline once more with another setting, such as classify.fusion=gem; `--set`
+changes every run; `--repeats` leaves out so many folds in turn, each with a seed of its own.
 """
 
 import argparse
@@ -12,11 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
+from overrides import changed, parsed
 from sklearn.linear_model import LogisticRegression
 from torchvision.transforms import v2
-from trainings import Cropped
+from trainings import Cropped, picked
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import guard
@@ -32,33 +37,35 @@ from finprint.learning.recipe import Recipe
 from finprint.learning.round import new_embedder
 from finprint.model.loading import in_order
 from finprint.model.views import plain_view
-from finprint.params import load_params
+from finprint.params import Params, load_params
 from finprint.pictures.shards import Crops
 from finprint.survey.prepare import survey
 from finprint.survey.sources import read_source
 
-FOLD = 0
 MIRROR = Guess(batch=64, views="mirror", count=1)
 
 
-def ours(labels: Labelled, crops: Crops, recipe: Recipe) -> np.ndarray:
+Way = Callable[[Labelled, Crops, Recipe, int], np.ndarray]
+
+
+def ours(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> np.ndarray:
     """(N, C) probabilities of the fold: by a head on frozen features, or a network trained by the loop."""
     train = recipe.train
     assert isinstance(train, Classify)
-    rows = crops.rows(labels.left_out(FOLD)["image"])
+    rows = crops.rows(labels.left_out(fold)["image"])
     extras = extras_of(crops, train.extras)[rows]
     if train.finetune.trainable == 0:
-        network = train_head(labels, crops, recipe, FOLD).network
+        network = train_head(labels, crops, recipe, fold).network
         classifier = Classifier(network.embedder, network.head, labels.classes)
         return classifier.from_features(Features(network.embedder, crops), rows, extras)
-    network = train_model(labels, crops, recipe, FOLD, Checkpoint("bench", {}, [], [])).network
+    network = train_model(labels, crops, recipe, fold, Checkpoint("bench", {}, [], [])).network
     return Classifier(network.embedder, network.head, labels.classes).probabilities(crops.pixels, rows, extras, MIRROR)
 
 
-def scikit_learn(labels: Labelled, crops: Crops, recipe: Recipe) -> np.ndarray:
+def scikit_learn(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> np.ndarray:
     """(N, C): its logistic regression as it comes, on standardised features of plain views."""
     features = Features(new_embedder(recipe), crops)
-    learned, judged = labels.learns(FOLD), labels.left_out(FOLD)
+    learned, judged = labels.learns(fold), labels.left_out(fold)
     values, asked = (features.both(crops.rows(table["image"]))[:, 0] for table in (learned, judged))
     mean, std = values.mean(axis=0), values.std(axis=0) + 1e-6
     model = LogisticRegression(max_iter=1000).fit((values - mean) / std, labels.codes(learned["label"]))
@@ -67,12 +74,12 @@ def scikit_learn(labels: Labelled, crops: Crops, recipe: Recipe) -> np.ndarray:
     return chances
 
 
-def plain_fine_tuning(labels: Labelled, crops: Crops, recipe: Recipe) -> np.ndarray:
+def plain_fine_tuning(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> np.ndarray:
     """(N, C): torchvision's random resized crops and mirror images, cross entropy, AdamW with a cosine."""
     train, device = recipe.train, best_device()
     embedder = new_embedder(recipe)
     network = torch.nn.Sequential(embedder, torch.nn.Linear(embedder.features, len(labels.classes))).to(device)
-    learned, judged = labels.learns(FOLD), labels.left_out(FOLD)
+    learned, judged = labels.learns(fold), labels.left_out(fold)
     rows, codes = crops.rows(learned["image"]), torch.from_numpy(labels.codes(learned["label"]))
     side, batch = train.image_size, train.batch
     vary = v2.Compose([v2.RandomResizedCrop(side, antialias=True), v2.RandomHorizontalFlip()])
@@ -98,47 +105,70 @@ def plain_fine_tuning(labels: Labelled, crops: Crops, recipe: Recipe) -> np.ndar
     return np.concatenate(chances)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--share", type=float, default=1.0, help="share of each class's photos that is used")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--side", type=int, default=96, help="px of the views")
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--weights", default="package")
-    given = parser.parse_args()
-    params = load_params()
+def given_photos(given: argparse.Namespace, params: Params) -> pd.DataFrame:
+    """The labelled photos of the folder: all, a share of each class, or of some classes."""
     section = params.prepare.model_copy(update={"source": "folder", "folder": str(given.folder)})
     photos = survey(read_source(section, given.folder)[0], section, params.seed).photos
     photos = photos[photos["identity"].notna()]
-    photos = photos.groupby("identity", group_keys=False)[list(photos)].sample(
-        frac=given.share, random_state=params.seed
-    )
+    names = sorted(photos["identity"].unique())
+    photos = photos[photos["identity"].isin(names[:: max(1, len(names) // (given.classes or len(names)))])]
+    by_class = photos.groupby("identity", group_keys=False)[list(photos)]
+    return by_class.sample(frac=given.share, random_state=params.seed).reset_index(drop=True)
+
+
+def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Way, Classify]]:
+    """What is measured, by name."""
     sizes = {"image_size": given.side, "first_size": given.side, "epochs": given.epochs, "weights": given.weights}
     frozen = params.classify.model_copy(update=sizes)
-    learns = frozen.finetune.model_copy(update={"trainable": 1.0})
-    tuned = frozen.model_copy(update={"finetune": learns, "extras": "none"})
-    ways: dict[str, tuple[Callable[[Labelled, Crops, Recipe], np.ndarray], Classify]] = {
+    tuned = frozen.model_copy(
+        update={"finetune": frozen.finetune.model_copy(update={"trainable": 1.0}), "extras": "none"}
+    )
+    ways: dict[str, tuple[Way, Classify]] = {
         "scikit-learn, frozen features": (scikit_learn, frozen.model_copy(update={"padded": False})),
         "finprint, frozen features": (ours, frozen),
         "plain fine-tuning": (plain_fine_tuning, tuned.model_copy(update={"padded": False})),
         "finprint, fine-tuning": (ours, tuned),
     }
+    ways = {name: ways[name] for name in picked(given.only, ways)}
+    mine = {name: train for name, (way, train) in ways.items() if way is ours}
+    for option in given.against:
+        changes = {key.removeprefix("classify."): value for key, value in parsed([option]).items()}
+        ways |= {f"{name}, {option}": (ours, changed(train, changes)) for name, train in mine.items()}
+    return ways
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--share", type=float, default=1.0, help="share of each class's photos that is used")
+    parser.add_argument("--classes", type=int, default=0, help="about so many of the classes; 0: all")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--side", type=int, default=96, help="px of the views")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--weights", default="package")
+    parser.add_argument("--repeats", type=int, default=1, help="folds left out in turn, each with its own seed")
+    parser.add_argument("--only", action="append", default=[], help="a way to measure; by default all four")
+    parser.add_argument("--set", action="append", default=[], dest="set_", help="KEY=VALUE of params.yaml, everywhere")
+    parser.add_argument("--against", action="append", default=[], help="KEY=VALUE of classify, measured besides")
+    given = parser.parse_args()
+    params = changed(load_params(), parsed(given.set_))
+    ways, photos = chosen_ways(given, params), given_photos(given, params)
     with tempfile.TemporaryDirectory() as scratch:
-        folder, _ = Cropped(photos.reset_index(drop=True), Path(scratch)).of(params.crop)
+        folder, _ = Cropped(photos, Path(scratch)).of(params.crop)
         crops = Crops(folder)
-        labels = labelled(photos, crops, "identity", Classes(of=["identity"], folds=[FOLD], test=[]))
-        judged = labels.left_out(FOLD)
-        print(
-            f"{len(labels.learns(FOLD))} photos of {len(labels.classes)} classes to learn from, {len(judged)} to judge"
-        )
+        told = Classes(of=["identity"], folds=list(range(given.repeats)), test=[])
+        labels = labelled(photos, crops, "identity", told)
+        judged = labels.left_out(0)
+        print(f"{len(labels.learns(0))} photos of {len(labels.classes)} classes to learn from, {len(judged)} to judge")
         for name, (way, train) in ways.items():
-            started = time.monotonic()
-            measured = scores(
-                way(labels, crops, Recipe(train, given.epochs, given.lr, 0)), labels.codes(judged["label"])
-            )
-            told = ", ".join(f"{metric} {value:.3f}" for metric, value in measured.items())
-            print(f"{name}: {told}, {time.monotonic() - started:.0f} s", flush=True)
+            started, each = time.monotonic(), []
+            for fold in told.folds:
+                chances = way(labels, crops, Recipe(train, given.epochs, given.lr, fold), fold)
+                each.append(scores(chances, labels.codes(labels.left_out(fold)["label"])))
+            table = pd.DataFrame(each)
+            ends = [f" ± {spread:.3f}" if given.repeats > 1 else "" for spread in table.std()]
+            means = [f"{metric} {table[metric].mean():.3f}{end}" for metric, end in zip(table, ends, strict=True)]
+            print(f"{name}: {', '.join(means)}, {time.monotonic() - started:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -213,7 +213,7 @@ def test_shares_are_as_many_as_the_models(tmp_path: Path) -> None:
         ({"crop.parts": [7]}, "crop.parts.0 must be text, not 7"),
         ({"train.epochs": 2.5}, "train.epochs must be a whole number, not 2.5"),
         ({"seed": -1}, "seed must be at least 0, not -1"),
-        ({"train.fusion": 3}, "train.fusion must be 'gem', 'dolg' or 'average', not 3"),
+        ({"train.fusion": 3}, "train.fusion must be 'gem', 'dolg', 'average' or 'means', not 3"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_key(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:

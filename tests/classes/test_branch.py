@@ -59,11 +59,12 @@ def test_a_head_on_frozen_features_tells_the_classes(tmp_path: Path) -> None:
 
 
 def test_extras_stand_beside_the_features(tmp_path: Path) -> None:
-    voted = _voted(tmp_path, CLASSIFY.model_copy(update={"extras": "all"}))
+    voted = _voted(tmp_path, CLASSIFY.model_copy(update={"extras": "all", "fusion": "means"}))
     validation = voted.guesses.of(VALIDATION)
     assert (validation.array.argmax(axis=1) == validation.codes()).all()
     head = load_classifier(tmp_path / "0").head
     assert head.extras == 61
+    assert head.linear.in_features == 61 + 40 + 112 + 320  # the means of three stages
     assert float(head.std.min()) > 0
 
 

@@ -1,5 +1,7 @@
 """The softmax head, its loss and its fit to frozen features."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -59,16 +61,30 @@ def test_a_fitted_head_is_scikit_learn_s_logistic_regression() -> None:
 def test_noise_wants_a_stronger_penalty_than_signal() -> None:
     signal = _blobs(400)
     noise = Examples(signal.values, np.random.default_rng(5).integers(0, 3, 400), signal.groups, 3)
-    strong, weak = fit_head(noise)[2], fit_head(signal)[2]
+    strong, weak = fit_head(noise).penalty, fit_head(signal).penalty
     assert strong > weak
-    assert fit_head(signal)[2] == weak
+    assert fit_head(signal).penalty == weak
 
 
 def test_a_penalty_without_photos_to_choose_it_by() -> None:
-    assert fit_head(_blobs(4))[2] == PENALTIES[0]  # a fifth of four groups is none
+    assert fit_head(_blobs(4)).penalty == PENALTIES[0]  # a fifth of four groups is none
 
 
 def test_log_loss_by_hand() -> None:
     assert log_loss(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1])) == pytest.approx(
         -(np.log(0.5) + np.log(0.75)) / 2
     )
+
+
+def test_a_head_looks_at_as_many_stages_as_help_photos_set_aside() -> None:
+    """Three stages of six values, an extra behind them: the last stage alone tells, or the first one as well."""
+    noise = np.random.default_rng(7).normal(0, 1, (400, 1, 6)).astype(np.float32)
+    extra = np.zeros((400, 1, 1), np.float32)
+    told = _blobs(400)
+    for stages, blocks in ((1, [noise, noise[::-1], told.values]), (3, [told.values, noise, noise[::-1]])):
+        fitted = fit_head(replace(told, values=np.concatenate([*blocks, extra], axis=2), stages=(6, 6, 6)))
+        assert fitted.stages == stages
+        assert fitted.weight.shape == (3, 19)
+        unused = fitted.weight[:, : 18 - 6 * stages]
+        assert float(unused.abs().sum()) == 0
+    assert fit_head(told).stages == 1

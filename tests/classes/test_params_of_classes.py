@@ -27,7 +27,7 @@ from finprint.params import load_params
             "classes.test leaves no fold to learn from",
         ),
         ({"classify.embedding": 64}, "embedding must be 0 where finetune.trainable is 0"),
-        ({"classify.fusion": "dolg"}, "fusion must be gem or average where finetune.trainable is 0"),
+        ({"classify.fusion": "dolg"}, "fusion cannot be dolg where finetune.trainable is 0"),
         ({"classify.augment.cutmix": 1.0}, "augment.cutmix must be 0 where finetune.trainable is 0"),
         (
             {"classify.augment.grow": "restarts"},

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finprint.model.fusion import DOLG, FUSIONS, GeM, GeMConcat, MultiAtrous, orthogonal
+from finprint.model.embedder import Embedder, ModelConfig
+from finprint.model.fusion import DOLG, FUSIONS, GeM, GeMConcat, MultiAtrous, orthogonal, stages_of
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -165,6 +166,17 @@ def test_attention_is_one_positive_number_a_position() -> None:
     attention = dolg.attention(dolg.norm(dolg.atrous(_maps(2, (6, 10))[0])))
     assert attention.shape == (2, 1, 4, 4)
     assert (attention > 0).all()
+
+
+def test_means_are_of_each_of_three_stages() -> None:
+    maps = [*_maps(2, (3, 5)), torch.full((2, 4, 1, 1), 7.0)]
+    pool = FUSIONS["means"]((3, 5, 4))
+    assert (stages_of("means"), stages_of("gem"), pool.features) == (3, 2, 12)
+    torch.testing.assert_close(pool(*maps), torch.cat([stage.mean(dim=(2, 3)) for stage in maps], dim=1))
+    embedder = Embedder(ModelConfig("resnet18", "means", 0, 64)).eval()
+    with torch.no_grad():
+        assert [stage.shape[-1] for stage in embedder.maps(torch.zeros(1, 3, 64, 64))] == [8, 4, 2]
+    assert embedder.features == 128 + 256 + 512
 
 
 @pytest.mark.parametrize("name", sorted(FUSIONS))

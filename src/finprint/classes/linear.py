@@ -1,7 +1,7 @@
-"""A head for frozen features: multinomial logistic regression, its penalty chosen on photos set aside."""
+"""A head for frozen features: multinomial logistic regression, its penalty and layers chosen on photos set aside."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from finprint.base.device import best_device
 from finprint.classes.heads import log_loss
 
-PENALTIES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)  # strong to weak, each begins where the one before ended
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)  # strong to weak, each begins where the one before ended
 STEPS = 60  # of L-BFGS for each penalty
 INNER = 5  # parts of the groups, one of which chooses the penalty
 
@@ -24,34 +24,70 @@ class Examples:
         codes: (N,) numbers of the classes.
         groups: (N,) photos of one group never stand on two sides.
         count: C classes.
+        stages: lengths of the values that each stage of the backbone gave, the deepest last; empty: they are one.
     """
 
     values: np.ndarray
     codes: np.ndarray
     groups: np.ndarray
     count: int
+    stages: Sequence[int] = ()
 
     def __getitem__(self, rows: np.ndarray) -> "Examples":
-        return Examples(self.values[rows], self.codes[rows], self.groups[rows], self.count)
+        return replace(self, values=self.values[rows], codes=self.codes[rows], groups=self.groups[rows])
+
+    def at(self, columns: np.ndarray) -> "Examples":
+        """The same, by some columns of the values alone."""
+        return replace(self, values=np.ascontiguousarray(self.values[..., columns]))
 
 
-def fit_head(examples: Examples) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Weights (C, L) and biases (C,) by L-BFGS on standardised values, and the penalty: half of it times the sum of
-    squared weights is added to the mean cross entropy.
+@dataclass(frozen=True)
+class Fitted:
+    """A head.
 
-    The penalty is the one with the least log loss on a fifth of the groups; all photos then learn with it.
+    Attributes:
+        weight: (C, L); that of a value which the head does not look at is 0.
+        bias: (C,).
+        penalty: half of it times the sum of squared weights was added to the mean cross entropy.
+        stages: how many of the last stages it looks at; 1 where the examples tell no stages.
     """
-    aside = _aside(examples)
-    best, lowest = PENALTIES[0], np.inf
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    penalty: float
+    stages: int
+
+
+def fit_head(examples: Examples) -> Fitted:
+    """Fit by L-BFGS on standardised values.
+
+    Penalty and number of stages are those with the least log loss on a fifth of the groups; all photos then learn with
+    them. Without groups to choose by, the penalty is the strongest, and all stages count.
+    """
+    aside, choices = _aside(examples), _choices(examples)
+    lowest, best, stages = np.inf, PENALTIES[0], len(choices)
     if aside.any() and not aside.all():
-        for penalty, weight, bias in _path(examples[~aside], PENALTIES):
-            loss = log_loss(_probabilities(examples[aside].values, weight, bias), examples[aside].codes)
-            if loss >= lowest:
-                break
-            best, lowest = penalty, loss
-    upto = PENALTIES[: PENALTIES.index(best) + 1]
-    *_, (_, weight, bias) = _path(examples, upto)
-    return weight, bias, best
+        for number, columns in enumerate(choices, start=1):
+            here, last = examples.at(columns), np.inf
+            for penalty, weight, bias in _path(here[~aside], PENALTIES):
+                loss = log_loss(_probabilities(here[aside].values, weight, bias), here[aside].codes)
+                if loss >= last:
+                    break
+                last = loss
+                if loss < lowest:
+                    lowest, best, stages = loss, penalty, number
+    columns = choices[stages - 1]
+    *_, (_, weight, bias) = _path(examples.at(columns), PENALTIES[: PENALTIES.index(best) + 1])
+    whole = torch.zeros(examples.count, examples.values.shape[-1], device=weight.device)
+    whole[:, torch.from_numpy(columns).to(weight.device)] = weight
+    return Fitted(whole, bias, best, stages)
+
+
+def _choices(examples: Examples) -> list[np.ndarray]:
+    """Columns of the last stage, of the last two, and so on; those behind the stages (extras) always count."""
+    ends = np.cumsum([0, *examples.stages])
+    length = examples.values.shape[-1]
+    return [np.arange(start, length) for start in ends[:-1][::-1]] or [np.arange(length)]
 
 
 def _aside(examples: Examples) -> np.ndarray:

@@ -30,6 +30,7 @@ class Classes(Section):
 class Classify(Training):
     lr: Positive
     smoothing: Annotated[float, Field(ge=0, lt=1)]
+    stages: Literal["all", "fit"]
     extras: Literal["none", "size", "all"]
     soft: str
     soft_share: Annotated[float, Field(gt=0, lt=1)]
@@ -40,7 +41,7 @@ class Classify(Training):
             if self.embedding:
                 raise ValueError("embedding must be 0 where finetune.trainable is 0: a head is fitted to features")
             if self.fusion == "dolg":
-                raise ValueError("fusion must be gem or average where finetune.trainable is 0: dolg has to be trained")
+                raise ValueError("fusion cannot be dolg where finetune.trainable is 0: dolg has to be trained")
             if self.soft:
                 raise ValueError("soft must be '' where finetune.trainable is 0: a head alone learns nothing from it")
         elif self.extras != "none":

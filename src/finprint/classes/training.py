@@ -85,16 +85,21 @@ def train_head(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> Tra
         codes,
         learned["group"].to_numpy(),
         len(labels.classes),
+        getattr(embedder.fusion, "lengths", ()) if train.stages == "fit" else (),
     )
-    weight, bias, penalty = fit_head(examples)
+    fitted = fit_head(examples)
     with torch.no_grad():
-        head.linear.weight.copy_(weight)
-        head.linear.bias.copy_(bias)
+        head.linear.weight.copy_(fitted.weight)
+        head.linear.bias.copy_(fitted.bias)
     there = crops.rows(judged["image"])
     chances = Classifier(embedder, head, labels.classes).from_features(features, there, extras[there])
     row = {"epoch": 1, **scores(chances, labels.codes(judged["label"]))}
-    print(f"penalty {penalty:g}, log loss {row['log_loss']:.3f}, top-1 {row['top1']:.3f}", flush=True)
-    return Trained(Network(embedder, ClassHeads(head, train.smoothing)), labels.classes, [row], {"penalty": penalty})
+    chosen = {"penalty": fitted.penalty, "stages": fitted.stages}
+    print(
+        f"penalty {fitted.penalty:g}, stages {fitted.stages}, log loss {row['log_loss']:.3f}, top-1 {row['top1']:.3f}",
+        flush=True,
+    )
+    return Trained(Network(embedder, ClassHeads(head, train.smoothing)), labels.classes, [row], chosen)
 
 
 @torch.inference_mode()

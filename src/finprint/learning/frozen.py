@@ -68,8 +68,7 @@ class Features:
             return embedder.neck(batch)
         lengths = [int(np.prod(shape)) for shape in self._shapes]
         flat = torch.tensor_split(batch, np.cumsum(lengths)[:-1].tolist(), dim=1)
-        stage3, stage4 = (maps.reshape(-1, *shape) for maps, shape in zip(flat, self._shapes, strict=True))
-        return embedder.vectors(stage3, stage4)
+        return embedder.vectors(*(maps.reshape(-1, *shape) for maps, shape in zip(flat, self._shapes, strict=True)))
 
     def both(self, rows: np.ndarray) -> np.ndarray:
         """(N, 2, L) float32: the features of the crops in `rows`, and of their mirror images."""

@@ -36,7 +36,7 @@ class Training(Section):
 
     backbone: str
     weights: str
-    fusion: Literal["gem", "dolg", "average"]
+    fusion: Literal["gem", "dolg", "average", "means"]
     embedding: Annotated[int, Field(ge=0)]
     image_size: Annotated[int, Field(ge=32)]
     padded: bool

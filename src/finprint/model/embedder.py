@@ -12,7 +12,7 @@ from torch import nn
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, read_json, write_json
 from finprint.model.backbone import create_backbone
-from finprint.model.fusion import FUSIONS
+from finprint.model.fusion import FUSIONS, stages_of
 
 WEIGHTS, CONFIG, CLASSES = "weights.safetensors", "config.json", "classes.json"
 
@@ -57,7 +57,7 @@ class Embedder(nn.Module):
     def __init__(self, config: ModelConfig, weights: str = "none") -> None:
         super().__init__()
         self.config = config
-        self.backbone = create_backbone(config.backbone, weights, config.image_size)
+        self.backbone = create_backbone(config.backbone, weights, config.image_size, stages_of(config.fusion))
         channels = self.backbone.feature_info.channels()
         self.fusion: Any = FUSIONS[config.fusion](tuple(channels))
         layers: list[nn.Module] = [nn.BatchNorm1d(self.fusion.features)]
@@ -90,19 +90,16 @@ class Embedder(nn.Module):
             return pooled.square().mean(dim=0).clamp(min=1e-12).sqrt()
         return pooled.mean(dim=0)
 
-    def maps(self, photos: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The feature maps of the backbone's last two stages, (N, C3, H, W) and (N, C4, H/2, W/2)."""
+    def maps(self, photos: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The feature maps of the backbone's last stages, such as (N, C3, H, W) and (N, C4, H/2, W/2)."""
         maps = self.backbone((photos - self.mean) / self.std)
         # Some transformers put the channels last.
-        stage3, stage4 = (
-            m if m.shape[1] == c else m.permute(0, 3, 1, 2)
-            for m, c in zip(maps, self.backbone.feature_info.channels(), strict=True)
-        )
-        return stage3, stage4
+        channels = self.backbone.feature_info.channels()
+        return tuple(m if m.shape[1] == c else m.permute(0, 3, 1, 2) for m, c in zip(maps, channels, strict=True))
 
-    def vectors(self, stage3: torch.Tensor, stage4: torch.Tensor) -> torch.Tensor:
+    def vectors(self, *maps: torch.Tensor) -> torch.Tensor:
         """Vectors (N, D) from the feature maps."""
-        return self.neck(self.fusion(stage3, stage4).float())
+        return self.neck(self.fusion(*maps).float())
 
 
 def save_model(folder: Path, embedder: Embedder, head: nn.Module, classes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""From the feature maps of a backbone's last two stages to one vector: GeM concatenation, DOLG, or a plain mean."""
+"""From the feature maps of a backbone's last stages to one vector: GeM concatenation, DOLG, or plain means."""
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,23 @@ class Average(nn.Module):
 
     def forward(self, stage3: torch.Tensor, stage4: torch.Tensor) -> torch.Tensor:
         return stage4.mean(dim=(-2, -1))
+
+
+class Means(nn.Module):
+    """The mean of each stage, concatenated: (N, C2, H, W), (N, C3, H/2, W/2), (N, C4, H/4, W/4) to (N, C2 + C3 + C4).
+
+    For a head on frozen features, which can leave out stages.
+    """
+
+    stages = 3
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.lengths = channels
+        self.features = sum(channels)
+
+    def forward(self, *stages: torch.Tensor) -> torch.Tensor:
+        return torch.cat([stage.float().mean(dim=(-2, -1)) for stage in stages], dim=1)
 
 
 class MultiAtrous(nn.Module):
@@ -102,4 +119,9 @@ def orthogonal(local: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     return f - along * g
 
 
-FUSIONS = {"gem": GeMConcat, "dolg": DOLG, "average": Average}
+FUSIONS = {"gem": GeMConcat, "dolg": DOLG, "average": Average, "means": Means}
+
+
+def stages_of(fusion: str) -> int:
+    """How many of the backbone's last stages a fusion looks at."""
+    return getattr(FUSIONS[fusion], "stages", 2)

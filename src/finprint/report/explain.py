@@ -57,7 +57,7 @@ def contributions(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What each place of two photos adds to the cosine of their vectors.
 
-    Gradient times activation at each place of both feature maps (HiResCAM: Draelos and Carin, Use HiResCAM
+    Gradient times activation at each place of the feature maps (HiResCAM: Draelos and Carin, Use HiResCAM
     instead of Grad-CAM, 2020), of the cosine with the vectors' lengths held constant, which splits it into
     a sum over places (Zhu, Yang and Chen, Visual explanation for deep metric learning, TIP 2021). For GeM,
     of degree 1 in the activations, and the affine neck the split is exact up to the neck's constant;
@@ -78,8 +78,8 @@ def contributions(
     for leaves, vector, length, other in zip(stages, vectors, lengths, units[::-1], strict=True):
         cosine = (vector * other).sum(dim=1) / length
         gradients = torch.autograd.grad(cosine.sum(), leaves)
-        stage3, stage4 = (_spread(g * leaf, queries.shape[-1]) for g, leaf in zip(gradients, leaves, strict=True))
-        maps.append(stage3 + stage4)
+        spread = [_spread(g * leaf, queries.shape[-1]) for g, leaf in zip(gradients, leaves, strict=True)]
+        maps.append(torch.stack(spread).sum(dim=0))
     cosines = (units[0] * units[1]).sum(dim=1)
     return maps[0].cpu().numpy(), maps[1].cpu().numpy(), cosines.cpu().numpy()
 
@@ -106,7 +106,7 @@ def _views(embedder: Embedder, crops: list[np.ndarray]) -> torch.Tensor:
 
 
 def _with_leaves(embedder: Embedder, photos: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Both feature maps, cut off from the backbone, and the vectors (N, D) that come of them; of the photos as they
+    """The feature maps, cut off from the backbone, and the vectors (N, D) that come of them; of the photos as they
     stand, not of the quarter turns that a cyclic model pools."""
     with torch.no_grad():
         maps = embedder.maps(photos)
