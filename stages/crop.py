@@ -7,14 +7,15 @@ from finprint.crops.cache import CropCache
 from finprint.crops.cropping import crop_key, crop_photos
 from finprint.crops.params import Crop
 from finprint.detector.yolo import TrainedDetector
+from finprint.engine.params import Engine
 from finprint.store.tables import BOXES, PHOTOS, read_table
 
 
 def main(photos: Input, boxes: Input, detector: Input, crops: Output, metrics: Output) -> None:
-    params = load_sections(crop=Crop)
+    params = load_sections(crop=Crop, engine=Engine)
     trained = TrainedDetector(detector) if TrainedDetector.enabled(detector) else None
     tables = read_table(photos, PHOTOS), read_table(boxes, BOXES)
-    with CropCache(crop_key(params.crop, detector)) as cache:
+    with CropCache(crop_key(params.crop, detector, params.engine), params.engine) as cache:
         counts = crop_photos(*tables, trained, params.crop, cache, crops)
     write_metrics(metrics, counts)
     if counts["rejects"]:

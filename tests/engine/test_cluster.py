@@ -4,24 +4,35 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
+from conftest import save_photo, scenery
 from examples import stored_crops
+from keypoints.scenes import SMALL, scene, stored, turned
 from nodes import Nodes
 
 from finprint.base.errors import UserError
+from finprint.base.files import caching_in, sha256_path
+from finprint.crops.cache import CropCache
+from finprint.crops.cropping import crop_photos
+from finprint.detector.loading import load_yolo
+from finprint.detector.yolo import TrainedDetector, save_detector
 from finprint.engine.cluster import check_engine
 from finprint.engine.mapping import mapped
 from finprint.engine.params import LOCAL, Engine
 from finprint.engine.work import Work
+from finprint.keypoints.pairs import match_pairs
 from finprint.model.embedder import Embedder, ModelConfig, save_model
 from finprint.model.embedding import embed_crops
 from finprint.model.heads import SubCentreArcFace
 from finprint.model.params import Embed
+from finprint.params import load_params
+from finprint.store.tables import BOXES, PHOTOS
 
 EMBED = Embed(batch=4, mirror=True, amp=False)
 
@@ -132,6 +143,53 @@ def test_vectors_have_the_same_bytes_when_a_node_is_lost(
     rest = embed_crops(model, crops, EMBED, quiet=True, engine=engine)
     assert len(packed) == 61
     assert rest.array.tobytes() == here.array.tobytes()
+
+
+def _table(paths: Sequence[Path]) -> pd.DataFrame:
+    """Table `PHOTOS` of photos of 96 x 64 px."""
+    table = pd.DataFrame({"image": [path.name for path in paths], "path": [str(path) for path in paths]})
+    table = table.assign(sha256=[sha256_path(path) for path in paths], width=96, height=64, split="train", fold=-1)
+    return PHOTOS.validate(table.assign(group=range(len(table))).reindex(columns=list(PHOTOS.columns)))
+
+
+def test_crops_have_the_same_bytes_with_and_without_a_shared_disk(tmp_path: Path, engine: Engine) -> None:
+    """The detector sees by chance, which is as good here. One photo is damaged: a reject, wherever it is read."""
+    paths = [save_photo(tmp_path / f"{number}.jpg", scenery(number)) for number in range(34)]
+    paths[20].write_bytes(b"no photo")
+    torch.manual_seed(0)
+    save_detector(tmp_path / "detector", load_yolo("yolov5n.yaml", "test"), 64)
+    detector = TrainedDetector(tmp_path / "detector")
+    ours = load_params(Path(__file__).parents[2] / "params.yaml").crop
+    params = ours.model_copy(update={"parts": detector.parts, "confidence": 0.0, "image_size": 32})
+    none = pd.DataFrame(columns=list(BOXES.columns))
+    hashes = []
+    for where in (LOCAL, engine, engine.model_copy(update={"ship": "bytes"})):
+        with CropCache(f"{where.kind}{where.ship}", where) as cache:
+            counts = crop_photos(_table(paths), none, detector, params, cache, tmp_path / "crops")
+        assert counts["photos"] == 34
+        assert counts["rejects"] == 1
+        hashes.append(sha256_path(tmp_path / "crops"))
+    assert counts["whole"] < 34  # there were boxes
+    assert hashes[1:] == hashes[:1] * 2
+
+
+def test_the_second_look_has_the_same_bytes(tmp_path: Path, engine: Engine) -> None:
+    pictures = {"q.jpg": scene(1), "copy.jpg": turned(scene(1)), "other.jpg": scene(2), "copy2.jpg": turned(scene(2))}
+    crops = stored(tmp_path / "crops", pictures)
+    photos = _table([save_photo(tmp_path / name, pixels) for name, pixels in pictures.items()])
+    photos = photos.assign(width=200, height=160)
+    couples = [("q.jpg", "copy.jpg"), ("q.jpg", "other.jpg"), ("other.jpg", "copy2.jpg")]
+    pairs = pd.DataFrame(couples, columns=["query", "match"]).assign(identity="al", cosine=0.5)
+    looks = []
+    for pixels in ("crops", "photos"):
+        params = SMALL.model_copy(update={"pixels": pixels})
+        for where in (LOCAL, engine.model_copy(update={"ship": "bytes"})):
+            with caching_in(tmp_path / f"{pixels} {where.kind}"):
+                looks.append(match_pairs(pairs, photos, crops, params, where))
+    for here, there in (looks[:2], looks[2:]):
+        assert here.pairs["score"].max() > 5
+        assert there.pairs.equals(here.pairs)
+        assert there.points.equals(here.points)
 
 
 def test_a_wrong_address_is_told_in_one_line() -> None:

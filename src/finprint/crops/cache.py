@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.files import SEAL, atomic, cache, hold, intact, remove, seal, sha256_path
+from finprint.engine.params import LOCAL, Engine
 from finprint.pictures.shards import write_shard
 from finprint.store.tables import SIDES
 
@@ -42,9 +43,11 @@ class CropCache:
 
     Args:
         key: hashes all that a crop depends on besides its photo.
+        engine: where missing crops are made.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, engine: Engine = LOCAL) -> None:
+        self.engine = engine
         self.folder = cache() / "crops" / key[:16]
         self._chunks: list[_Chunk] = []
         self._places: dict[str, tuple[_Chunk, int, int]] = {}  # key of a photo -> chunk, first and last row

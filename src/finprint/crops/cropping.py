@@ -1,9 +1,10 @@
 """From photos to crops: plan what each photo needs, make what is not yet made, write all of it."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,18 @@ import torch
 import torchvision
 
 from finprint.base.code import code_of
-from finprint.base.device import best_device, cores
+from finprint.base.device import cores
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, sha256_bytes, sha256_json, sha256_path
-from finprint.base.progress import bar
 from finprint.crops.cache import CHUNK, CropCache, Cut
 from finprint.crops.cutting import Photo, PhotoFile, choose, cut, in_full_photo, look_step, pictures_of, read
 from finprint.crops.params import Crop
 from finprint.detector.yolo import Detection, TrainedDetector
+from finprint.engine.mapping import device_of, mapped
+from finprint.engine.params import LOCAL, Engine
+from finprint.engine.work import Work
 from finprint.pictures.decoding import Window, decoder
-from finprint.pictures.images import BadPhoto, ChangedPhoto
+from finprint.pictures.images import BadPhoto, ChangedPhoto, carried
 from finprint.pictures.shards import INDEX, write_shard
 from finprint.store.tables import CROPS, REJECTS, SIDES, TEST, WHOLE, write_table
 
@@ -67,11 +70,12 @@ class Look:
 Cuts = list[Cut] | BadPhoto | ChangedPhoto  # of one photo
 
 
-def crop_key(params: Crop, detector: Path) -> str:
-    """A hash of all that crops depend on besides their photos and given boxes: params, detector, code, libraries."""
+def crop_key(params: Crop, detector: Path, engine: Engine = LOCAL) -> str:
+    """A hash of all that crops depend on besides their photos and given boxes: params, detector, code, libraries,
+    and the kind of device that the engine works on."""
     libraries = [module.__version__ for module in (cv2, np, PIL, torch, torchvision)]
     libraries += [version("ultralytics"), decoder()]
-    machine = [str(best_device()), torch.get_num_threads()]
+    machine = [device_of(engine), torch.get_num_threads()]
     # The last two are in the key of each photo.
     kept = params.model_dump(exclude={"shard_photos", "boxes_from", "animals"})
     return sha256_json([kept, sha256_path(detector), code_of(CODE), libraries, machine])
@@ -175,23 +179,40 @@ def _fill(cache: CropCache, jobs: list[Job], detector: TrainedDetector | None, p
     bad: dict[str, str] = {}
     changed: list[ChangedPhoto] = []
     jobs = sorted(jobs, key=lambda job: bool(job.given))  # or batches for the detector would be filled up with black
-    with bar("cropping", len(jobs), "photo") as progress:
-        made: dict[str, list[Cut]] = {}
-        for number, (job, cuts) in enumerate(made_crops(jobs, detector, params), start=1):
+    made: dict[str, list[Cut]] = {}
+    try:
+        work = _work(detector, params, cache.engine)
+        for number, (job, cuts) in enumerate(mapped(work, jobs, cache.engine, "cropping", "photo"), start=1):
             if isinstance(cuts, BadPhoto):
                 bad[job.key] = str(cuts)
             elif isinstance(cuts, ChangedPhoto):
                 changed.append(cuts)
             else:
                 made[job.key] = cuts
-            if number % CHUNK == 0 or number == len(jobs):
+            if number % CHUNK == 0:
                 cache.add(made)
                 made = {}
-            progress.update()
+    finally:
+        cache.add(made)
     if changed:
         others = f"; so have {len(changed) - 1} other photos" if len(changed) > 1 else ""
         raise UserError(f"{changed[0]}{others}")
     return bad
+
+
+def _work(detector: TrainedDetector | None, params: Crop, engine: Engine) -> Work[Job, Cuts]:
+    """The making of crops. Where nodes share no disk, the content of the photos travels."""
+    stream = partial(_cuts, detector, params)
+    pack: Callable[[Sequence[Job]], Any] = _with_contents if engine.ship == "bytes" else list
+    return Work(stream, partial(partial, _cuts, detector, params), pack, lambda job: str(job.file.path), BATCH)
+
+
+def _cuts(detector: TrainedDetector | None, params: Crop, jobs: Sequence[Job]) -> Iterator[Cuts]:
+    return (cuts for _, cuts in made_crops(jobs, detector, params))
+
+
+def _with_contents(jobs: Sequence[Job]) -> list[Job]:
+    return [replace(job, file=replace(job.file, content=carried(job.file.path, job.file.sha256))) for job in jobs]
 
 
 def _write(
@@ -228,7 +249,7 @@ def _write(
     return table, len(rejects)
 
 
-def made_crops(jobs: list[Job], detector: TrainedDetector | None, params: Crop) -> Iterator[tuple[Job, Cuts]]:
+def made_crops(jobs: Sequence[Job], detector: TrainedDetector | None, params: Crop) -> Iterator[tuple[Job, Cuts]]:
     """The crops of each photo, in order, or what is wrong with it.
 
     Threads, not processes: decoding, scaling and encoding release the interpreter lock (docs/benchmarks.md).
@@ -236,7 +257,7 @@ def made_crops(jobs: list[Job], detector: TrainedDetector | None, params: Crop) 
     cv2.setNumThreads(0)
     input_size = detector.image_size if detector else 0
     empty: list[Job] = []  # batches of none push the last photos out
-    batches = [jobs[start : start + BATCH] for start in range(0, len(jobs), BATCH)] + [empty] * 2 * AHEAD
+    batches = [[*jobs[start : start + BATCH]] for start in range(0, len(jobs), BATCH)] + [empty] * 2 * AHEAD
     decoding: deque[tuple[list[Job], list[Future[Look | Cuts]]]] = deque()
     cutting: deque[tuple[list[Job], list[Future[Cuts]]]] = deque()
     with ThreadPoolExecutor(cores()) as pool:

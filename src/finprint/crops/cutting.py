@@ -11,7 +11,7 @@ from finprint.crops.params import Crop
 from finprint.crops.slices import merge, side_share, windows
 from finprint.detector.yolo import Detection, shrink
 from finprint.pictures.decoding import Window, decode_at
-from finprint.pictures.images import encode_jpeg, read_photo
+from finprint.pictures.images import BadPhoto, ChangedPhoto, encode_jpeg, read_photo, unpacked
 from finprint.store.tables import WHOLE
 
 # The scales at which a JPEG can be decoded, 1/8 to 1/2, and how many times the stored size a crop must have there:
@@ -30,6 +30,7 @@ class PhotoFile:
     path: Path
     sha256: str  # of the file's content; it is read only if it still is this one
     size: tuple[int, int]  # width and height, px, upright
+    content: bytes | BadPhoto | ChangedPhoto | None = None  # of the file, for a process that cannot read it
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read(file: PhotoFile, step: int, window: Window | None = None) -> Photo:
         BadPhoto: it cannot be read.
         ChangedPhoto: the file is not the one that the table tells of.
     """
-    content = read_photo(file.path, file.sha256)
+    content = read_photo(file.path, file.sha256) if file.content is None else unpacked(file.content)
     pixels, full = decode_at(file.path, step, window, content)
     return Photo(pixels, full, step, window[:2] if window else (0, 0))
 

@@ -1,5 +1,6 @@
 """A trained YOLOv5: its model folder, whose weights any ultralytics can load, and what it sees in photos."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,15 @@ class TrainedDetector:
 
     def __init__(self, folder: Path) -> None:
         config = _read_config(folder)
+        self._folder = folder
         self.image_size, self.parts = config.image_size, config.parts
         self._yolo = load_yolo(folder / WEIGHTS, f"{folder} holds no detector of this project")
         if len(self._yolo.names) != len(self.parts):
             raise UserError(f"{folder}: weights of {len(self._yolo.names)} parts, but {CONFIG} has {len(self.parts)}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It travels to another process as its files, which are loaded there with the same care."""
+        return _unpacked, ({name: (self._folder / name).read_bytes() for name in (WEIGHTS, CONFIG)},)
 
     @staticmethod
     def enabled(folder: Path) -> bool:
@@ -98,6 +104,14 @@ class TrainedDetector:
             rows = zip(classes, boxes, result.boxes.conf.tolist(), strict=True)
             detections.append([Detection(self.parts[number], box, sure) for number, box, sure in rows])
         return detections
+
+
+def _unpacked(files: dict[str, bytes]) -> TrainedDetector:
+    """The detector of these files of a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        return TrainedDetector(Path(folder))
 
 
 def _read_config(folder: Path) -> _Config:

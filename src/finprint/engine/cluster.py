@@ -136,7 +136,7 @@ def spread(
     cpus = engine.cpus or torch.get_num_threads()
     chunks = _Chunks(work, jobs, unit, _per_chunk(len(jobs), work.batch, max(1, _workers(ray, cpus, engine.gpus))))
     root = str(Path.cwd()) if engine.ship == "path" else ""
-    place = Place(uuid4().hex, root, cpus, versions())
+    place = Place(uuid4().hex, root, cpus, "cuda" if engine.gpus else "cpu", versions())
     there = ray.put(work.there)
     # With max_calls 0, a worker with a GPU keeps its network from chunk to chunk.
     options = {"num_cpus": cpus, "num_gpus": engine.gpus, "max_retries": engine.retries, "max_calls": 0}

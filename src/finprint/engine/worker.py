@@ -6,10 +6,12 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
-from finprint.base.device import limit_cores
+from finprint.base.device import best_device, limit_cores
 from finprint.base.errors import UserError
+from finprint.base.files import caching_in
 
 PACKAGES = ("kornia", "numpy", "opencv-python-headless", "pillow", "timm", "torch", "torchvision", "ultralytics")
 _open: dict[str, Callable[[Any], Iterable[Any]]] = {}  # the stream of this process, by the token of its work
@@ -24,12 +26,14 @@ class Place:
         token: of the work.
         root: the project's folder, which the node has as well; '': it has none.
         cores: of the processor that the worker may use.
+        device: the kind of it on which the results are wanted, `cuda` or `cpu`.
         versions: of the packages that bits depend on.
     """
 
     token: str
     root: str
     cores: int
+    device: str
     versions: dict[str, str]
 
 
@@ -73,15 +77,16 @@ def _settle(place: Place) -> None:
                 f"{node} has {package} {own} and not {place.versions[package]}, so its results could differ: install "
                 "the same requirements.lock there"
             )
-    if place.root:
-        try:
-            os.chdir(place.root)
-        except OSError:
-            raise UserError(
-                f"{node} has no folder {place.root}: with engine.ship path every node needs the project's folder in "
-                "the same place; set engine.ship to bytes"
-            ) from None
-    elif not _folder:
-        _folder.append(tempfile.TemporaryDirectory(prefix="finprint-"))
-        os.chdir(_folder[0].name)
+    if best_device().type != place.device:
+        raise UserError(f"{node} computes on {best_device().type}, and engine.gpus asks for {place.device}")
     limit_cores(place.cores)
+    if not _folder:  # what is kept between runs is kept by the process that asked
+        _folder.append(tempfile.TemporaryDirectory(prefix="finprint-"))
+        caching_in(Path(_folder[0].name)).__enter__()
+    try:
+        os.chdir(place.root or _folder[0].name)
+    except OSError:
+        raise UserError(
+            f"{node} has no folder {place.root}: with engine.ship path every node needs the project's folder in the "
+            "same place; set engine.ship to bytes"
+        ) from None

@@ -9,6 +9,7 @@ import torch
 
 from finprint.base.device import best_device
 from finprint.base.progress import bar
+from finprint.engine.params import LOCAL, Engine
 from finprint.keypoints.features import extract, opened
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Alike
@@ -20,13 +21,14 @@ UNLIKE = 0.6  # the cosine of two features that says nothing (docs/log.md, 2026-
 CHUNK = 64  # gallery photos at a time, which bounds the memory
 
 
-def by_descriptors(photos: pd.DataFrame, crops: Crops, params: Match) -> Alike:
+def by_descriptors(photos: pd.DataFrame, crops: Crops, params: Match, engine: Engine = LOCAL) -> Alike:
     """A measure of how alike photos are, after computing the local features of all of them.
 
     Args:
         photos: table `PHOTOS`.
         crops: of these photos.
         params: the section `match`.
+        engine: where the features are computed.
 
     Returns:
         A function of (Q,) and (G,) rows of `photos` and a (Q, G) mask; it gives (Q, G) float32, 0 outside the mask.
@@ -36,7 +38,7 @@ def by_descriptors(photos: pd.DataFrame, crops: Crops, params: Match) -> Alike:
     """
     views = views_of(photos, crops, params)
     keys = {row: views.key(row) for row in crops.rows(photos["image"]).tolist()}
-    with opened(params) as bench:
+    with opened(params, engine) as bench:
         extract(bench, views, keys, params.image_size)
         described = [bench.load(key).descriptors if key in bench.features else None for key in keys.values()]
     wide = next((one.shape[1] for one in described if one is not None), 1)

@@ -1,35 +1,52 @@
 """The local features of photos, computed once for each view of a photo."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 
 from finprint.base.code import code_of
+from finprint.base.errors import UserError
 from finprint.base.files import cache, hold, remove, sha256_json
-from finprint.base.progress import bar
+from finprint.engine.mapping import device_of, mapped
+from finprint.engine.params import LOCAL, Engine
+from finprint.engine.work import Work
 from finprint.keypoints.cache import Kept
 from finprint.keypoints.networks import Networks, load_networks
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features
 from finprint.keypoints.threads import side_by_side
-from finprint.keypoints.views import Views, enlarged
+from finprint.keypoints.views import Cutout, Views, enlarged
+from finprint.pictures.shards import StoredCrop
 
 CODE = ("keypoints", "pictures")  # the rooms that features and matches depend on
 CROPS, PAIRS = 512, 4096  # entries of a full chunk of the cache
+Arrays = Mapping[str, np.ndarray]  # of an entry of the cache, by name
 PERIOD = 20.0  # seconds of work that a killed run loses, at most
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The networks, and what they have computed in this run and in earlier ones."""
+    """The networks, what they have computed in this run and in earlier ones, and where they compute.
+
+    Attributes:
+        networks: of the section `match`.
+        features: local features, by the key of their view.
+        pairs: matched pairs, by the keys of their views.
+        params: the section `match`.
+        engine: the section `engine`.
+    """
 
     networks: Networks
     features: Kept
     pairs: Kept
+    params: Match
+    engine: Engine
 
     def load(self, key: str) -> Features:
         """The local features of the view of this key."""
@@ -37,20 +54,38 @@ class Bench:
 
 
 @contextmanager
-def opened(params: Match) -> Iterator[Bench]:
+def opened(params: Match, engine: Engine = LOCAL) -> Iterator[Bench]:
     """The networks and their cache, `.cache/match/<key>/` under the project's root; one run at a time may use it.
 
-    The key hashes settings, weights, code and libraries. Afterwards, only the cache of this key remains.
+    The key hashes settings, weights, code, libraries and the kind of device that the engine works on. Afterwards, only
+    the cache of this key remains.
     """
     networks = load_networks(params.extractor, params.weights, params.keypoints)
     settings = params.model_dump(include={"extractor", "image_size", "keypoints"})
-    key = sha256_json([settings, networks.key, code_of(CODE), cv2.__version__, np.__version__])[:16]
+    libraries = [cv2.__version__, np.__version__]
+    key = sha256_json([settings, networks.key, code_of(CODE), libraries, device_of(engine)])[:16]
     folder = cache() / "match" / key
     with hold(folder.with_name("lock"), "another run matches local features: waiting for its end"):
-        yield Bench(networks, Kept(folder / "features", CROPS), Kept(folder / "pairs", PAIRS))
+        yield Bench(networks, Kept(folder / "features", CROPS), Kept(folder / "pairs", PAIRS), params, engine)
         for other in folder.parent.iterdir():
             if other.is_dir() and other != folder:
                 remove(other)
+
+
+def networks_elsewhere(params: Match, key: str) -> Networks:
+    """The networks in another process.
+
+    Args:
+        params: the section `match`.
+        key: of the networks here.
+
+    Raises:
+        UserError: they cannot be had there, or have other weights.
+    """
+    networks = load_networks(params.extractor, params.weights, params.keypoints)
+    if networks.key != key:
+        raise UserError(f"a node has other weights of {params.extractor} than this machine: install the same packages")
+    return networks
 
 
 def extract(bench: Bench, views: Views, keys: Mapping[int, str], image_size: int) -> None:
@@ -63,30 +98,47 @@ def extract(bench: Bench, views: Views, keys: Mapping[int, str], image_size: int
     """
     todo = {key: row for row, key in keys.items() if key not in bench.features}
 
-    def work(key: str) -> dict[str, np.ndarray] | None:
-        pixels = enlarged(views.pixels(todo[key]), image_size)
-        return vars(bench.networks.features(pixels)) if pixels is not None else None
+    def here(keys: Sequence[str]) -> Iterator[Arrays | None]:
+        return side_by_side(lambda key: _arrays(bench.networks, views.pixels(todo[key]), image_size), keys)
 
-    keep(bench.features, todo, work, "local features", "photo")
+    work: Work[str, Arrays | None] = Work(
+        here,
+        there=partial(_extractor, bench.params, bench.networks.key, image_size),
+        pack=lambda keys: [views.portable(todo[key], bench.engine.ship) for key in keys],
+        name=lambda key: views.name(todo[key]),
+    )
+    keep(bench.features, work, list(todo), bench.engine, "local features", "photo")
 
 
-def keep(
-    kept: Kept, todo: Iterable[str], work: Callable[[str], Mapping[str, np.ndarray] | None], what: str, unit: str
-) -> None:
+def _arrays(networks: Networks, pixels: np.ndarray, image_size: int) -> Arrays | None:
+    """The local features of a view; None if it is too small."""
+    large = enlarged(pixels, image_size)
+    return vars(networks.features(large)) if large is not None else None
+
+
+def _extractor(
+    params: Match, key: str, image_size: int
+) -> Callable[[Iterable[StoredCrop | Cutout]], Iterator[Arrays | None]]:
+    """The stream of local features in another process."""
+    networks = networks_elsewhere(params, key)
+    return partial(side_by_side, lambda view: _arrays(networks, view.pixels(), image_size))
+
+
+def keep(kept: Kept, work: Work[str, Any], keys: Sequence[str], engine: Engine, what: str, unit: str) -> None:
     """Compute entries of the cache, with progress. A killed run loses the last seconds alone.
 
     Args:
         kept: where the entries go.
-        todo: their keys.
-        work: makes the arrays of an entry; None: there are none.
+        work: makes the arrays of an entry from its key; None: there are none.
+        keys: of the entries.
+        engine: the section `engine`.
         what: is computed, for the bar.
         unit: of the bar.
     """
-    keys = list(todo)
-    made: dict[str, Mapping[str, np.ndarray]] = {}
+    made: dict[str, Arrays] = {}
     saved = time.monotonic()
     try:
-        for key, arrays in zip(keys, bar(what, len(keys), unit, side_by_side(work, keys)), strict=True):
+        for key, arrays in mapped(work, keys, engine, what, unit):
             if arrays is not None:
                 made[key] = arrays
             if len(made) >= kept.entries or time.monotonic() - saved > PERIOD:

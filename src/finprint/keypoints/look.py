@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from finprint.engine.params import LOCAL, Engine
 from finprint.keypoints.params import Match
 from finprint.keypoints.tables import PAIRS, SecondLook, no_points, none_compared
 from finprint.pictures.shards import Crops
@@ -17,7 +18,9 @@ from finprint.store.tables import TEST, TRAIN, VALIDATION
 BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
 
 
-def second_look(photos: pd.DataFrame, vectors: Array, crops: Crops, params: Match) -> SecondLook:
+def second_look(
+    photos: pd.DataFrame, vectors: Array, crops: Crops, params: Match, engine: Engine = LOCAL
+) -> SecondLook:
     """Match the validation photos with training photos, and the test photos with all labelled ones.
 
     Args:
@@ -25,6 +28,7 @@ def second_look(photos: pd.DataFrame, vectors: Array, crops: Crops, params: Matc
         vectors: (N, D) float32 unit vectors, whose cosines choose what is matched.
         crops: of these photos.
         params: the section `match`; if it is not enabled, nothing is matched.
+        engine: where features are computed and pairs are matched.
 
     Raises:
         UserError: the networks' weights cannot be had, or a photo has no crop or cannot be read.
@@ -38,7 +42,7 @@ def second_look(photos: pd.DataFrame, vectors: Array, crops: Crops, params: Matc
     split, named = photos["split"].to_numpy(str), photos["code"].to_numpy() >= 0
     images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
     viewpoints = photos["viewpoint"].fillna("").to_numpy(str)
-    alike = by_descriptors(photos, crops, params) if params.choose == "both" else None
+    alike = by_descriptors(photos, crops, params, engine) if params.choose == "both" else None
     listed, compared = [], [none_compared()]
     for asked, searched in ((VALIDATION, [TRAIN]), (TEST, [TRAIN, VALIDATION])):
         queries = np.flatnonzero((split == asked) & (named | (asked == TEST)))
@@ -53,7 +57,7 @@ def second_look(photos: pd.DataFrame, vectors: Array, crops: Crops, params: Matc
     rows = table[["query", "match"]].to_numpy()
     named_pairs = pd.DataFrame(images[rows], columns=["query", "match"])
     table = named_pairs.assign(identity=identities[rows[:, 1]], cosine=table["cosine"])
-    return replace(match_pairs(table, photos, crops, params), compared=pd.concat(compared, ignore_index=True))
+    return replace(match_pairs(table, photos, crops, params, engine), compared=pd.concat(compared, ignore_index=True))
 
 
 def _by_individual(queries: np.ndarray, identities: np.ndarray, agreement: np.ndarray) -> pd.DataFrame:

@@ -44,7 +44,7 @@ class Networks:
     Attributes:
         detect: pictures (1, 3, H, W), 0 to 1, to points (N, 2) and descriptors (N, D).
         pair: two `Features` to the features that match.
-        key: hash of the weights, the device and the libraries.
+        key: hash of the weights and the libraries.
     """
 
     detect: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -92,7 +92,7 @@ def load_networks(extractor: str, weights: str, keypoints: int) -> Networks:
         raise UserError(f"the weights of {extractor} in {PACKAGES[extractor]} cannot be used: {reason}") from None
     state = [tensor for module in (network, *further) for tensor in module.state_dict().values()]
     hashes = [sha256_bytes(tensor.cpu().numpy().tobytes()) for tensor in state]
-    key = sha256_json([hashes, version("kornia"), torch.__version__, str(best_device())])
+    key = sha256_json([hashes, version("kornia"), torch.__version__])
     return Networks(detect, pair, key)
 
 

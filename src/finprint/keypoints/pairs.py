@@ -1,15 +1,20 @@
 """How well the local features of two photos match, pair by pair."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from finprint.base.files import sha256_bytes
-from finprint.keypoints.features import Bench, extract, keep, opened
+from finprint.engine.params import LOCAL, Engine
+from finprint.engine.work import Work
+from finprint.keypoints.features import Arrays, Bench, extract, keep, networks_elsewhere, opened
+from finprint.keypoints.networks import Networks
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features, inliers
 from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points, none_compared
+from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import views_of
 from finprint.pictures.shards import Crops
 
@@ -17,7 +22,9 @@ UNSURE = 0.5  # a match of this score says nothing: two photos of different anim
 MATCHES = "matches"  # (M, 6) float32: x, y in the one crop, x, y in the other, as shares of the sides; score; inlier
 
 
-def match_pairs(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params: Match) -> SecondLook:
+def match_pairs(
+    pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params: Match, engine: Engine = LOCAL
+) -> SecondLook:
     """Match pairs of photos.
 
     Local features of earlier runs are not computed again, nor are pairs matched again, as long as the photos and the
@@ -28,6 +35,7 @@ def match_pairs(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params:
         photos: table `PHOTOS`.
         crops: of these photos.
         params: the section `match`.
+        engine: where features are computed and pairs are matched.
 
     Raises:
         UserError: the networks' weights cannot be had, or a photo has no crop or cannot be read.
@@ -37,7 +45,7 @@ def match_pairs(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params:
     views = views_of(photos, crops, params)
     keys = {row: views.key(row) for row in np.unique(np.concatenate(ends)).tolist()}
     couples = [(keys[one], keys[other]) for one, other in zip(*(rows.tolist() for rows in ends), strict=True)]
-    with opened(params) as bench:
+    with opened(params, engine) as bench:
         # A pair has one result whatever is the query: its photos are matched in the order of their keys.
         wanted = {pair_key(couple): (min(couple), max(couple)) for couple in couples}
         extract(bench, views, keys, params.image_size)
@@ -45,7 +53,7 @@ def match_pairs(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params:
         todo = [key for key in able if key not in bench.pairs]
         if len(todo) < len(able):
             print(f"{len(able) - len(todo)} of {len(able)} pairs were matched before", flush=True)
-        keep(bench.pairs, todo, lambda key: {MATCHES: match(bench, *able[key])}, "second look", "pair")
+        keep(bench.pairs, _matching(bench, able), todo, engine, "second look", "pair")
         # By descriptors all photos were compared: what only that needs is kept as well.
         others = crops.rows(photos["image"]).tolist() if params.choose == "both" else []
         bench.features.tidy([*keys.values(), *(views.key(row) for row in others if row not in keys)])
@@ -60,10 +68,32 @@ def pair_key(couple: tuple[str, str]) -> str:
     return sha256_bytes("".join(sorted(couple)).encode())
 
 
-def match(bench: Bench, one: str, other: str) -> np.ndarray:
-    """The matches (M, 6), see `MATCHES`, of the views of these keys."""
-    first, second = bench.load(one), bench.load(other)
-    rows, others, scores = bench.networks.match(first, second)
+def _matching(bench: Bench, couples: Mapping[str, tuple[str, str]]) -> Work[str, Arrays]:
+    """The matching of couples of views, by the keys of their pairs. What travels are their local features."""
+
+    def pack(pairs: Sequence[str]) -> list[tuple[Features, Features]]:
+        loaded = {one: bench.load(one) for one in {one for pair in pairs for one in couples[pair]}}
+        return [(loaded[one], loaded[other]) for one, other in (couples[pair] for pair in pairs)]
+
+    def here(pairs: Iterable[str]) -> Iterator[Arrays]:
+        return side_by_side(lambda pair: _arrays(bench.networks, *map(bench.load, couples[pair])), pairs)
+
+    return Work(here, partial(_matcher, bench.params, bench.networks.key), pack, lambda pair: pair[:12])
+
+
+def _matcher(params: Match, key: str) -> Callable[[Iterable[tuple[Features, Features]]], Iterator[Arrays]]:
+    """The stream of matched couples in another process."""
+    networks = networks_elsewhere(params, key)
+    return partial(side_by_side, lambda couple: _arrays(networks, *couple))
+
+
+def _arrays(networks: Networks, one: Features, other: Features) -> Arrays:
+    return {MATCHES: match(networks, one, other)}
+
+
+def match(networks: Networks, first: Features, second: Features) -> np.ndarray:
+    """The matches (M, 6) of two views, see `MATCHES`."""
+    rows, others, scores = networks.match(first, second)
     places = np.hstack([_shares(first, rows), _shares(second, others)])
     agree = inliers(np.hstack([first.points[rows] / first.frame.max(), second.points[others] / second.frame.max()]))
     return np.column_stack([places, scores, agree]).astype(np.float32)

@@ -1,6 +1,7 @@
 """What the extractor sees of a photo: its stored crop, or the same box cut out of the photo at full resolution."""
 
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,11 +13,44 @@ from finprint.base.errors import UserError
 from finprint.base.files import sha256_json
 from finprint.keypoints.params import Match
 from finprint.pictures.decoding import decode_at
-from finprint.pictures.images import BadPhoto
-from finprint.pictures.shards import Crops
+from finprint.pictures.images import BadPhoto, ChangedPhoto, carried, unpacked
+from finprint.pictures.shards import Crops, StoredCrop
 from finprint.store.tables import SIDES
 
 SMALLEST = 32  # px: of a view whose shorter side is less, before or after it is resized, no network makes anything
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """A box of a photo. It can be sent to another process.
+
+    Attributes:
+        path: of the photo.
+        box: left, top, right, bottom, px of the full photo.
+        image_size: px, the longer side that the view is wanted to have.
+        content: of the photo's file, for a process that cannot read it.
+    """
+
+    path: Path
+    box: tuple[float, float, float, float]
+    image_size: int
+    content: bytes | BadPhoto | ChangedPhoto | None = None
+
+    def pixels(self) -> np.ndarray:
+        """`(H, W, 3)` RGB uint8.
+
+        Raises:
+            UserError: the photo cannot be read any more.
+        """
+        left, top, right, bottom = self.box
+        longer = max(right - left, bottom - top)
+        step = next((step for step in (8, 4, 2) if longer >= step * self.image_size), 1)
+        near, far = (int(left / step), int(top / step)), (math.ceil(right / step), math.ceil(bottom / step))
+        try:
+            content = None if self.content is None else unpacked(self.content)
+            return decode_at(self.path, step, (*near, *far), content)[0]
+        except BadPhoto as error:
+            raise UserError(f"{self.path}: {error}; `dvc repro` reads the photos anew") from None
 
 
 class Views(Protocol):
@@ -27,6 +61,12 @@ class Views(Protocol):
 
     def pixels(self, row: int) -> np.ndarray:
         """`(H, W, 3)` RGB uint8."""
+
+    def name(self, row: int) -> str:
+        """The id of the photo."""
+
+    def portable(self, row: int, ship: str) -> StoredCrop | Cutout:
+        """What another process needs to make the pixels; with `ship` bytes it need not read the photo."""
 
 
 def views_of(photos: pd.DataFrame, crops: Crops, params: Match) -> Views:
@@ -49,6 +89,14 @@ class StoredCrops:
     def pixels(self, row: int) -> np.ndarray:
         """`(H, W, 3)` RGB uint8."""
         return self._crops.pixels(row)
+
+    def name(self, row: int) -> str:
+        """The id of the photo."""
+        return self._crops.stored(row).image
+
+    def portable(self, row: int, ship: str) -> StoredCrop:
+        """The JPEG, which is small, whatever `ship` is."""
+        return self._crops.stored(row)
 
 
 class CutAgain:
@@ -82,14 +130,20 @@ class CutAgain:
         Raises:
             UserError: the photo cannot be read any more.
         """
-        left, top, right, bottom = self._boxes[row]
-        longer = max(right - left, bottom - top)
-        step = next((step for step in (8, 4, 2) if longer >= step * self._image_size), 1)
-        near, far = (int(left / step), int(top / step)), (math.ceil(right / step), math.ceil(bottom / step))
-        try:
-            return decode_at(Path(self._paths[row]), step, (*near, *far))[0]
-        except BadPhoto as error:
-            raise UserError(f"{self._paths[row]}: {error}; `dvc repro` reads the photos anew") from None
+        return self._cutout(row).pixels()
+
+    def name(self, row: int) -> str:
+        """The id of the photo."""
+        return str(self._images[row])
+
+    def portable(self, row: int, ship: str) -> Cutout:
+        """The place of the box, and with `ship` bytes the photo."""
+        cutout = self._cutout(row)
+        return replace(cutout, content=carried(cutout.path)) if ship == "bytes" else cutout
+
+    def _cutout(self, row: int) -> Cutout:
+        left, top, right, bottom = self._boxes[row].tolist()
+        return Cutout(Path(self._paths[row]), (left, top, right, bottom), self._image_size)
 
 
 def enlarged(pixels: np.ndarray, image_size: int) -> np.ndarray | None:

@@ -94,6 +94,25 @@ def read_photo(path: Path, sha256: str = "") -> bytes:
     return content
 
 
+def carried(path: Path, sha256: str = "") -> bytes | BadPhoto | ChangedPhoto:
+    """What another process needs in place of a photo's file: its content, or what `read_photo` raises."""
+    try:
+        return read_photo(path, sha256)
+    except (BadPhoto, ChangedPhoto) as failure:
+        return failure
+
+
+def unpacked(content: bytes | BadPhoto | ChangedPhoto) -> bytes:
+    """The content that `carried` has read.
+
+    Raises:
+        BadPhoto, ChangedPhoto: what was wrong.
+    """
+    if isinstance(content, bytes):
+        return content
+    raise content
+
+
 def _changed(path: Path, how: str) -> str:
     return f"run `dvc repro prepare` again: {path} has changed since ({how})"
 

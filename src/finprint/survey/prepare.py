@@ -12,7 +12,7 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, write_csv
 from finprint.base.words import counted
-from finprint.store.tables import FINDINGS, SIDES, TEST, TRAIN, VALIDATION
+from finprint.store.tables import FINDINGS, TEST, TRAIN, VALIDATION
 from finprint.survey.box_checks import check_boxes
 from finprint.survey.encounters import encounters, long_encounters, seen, times
 from finprint.survey.hygiene import (
