@@ -77,8 +77,8 @@ def encounters(photos: pd.DataFrame, taken: pd.Series, gap: float) -> pd.Series:
         return photos["encounter"]
     limit = pd.Timedelta(minutes=gap)
     chain = (dated.diff() > limit).cumsum()
-    told = photos["location"][dated.index]
-    place = told.groupby(chain).transform(lambda one: one.ffill().bfill()).fillna("").astype("string")
+    told = photos["location"][dated.index].groupby(chain)
+    place = told.ffill().fillna(told.bfill()).fillna("").astype("string")
     late = dated.groupby(place.str.casefold()).diff() > limit
     number = place.str.casefold() + " " + late.groupby(place.str.casefold()).cumsum().astype("string")
     first = dated.groupby(number).transform("first").dt.strftime("%Y-%m-%d %H:%M:%S").astype("string")

@@ -234,8 +234,11 @@ def _one_row_a_photo(table: pd.DataFrame, reject: Callable[[str, str], None]) ->
 
 def _chains(values: pd.Series) -> list[tuple[int, int]]:
     """Join each row to the next one of the same value; missing values join nothing."""
-    rows = values.dropna().groupby(values).groups.values()
-    return [(int(i), int(j)) for same in rows for i, j in itertools.pairwise(same)]
+    codes, _ = pd.factorize(values)  # a missing value is -1
+    order = np.argsort(codes, kind="stable")
+    sorted_codes = codes[order]
+    joined = (sorted_codes[1:] == sorted_codes[:-1]) & (sorted_codes[1:] >= 0)
+    return list(zip(order[:-1][joined].tolist(), order[1:][joined].tolist(), strict=True))
 
 
 def _drop_copies(photos: pd.DataFrame, copied: list[Finding], reject: Callable[[str, str], None]) -> pd.DataFrame:

@@ -62,9 +62,9 @@ def group_keys(groups: np.ndarray, sha256: np.ndarray, taken: pd.Series, told: p
         (N,) str, equal for photos of one group and different for those of two.
     """
     photos = pd.DataFrame({"group": groups, "sha256": sha256, "taken": taken.to_numpy(), "told": told.to_numpy(object)})
-    told_first = photos.groupby("group")["told"].min()
+    told_first = photos.dropna(subset="told").sort_values("told").groupby("group")["told"].first()
     first = photos.sort_values(["taken", "sha256"], na_position="last").groupby("group")["sha256"].first()
-    keys = ("encounter " + told_first.astype("string")).fillna("photo " + first.astype("string"))
+    keys = ("encounter " + told_first.reindex(first.index).astype("string")).fillna("photo " + first.astype("string"))
     return keys.loc[groups].to_numpy(str)
 
 
