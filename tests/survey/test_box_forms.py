@@ -176,8 +176,8 @@ def test_a_table_of_which_no_box_can_be_used(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         survey(read_source(params, tmp_path)[0], params, 1)
     assert str(caught.value) == (
-        "boxes.csv: none of 2 boxes can be used; of the first, of A0/0.jpg: box (200, 20, 300, 40) lies outside the photo "
-        "of 96 x 64 px"
+        "boxes.csv: none of 2 boxes can be used; of the first, of A0/0.jpg: box (200, 20, 300, 40) lies outside the "
+        "photo of 96 x 64 px"
     )
     (tmp_path / "boxes.csv").write_text("\n".join([header, *rows, "1.jpg,fin,20,20,30,40"]))
     assert len(survey(read_source(params, tmp_path)[0], params, 1).boxes) == 1

@@ -255,20 +255,18 @@ def test_yolo_s_lines(tmp_path: Path, line: str, corners: list[float] | None, co
     assert row["confidence"] == confidence
 
 
-@pytest.mark.parametrize(("unit", "factor"), [("pixels", 1), ("percent", 0.01)])
-def test_yolo_s_labels_in_another_unit(tmp_path: Path, unit: str, factor: float) -> None:
+@pytest.mark.parametrize(("unit", "wanted"), [("pixels", [50, 40, 70, 50]), ("percent", [0.5, 0.4, 0.7, 0.5])])
+def test_yolo_s_labels_in_another_unit(tmp_path: Path, unit: str, wanted: list[float]) -> None:
     _labels(tmp_path / "labels", "0 60 45 20 10")
     with pytest.raises(UserError) as caught:
         read_boxes(tmp_path, ["labels:fin"], 0, [])
     assert str(caught.value) == (
-        f"{tmp_path}/labels gives no usable box (1 row, 1 malformed; the first box is written as '0 60 45 20 10'). If its "
-        "numbers are pixels or percent, write NAME:PART:pixels or NAME:PART:percent in prepare.boxes. a.txt begins with "
+        f"{tmp_path}/labels gives no usable box (1 row, 1 malformed; the first box is written as '0 60 45 20 10'). If "
+        "they are pixels or percent, write NAME:PART:pixels or NAME:PART:percent in prepare.boxes. a.txt begins with "
         "'0 60 45 20 10'"
     )
-    table, _ = read_boxes(tmp_path, [f"labels:fin:{unit}"], 0, [])
-    assert table[[*SIDES, "share"]].to_numpy().tolist() == [
-        [50 * factor, 40 * factor, 70 * factor, 50 * factor, unit == "percent"]
-    ]
+    (row,) = read_boxes(tmp_path, [f"labels:fin:{unit}"], 0, [])[0].to_dict("records")
+    assert [*(row[side] for side in SIDES), row["share"]] == [*wanted, unit == "percent"]
 
 
 def test_how_tables_may_call_photos(tmp_path: Path) -> None:

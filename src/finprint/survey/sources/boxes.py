@@ -68,10 +68,8 @@ def _refuse_useless(path: Path, table: pd.DataFrame, counts: dict[str, int], pho
     looks = f"; the first box is written as {first!r}" if first else ""
     if not counts["boxes"]:
         why = " All are below prepare.box_confidence." if counts["unsure"] else ""
-        if path.is_dir() and max(numbers_in(str(first)), default=0) > 1 + SLACK:
-            why += (
-                " If its numbers are pixels or percent, write NAME:PART:pixels or NAME:PART:percent in prepare.boxes."
-            )
+        if path.is_dir() and max(numbers_in(str(first))[1:], default=0) > 1 + SLACK:
+            why += " If they are pixels or percent, write NAME:PART:pixels or NAME:PART:percent in prepare.boxes."
         raise UserError(f"{path} gives no usable box ({rows or 'it is empty'}{looks}).{why} {_beginning(path)}".strip())
     boxed = table.loc[table["written"] != "", "image"].drop_duplicates()
     if len(photos) and not any(image in photos for image in boxed):
