@@ -310,6 +310,9 @@ def test_the_command_counts_tables_of_any_form(tmp_path: Path) -> None:
         ("image,part,bbox_xywh", 'a.jpg,fin,"10, 20, 100, 50"'),
         ("image,part,box_cxcywh", "a.jpg,fin,60 45 100 50"),
         ("image,part,bbox_xyxy", "a.jpg,fin,10 20 110 70"),
+        ("image,part,bbox", 'a.jpg,fin,"[np.int64(10), np.float64(20.0), np.int64(110), np.int64(70)]"'),
+        ("image,part,bbox", 'a.jpg,fin,"array([10., 20., 110., 70.], dtype=float32)"'),
+        ("image,part,bbox", 'a.jpg,fin,"tensor([[10, 20, 110, 70]])"'),
         ("image,part,x,y,w,h", "a.jpg,fin,110,70,-100,-50"),  # drawn from right to left, upwards
         ("image,part,bbox", 'a.jpg,fin,"{""x"": 10, ""y"": 20, ""width"": 100, ""height"": 50}"'),
         ("image,part,bbox", "a.jpg,fin,\"{'xmin': 10, 'ymin': 20.0, 'xmax': 110, 'ymax': 70}\""),
