@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import prepare_params
+from conftest import prepare_params, save_photo, scenery
 
 from finprint.base.errors import UserError
 from finprint.survey.box_forms import settle
+from finprint.survey.prepare import survey
+from finprint.survey.sources import read_source
 from finprint.survey.sources.boxes import read_boxes
 
 WIDTH, HEIGHT = 4000, 3000
@@ -139,7 +141,8 @@ def test_boxes_drawn_on_copies_of_another_size(tmp_path: Path, factor: float, wh
     first = ", ".join(f"{number:g}" for number in BOXES[0] * factor)
     assert str(caught.value) == (
         f"t.csv: {where} of their photos, such as {first!r} in one of 4000 x 3000 px. Were they drawn on {other} "
-        "copies? Then add columns width and height with the copies' size; if not, write t.csv:fin:pixels in prepare.boxes"
+        "copies? Then add columns width and height with the copies' size; if not, write t.csv:fin:pixels in "
+        "prepare.boxes"
     )
     assert np.allclose(_settled(tmp_path, BOXES * factor, "t.csv:fin:pixels", COLUMNS), BOXES * factor)
 
@@ -161,3 +164,20 @@ def test_words_that_the_param_may_have(entry: str, complaint: str) -> None:
         return
     with pytest.raises(ValueError, match=complaint):
         prepare_params(boxes=[entry])
+
+
+def test_a_table_of_which_no_box_can_be_used(tmp_path: Path) -> None:
+    """Pascal VOC with shares of the sides; one such box among good ones is a reject."""
+    for number in range(2):
+        save_photo(tmp_path / f"A{number}" / f"{number}.jpg", scenery(number))
+    header, rows = "image,part,x_min,y_min,x_max,y_max", ["0.jpg,fin,200,20,300,40", "1.jpg,fin,200,20,300,40"]
+    params = prepare_params(source="folder", new_share=0.0)
+    (tmp_path / "boxes.csv").write_text("\n".join([header, *rows]))
+    with pytest.raises(UserError) as caught:
+        survey(read_source(params, tmp_path)[0], params, 1)
+    assert str(caught.value) == (
+        "boxes.csv: none of 2 boxes can be used; of the first, of A0/0.jpg: box (200, 20, 300, 40) lies outside the "
+        "photo of 96 x 64 px"
+    )
+    (tmp_path / "boxes.csv").write_text("\n".join([header, *rows, "1.jpg,fin,20,20,30,40"]))
+    assert len(survey(read_source(params, tmp_path)[0], params, 1).boxes) == 1

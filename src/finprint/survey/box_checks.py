@@ -70,8 +70,8 @@ def check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str
 
 def _refuse_useless(table: pd.DataFrame, good: np.ndarray, reasons: dict[int, str]) -> None:
     """Raise a UserError where none of the boxes that a table has of known photos can be used."""
-    known = table[table["path"].notna()]
-    for entry, rows in known.groupby("told", sort=False):
+    with_photo = table[table["path"].notna()]
+    for entry, rows in with_photo.groupby("told", sort=False):
         if len(rows) > 1 and not good[rows.index].any():
             raise UserError(
                 f"{str(entry).partition(':')[0]}: none of {counted(len(rows), 'box')} can be used; of the first, of "

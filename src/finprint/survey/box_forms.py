@@ -13,6 +13,7 @@ from finprint.survey.sources.marks import OWN, SLACK
 PIXELS = 2  # by which a box may reach outside of its photo
 LOST, SAVED = 0.2, 0.02  # shares of boxes that do not fit by custom, and at most by another form, to doubt the custom
 CLEAR = 0.1  # share of boxes that must not fit one form, if nothing but the photos tells it from another
+FEW = 3  # different boxes below which columns such as x_max are believed: some boxes may be wrong
 MANY = 12  # boxes from which on their places tell whether they were drawn on copies of another size
 OVER = 0.05  # of a photo's side, by which a box may reach outside of it without a doubt
 QUARTER = 0.5  # of a photo's sides: the upper left quarter
@@ -46,9 +47,9 @@ def settle(boxes: pd.DataFrame) -> pd.DataFrame:
         UserError: both forms fit, another form than that of custom fits, x and y are swapped, or numbers in pixels look
             like percent or were drawn on copies of another size.
     """
-    known = boxes[["width", *SIDES]].notna().all(axis=1) & boxes["told"].notna()
+    with_photo = boxes[["width", *SIDES]].notna().all(axis=1) & boxes["told"].notna()
     settled = boxes.copy()
-    for entry, table in boxes[known].groupby("told", sort=False):
+    for entry, table in boxes[with_photo].groupby("told", sort=False):
         doubtful = table[table["form"] != ""]
         for form, rows in doubtful.groupby("form", sort=False):
             settled.loc[rows.index, SIDES] = _settled(rows, str(form), str(entry))
@@ -65,7 +66,8 @@ def _settled(rows: pd.DataFrame, form: str, entry: str) -> np.ndarray:
     _refuse_swapped(rows, read, min(bad.values()), entry)
     if not guessed:
         better = [one for one in bad if bad[one] <= SAVED]
-        if bad[custom] >= LOST and better:
+        few = custom == "corners" and len(rows[SIDES].drop_duplicates()) < FEW
+        if bad[custom] >= LOST and better and not few:
             raise _wrong(rows, entry, custom, better, bad[custom])
         return np.asarray(rows[SIDES].to_numpy(float))
     one, other = sorted(("corners", "size"), key=lambda one: bad[one])

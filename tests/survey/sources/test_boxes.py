@@ -255,6 +255,20 @@ def test_yolo_s_lines(tmp_path: Path, line: str, corners: list[float] | None, co
     assert row["confidence"] == confidence
 
 
+@pytest.mark.parametrize(("unit", "wanted"), [("pixels", [50, 40, 70, 50]), ("percent", [0.5, 0.4, 0.7, 0.5])])
+def test_yolo_s_labels_in_another_unit(tmp_path: Path, unit: str, wanted: list[float]) -> None:
+    _labels(tmp_path / "labels", "0 60 45 20 10")
+    with pytest.raises(UserError) as caught:
+        read_boxes(tmp_path, ["labels:fin"], 0, [])
+    assert str(caught.value) == (
+        f"{tmp_path}/labels gives no usable box (1 row, 1 malformed; the first box is written as '0 60 45 20 10'). If "
+        "they are pixels or percent, write NAME:PART:pixels or NAME:PART:percent in prepare.boxes. a.txt begins with "
+        "'0 60 45 20 10'"
+    )
+    (row,) = read_boxes(tmp_path, [f"labels:fin:{unit}"], 0, [])[0].to_dict("records")
+    assert [*(row[side] for side in SIDES), row["share"]] == [*wanted, unit == "percent"]
+
+
 def test_how_tables_may_call_photos(tmp_path: Path) -> None:
     photos = ["A17/IMG_1.JPG", "A17/caf\u00e9.jpg", "B/IMG_2.jpg", "C/IMG_2.jpg", "C/IMG_3.jpg", "top.jpg"]
     calls = {
@@ -296,6 +310,9 @@ def test_the_command_counts_tables_of_any_form(tmp_path: Path) -> None:
         ("image,part,bbox_xywh", 'a.jpg,fin,"10, 20, 100, 50"'),
         ("image,part,box_cxcywh", "a.jpg,fin,60 45 100 50"),
         ("image,part,bbox_xyxy", "a.jpg,fin,10 20 110 70"),
+        ("image,part,bbox", 'a.jpg,fin,"[np.int64(10), np.float64(20.0), np.int64(110), np.int64(70)]"'),
+        ("image,part,bbox", 'a.jpg,fin,"array([10., 20., 110., 70.], dtype=float32)"'),
+        ("image,part,bbox", 'a.jpg,fin,"tensor([[10, 20, 110, 70]])"'),
         ("image,part,x,y,w,h", "a.jpg,fin,110,70,-100,-50"),  # drawn from right to left, upwards
         ("image,part,bbox", 'a.jpg,fin,"{""x"": 10, ""y"": 20, ""width"": 100, ""height"": 50}"'),
         ("image,part,bbox", "a.jpg,fin,\"{'xmin': 10, 'ymin': 20.0, 'xmax': 110, 'ymax': 70}\""),

@@ -246,6 +246,15 @@ def test_names_with_spaces_around_them(tmp_path: Path) -> None:
     assert all(Path(path).exists() for path in found.labelled["path"])
 
 
+def test_nothing_but_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    with pytest.raises(UserError) as caught:
+        _read(tmp_path)
+    assert str(caught.value).endswith(
+        "the first of 1 that are not used: photos.zip: not a photo: .zip files are not read; unpack it"
+    )
+
+
 def test_nothing_but_links(tmp_path: Path) -> None:
     _fill(tmp_path / "far", "1.jpg")
     (tmp_path / "near").mkdir()

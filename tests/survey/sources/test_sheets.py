@@ -140,6 +140,9 @@ def test_columns_without_a_name(tmp_path: Path) -> None:
         (b"image,identity\na.jpg,A\n\n,species\n", "line 4: image is empty"),
         (b"image,identity,c\na.jpg,A\n\n,species,photos\n,orca,12\n", "line 4: image is empty. After an empty line, it "
          "looks like a second table: give that a file of its own"),
+        (b' {"path": "a.jpg"}', "holds JSON: save the table as CSV or .xlsx"),
+        (b"<html><table>", "holds a web page or XML: save the table as CSV or .xlsx"),
+        (b"a.jpg,A17\n", "has no column image (it has: a.jpg, A17): its first line must name the columns"),
         (b"image,a\nx.jpg,1\n\xfel\xab\xe9\n", f"line 3 is in no encoding that can be told: {ADVICE}"),
         (b"PK\x03\x04abc", "is no Excel file that can be read (File is not a zip file): save it as .xlsx or CSV"),
         (gzip.compress(b"image\nx.jpg\n")[:-9],

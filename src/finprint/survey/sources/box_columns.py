@@ -53,6 +53,8 @@ FORMS_OF_CELLS = {
 }  # fmt: skip
 DRAWN = tuple((f"{photo}width", f"{photo}height") for photo in ("image", "img", "photo", "original", ""))
 NOTHING = frozenset(["nan", "na", "n/a", "none", "null", "-"])  # what programs write into an empty cell
+# As Python writes numbers and lists of numpy and torch: np.int64(513), array([1., 2.], dtype=float32).
+OF_NUMPY = re.compile(r"np\.\w+\(([^()\[\]]*)\)|\b(?:array|tensor)(?=\()|,\s*dtype=[\w.]+")
 PERCENT = re.compile(rf"({NUMBER})\s*%")
 COMMA = re.compile(r"^\s*([-+]?\d+),(\d+)\s*$")  # a decimal comma
 
@@ -193,7 +195,7 @@ def _parse(columns: Columns, form: str, unit: str, told: str) -> tuple[list[Mark
         confs = numbers_in(_with_points(conf) if commas else conf) or [1.0]
         written = "" if pd.isna(cell) or str(cell).strip().casefold() in NOTHING else str(cell).strip("[]() ")
         plain = _four_with_points(written) if commas else str(cell)
-        plain = _without_percent(plain)
+        plain = _without_percent(OF_NUMPY.sub(r"\1", plain))
         boxes = boxes_in(plain, form, len(confs)) or _named_sides(plain) or [NONE]
         doubt = columns.doubt if len(numbers_in(plain)) == 4 * len(boxes) else ""
         these = [

@@ -15,7 +15,7 @@ from finprint.survey.sources.disk import BESIDE, LABELS, walk
 from finprint.survey.sources.json_labels import read_json_boxes
 from finprint.survey.sources.label_files import is_label, photo_of
 from finprint.survey.sources.label_studio import read_task_table, region_columns
-from finprint.survey.sources.marks import NOTHING_TOLD, Mark, Told
+from finprint.survey.sources.marks import NOTHING_TOLD, SLACK, Mark, Told, numbers_in
 from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import locate, read_sheet, read_text, suffix_of
 from finprint.survey.sources.text_labels import read_text_labels
@@ -68,6 +68,8 @@ def _refuse_useless(path: Path, table: pd.DataFrame, counts: dict[str, int], pho
     looks = f"; the first box is written as {first!r}" if first else ""
     if not counts["boxes"]:
         why = " All are below prepare.box_confidence." if counts["unsure"] else ""
+        if path.is_dir() and max(numbers_in(str(first))[1:], default=0) > 1 + SLACK:
+            why += " If they are pixels or percent, write NAME:PART:pixels or NAME:PART:percent in prepare.boxes."
         raise UserError(f"{path} gives no usable box ({rows or 'it is empty'}{looks}).{why} {_beginning(path)}".strip())
     boxed = table.loc[table["written"] != "", "image"].drop_duplicates()
     if len(photos) and not any(image in photos for image in boxed):

@@ -95,10 +95,10 @@ def _read(path: Path, csv: Csv) -> pd.DataFrame:
 def _named(table: pd.DataFrame, csv: Csv, disk: Disk, queries: str) -> pd.DataFrame:
     """The columns of a `Source` table, under their own names."""
     folder, path = disk.folder, disk.folder / csv.file
-    known = meant(table[csv.image], disk, path, queries)
+    files = meant(table[csv.image], disk, path, queries)
     what, rows = ("annotation", table.index + 1) if suffix_of(path) == ".json" else ("line", table.index + 2)
     images = [
-        known.get(name) or inner(name, folder, f"{path} {what} {row}")
+        files.get(name) or inner(name, folder, f"{path} {what} {row}")
         for row, name in zip(rows, table[csv.image], strict=True)
     ]
     named = pd.DataFrame({"image": images}, index=table.index, dtype="string")

@@ -23,11 +23,12 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ELSEWHERE = re.compile(r"[A-Za-z]:[/\\]|[A-Za-z][\w+.-]*://|~\w*[/\\]")  # another drive, an address, somebody's home
 COPY = "copy the photos into prepare.folder"
 UNWATCHED = f"DVC does not watch what lies behind it: {COPY}"
+UNPACK = "unpack it"
 OTHERS = {  # what may hold photos, and what to do with it
     frozenset(RAW): "export these photos as JPEG",
     frozenset([".avif", ".jxl", ".psd", ".xcf", ".jp2", ".pdf", ".svg"]): "export these photos as JPEG",
     frozenset([".mp4", ".mov", ".avi", ".mts", ".m4v", ".mkv"]): "export frames of the video as JPEG",
-    frozenset([".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"]): "unpack it",
+    frozenset([".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"]): UNPACK,
 }
 BESIDE = "."  # in prepare.boxes: labels that lie beside the photos
 LABELS = (".txt", ".xml", ".json")  # of photos, in one of these forms

@@ -12,7 +12,7 @@ from finprint.survey.layout import loose, understand
 from finprint.survey.names import Nobody, letters
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
-from finprint.survey.sources.disk import Disk, inner, walk
+from finprint.survey.sources.disk import UNPACK, Disk, inner, walk
 from finprint.survey.sources.sheets import read_sheet, refuse_blanks
 from finprint.survey.sources.source import Source, photos, table_names, without_background
 
@@ -58,7 +58,7 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
         else:
             rows.append((name, place.species, place.identity, place.viewpoint, place.encounter))
     if not rows:
-        told = [(name, why) for name, why in strays if name in disk.barred or "/" in name]
+        told = [(name, why) for name, why in strays if name in disk.barred or "/" in name or why.endswith(UNPACK)]
         why = f"; the first of {len(told)} that are not used: {told[0][0]}: {told[0][1]}" if told else ""
         raise UserError(
             f"{folder} has no photo in a sub-folder: give each individual a sub-folder with its photos{why}"

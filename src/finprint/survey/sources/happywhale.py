@@ -95,8 +95,8 @@ def _images(table: pd.DataFrame, disk: Disk, folder: Path) -> list[str]:
     """The photos' ids: their paths from the folder of their split."""
     place = disk.folder
     name = "train.csv" if place.name == "train_images" else "the list of photos to identify"
-    known = meant(table["image"], disk, folder / name)
+    files = meant(table["image"], disk, folder / name)
     return [
-        known.get(image) or inner(image, place, f"{folder}/{name} line {line}")
+        files.get(image) or inner(image, place, f"{folder}/{name} line {line}")
         for line, image in enumerate(table["image"], start=2)
     ]

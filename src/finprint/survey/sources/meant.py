@@ -29,15 +29,15 @@ def meant(names: Iterable[str], disk: Disk, table: Path, apart: str = "") -> dic
     photos = PhotoNames(name for name in disk.photos() if not (apart and name.startswith(f"{apart}/")))
     fits = {name: files[0] for name in open_ones if len(files := photos.called(name)) == 1 and files[0] not in own}
     claims = Counter(fits.values())
-    found = {name: file for name, file in fits.items() if claims[file] == 1}
-    if found:
-        name, file = next(iter(found.items()))
+    sure = {name: file for name, file in fits.items() if claims[file] == 1}
+    if sure:
+        name, file = next(iter(sure.items()))
         print(
-            f"{table}: {counted(len(found), 'name')} of photos written otherwise than on disk; each can only be one "
+            f"{table}: {counted(len(sure), 'name')} of photos written otherwise than on disk; each can only be one "
             f"file, as {name!r} is {file}",
             flush=True,
         )
-    return found
+    return sure
 
 
 def hints(names: Iterable[str], disk: Disk) -> dict[str, str]:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import os
+import posixpath
 import re
 import zlib
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.words import counted
+from finprint.pictures.images import SUFFIXES
 from finprint.survey.sources.encodings import text_of
 from finprint.survey.sources.excel import LOOKED_AT, ZIP, Row, count_of, read_excel
 
@@ -27,6 +29,7 @@ OTHERS = {
 }  # fmt: skip
 # What a spreadsheet shows where a formula fails, in any language; where nothing was found it shows #N/A, which says so.
 ERROR = re.compile(r"#(?:[¡¿]?[^\W\d_]+(?:/0)?[!?]|NV|N/D)|Err:\d{3}|#{3,}")
+NO_TABLES = {"{": "JSON", "[": "JSON", "<": "a web page or XML"}  # by how they begin
 TOTALS = frozenset([
     "total", "totals", "sum", "subtotal", "sub-total", "grand total", "count", "counts", "average", "mean", "summe",
     "gesamt", "suma", "somme", "totale",
@@ -120,7 +123,9 @@ def require(table: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
     columns = list(columns)
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise UserError(f"{path} has no column {', '.join(missing)} (it has: {', '.join(table.columns)})")
+        photo = any(posixpath.splitext(name)[1].lower() in SUFFIXES for name in table.columns)
+        hint = ": its first line must name the columns" if photo else ""
+        raise UserError(f"{path} has no column {', '.join(missing)} (it has: {', '.join(table.columns)}){hint}")
     if twice := [column for column in columns if column in table.attrs.get(TWICE, ())]:
         raise UserError(f"{path} has two columns called {twice[0]}, and they differ: rename or remove one of them")
 
@@ -131,6 +136,8 @@ def _read(path: Path, required: list[str]) -> pd.DataFrame:
         rows, commas = read_excel(content, required, path), False
     else:
         text = text_of(content, path, "save the table as CSV in UTF-8, or as .xlsx")
+        if kind := next((kind for start, kind in NO_TABLES.items() if text.lstrip().startswith(start)), ""):
+            raise UserError(f"{path} holds {kind}: save the table as CSV or .xlsx")
         separator = _separator(text, required)
         rows, commas = _rows(text, separator, path), separator != ","
     table = _table([(line, cells) for line, cells in rows if any(cells)], required, path)
