@@ -63,6 +63,8 @@ def test_how_each_sighting_is_known(tmp_path: Path) -> None:
     named = ["occurrenceID", "eventDate", "organismID", "vernacularName", "identificationRemarks"]
     assert terms.loc[2, named].tolist() == ["q.jpg", "2026-05-09", "Anna", "orca", "probability 0.950"]
     assert terms["identificationRemarks"].tolist()[:2] == ["labelled", "labelled"]
+    placed = darwin_core(sightings.assign(latitude=54.5, longitude=-3.25))
+    assert placed.loc[0, ["decimalLatitude", "decimalLongitude"]].tolist() == [54.5, -3.25]
     species = ["Orcinus_orca", "Tursiops truncatus", "bottlenose_dolphin", "Blue whale 2", None]
     terms = darwin_core(sightings.assign(species=species))
     assert terms["scientificName"].fillna("").tolist() == ["Orcinus orca", "Tursiops truncatus", "", "", ""]
