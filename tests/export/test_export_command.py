@@ -208,6 +208,11 @@ def test_without_probabilities_or_sure_names_it_says_so(tmp_path: Path) -> None:
     write_table(data / "search/answers.parquet", answers, ANSWERS)
     lines = list(export(data, tmp_path / "out", DAY))
     assert lines[2] == "animals seen: 3; if answers may be wrong, nobody can tell: there are no probabilities"
+    told = pd.read_parquet(data / "sightings.parquet")
+    write_table(data / "sightings.parquet", told.assign(date=None), SIGHTINGS)
+    assert list(export(data, tmp_path / "undated", DAY))[1:] == [
+        "no capture history: no sighting has a date. --occasion also takes a column, such as encounter"
+    ]
     photos = pd.read_parquet(data / "photos.parquet")
     write_table(data / "photos.parquet", photos.assign(identity=pd.Series([None] * 6, dtype="string")), PHOTOS)
     assert list(export(data, tmp_path / "out", DAY))[1:] == [
