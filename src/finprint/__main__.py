@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COMPARED, CHANGED = Path("metrics/compared.html"), Path("metrics/changed.html")
 BUNDLE = Path("models/bundle")
+SEED = 7  # of the draws behind an export's intervals
 ANYWHERE = ("identify", "enrol", "export", "review")  # commands that need a bundle, but no project
 OfClasses = Annotated[str, typer.Option("--of", help="identity or species: what the models in models/classes/OF tell")]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
@@ -254,7 +255,6 @@ def export(
     ] = None,
     least: Annotated[float, typer.Option(min=0, max=1, help="probability from which an answer counts in them")] = 0.9,
     folders: Annotated[str, typer.Option(help="copy or link photos into folders by individual")] = "",
-    seed: Annotated[int, typer.Option(help="of the intervals")] = 7,
 ) -> None:
     """Write sightings (CSV, Excel, Darwin Core), capture histories for mark-recapture, plots, folders by individual."""
     from finprint.export.command import Wanted  # matplotlib takes a second to import
@@ -263,7 +263,7 @@ def export(
     if folders not in ("", "copy", "link"):
         raise UserError(f"--folders {folders}: write copy or link")
     how = cast(Literal["copy", "link"], folders) or None
-    for line in write(source, out, Wanted(occasion, least, how, seed, effort)):
+    for line in write(source, out, Wanted(occasion, least, how, SEED, effort)):
         print(line, flush=True)
 
 

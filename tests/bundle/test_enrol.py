@@ -15,7 +15,7 @@ from PIL import Image
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.bundle.bundle import Bundle
-from finprint.bundle.enrol import enrol
+from finprint.bundle.enrol import enrol, names_without
 from finprint.bundle.identified import Identified
 from finprint.bundle.identify import identify, identify_one
 from finprint.bundle.manifest import Manifest
@@ -296,6 +296,27 @@ def test_photos_that_another_system_identified_are_refused(month: Month) -> None
     run = month.out / "review/run.json"
     run.write_text(run.read_text().replace(Bundle.load(month.bundle).manifest.system, "0" * 64))
     assert month.refused().startswith(f"{month.out} was identified by another system than {month.bundle}: run")
+
+
+def test_photos_that_an_older_finprint_identified_are_told_so(month: Month) -> None:
+    month.decide("confirm", "q03.jpg", "animal 03")
+    (month.out / "review/gallery.parquet").unlink()
+    assert month.refused() == (
+        f"{month.out}/review is damaged or of an older version: run `finprint identify` again with --out {month.out}; "
+        "the decisions are kept"
+    )
+
+
+def test_the_page_begins_with_the_names_without_its_own_decisions(month: Month) -> None:
+    """What is enrolled already is not applied again: an animal may have got a name that another one had."""
+    month.decide("new", "q14.jpg", "Tom")
+    month.decide("merge", individual="animal 01", to="animal 00")
+    month.decide("rename", individual="animal 02", to="animal 01")
+    before = names_without(Bundle.load(month.bundle), month.log.path)
+    month.enrol()
+    assert month.shown()["02_0.jpg"] == "animal 01"
+    assert names_without(Bundle.load(month.bundle), month.log.path) == before
+    assert "june/q14.jpg" not in before
 
 
 @pytest.mark.parametrize("place", ["finprint.bundle.enrol.hashes", "finprint.bundle.enrol.write_pictures"])

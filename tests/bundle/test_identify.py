@@ -148,8 +148,9 @@ def test_no_photo_at_all_can_be_read(bundle: Bundle, tmp_path: Path) -> None:
 def test_a_table_tells_encounters_sides_and_boxes(project: Project, bundle: Bundle, tmp_path: Path) -> None:
     draw(tmp_path / "a" / "1.jpg", 2, 8)
     draw(tmp_path / "a" / "2.jpg", 2, 7)
-    rows = ["File,Encounter,Side,Date,x_min,y_min,x_max,y_max", "a/1.jpg, e1 ,L,2026-06-01,10,10,60,50"]
-    (tmp_path / "june.csv").write_text("\n".join([*rows, "a/2.jpg,e1,,,,,,", "a/3.jpg,e2,,,,,,"]) + "\n")
+    rows = ["File,Encounter,Side,Date,x_min,y_min,x_max,y_max,Lat,decimalLongitude"]
+    rows += ['a/1.jpg, e1 ,L,2026-06-01,10,10,60,50,"54,5",-3.25', "a/2.jpg,e1,,,,,,,,", "a/3.jpg,e2,,,,,,,,"]
+    (tmp_path / "june.csv").write_text("\n".join(rows) + "\n")
     identified = identify([tmp_path / "june.csv"], bundle, tmp_path / "out")
     table = pd.read_csv(tmp_path / "out/answers.csv").set_index("image")
     assert table["encounter"].tolist() == ["e1", "e1", "e2"]
@@ -158,6 +159,10 @@ def test_a_table_tells_encounters_sides_and_boxes(project: Project, bundle: Bund
     assert table.loc["a/2.jpg", ["x_min", "y_min", "x_max", "y_max"]].tolist() == [0, 0, 96, 64]
     assert table.loc["a/3.jpg", "problem"] == "not on disk"
     assert identified.photos["date"].iloc[0] == "2026-06-01 00:00:00"
+    assert identified.photos[["latitude", "longitude"]].fillna(0).iloc[:2].to_numpy().tolist() == [
+        [54.5, -3.25],
+        [0, 0],
+    ]
     joint = pd.read_csv(tmp_path / "out/encounters.csv")
     assert joint[["encounter", "photos"]].to_numpy().tolist() == [["e1", 2]]
 

@@ -4,11 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from finprint.answers.tables import ANSWERS, GALLERY
-from finprint.evaluation.changed import Answered, changed
-from finprint.report.changed import write_changed
-from finprint.store.tables import NEW
+from finprint.base.files import write_json
+from finprint.evaluation.changed import Answered, changed, last_time
+from finprint.report.changed import tell_changed, write_changed
+from finprint.store.tables import NEW, write_table
 
 GALLERY_BEFORE = {"a1": "Anna", "b1": "Bo", "c1": "Cy"}
 
@@ -92,3 +94,28 @@ def test_the_page_and_its_table(tmp_path: Path) -> None:
     assert told["now"].fillna("").tolist() == ["", "'=Dee", ""]
     write_changed(tmp_path / "changed.html", "HEAD", table.iloc[:0], 3)
     assert "have the same first answer" in (tmp_path / "changed.html").read_text()
+
+
+def test_each_run_is_compared_with_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "model").write_text("weights")
+    page = tmp_path / "changed.html"
+
+    def run(answers: pd.DataFrame, threshold: float) -> list[str]:
+        write_table(tmp_path / "search/answers.parquet", answers, ANSWERS)
+        write_table(tmp_path / "search/gallery.parquet", BEFORE.gallery, GALLERY)
+        write_json(tmp_path / "search/rules.json", {"threshold": threshold})
+        earlier, now = last_time(tmp_path, tmp_path / "model")
+        return tell_changed(page, "the last run", earlier, now) if earlier else ["the first run"]
+
+    moved = _answers({"p": ("Bo", "b1"), "q": (NEW, None), "r": ("Bo", "b1")})
+    assert run(BEFORE.answers, 0.5) == ["the first run"]
+    assert run(BEFORE.answers, 0.5) == []
+    assert not page.exists()
+    told = ["1: the rules were fitted anew", f"1 of 3 first answers changed since the last run: {page}"]
+    assert run(moved, 0.6) == told
+    before = page.read_text()
+    assert run(moved, 0.6) == []  # a stage that runs again leaves the page as it is
+    assert page.read_text() == before
+    (tmp_path / ".cache/answered/answers.parquet").write_bytes(b"damaged")
+    assert run(BEFORE.answers, 0.5) == ["the first run"]

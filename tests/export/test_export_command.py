@@ -63,6 +63,8 @@ def test_how_each_sighting_is_known(tmp_path: Path) -> None:
     named = ["occurrenceID", "eventDate", "organismID", "vernacularName", "identificationRemarks"]
     assert terms.loc[2, named].tolist() == ["q.jpg", "2026-05-09", "Anna", "orca", "probability 0.950"]
     assert terms["identificationRemarks"].tolist()[:2] == ["labelled", "labelled"]
+    placed = darwin_core(sightings.assign(latitude=54.5, longitude=-3.25))
+    assert placed.loc[0, ["decimalLatitude", "decimalLongitude"]].tolist() == [54.5, -3.25]
     species = ["Orcinus_orca", "Tursiops truncatus", "bottlenose_dolphin", "Blue whale 2", None]
     terms = darwin_core(sightings.assign(species=species))
     assert terms["scientificName"].fillna("").tolist() == ["Orcinus orca", "Tursiops truncatus", "", "", ""]
@@ -206,6 +208,11 @@ def test_without_probabilities_or_sure_names_it_says_so(tmp_path: Path) -> None:
     write_table(data / "search/answers.parquet", answers, ANSWERS)
     lines = list(export(data, tmp_path / "out", DAY))
     assert lines[2] == "animals seen: 3; if answers may be wrong, nobody can tell: there are no probabilities"
+    told = pd.read_parquet(data / "sightings.parquet")
+    write_table(data / "sightings.parquet", told.assign(date=None), SIGHTINGS)
+    assert list(export(data, tmp_path / "undated", DAY))[1:] == [
+        "no capture history: no sighting has a date. --occasion also takes a column, such as encounter"
+    ]
     photos = pd.read_parquet(data / "photos.parquet")
     write_table(data / "photos.parquet", photos.assign(identity=pd.Series([None] * 6, dtype="string")), PHOTOS)
     assert list(export(data, tmp_path / "out", DAY))[1:] == [

@@ -1,9 +1,11 @@
 """The server without a browser: who is let in, what is refused, and what the log holds afterwards."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from finprint.review.access import kept_token
 from finprint.review.case import Case, identified_case
 from finprint.review.review import Review
 from finprint.review.server import App, listening
+from finprint.store.decisions import Log
 
 TOKEN = "t" * 32
 HOST = {"Host": "127.0.0.1:8765"}
@@ -158,6 +161,28 @@ def test_a_last_line_that_is_damaged_is_set_aside_and_the_rest_counts(client: Cl
     decide(again, action="unsure", photo="q01.jpg")
     assert len(case.log.read_text().splitlines()) == 2
     assert list(case.log.parent.glob("*.damaged"))
+
+
+def test_a_disk_that_is_full_in_mid_decision_loses_nothing(case: Case, small_disk: Path) -> None:
+    full = replace(case, log=small_disk / "log.jsonl")
+    client = Client(App(Review(full, "ann"), TOKEN))
+    decide(client, action="confirm", photo="q00.jpg", to="Bo")
+    before = full.log.read_bytes()
+    (small_disk / "filler").write_bytes(b"\1" * (shutil.disk_usage(small_disk).free))
+    long = "x" * 200  # more than the page of the disk has left that holds the log
+    told = ""
+    while not told:
+        answer = client.post(
+            f"/{TOKEN}/decide", json={"who": "ann", "action": "new", "photo": "q01.jpg", "to": long}, headers=HOST
+        )
+        told = answer.json["error"] if answer.status_code == 500 else ""
+        before = before if told else full.log.read_bytes()
+        long = long[:-1]
+    assert told == f"{full.log}: No space left on device. Nothing was saved"
+    assert full.log.read_bytes() == before
+    (small_disk / "filler").unlink()
+    decide(client, action="unsure", photo="q02.jpg")
+    assert [one.action for one in Log(full.log).read()][-1] == "unsure"
 
 
 def test_lines_of_another_process_are_seen(client: Client, case: Case) -> None:

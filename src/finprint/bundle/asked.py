@@ -7,17 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_bytes
 from finprint.base.progress import bar
-from finprint.bundle.tables import TOLD
+from finprint.bundle.tables import COORDINATES, TOLD
 from finprint.pictures.images import ACROSS, BadPhoto, date_taken, decode, read_photo
 from finprint.store.tables import SIDES
 
 TABLES = (".csv", ".tsv", ".xlsx", ".gz")
+LARGEST = {"latitude": 90, "longitude": 180}  # degrees
 # What a column may be called, in small letters.
 CALLED = {
     "image": ("image", "photo", "file", "filename", "file_name", "file name", "path"),
@@ -26,6 +28,8 @@ CALLED = {
     "date": ("date", "datetime", "taken"),
     "species": ("species",),
     "place": ("place", "location", "site"),
+    "latitude": ("latitude", "lat", "decimallatitude", "decimal_latitude"),
+    "longitude": ("longitude", "lon", "long", "lng", "decimallongitude", "decimal_longitude"),
     **{side: (side,) for side in SIDES},
 }
 
@@ -36,8 +40,8 @@ class Asked:
 
     Attributes:
         folder: which the photos' names are relative to.
-        photos: columns image (its id), path (from `folder`), `TOLD`, and the `SIDES` of a box where it is
-            told; what is not told is missing.
+        photos: columns image (its id), path (from `folder`), `TOLD`, `COORDINATES`, and the `SIDES` of a box where it
+            is told; what is not told is missing.
     """
 
     folder: Path
@@ -73,8 +77,9 @@ def asked(given: Sequence[Path]) -> Asked:
 
 def with_columns(photos: pd.DataFrame) -> pd.DataFrame:
     """The photos with all columns of `Asked.photos`; what is not told is missing, but the path, which is the id."""
-    table = photos.reindex(columns=["image", "path", *TOLD, *SIDES])
-    table = table.astype(dict.fromkeys(("image", "path", *TOLD), "string") | dict.fromkeys(SIDES, float))
+    texts, numbers = ("image", "path", *TOLD), (*COORDINATES, *SIDES)
+    table = photos.reindex(columns=[*texts, *numbers])
+    table = table.astype(dict.fromkeys(texts, "string") | dict.fromkeys(numbers, float))
     return table.assign(path=table["path"].fillna(table["image"]))
 
 
@@ -113,12 +118,14 @@ def _of_table(path: Path) -> pd.DataFrame:
     named = pd.DataFrame({name: table[column] for name, column in columns.items()})
     if named["image"].isna().any():
         raise UserError(f"{path} line {named.index[named['image'].isna()][0] + 2}: {columns['image']} is empty")
-    for edge in [edge for edge in SIDES if edge in named]:
-        numbers = pd.to_numeric(named[edge], errors="coerce")
-        if (wrong := numbers.isna() & named[edge].notna()).any():
-            row = wrong.index[wrong][0]
-            raise UserError(f"{path} line {row + 2}: {edge} is {named[edge][row]!r}, which is no number")
-        named[edge] = numbers
+    for what in [what for what in (*SIDES, *COORDINATES) if what in named]:
+        numbers = pd.to_numeric(named[what].astype("string").str.replace(",", "."), errors="coerce").astype(float)
+        wrong = numbers.isna() & named[what].notna()
+        if (wrong | (numbers.abs() > LARGEST.get(what, np.inf))).any():
+            row = wrong.index[wrong | (numbers.abs() > LARGEST.get(what, np.inf))][0]
+            why = "which is no number" if wrong[row] else "which is not on this Earth"
+            raise UserError(f"{path} line {row + 2}: {what} is {named[what][row]!r}, {why}")
+        named[what] = numbers
     _check_boxes(named, path)
     told = [name for name in TOLD if name in named]
     named[told] = in_one_form(named[told].astype("string"))

@@ -11,7 +11,7 @@ import pandera.pandas as pa
 from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED
 from finprint.base.errors import UserError
 from finprint.base.files import read_json, write_array, write_json
-from finprint.bundle.tables import TOLD
+from finprint.bundle.tables import COORDINATES, TOLD
 from finprint.evaluation.changed import Answered
 from finprint.keypoints.tables import POINTS, read_points
 from finprint.pictures.shards import Crops
@@ -27,6 +27,7 @@ IDENTIFIED = pa.DataFrameSchema(
         "height": NUMBER,
         "sha256": pa.Column("string", pa.Check.str_length(64, 64), nullable=True, coerce=True),
         **{name: text(nullable=True) for name in TOLD},
+        **{name: pa.Column("float64", nullable=True, coerce=True) for name in COORDINATES},
         "p_new": pa.Column("float64", nullable=True, coerce=True),
         "problem": text(nullable=True),
     },

@@ -7,6 +7,7 @@ from finprint.store.decisions import FURTHER
 from finprint.store.tables import text
 
 TOLD = ["species", "encounter", "viewpoint", "date", "place"]  # what is known of a photo besides its individual
+COORDINATES = ["latitude", "longitude"]  # of a photo to identify, in degrees; exports tell them
 GALLERY = pa.DataFrameSchema(
     {
         "image": pa.Column("string", unique=True, coerce=True),

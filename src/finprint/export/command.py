@@ -15,6 +15,7 @@ from finprint.bundle.identified import REVIEW, RUN
 from finprint.export.doubt import doubt
 from finprint.export.folders import folder_name, into_folders
 from finprint.export.history import (
+    PERIODS,
     capture_table,
     discovery,
     estimate,
@@ -79,6 +80,9 @@ def _counted(sightings: pd.DataFrame, answers: pd.DataFrame, out: Path, wanted: 
     sure = sightings[sightings["status"].ne(ANSWERED) | (sightings["probability"] >= wanted.least)]
     if not len(sure):
         yield f"no name is sure enough for a capture history (--least {wanted.least:g})"
+        return
+    if wanted.occasion in PERIODS and sure["date"].isna().all():
+        yield "no capture history: no sighting has a date. --occasion also takes a column, such as encounter"
         return
     occasion = occasions(sure, wanted.occasion)
     if missing := int(occasion.isna().sum()):

@@ -14,10 +14,14 @@ from finprint.survey.sources.decided import as_in_a_run
 
 LATIN = r"[A-Z][a-z]+ [a-z]{3,}(?: [a-z]{3,})?"  # a genus and a species, perhaps a subspecies
 LABELLED, CONFIRMED, ANSWERED = "labelled", "confirmed", "answered"
-COLUMNS = ["image", "individual", "status", "probability", "date", "place", "encounter", "side", "species", "path"]
+COLUMNS = [
+    "image", "individual", "status", "probability", "date", "place", "latitude", "longitude", "encounter", "side",
+    "species", "path",
+]  # fmt: skip
 DARWIN_CORE = {  # terms of https://dwc.tdwg.org/terms/, and where they come from
     "occurrenceID": "image", "eventDate": "date", "locality": "place", "eventID": "encounter",
-    "organismID": "individual", "associatedMedia": "path",
+    "organismID": "individual", "associatedMedia": "path", "decimalLatitude": "latitude",
+    "decimalLongitude": "longitude",
 }  # fmt: skip
 
 
@@ -104,7 +108,8 @@ def _answered(photos: pd.DataFrame, answers: pd.DataFrame, proposed: pd.DataFram
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    rows = pd.concat([table.reindex(columns=COLUMNS).astype({"probability": float}) for table in tables if len(table)])
+    numbers = dict.fromkeys(("probability", "latitude", "longitude"), float)
+    rows = pd.concat([table.reindex(columns=COLUMNS).astype(numbers) for table in tables if len(table)])
     if not len(rows):
         raise UserError("no photo shows anybody: there is nothing to export")
     return rows.sort_values("image", kind="stable", ignore_index=True)
