@@ -255,7 +255,7 @@ def test_the_animal_is_cut_from_the_original(page: Path, opened: Opened, browser
 def test_metrics_are_a_view_of_their_own(page: Path, opened: Opened) -> None:
     click = "document.querySelector('[data-view=metrics]').click()"
     dom = opened(page, "#search=q0001", click, "location.hash.includes('view=metrics')")
-    assert re.search('<main id="answers" hidden', dom)
+    assert re.search('<main id="answers"[^>]*hidden', dom)
     assert not re.search('<section id="metrics"[^>]*hidden', dom)
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 INK, GRID, GROUND = "#1d3557", "#d8dee6", "#e9eef3"
 COLOURS = ("#1d6fb8", "#e07a1f")
 SMALL = 8  # points, of letters beside the axes' names
-DOTS = 200  # an inch of a PNG
+DOTS = 150  # an inch of a PNG, for screens; SVG is for print
 
 
 def new_figure(panels: int) -> tuple[Figure, np.ndarray]:
