@@ -31,7 +31,7 @@ def main(paths: Paths) -> Callable[[], None] | None:
     labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
     for line in remarks(labels, fold):
         print(line)
-    recipe = Recipe(params.classify, params.classify.epochs, params.classify.lr, params.seed + fold)
+    recipe = Recipe(params.classify.of_fold(fold), params.classify.epochs, params.classify.lr, params.seed + fold)
     checkpoint = class_checkpoint(paths.of, fold, recipe, labels.fingerprint(crops))
     trained = train_model(labels, crops, recipe, fold, checkpoint)
     write_round(trained, paths.model, paths.epochs, paths.metrics)
