@@ -32,8 +32,8 @@ def main(paths: Paths) -> Callable[[], None] | None:
     labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
     for line in remarks(labels, fold):
         print(line)
-    seed, processes = params.seed + fold, params.engine.processes
-    recipe = Recipe(params.classify, params.classify.epochs, params.classify.lr, seed, processes)
+    section, seed = params.classify.of_fold(fold), params.seed + fold
+    recipe = Recipe(section, section.epochs, section.lr, seed, params.engine.processes)
     checkpoint = class_checkpoint(paths.of, fold, recipe, labels.fingerprint(crops))
     trained = train_model(labels, crops, recipe, fold, checkpoint)
     write_round(trained, paths.model, paths.epochs, paths.metrics)

@@ -17,6 +17,7 @@ CLASSIFY = Classify.model_validate(
         "lr": 1e-3,
         "smoothing": 0.0,
         "stages": "all",
+        "sizes": [],
         "extras": "none",
         "soft": "",
         "soft_share": 0.33,

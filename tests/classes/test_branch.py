@@ -11,6 +11,7 @@ from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
 from finprint.classes.classifier import load_classifier
 from finprint.classes.guesses import guess
+from finprint.classes.judging import judged
 from finprint.classes.labels import labelled, remarks
 from finprint.classes.params import Classify, Guess, Judge, Vote
 from finprint.classes.results import judge, told
@@ -146,6 +147,19 @@ def test_a_class_that_a_model_cannot_learn_is_told(tmp_path: Path) -> None:
         "1 of 4 classes have no photo outside fold 0, zebu for one: this model never answers them"
     ]
     assert remarks(labels, 1) == []
+
+
+def test_a_class_of_the_test_share_alone_is_not_learned(tmp_path: Path) -> None:
+    table = photos()
+    table.loc[2, "identity"] = "zebu"  # in fold 2, which is the test share
+    labels = labelled(table, crops(tmp_path / "crops", table), "identity", CLASSES)
+    assert labels.classes == ["ant", "bee", "cod"]
+    rows = labels.answers(0).assign(role=TEST)[["image", "role", "group", "label"]].reset_index(drop=True)
+    asked = rows[rows["label"].notna()].reset_index(drop=True)
+    kept = judged(
+        Guesses(asked, np.full((len(asked), 3), 1 / 3), labels.classes), TRUTH.rename(columns={"identity": "label"})
+    )
+    assert (kept[TEST].unknown, len(kept[TEST])) == (1, len(asked) - 1)
 
 
 def test_guesses_are_checked_when_they_are_read(tmp_path: Path) -> None:

@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 import torch
 from conftest import save_photo
+from PIL import Image
 from pods import CLASSES, CLASSIFY, crops, photos
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
-from finprint.classes.classifier import load_classifier
+from finprint.classes.classifier import Classifier, load_classifier
 from finprint.classes.export import CONFIG, MODEL, SCRIPT, Exported, export
+from finprint.classes.guesses import guess
+from finprint.classes.heads import SoftmaxHead
 from finprint.classes.labels import labelled
 from finprint.classes.params import Guess
 from finprint.classes.trained import Ensemble, classify_images, images_in, load_ensemble
@@ -23,6 +26,7 @@ from finprint.classes.training import train_model
 from finprint.classes.voting import Sharpness
 from finprint.crops.params import Crop
 from finprint.learning.recipe import Recipe
+from finprint.model.embedder import Embedder, ModelConfig, save_model
 from finprint.params import load_params
 
 pytestmark = pytest.mark.usefixtures("training_state")
@@ -47,20 +51,37 @@ def _images(folder: Path) -> list[Path]:
     """A photo in the colour of each class, and a file that is no image."""
     made = []
     for name in "abc":
-        colour = np.random.default_rng([ord(name), 0]).integers(30, 220, 3) + 15
-        pixels = np.broadcast_to(colour, (32, 40, 3)).astype(np.uint8)
-        made.append(save_photo(folder / f"{name}.png", pixels))
+        made.append(save_photo(folder / f"{name}.png", _colour(name)))
     (folder / "no.jpg").write_text("no")
     return made
 
 
+def _odd_images(folder: Path) -> None:
+    """A palette, a grey and a transparent image of the first colour, and one of 16 bits of grey."""
+    image = Image.fromarray(_colour("a"))
+    image.convert("P").save(folder / "palette.png")
+    image.convert("RGBA").save(folder / "transparent.png")
+    image.convert("L").save(folder / "grey.png")
+    Image.fromarray(np.full((32, 40), 9000, np.uint16)).save(folder / "sixteen.png")
+
+
+def _colour(name: str) -> np.ndarray:
+    colour = np.random.default_rng([ord(name), 0]).integers(30, 220, 3) + 15
+    return np.broadcast_to(colour, (32, 40, 3)).astype(np.uint8)
+
+
 def test_new_images_are_classified(tmp_path: Path, ensemble: Ensemble) -> None:
     _images(tmp_path / "new")
+    _odd_images(tmp_path / "new")
     table, bad = classify_images(images_in([tmp_path / "new"]), ensemble, None, WHOLE)
-    assert table["answer"].tolist() == ["ant", "bee", "cod"]
+    answers = dict(zip([Path(image).stem for image in table["image"]], table["answer"], strict=True))
+    assert [answers[name] for name in ("a", "b", "c", "palette", "transparent")] == ["ant", "bee", "cod", "ant", "ant"]
+    assert "grey" in answers
     np.testing.assert_allclose(table[["ant", "bee", "cod"]].sum(axis=1), 1)
     assert (table[["ant", "bee", "cod"]].max(axis=1) == table["probability"]).all()
-    assert bad == [f"{tmp_path}/new/no.jpg: not an image"]
+    assert bad[0] == f"{tmp_path}/new/no.jpg: not an image"
+    assert bad[1].startswith(f"{tmp_path}/new/sixteen.png: ")
+    assert len(bad) == 2
 
 
 def test_an_export_runs_without_finprint_and_says_the_same(tmp_path: Path, ensemble: Ensemble) -> None:
@@ -104,6 +125,37 @@ def test_what_cannot_be_exported_is_named(
     fields = {"by": ensemble.by, "views": ensemble.views} | change
     with pytest.raises(UserError, match=message):
         export(Ensemble(ensemble.members, sharpness=RULES, **fields), tmp_path / "out")  # type: ignore[arg-type]
+
+
+def _untrained(side: int, classes: list[str]) -> Classifier:
+    embedder = Embedder(ModelConfig("resnet18", "average", 0, side)).eval()
+    return Classifier(embedder, SoftmaxHead(embedder.features, len(classes)), classes)
+
+
+def test_views_of_two_sizes_cannot_be_exported(tmp_path: Path) -> None:
+    members = [_untrained(side, ["ant", "bee"]) for side in (64, 32)]
+    with pytest.raises(UserError, match=r"the models look at views of 32, 64 px.*set classify.sizes to \[\]"):
+        export(Ensemble(members, "mean", RULES, Guess(batch=4, views="mirror", count=1)), tmp_path / "out")
+
+
+def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
+    for fold, classes in enumerate((["ant", "bee"], ["ant", "cod"])):
+        model = _untrained(32, classes)
+        save_model(tmp_path / "models" / str(fold), model.embedder, model.head, classes)
+    (tmp_path / "rules.json").write_text("{}")
+    with pytest.raises(UserError, match=r"models/1 tells other classes than .*/models/0: delete the one"):
+        load_ensemble(tmp_path / "models", tmp_path / "rules.json")
+    table = photos()
+    stored = crops(tmp_path / "crops", table)
+    with pytest.raises(UserError, match="the model tells other classes than the photos show: run `dvc repro`"):
+        guess(
+            model,
+            labelled(table, stored, "identity", CLASSES),
+            stored,
+            0,
+            Guess(batch=4, views="plain", count=1),
+            CLASSIFY,
+        )
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

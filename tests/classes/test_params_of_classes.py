@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from conftest import edited_params
+from pods import CLASSIFY
 
 from finprint.base.errors import UserError
 from finprint.check import check_params
@@ -50,3 +51,13 @@ def test_what_the_section_names_is_looked_at_when_classes_are_told(tmp_path: Pat
     check_params(edited_params(tmp_path, wrong))
     with pytest.raises(UserError, match=r"^classify\.weights: packages have weights of "):
         check_params(edited_params(tmp_path, wrong | {"classes.of": ["species"]}))
+
+
+def test_the_folds_models_take_the_sizes_in_turn() -> None:
+    one = CLASSIFY.model_copy(update={"image_size": 64, "first_size": 64})
+    assert one.of_fold(3) is one
+    several = one.model_copy(update={"sizes": [64, 96, 128]})
+    assert [several.of_fold(fold).image_size for fold in range(4)] == [64, 96, 128, 64]
+    assert several.of_fold(1).first_size == 96
+    growing = several.model_copy(update={"first_size": 32}).of_fold(2)
+    assert (growing.first_size, growing.image_size) == (32, 128)

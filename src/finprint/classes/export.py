@@ -53,7 +53,8 @@ def export(ensemble: Ensemble, folder: Path) -> float:
         The greatest difference of a probability between the file, as it is read again, and the models.
 
     Raises:
-        UserError: the models need what a file cannot do: extras, views by quasi-random numbers, votes of first answers.
+        UserError: the models need what a file cannot do: extras, views by quasi-random numbers, votes of first answers,
+            views of several sizes.
     """
     if any(member.head.extras for member in ensemble.members):
         raise UserError("the models look at extras, which an export cannot measure: set classify.extras to none")
@@ -62,17 +63,20 @@ def export(ensemble: Ensemble, folder: Path) -> float:
     if ensemble.by == "majority":
         raise UserError("vote.by is majority, but an export has mean or geometric: choose one")
     config = ensemble.members[0].embedder.config
+    if len(sizes := {member.embedder.config.image_size for member in ensemble.members}) > 1:
+        told = ", ".join(map(str, sorted(sizes)))
+        raise UserError(f"the models look at views of {told} px, but an export has one size: set classify.sizes to []")
     module = Exported(ensemble).eval()
     side = config.image_size
     crops = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))
-    sizes = {"crops": {0: torch.export.Dim("photos", min=1, max=4096)}}
+    shapes = {"crops": {0: torch.export.Dim("photos", min=1, max=4096)}}
     with torch.inference_mode(False), torch.no_grad():
-        program = torch.export.export(module, (crops,), dynamic_shapes=sizes)
+        program = torch.export.export(module, (crops,), dynamic_shapes=shapes)
     with atomic(folder) as draft:
         draft.mkdir()
         torch.export.save(program, draft / MODEL)
-        told = {"classes": ensemble.classes, "image_size": side, "padded": config.padded}
-        write_json(draft / CONFIG, told)
+        written = {"classes": ensemble.classes, "image_size": side, "padded": config.padded}
+        write_json(draft / CONFIG, written)
         shutil.copy(Path(__file__).with_name("script.py"), draft / SCRIPT)
         apart = _apart(draft / MODEL, ensemble, side)
         if apart > SAME:

@@ -31,9 +31,18 @@ class Classify(Training):
     lr: Positive
     smoothing: Annotated[float, Field(ge=0, lt=1)]
     stages: Literal["all", "fit"]
+    sizes: list[Annotated[int, Field(ge=32)]]
     extras: Literal["none", "size", "all"]
     soft: str
     soft_share: Annotated[float, Field(gt=0, lt=1)]
+
+    def of_fold(self, fold: int) -> "Classify":
+        """The section as the model without `fold` uses it: with its image size, where `sizes` has several."""
+        if not self.sizes:
+            return self
+        size = self.sizes[fold % len(self.sizes)]
+        first = size if self.first_size == self.image_size else min(self.first_size, size)
+        return self.model_copy(update={"image_size": size, "first_size": first})
 
     @model_validator(mode="after")
     def _a_frozen_backbone_has_a_plain_head(self) -> Self:
