@@ -131,7 +131,7 @@ class Crops:
         offset, told = self._offset[row], self._told(row)
         content = self._map(self._paths[self._shard[row]])[offset : offset + self._length[row]]
         if any(told) and told != sha256(content).digest():
-            raise damaged(self.index["image"].iat[row])
+            raise damaged(str(self.index["image"].iat[row]))
         return content
 
     def pixels(self, row: int) -> np.ndarray:
@@ -143,7 +143,7 @@ class Crops:
         try:
             return decode_jpeg(self.jpeg(row))
         except BadPhoto:
-            raise damaged(self.index["image"].iat[row]) from None
+            raise damaged(str(self.index["image"].iat[row])) from None
 
     def stored(self, row: int) -> StoredCrop:
         """The crop in `row` as it is stored."""
