@@ -223,6 +223,7 @@ def identify(
     photos: Annotated[list[Path], typer.Argument(help="a folder, a table with the photos' paths, or single photos")],
     bundle: Annotated[Path, typer.Option(help="the trained system")] = BUNDLE,
     out: Annotated[Path | None, typer.Option(help="folder to write; by default identified/NAME")] = None,
+    ray: Annotated[str, typer.Option(help="HOST:PORT of a Ray cluster, or auto: crop and embed there")] = "",
 ) -> None:
     """Name the animals in new photos by a trained system: five names each, their probabilities, and who may be new."""
     from finprint.bundle.light import import_lightly
@@ -231,7 +232,7 @@ def identify(
     from finprint.bundle.command import identify_photos
 
     first = photos[0].resolve()
-    identify_photos(photos, bundle, out or Path("identified") / (first.name if first.is_dir() else first.stem))
+    identify_photos(photos, bundle, out or Path("identified") / (first.name if first.is_dir() else first.stem), ray)
 
 
 @app.command()

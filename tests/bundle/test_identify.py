@@ -230,17 +230,22 @@ def test_a_killed_run_goes_on_where_it_was(
 ) -> None:
     """Vectors that were computed before the kill are not computed again."""
     whole = identify([project.queries], bundle, tmp_path / "whole")
-    real, rows = vectors.embed, []
+    real, rows = vectors.vector_stream, []
 
-    def counted(model: Any, pixels: Any, wanted: np.ndarray, *rest: Any, **more: Any) -> np.ndarray:
-        if len(rows) == 5:
-            raise KeyboardInterrupt
-        rows.append(len(wanted))
-        return real(model, pixels, wanted, *rest, **more)
+    def counted(model: Any, pixels: Any, params: Any) -> Any:
+        stream = real(model, pixels, params)
+
+        def counting(jobs: Any) -> Any:
+            if len(rows) == 5:
+                raise KeyboardInterrupt
+            rows.append(len(jobs))
+            yield from stream(jobs)
+
+        return counting
 
     with monkeypatch.context() as patch:
         patch.setattr(vectors, "CHUNK", 4)
-        patch.setattr(vectors, "embed", counted)
+        patch.setattr(vectors, "vector_stream", counted)
         with pytest.raises(KeyboardInterrupt):
             identify([project.queries], bundle, tmp_path / "out")
         assert rows == [4] * 5  # two chunks by both members, and one by the first

@@ -5,6 +5,7 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,18 +14,21 @@ import pytest
 import torch
 from conftest import save_photo, scenery
 from examples import stored_crops
+from finished import Project
 from keypoints.scenes import SMALL, scene, stored, turned
 from nodes import Nodes
 
 from finprint.base.errors import UserError
 from finprint.base.files import caching_in, sha256_path
+from finprint.bundle.bundle import Bundle
+from finprint.bundle.identify import identify
 from finprint.crops.cache import CropCache
 from finprint.crops.cropping import crop_photos
 from finprint.detector.loading import load_yolo
 from finprint.detector.yolo import TrainedDetector, save_detector
 from finprint.engine.cluster import check_engine
 from finprint.engine.mapping import mapped
-from finprint.engine.params import LOCAL, Engine
+from finprint.engine.params import LOCAL, Engine, on_cluster
 from finprint.engine.work import Work
 from finprint.keypoints.pairs import match_pairs
 from finprint.model.embedder import Embedder, ModelConfig, save_model
@@ -190,6 +194,16 @@ def test_the_second_look_has_the_same_bytes(tmp_path: Path, engine: Engine) -> N
         assert here.pairs["score"].max() > 5
         assert there.pairs.equals(here.pairs)
         assert there.points.equals(here.points)
+
+
+def test_identify_crops_and_embeds_on_a_cluster(tmp_path: Path, project: Project, engine: Engine) -> None:
+    bundle = Bundle.load(project.bundle)
+    away = replace(bundle, engine=on_cluster(engine.address).model_copy(update={"cpus": 1}))
+    here, there = (
+        identify([project.queries], one, tmp_path / name) for name, one in (("here", bundle), ("there", away))
+    )
+    assert there.vectors.tobytes() == here.vectors.tobytes()
+    assert there.answers.equals(here.answers)
 
 
 def test_a_wrong_address_is_told_in_one_line() -> None:

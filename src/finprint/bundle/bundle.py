@@ -24,6 +24,7 @@ from finprint.bundle.manifest import MANIFEST, Manifest
 from finprint.bundle.settings import Settings
 from finprint.bundle.tables import TOLD
 from finprint.bundle.writing import DETECTOR, MODELS, SPECIES, SPECIES_RULES
+from finprint.engine.params import LOCAL, Engine
 from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.store.arrays import Selection
 from finprint.store.tables import NEW, TEST, TRAIN
@@ -61,6 +62,7 @@ class Bundle:
         settings: how photos are cropped, embedded and looked at a second time.
         rules: by which scores become answers; their shares are those of the members.
         gallery: what photos are compared with.
+        engine: where photos are cropped and embedded.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class Bundle:
     settings: Settings
     rules: Rules
     gallery: Gallery
+    engine: Engine = LOCAL
 
     @staticmethod
     def load(folder: Path) -> "Bundle":

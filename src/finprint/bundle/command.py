@@ -11,6 +11,7 @@ from finprint.base.words import counted
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.enrol import enrol, for_the_pipeline
 from finprint.bundle.identified import Identified, answered_of
+from finprint.engine.params import LOCAL, on_cluster
 from finprint.evaluation.changed import Answered
 from finprint.store.decisions import LOG, Log
 from finprint.store.tables import PHOTOS, read_table
@@ -19,8 +20,14 @@ CHANGED = "changed.html"
 SHOWN = 10  # photos whose first answer is printed
 
 
-def identify_photos(given: Sequence[Path], folder: Path, out: Path) -> None:
+def identify_photos(given: Sequence[Path], folder: Path, out: Path, ray: str = "") -> None:
     """Identify photos, and print the first answers and where all of them are.
+
+    Args:
+        given: the photos.
+        folder: of the bundle.
+        out: the folder to write.
+        ray: the address of a Ray cluster that crops and embeds them; '': this machine does.
 
     Raises:
         UserError: the bundle cannot be used, or there is no photo.
@@ -28,7 +35,8 @@ def identify_photos(given: Sequence[Path], folder: Path, out: Path) -> None:
     from finprint.bundle.identify import identify  # torch takes seconds to import
 
     earlier = _earlier(out)
-    identified = identify(given, Bundle.load(folder), out)
+    bundle = replace(Bundle.load(folder), engine=on_cluster(ray) if ray else LOCAL)
+    identified = identify(given, bundle, out)
     for line in first_answers(identified)[:SHOWN]:
         print(line)
     bad = identified.photos["problem"].notna().sum()

@@ -143,7 +143,7 @@ def _cropped(photos: pd.DataFrame, root: Path, bundle: Bundle, folder: Path) -> 
     if len(boxes):
         params = params.model_copy(update={"boxes_from": "given"})
     placed = photos.assign(path=[str(root / path) for path in photos["path"]], split=TEST)
-    with CropCache(crop_key(params, bundle.detector_folder)) as cache:
+    with CropCache(crop_key(params, bundle.detector_folder, bundle.engine), bundle.engine) as cache:
         crop_photos(placed, BOXES.validate(boxes[list(BOXES.columns)]), bundle.detector, params, cache, folder)
     return Crops(folder)
 

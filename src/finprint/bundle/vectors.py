@@ -1,18 +1,24 @@
 """Vectors of crops by every member of a bundle, kept as they are computed: a killed run goes on from there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from finprint.base.code import code_of
-from finprint.base.device import best_device
 from finprint.base.files import cache, sha256_json
-from finprint.base.progress import bar
 from finprint.bundle.bundle import Bundle
+from finprint.engine.mapping import device_of, mapped
+from finprint.engine.work import Work
 from finprint.keypoints.cache import Kept
-from finprint.model.embedding import embed
-from finprint.pictures.shards import Crops
+from finprint.model.embedder import Embedder, ModelConfig
+from finprint.model.embedding import vector_stream
+from finprint.model.params import Embed
+from finprint.pictures.shards import Crops, StoredCrop
+
+J = TypeVar("J")
 
 CHUNK = 512  # crops whose vectors a killed run loses, at most
 CODE = ("model", "pictures")  # the rooms that vectors depend on
@@ -20,26 +26,62 @@ CODE = ("model", "pictures")  # the rooms that vectors depend on
 
 def vectors_of(bundle: Bundle, crops: Crops) -> list[np.ndarray]:
     """(N, D) unit vectors of all crops by each member, in the order of the manifest."""
-    place = sha256_json([bundle.manifest.system, code_of(CODE), torch.__version__, str(best_device())])[:16]
+    place = sha256_json([bundle.manifest.system, code_of(CODE), torch.__version__, device_of(bundle.engine)])[:16]
     kept = Kept(cache() / "vectors" / place, CHUNK)
     keys = [crops.digest(row) for row in range(len(crops))]
-    todo = list({key: row for row, key in enumerate(keys) if key not in kept}.items())
-    with bar("embedding", len(todo), "crop") as progress:
-        for start in range(0, len(todo), CHUNK):
-            chunk = todo[start : start + CHUNK]
-            rows = np.array([row for _, row in chunk])
-            each = [
-                embed(model, crops.pixels, rows, bundle.settings.embed, quiet=True) for model in bundle.models.values()
-            ]
-            made = {
-                key: {name: array[n : n + 1] for name, array in zip(bundle.models, each, strict=True)}
-                for n, (key, _) in enumerate(chunk)
-            }
-            kept.add(made)
-            progress.update(len(chunk))
+    todo = {key: row for row, key in enumerate(keys) if key not in kept}
+    made: dict[str, dict[str, np.ndarray]] = {}
+    try:
+        work = _work(bundle, crops, todo)
+        for key, vectors in mapped(work, list(todo), bundle.engine, "embedding", "crop"):
+            made[key] = {name: vector[None] for name, vector in zip(bundle.models, vectors, strict=True)}
+            if len(made) == CHUNK:
+                kept.add(made)
+                made = {}
+    finally:
+        kept.add(made)
     kept.tidy(keys)
     entries = [kept.get(key) for key in keys]
     return [_stacked([entry[name] for entry in entries], bundle, name) for name in bundle.manifest.members]
+
+
+def _work(bundle: Bundle, crops: Crops, rows: Mapping[str, int]) -> Work[str, Sequence[np.ndarray]]:
+    """The embedding of crops by all models, by the keys of their rows."""
+    models, params = list(bundle.models.values()), bundle.settings.embed
+
+    def pixels(key: str) -> np.ndarray:
+        return crops.pixels(rows[key])
+
+    return Work(
+        here=lambda keys: _stream(models, pixels, params)(keys),
+        there=partial(_opened, [(model.config, model.state_dict()) for model in models], params),
+        pack=lambda keys: [crops.stored(rows[key]) for key in keys],
+        name=lambda key: crops.stored(rows[key]).image,
+        batch=CHUNK,
+    )
+
+
+def _opened(
+    models: Sequence[tuple[ModelConfig, dict[str, torch.Tensor]]], params: Embed
+) -> Callable[[Sequence[StoredCrop]], Iterator[Sequence[np.ndarray]]]:
+    """The stream of a worker elsewhere, from what is sent to it."""
+    embedders = [Embedder(config) for config, _ in models]
+    for embedder, (_, state) in zip(embedders, models, strict=True):
+        embedder.load_state_dict(state)
+    return _stream(embedders, StoredCrop.pixels, params)
+
+
+def _stream(
+    models: Sequence[Embedder], pixels: Callable[[J], np.ndarray], params: Embed
+) -> Callable[[Sequence[J]], Iterator[Sequence[np.ndarray]]]:
+    """Make models ready: jobs, each a crop, to a vector by each model."""
+    streams = [vector_stream(model, pixels, params) for model in models]
+
+    def stream(jobs: Sequence[J]) -> Iterator[Sequence[np.ndarray]]:
+        for start in range(0, len(jobs), CHUNK):
+            yield from zip(*(one(jobs[start : start + CHUNK]) for one in streams), strict=True)
+
+    return stream
 
 
 def _stacked(rows: Sequence[np.ndarray], bundle: Bundle, name: str) -> np.ndarray:

@@ -28,4 +28,9 @@ class Engine(Section):
         return self
 
 
+def on_cluster(address: str) -> Engine:
+    """The engine that sends photos to a Ray cluster, for work outside of a project."""
+    return LOCAL.model_copy(update={"kind": "ray", "address": address, "retries": 5, "ship": "bytes"})
+
+
 LOCAL = Engine(kind="local", address="", cpus=0, gpus=0.0, retries=0, ship="path", processes=1)
