@@ -69,6 +69,21 @@ def test_against_brute_force(drawn: Drawn, places: int, neighbours: int) -> None
         assert len(set(real.tolist())) == len(real)
 
 
+@settings(max_examples=150)
+@given(drawn=galleries(), places=st.integers(1, 7), neighbours=st.sampled_from([1, 2, 3, 8]), block=st.integers(1, 9))
+def test_a_gallery_of_several_blocks_against_brute_force(
+    drawn: Drawn, places: int, neighbours: int, block: int
+) -> None:
+    queries, gallery, codes = drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("finprint.store.arrays.BLOCK", block)
+        found = rank(queries, Gallery(gallery, codes), places, neighbours)
+    expected = _slow_rank(queries, gallery, codes, places, nearest=1)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    np.testing.assert_array_equal(found.identities, expected.identities)
+    np.testing.assert_array_equal(found.photos, expected.photos)
+
+
 @given(drawn=galleries(), places=st.integers(1, 7), nearest=st.integers(2, 4))
 def test_means_against_brute_force_where_all_photos_are_looked_up(drawn: Drawn, places: int, nearest: int) -> None:
     queries, gallery, codes = drawn

@@ -24,6 +24,7 @@ AGAIN = 16  # queries whose photos are compared again at a time, which bounds th
 SAMPLE = 256  # queries by which nprobe is chosen; by as many others recall is told
 RECALL = 0.98  # the share of queries whose nearest photo must be found
 TUNED = 100  # neighbours looked up by these queries
+KNOWN = 16  # times as many neighbours as were asked for are kept, which bounds the memory
 FEWEST = 8  # lists read at first
 NEAR = 1e-6  # cosines that differ by less may differ by rounding
 GPU_NEIGHBOURS = 2048  # the most neighbours that faiss looks up on a GPU
@@ -45,15 +46,33 @@ def nearest_rows(queries: np.ndarray, array: Array, count: int, first: int = 0) 
     Returns:
         (Q, K) float32 cosines, -inf where they are no numbers, and (Q, K) int64 rows, there NOBODY.
     """
+    (scores, rows), _ = all_nearest(queries, array, count, first)
+    return scores[:, :count], rows[:, :count]
+
+
+def all_nearest(queries: np.ndarray, array: Array, count: int, first: int = 0) -> tuple[Found, np.ndarray]:
+    """All that the search for the nearest `count` tells: of several blocks, it is more than was asked for.
+
+    Of each block the nearest `count` are known. So all cosines are known that lie above the last of each block.
+
+    Returns:
+        At least `count` cosines and rows for each query, and (Q,) the cosine above which they are complete.
+    """
     queries = np.ascontiguousarray(queries, np.float32)
-    best = np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
+    results = [(np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64))]
+    bound = np.full(len(queries), -np.inf, np.float32)
     for start, block in blocks(array):
         scores, rows = _knn(queries, np.ascontiguousarray(block, np.float32), min(count, len(block)))
         missing = rows < 0
         scores[missing] = -np.inf
         rows[~missing] += first + start
-        best = merged([best, (scores, rows)], count) if start else (scores, rows)
-    return best
+        results.append((scores, rows))
+        if len(block) > count:
+            bound = np.maximum(bound, scores[:, -1])
+    scores, rows = merged(results, KNOWN * count)
+    if scores.shape[1] < sum(some.shape[1] for some, _ in results):
+        bound = np.maximum(bound, scores[:, -1])
+    return (scores, rows), bound
 
 
 def merged(results: list[Found], count: int) -> Found:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from finprint.matching.indexes import FLAT, GPU_NEIGHBOURS, Compressed, chosen, flat_on_gpu, nearest_rows
+from finprint.matching.indexes import FLAT, GPU_NEIGHBOURS, Compressed, all_nearest, chosen, flat_on_gpu, nearest_rows
 from finprint.matching.names import NOBODY, take
 from finprint.store.arrays import Array
 
@@ -89,15 +89,28 @@ class Gallery:
         """
         if self.compressed is not None:
             return self._ordered(*self.compressed.search(queries, count))
-        if self._on_gpu is None or count > GPU_NEIGHBOURS:
+        if self._on_gpu is None or self.reads(count):
             return self.exactly(queries, count)
         scores, photos = self._on_gpu.search(np.ascontiguousarray(queries, dtype=np.float32), count)
         scores[photos < 0] = -np.inf
         return self._ordered(scores, photos)
 
+    def reads(self, count: int) -> bool:
+        """Does the search for so many photos read all vectors?"""
+        return self.exact and (self._on_gpu is None or count > GPU_NEIGHBOURS)
+
     def exactly(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The same without an index, by reading all vectors."""
         return self._ordered(*nearest_rows(queries, self.vectors, count))
+
+    def all_exactly(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All that such a reading tells: at least `count` cosines and gallery rows, and where they are complete.
+
+        See `all_nearest`.
+        """
+        (scores, photos), bound = all_nearest(queries, self.vectors, count)
+        scores, photos = self._ordered(scores, photos)
+        return scores, photos, bound
 
     def _ordered(self, scores: np.ndarray, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         tied = np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1))
@@ -136,22 +149,35 @@ def _fill(ranking: Ranking, queries: np.ndarray, gallery: Gallery, neighbours: i
     places = ranking.identities.shape[1]
     wanted = min(places, gallery.individuals)
     todo = np.arange(len(queries))
-    exact, search = gallery.exact, gallery.nearest
-    while len(todo):
-        count = min(neighbours, len(gallery.codes))
-        scores, photos = search(queries[todo], count)
+    exact = gallery.exact
+
+    def put(rows: np.ndarray, scores: np.ndarray, photos: np.ndarray, last: np.ndarray | float) -> np.ndarray:
+        """Rank the queries `rows`; of whom does a photo count that was not looked up, of a cosine of `last` at most?"""
         ranked = _distinct(scores, photos, gallery, places, mean_photos)
         for field in fields(Ranking):
-            getattr(ranking, field.name)[todo] = getattr(ranked, field.name)
+            getattr(ranking, field.name)[rows] = getattr(ranked, field.name)
+        # A place that is empty (-inf), or ties with the last neighbour, may belong to such a photo.
+        short: np.ndarray = ranked.scores[:, wanted - 1] <= last
+        return short
+
+    while len(todo):
+        count = min(neighbours, len(gallery.codes))
+        if gallery.reads(count) or (exact and not gallery.exact):
+            scores, photos, bound = gallery.all_exactly(queries[todo], count)
+        else:
+            scores, photos = gallery.nearest(queries[todo], count)
+            bound = scores[:, -1]
+        last = scores[:, count - 1] if exact else -np.inf
+        short = put(todo, scores[:, :count], photos[:, :count], last)
         if exact and count == len(gallery.codes):
             break
-        # A place that is empty (-inf), or ties with the last neighbour, may belong to a photo not looked up.
-        last = scores[:, -1] if exact else -np.inf
-        todo = todo[ranked.scores[:, wanted - 1] <= last]
-        if exact:
-            neighbours *= 4
-        else:
-            exact, search = True, gallery.exactly  # an approximate index does not know where to go on
+        if scores.shape[1] > count and short.any():  # a reading in blocks tells more than was asked for
+            some, least = scores[short], bound[short, None]
+            known = np.where(some > least, photos[short], NOBODY)
+            short[short] = put(todo[short], np.maximum(some, least), known, bound[short])
+        todo = todo[short]
+        neighbours *= 4 if exact else 1
+        exact = True  # an approximate index does not know where to go on
 
 
 def _distinct(scores: np.ndarray, photos: np.ndarray, gallery: Gallery, places: int, mean_photos: int) -> Ranking:
