@@ -23,7 +23,7 @@ def photos(tmp_path: Path) -> pd.DataFrame:
     for number, (image, _) in enumerate(rows):
         save_photo(tmp_path / "raw" / image, scenery(number))
     pd.DataFrame(rows, columns=["image", "boat"]).to_csv(tmp_path / "raw" / "trips.csv", index=False)
-    told = {"identity": "auto", "groups": "trips.csv:boat"}
+    told = {"identity": "auto", "around": "auto", "groups": "trips.csv:boat"}
     params = prepare_params(source="folder", folders=told, folds=FOLDS)
     return survey(read_source(params, tmp_path / "raw")[0], params, 0).photos
 

@@ -272,7 +272,7 @@ def test_nothing_but_links(tmp_path: Path) -> None:
 def _grouped(root: Path, table: str) -> Source:
     _fill(root, "ant/1.jpg", "ant/2.jpg", "bee/1.jpg", "queries/3.jpg")
     (root / "trips.csv").write_text(table)
-    return _read(root, folders={"identity": "auto", "groups": "trips.csv:boat"})
+    return _read(root, folders={"identity": "auto", "around": "auto", "groups": "trips.csv:boat"})
 
 
 def test_a_table_beside_the_folders_tells_what_belongs_together(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ class Decided:
             )
         self._rows = _rows(source.labelled)
         shows = dict.fromkeys(source.queries["image"]) | _identities(source.labelled, self._rows)
-        self._replay = Replay(shows, made, _identities(source.truth[::-1], source.truth["image"][::-1]))
+        truth = source.truth.drop_duplicates("image")  # the first row counts
+        self._replay = Replay(shows, made, _identities(truth, truth["image"]))
         self._asked = set(source.queries["image"])
         self._boxes, self._barred = source.boxes, dict[str, str]()
         # The names that there are, and those that decisions make, so that an earlier line may name them. What is only
