@@ -5,6 +5,7 @@ it reads no params and writes no file.
 """
 
 import ctypes
+import io
 import os
 import signal
 import subprocess
@@ -95,10 +96,16 @@ class Team:
 
     def _send(self, what: Any) -> Any:
         """What process 0 sends, which this call gives in all processes."""
-        box = [what]
+        packed = io.BytesIO()
+        if self.leads:
+            torch.save(what, packed)
+        box = [packed.getvalue()]
         with _answered():
             dist.broadcast_object_list(box, src=0, group=self._patient)
-        return box[0]
+        if self.leads:
+            return what
+        # On the CPU, because what comes from process 0's GPU goes to another one. It holds classes, and is trusted.
+        return torch.load(io.BytesIO(box[0]), map_location="cpu", weights_only=False)
 
 
 ALONE = Team()
@@ -118,7 +125,7 @@ def team(count: int, parts: int) -> Iterator[Team]:
             does not answer.
     """
     led = _torchrun[-1] if _torchrun else ALONE
-    number = max(led.count, count) if led is ALONE else led.count
+    number = led.count if _torchrun else count
     if parts % number:
         raise UserError(f"{number} processes do not divide parts: {parts}")
     if led.count == number:
@@ -229,9 +236,11 @@ def _sum(rows: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def _answered() -> Iterator[None]:
-    """Turn torch's errors into `LostError`."""
+    """Turn what torch raises where another process does not answer into `LostError`."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:  # dist.DistError is one
         raise LostError(str(error)) from error
 
@@ -257,4 +266,5 @@ def _blame(led: Team, error: LostError) -> NoReturn:
                 reason = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
                 raise UserError(f"process {rank} of this training {reason}. {again}") from error
         time.sleep(0.05)
-    raise UserError(f"another process of this training has ended or does not answer. {again}") from error
+    reason = str(error).partition("\n")[0]
+    raise UserError(f"another process of this training has ended or does not answer ({reason}). {again}") from error
