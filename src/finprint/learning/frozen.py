@@ -19,15 +19,14 @@ from finprint.model.views import plain_view
 from finprint.pictures.shards import Crops
 
 BATCH = 64  # crops a step
-KEPT = 3  # files
 CODE = ("learning", "model", "pictures")  # the rooms that features depend on
 
 
 class Features:
     """What a backbone makes of every crop and of its mirror image, in a file under .cache/features; they are `Inputs`.
 
-    Kept are the fused feature maps, or the maps themselves if the fusion learns. The three files made last stay, for
-    models of several image sizes or backbones; of maps, which are large, the last one. A damaged one is made anew.
+    Kept are the fused feature maps, or the maps themselves if the fusion learns. One file is kept, for the crops, the
+    backbone with its weights, and the image size that were asked for last. A damaged one is made anew.
 
     Args:
         embedder: whose backbone it is.
@@ -40,9 +39,9 @@ class Features:
             if not intact(path):
                 # Moved here, because what is moved in inference mode can never learn.
                 _write(path, embedder.to(best_device()).to(memory_format=torch.channels_last).eval(), crops)
-                kept = KEPT if _fuses_alone(embedder) else 1
-                for other in sorted(path.parent.glob("*.npy"), key=lambda file: file.stat().st_mtime)[:-kept]:
-                    remove(other)
+                for other in path.parent.glob("*.npy"):
+                    if other != path:
+                        remove(other)
             self._array = np.load(path, mmap_mode="r")  # (N, 2, L) float16
         side = embedder.config.image_size
         self._shapes: list[tuple[int, ...]] = []  # of the feature maps; empty: what is kept is fused
