@@ -42,10 +42,18 @@ class Repeated(Crops):
 
 @dataclass(frozen=True)
 class Measured:
-    """How long a way took."""
+    """How long a way took.
+
+    Attributes:
+        seconds: by the clock.
+        processor: of all processes.
+        workers: the share of it that workers on nodes took.
+        content: what came out.
+    """
 
     seconds: float
     processor: float
+    workers: float
     content: bytes
 
 
@@ -56,17 +64,19 @@ def main(
 ) -> None:
     threads = torch.get_num_threads()
     many, params = Repeated(crops, count), load_params().embed
-    first = Repeated(crops, params.batch)
+    first = Repeated(crops, 8 * params.batch)  # chunks enough to start every worker
     print(f"{count} crops, {threads} threads a worker, load {os.getloadavg()[0]:.1f}", flush=True)
     ways = {"here": measured(model, first, many, params, LOCAL)}
     for nodes in (1, 2):
         ways[f"{nodes} nodes of {threads} cores"] = on_nodes(nodes, threads, model, (first, many), params)
     here = ways["here"]
-    print(f"{'':24} {'seconds':>8} {'of here':>8} {'processor':>10} {'of here':>8}")
+    print(f"{'':24} {'seconds':>8} {'of here':>8} {'processor':>10} {'of here':>8} {'workers':>8}")
     for name, way in ways.items():
         assert way.content == here.content, name
         shares = way.seconds / here.seconds, way.processor / here.processor
-        print(f"{name:24} {way.seconds:8.1f} {shares[0]:8.2f} {way.processor:10.1f} {shares[1]:8.2f}")
+        print(
+            f"{name:24} {way.seconds:8.1f} {shares[0]:8.2f} {way.processor:10.1f} {shares[1]:8.2f} {way.workers:8.1f}"
+        )
     one, two = list(ways.values())[1:]
     print(f"two nodes against one: {one.seconds / two.seconds:.2f}; all ways gave the same bytes")
 
@@ -90,18 +100,22 @@ def on_nodes(nodes: int, cpus: int, model: Path, crops: tuple[Crops, Crops], par
 
 
 def measured(model: Path, first: Crops, crops: Crops, params: Embed, engine: Engine) -> Measured:
-    """Embed all crops, after a batch that is not counted."""
+    """Embed all crops, after a few that are not counted: by then the workers have imported what they need."""
     embed_crops(model, first, params, quiet=True, engine=engine)
-    before, began = processor_time(), time.perf_counter()
+    before, began = processor_times(), time.perf_counter()
     vectors = embed_crops(model, crops, params, quiet=True, engine=engine)
-    return Measured(time.perf_counter() - began, processor_time() - before, vectors.array.tobytes())
+    seconds = time.perf_counter() - began
+    spent = [after - before for after, before in zip(processor_times(), before, strict=True)]
+    return Measured(seconds, *spent, vectors.array.tobytes())
 
 
-def processor_time() -> float:
-    """Seconds of processor time of this process and of all that it has started and that still run."""
+def processor_times() -> tuple[float, float]:
+    """Seconds of processor time of this process and all that it has started and that still run; of them, workers'."""
     mine = psutil.Process()
-    times = [process.cpu_times() for process in (mine, *mine.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+    times = {process: process.cpu_times() for process in (mine, *mine.children(recursive=True))}
+    seconds = {process: one.user + one.system for process, one in times.items()}
+    workers = [spent for process, spent in seconds.items() if process.name().startswith("ray::")]
+    return sum(seconds.values()), sum(workers)
 
 
 if __name__ == "__main__":
