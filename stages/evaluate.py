@@ -1,12 +1,14 @@
 """evaluate: metrics, plots and the report; the only stage that reads the truth of the test photos."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from finprint.base.cli import Input, Output, run
 from finprint.base.files import write_csv, write_metrics
 from finprint.base.params import Seed, load_sections
 from finprint.base.unchanged import depend_on
-from finprint.evaluation.changed import last_time
+from finprint.evaluation.changed import keep, last_time
 from finprint.evaluation.params import Evaluate
 from finprint.evaluation.run import READ, read_run
 from finprint.model.embedder import load_model
@@ -17,7 +19,7 @@ from finprint.report.plotted import plots_of
 from finprint.report.results import report_of, sheet_of, write_figures
 
 
-def main(data: Output, model: Input, metrics: Output) -> None:
+def main(data: Output, model: Input, metrics: Output) -> Callable[[], None]:
     params = load_sections(seed=Seed, evaluate=Evaluate)
     learned = {f"round {number}": metrics / f"round{number}_epochs.csv" for number in (1, 2)}
     for path in (*(data / name for name in READ), *learned.values()):
@@ -36,6 +38,7 @@ def main(data: Output, model: Input, metrics: Output) -> None:
     earlier, now = last_time(data, model)
     for line in tell_changed(metrics / "changed.html", "the last run", earlier, now) if earlier else ():
         print(line)
+    return lambda: keep(now)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,10 @@ from finprint.params import load_params
         ),
         ({"classify.embedding": 64}, "embedding must be 0 where finetune.trainable is 0"),
         ({"classify.fusion": "dolg"}, "fusion cannot be dolg where finetune.trainable is 0"),
+        (
+            {"classify.fusion": "gem", "classify.stages": "fit"},
+            "stages must be all where fusion is gem: only means has stages to choose from",
+        ),
         ({"classify.augment.cutmix": 1.0}, "augment.cutmix must be 0 where finetune.trainable is 0"),
         (
             {"classify.augment.grow": "restarts"},

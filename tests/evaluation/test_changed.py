@@ -8,7 +8,7 @@ import pytest
 
 from finprint.answers.tables import ANSWERS, GALLERY
 from finprint.base.files import write_json
-from finprint.evaluation.changed import Answered, changed, last_time
+from finprint.evaluation.changed import Answered, changed, keep, last_time
 from finprint.report.changed import tell_changed, write_changed
 from finprint.store.tables import NEW, write_table
 
@@ -105,7 +105,9 @@ def test_each_run_is_compared_with_the_one_before(tmp_path: Path, monkeypatch: p
         write_table(tmp_path / "search/answers.parquet", answers, ANSWERS)
         write_table(tmp_path / "search/gallery.parquet", BEFORE.gallery, GALLERY)
         write_json(tmp_path / "search/rules.json", {"threshold": threshold})
+        last_time(tmp_path, tmp_path / "model")  # a run that was refused: the next one is not compared with it
         earlier, now = last_time(tmp_path, tmp_path / "model")
+        keep(now)
         return tell_changed(page, "the last run", earlier, now) if earlier else ["the first run"]
 
     moved = _answers({"p": ("Bo", "b1"), "q": (NEW, None), "r": ("Bo", "b1")})

@@ -51,6 +51,10 @@ class Classify(Training):
                 raise ValueError("embedding must be 0 where finetune.trainable is 0: a head is fitted to features")
             if self.fusion == "dolg":
                 raise ValueError("fusion cannot be dolg where finetune.trainable is 0: dolg has to be trained")
+            if self.stages == "fit" and self.fusion != "means":
+                raise ValueError(
+                    f"stages must be all where fusion is {self.fusion}: only means has stages to choose from"
+                )
             if self.soft:
                 raise ValueError("soft must be '' where finetune.trainable is 0: a head alone learns nothing from it")
         elif self.extras != "none":

@@ -15,6 +15,7 @@ from finprint.base.files import atomic, cache, read_json, sha256_path, write_jso
 from finprint.store.tables import NEW, read_table, write_table
 
 MODELS = ("data/round1/model.json", "data/round2/model.json")
+KEPT = "answered"  # in the cache folder: the answers of the last run that was accepted
 COLUMNS = ["photo", "before", "before_probability", "now", "now_probability", "why"]
 
 
@@ -64,7 +65,7 @@ class Answered:
 
 
 def last_time(data: Path, model: Path) -> tuple[Answered | None, Answered]:
-    """What the run before this one answered, if it is known, and what this one has; this one is kept for the next.
+    """What the run before this one answered, if it is known, and what this one has.
 
     Args:
         data: the run's folder `data`.
@@ -73,15 +74,19 @@ def last_time(data: Path, model: Path) -> tuple[Answered | None, Answered]:
     Raises:
         UserError: a table of this run is missing or damaged.
     """
-    search, kept = data / "search", cache() / "answered"
+    search = data / "search"
     answers, gallery = (read_table(search / f"{schema.name}.parquet", schema) for schema in (ANSWERS, GALLERY))
     now = Answered(answers, gallery, read_json(search / RULES), (sha256_path(model),))
     try:
-        earlier = Answered.load(kept)
+        earlier = Answered.load(cache() / KEPT)
     except (UserError, OSError, ValueError, KeyError):  # none yet, or of an older version
         earlier = None
-    now.save(kept)
     return earlier, now
+
+
+def keep(now: Answered) -> None:
+    """Keep a run's answers: the next run is compared with them."""
+    now.save(cache() / KEPT)
 
 
 def read_answered(where: str) -> Answered:

@@ -67,9 +67,10 @@ function cut(number, alt) {
 
 // ---------------------------------------------------------------- one photo, whole: fitted to the window, or pixel by pixel
 const large = byId("large");
+let wanted = null;  // what was asked for last; a slower photo of before is not shown
 
 function enlarge(number) {
-  const sheet = byId("sheet"), place = data.places[number], said = byId("large-said");
+  const sheet = byId("sheet"), place = data.places[number], said = byId("large-said"), asked = (wanted = {});
   byId("large-title").textContent = data.photos[number];
   byId("fit").hidden = true;
   sheet.className = "";
@@ -78,6 +79,7 @@ function enlarge(number) {
   const full = make("img", { alt: data.photos[number] });
   const box = place === null ? null : make("i", { class: "box" });
   full.addEventListener("load", () => {
+    if (wanted !== asked) return;
     const [wide, high] = [full.naturalWidth, full.naturalHeight];
     said.textContent = `${data.paths[number]}, ${wide} × ${high} px`;
     if (box !== null) {
@@ -88,7 +90,7 @@ function enlarge(number) {
     byId("fit").hidden = false;
     pixels(false);
   });
-  full.addEventListener("error", fallback);
+  full.addEventListener("error", () => { if (wanted === asked) fallback(); });
   if (original(number) === null) fallback();
   else full.src = original(number);
   if (!large.open) large.showModal();

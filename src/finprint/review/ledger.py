@@ -43,7 +43,7 @@ class Ledger:
             stamp = _stamp(self.case.log)
             if stamp != self._stamp:
                 self.decisions = located(self._log.read(), self._contents)
-                self._stamp = _stamp(self.case.log)
+                self._stamp = stamp  # of before the reading: a line that comes meanwhile is read next time
                 self._stand()
             return len(self.decisions)
 

@@ -133,6 +133,16 @@ def test_the_log_of_a_review_is_applied_after_the_table(folder: SurveyFolder) ->
     assert len(boxes) == 2
 
 
+def test_a_box_that_is_drawn_in_a_review_may_be_the_first(tmp_path: Path) -> None:
+    root = tmp_path / "survey"
+    _folders(root, "Old Tom/a.jpg", "B/b.jpg", "queries/q.jpg")
+    log = Log(tmp_path / "decisions/log.jsonl")
+    log.append(Decision(action="box", photo="Old Tom/a.jpg", box=(2, 3, 20, 24)))
+    params = prepare_params(source="folder")
+    boxes = survey(read_source(params, root, log.path.parent)[0], params, 7).boxes
+    assert boxes[["image", "x_min", "y_max"]].to_numpy().tolist() == [["Old Tom/a.jpg", 2, 24]]
+
+
 def test_decisions_on_photos_of_identify_hold_wherever_these_lie(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -238,6 +238,11 @@ def test_totals_and_a_header_again(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == said
 
 
+def test_totals_of_a_table_without_names_stand_at_its_end(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,part,x\n12,count,3\n13,fin,4\nTotal,,7")
+    assert _cells(read_sheet(tmp_path / "t.csv", [])) == [["12", "count", "3"], ["13", "fin", "4"]]
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [("t.xls", "save it as .xlsx or CSV"), ("T.ODS", "save it as .xlsx or CSV"), ("t.zip", "unpack it"),

@@ -178,7 +178,7 @@ class Decided:
         parts = [*boxes.loc[own, "part"].dropna(), *boxes["part"].dropna(), "body"]
         mark = pd.DataFrame([Mark(image, parts[0], *corners, 1.0, False, "drawn")], columns=list(Mark._fields))
         kept = boxes[~own]
-        self._boxes = pd.concat([kept, mark], ignore_index=True) if len(kept) else mark
+        self._boxes = pd.concat([kept, mark], ignore_index=True) if len(kept) else mark.reindex(columns=boxes.columns)
 
 
 def _rows(table: pd.DataFrame) -> pd.Series:

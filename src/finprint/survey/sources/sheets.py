@@ -234,7 +234,10 @@ def _table(rows: list[Row], required: list[str], path: Path) -> pd.DataFrame:
 
 
 def _without_totals(rows: list[Row], header: list[str], required: list[str], path: Path) -> list[Row]:
-    """The rows below the header but those that repeat it, and those that hold totals: `Total`, and numbers."""
+    """The rows below the header but those that repeat it, and those that hold totals: `Total`, and numbers.
+
+    Without a required column, a photo may be called 12 and its part `count`: then only the last rows are totals.
+    """
     head = [cell.casefold() for cell in header]
     first = head.index(required[0].casefold()) if required and required[0].casefold() in head else None
 
@@ -244,7 +247,12 @@ def _without_totals(rows: list[Row], header: list[str], required: list[str], pat
         rest = [cell for cell in filled if cell not in TOTALS]
         return len(rest) < len(filled) and (not photo or photo in TOTALS) and all(NUMBER.fullmatch(one) for one in rest)
 
-    over = [line for line, cells in rows if [cell.casefold() for cell in cells] == head or counts(cells)]
+    below = 0 if first is not None else max((n for n, row in enumerate(rows, 1) if not counts(row[1])), default=0)
+    over = [
+        line
+        for number, (line, cells) in enumerate(rows)
+        if [cell.casefold() for cell in cells] == head or (number >= below and counts(cells))
+    ]
     if over:
         print(f"{path}: {counted(len(over), 'row')} of totals or of the header again, from line {over[0]}, not read")
     gone = set(over)
