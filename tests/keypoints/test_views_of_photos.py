@@ -106,3 +106,9 @@ def test_a_photo_that_was_replaced_is_named(tmp_path: Path, ship: str) -> None:
         views.portable(row, ship).pixels()
     with pytest.raises(ChangedPhoto, match=r"one\.png"):
         views.pixels(row)
+
+
+def test_few_views_are_sent_together_where_whole_photos_travel(tmp_path: Path) -> None:
+    photos, crops = _survey(tmp_path)
+    views = CutAgain(photos, crops, 0.0, 384)
+    assert [one.most(ship) for one in (views, StoredCrops(crops)) for ship in ("bytes", "path")] == [32] + [1024] * 3

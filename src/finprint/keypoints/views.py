@@ -11,6 +11,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_json
+from finprint.engine.work import MOST, MOST_PHOTOS
 from finprint.keypoints.params import Match
 from finprint.pictures.decoding import decode_at
 from finprint.pictures.images import BadPhoto, ChangedPhoto, carried, read_photo, unpacked
@@ -70,6 +71,9 @@ class Views(Protocol):
     def portable(self, row: int, ship: str) -> StoredCrop | Cutout:
         """What another process needs to make the pixels; with `ship` bytes it need not read the photo."""
 
+    def most(self, ship: str) -> int:
+        """How many of these may be sent together."""
+
 
 def views_of(photos: pd.DataFrame, crops: Crops, params: Match) -> Views:
     """The views that the params ask for."""
@@ -99,6 +103,10 @@ class StoredCrops:
     def portable(self, row: int, ship: str) -> StoredCrop:
         """The JPEG, which is small, whatever `ship` is."""
         return self._crops.stored(row)
+
+    def most(self, ship: str) -> int:
+        """Many, whatever `ship` is."""
+        return MOST
 
 
 class CutAgain:
@@ -142,6 +150,10 @@ class CutAgain:
         """The place of the box, and with `ship` bytes the photo."""
         cutout = self._cutout(row)
         return replace(cutout, content=carried(cutout.path, cutout.sha256)) if ship == "bytes" else cutout
+
+    def most(self, ship: str) -> int:
+        """Few where the photos travel."""
+        return MOST_PHOTOS if ship == "bytes" else MOST
 
     def _cutout(self, row: int) -> Cutout:
         left, top, right, bottom = self._boxes[row].tolist()
