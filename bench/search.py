@@ -21,7 +21,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from finprint.matching.indexes import PQ, SQ8
 from finprint.matching.names import NOBODY
-from finprint.matching.ranking import ANSWERS, Gallery, Ranking, rank, recall
+from finprint.matching.ranking import ANSWERS, Gallery, Ranking, rank
 
 NOISE = 1.2  # length of a photo's noise; that of its individual's direction is 1
 SAMPLE = 2000  # queries by which recall is told
@@ -114,6 +114,19 @@ def agreement(ranking: Ranking, names: np.ndarray) -> str:
     same = (ranking.identities == names) | (names == NOBODY)
     short = (names == NOBODY).any(axis=1)
     return f"same names {same.mean():.6f}; fewer than five by the loop: {short.sum()} queries"
+
+
+def recall(queries: np.ndarray, gallery: Gallery, neighbours: int) -> float:
+    """Share of the exact nearest photos that the gallery's index finds; 1 for an exact one.
+
+    The exact ones come from one reading of all vectors.
+    """
+    if gallery.exact or not len(queries):
+        return 1.0
+    count = min(neighbours, len(gallery.codes))
+    _, approximate = gallery.nearest(queries, count)
+    _, exact = gallery.exactly(queries, count)
+    return float(np.mean([np.isin(e, a).mean() for e, a in zip(exact, approximate, strict=True)]))
 
 
 def best_time(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:

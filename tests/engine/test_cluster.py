@@ -23,10 +23,11 @@ from finprint.base.files import caching_in, sha256_path
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.identify import identify
 from finprint.crops.cache import CropCache
+from finprint.crops.cropping import _work as crop_work
 from finprint.crops.cropping import crop_photos
 from finprint.detector.loading import load_yolo
 from finprint.detector.yolo import TrainedDetector, save_detector
-from finprint.engine.cluster import check_engine
+from finprint.engine.cluster import _per_chunk, check_engine
 from finprint.engine.mapping import mapped
 from finprint.engine.params import LOCAL, Engine, on_cluster
 from finprint.engine.work import Work
@@ -204,6 +205,33 @@ def test_identify_crops_and_embeds_on_a_cluster(tmp_path: Path, project: Project
     )
     assert there.vectors.tobytes() == here.vectors.tobytes()
     assert there.answers.equals(here.answers)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "batch", "most", "wanted"),
+    [
+        (20_000, 16, 32, 32),
+        (20_000, 16, 1024, 1024),
+        (20_000, 16, 40, 32),
+        (20_000, 512, 32, 512),  # the bits need a whole batch
+        (50, 1, 1024, 7),
+        (50, 16, 32, 16),
+        (0, 16, 32, 16),
+    ],
+)
+def test_a_chunk_has_whole_batches_and_no_more_jobs_than_may_travel(
+    jobs: int, batch: int, most: int, wanted: int
+) -> None:
+    assert _per_chunk(jobs, replace(_work(), batch=batch, most=most), 2) == wanted
+
+
+def test_few_photos_travel_together() -> None:
+    crop = load_params(Path(__file__).parents[2] / "params.yaml").crop
+    engine = on_cluster("")
+    work = crop_work(None, crop, engine)
+    assert engine.ship == "bytes"
+    assert _per_chunk(20_000, work, 1) == 32
+    assert _per_chunk(20_000, crop_work(None, crop, LOCAL), 1) == 1024
 
 
 def test_a_wrong_address_is_told_in_one_line() -> None:

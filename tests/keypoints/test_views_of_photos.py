@@ -13,6 +13,7 @@ from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.keypoints.pairs import match_pairs
 from finprint.keypoints.views import CutAgain, StoredCrops, enlarged
+from finprint.pictures.images import ChangedPhoto
 from finprint.pictures.shards import INDEX, Crops
 from finprint.store.tables import CROPS, SIDES, read_table, write_table
 
@@ -90,4 +91,24 @@ def test_a_photo_that_is_gone_is_named(tmp_path: Path) -> None:
     table = pd.DataFrame({"query": ["one.png"], "match": ["copy.png"], "identity": "al", "cosine": 0.5})
     with pytest.raises(UserError) as caught:
         match_pairs(table, photos, crops, SMALL.model_copy(update={"pixels": "photos"}))
-    assert str(caught.value) == f"{tmp_path / 'copy.png'}: not on disk; `dvc repro` reads the photos anew"
+    gone = f"run `dvc repro prepare` again: {tmp_path / 'copy.png'} has changed since (not on disk)"
+    assert str(caught.value) == gone
+
+
+@pytest.mark.parametrize("ship", ["path", "bytes"])
+def test_a_photo_that_was_replaced_is_named(tmp_path: Path, ship: str) -> None:
+    """Else its features would be kept under the hash of the photo that it replaced."""
+    photos, crops = _survey(tmp_path)
+    views = CutAgain(photos, crops, 0.0, 384)
+    (tmp_path / "one.png").write_bytes((tmp_path / "other.png").read_bytes())
+    row = crops.index["image"].tolist().index("one.png")
+    with pytest.raises(ChangedPhoto, match=r"prepare` again: .*one\.png has changed since"):
+        views.portable(row, ship).pixels()
+    with pytest.raises(ChangedPhoto, match=r"one\.png"):
+        views.pixels(row)
+
+
+def test_few_views_are_sent_together_where_whole_photos_travel(tmp_path: Path) -> None:
+    photos, crops = _survey(tmp_path)
+    views = CutAgain(photos, crops, 0.0, 384)
+    assert [one.most(ship) for one in (views, StoredCrops(crops)) for ship in ("bytes", "path")] == [32] + [1024] * 3

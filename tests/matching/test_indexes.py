@@ -109,6 +109,23 @@ def test_as_many_lists_are_read_as_recall_takes_and_recall_is_told_by_other_quer
     assert Compressed(noise, kind, _units(50, 6)).cpu.nprobe > FEWEST
 
 
+@pytest.mark.parametrize(("most", "where"), [(FEWEST, "here"), (2048, "gpu")])
+def test_an_index_that_reads_more_lists_than_a_gpu_can_is_searched_here(
+    most: int, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[faiss.Index] = []
+
+    def recorded(index: faiss.Index) -> faiss.Index:
+        moved.append(index)
+        return index
+
+    monkeypatch.setattr("finprint.matching.indexes.on_gpu", recorded)
+    monkeypatch.setattr("finprint.matching.indexes.GPU_NEIGHBOURS", most)
+    built = Compressed(_units(3000, 5), SQ8, _units(50, 6))
+    assert built.cpu.nprobe > FEWEST
+    assert moved == ([built.cpu] if where == "gpu" else [])
+
+
 def test_fewer_photos_than_are_wanted_are_filled_up_with_nobody() -> None:
     built = Compressed(_photos(2000, 3), SQ8, _photos(10, 4))
     scores, rows = built.search(_photos(3, 5), 2000)

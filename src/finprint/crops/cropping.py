@@ -26,7 +26,7 @@ from finprint.crops.params import Crop
 from finprint.detector.yolo import Detection, TrainedDetector
 from finprint.engine.mapping import device_of, mapped
 from finprint.engine.params import LOCAL, Engine
-from finprint.engine.work import Work
+from finprint.engine.work import MOST, MOST_PHOTOS, Work
 from finprint.pictures.decoding import Window, decoder
 from finprint.pictures.images import BadPhoto, ChangedPhoto, carried
 from finprint.pictures.shards import INDEX, write_shard
@@ -203,8 +203,10 @@ def _fill(cache: CropCache, jobs: list[Job], detector: TrainedDetector | None, p
 def _work(detector: TrainedDetector | None, params: Crop, engine: Engine) -> Work[Job, Cuts]:
     """The making of crops. Where nodes share no disk, the content of the photos travels."""
     stream = partial(_cuts, detector, params)
-    pack: Callable[[Sequence[Job]], Any] = _with_contents if engine.ship == "bytes" else list
-    return Work(stream, partial(partial, _cuts, detector, params), pack, lambda job: str(job.file.path), BATCH)
+    there = partial(partial, _cuts, detector, params)
+    whole = engine.ship == "bytes"
+    pack: Callable[[Sequence[Job]], Any] = _with_contents if whole else list
+    return Work(stream, there, pack, lambda job: str(job.file.path), BATCH, MOST_PHOTOS if whole else MOST)
 
 
 def _cuts(detector: TrainedDetector | None, params: Crop, jobs: Sequence[Job]) -> Iterator[Cuts]:

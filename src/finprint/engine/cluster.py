@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
-MOST = 1024  # jobs in a chunk
 EACH = 4  # chunks that each worker gets at least, where there are enough jobs, so that none waits long for the last one
 AHEAD = 2  # chunks for each worker that wait for it or for their turn, which bounds the memory
 PATIENCE = 10.0  # seconds without a result after which it is looked whether there is a node at all
@@ -134,7 +133,7 @@ def spread(
     """
     ray = connect(engine)
     cpus = engine.cpus or torch.get_num_threads()
-    chunks = _Chunks(work, jobs, unit, _per_chunk(len(jobs), work.batch, max(1, _workers(ray, cpus, engine.gpus))))
+    chunks = _Chunks(work, jobs, unit, _per_chunk(len(jobs), work, max(1, _workers(ray, cpus, engine.gpus))))
     root = str(Path.cwd()) if engine.ship == "path" else ""
     place = Place(uuid4().hex, root, cpus, "cuda" if engine.gpus else "cpu", versions())
     there = ray.put(work.there)
@@ -164,10 +163,10 @@ def spread(
         raise UserError(_lost(chunks, engine))
 
 
-def _per_chunk(jobs: int, batch: int, workers: int) -> int:
+def _per_chunk(jobs: int, work: Work[Any, Any], workers: int) -> int:
     """How many jobs make a chunk: a multiple of the batch."""
-    wanted = min(-(-jobs // (EACH * workers)), MOST)
-    return batch * max(1, -(-wanted // batch))
+    batches = min(-(-jobs // (EACH * workers * work.batch)), work.most // work.batch)
+    return work.batch * max(1, batches)
 
 
 def _workers(ray: Any, cpus: int, gpus: float) -> int:

@@ -7,6 +7,9 @@ from typing import Any, Generic, TypeVar
 J = TypeVar("J")
 R = TypeVar("R")
 
+MOST = 1024  # jobs that travel together, where each takes little
+MOST_PHOTOS = 32  # the same where the contents of photos travel, each of which may take many MB
+
 
 @dataclass(frozen=True)
 class Work(Generic[J, R]):
@@ -22,6 +25,7 @@ class Work(Generic[J, R]):
         pack: what is sent to that stream for some jobs.
         name: of a job, for the errors.
         batch: jobs.
+        most: jobs that are sent together; more only where a batch has more. It bounds the memory.
     """
 
     here: Callable[[Sequence[J]], Iterable[R]]
@@ -29,3 +33,4 @@ class Work(Generic[J, R]):
     pack: Callable[[Sequence[J]], Any]
     name: Callable[[J], str]
     batch: int = 1
+    most: int = MOST

@@ -106,6 +106,7 @@ def extract(bench: Bench, views: Views, keys: Mapping[int, str], image_size: int
         there=partial(_extractor, bench.params, bench.networks.key, image_size),
         pack=lambda keys: [views.portable(todo[key], bench.engine.ship) for key in keys],
         name=lambda key: views.name(todo[key]),
+        most=views.most(bench.engine.ship),
     )
     keep(bench.features, work, list(todo), bench.engine, "local features", "photo")
 

@@ -11,9 +11,10 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_json
+from finprint.engine.work import MOST, MOST_PHOTOS
 from finprint.keypoints.params import Match
 from finprint.pictures.decoding import decode_at
-from finprint.pictures.images import BadPhoto, ChangedPhoto, carried, unpacked
+from finprint.pictures.images import BadPhoto, ChangedPhoto, carried, read_photo, unpacked
 from finprint.pictures.shards import Crops, StoredCrop
 from finprint.store.tables import SIDES
 
@@ -26,12 +27,14 @@ class Cutout:
 
     Attributes:
         path: of the photo.
+        sha256: of the photo's file, from the table of photos.
         box: left, top, right, bottom, px of the full photo.
         image_size: px, the longer side that the view is wanted to have.
         content: of the photo's file, for a process that cannot read it.
     """
 
     path: Path
+    sha256: str
     box: tuple[float, float, float, float]
     image_size: int
     content: bytes | BadPhoto | ChangedPhoto | None = None
@@ -40,14 +43,14 @@ class Cutout:
         """`(H, W, 3)` RGB uint8.
 
         Raises:
-            UserError: the photo cannot be read any more.
+            UserError: the photo cannot be read any more, or has changed.
         """
         left, top, right, bottom = self.box
         longer = max(right - left, bottom - top)
         step = next((step for step in (8, 4, 2) if longer >= step * self.image_size), 1)
         near, far = (int(left / step), int(top / step)), (math.ceil(right / step), math.ceil(bottom / step))
         try:
-            content = None if self.content is None else unpacked(self.content)
+            content = read_photo(self.path, self.sha256) if self.content is None else unpacked(self.content)
             return decode_at(self.path, step, (*near, *far), content)[0]
         except BadPhoto as error:
             raise UserError(f"{self.path}: {error}; `dvc repro` reads the photos anew") from None
@@ -67,6 +70,9 @@ class Views(Protocol):
 
     def portable(self, row: int, ship: str) -> StoredCrop | Cutout:
         """What another process needs to make the pixels; with `ship` bytes it need not read the photo."""
+
+    def most(self, ship: str) -> int:
+        """How many of these may be sent together."""
 
 
 def views_of(photos: pd.DataFrame, crops: Crops, params: Match) -> Views:
@@ -98,6 +104,10 @@ class StoredCrops:
         """The JPEG, which is small, whatever `ship` is."""
         return self._crops.stored(row)
 
+    def most(self, ship: str) -> int:
+        """Many, whatever `ship` is."""
+        return MOST
+
 
 class CutAgain:
     """The boxes of the crops cut out of the photos, decoded no finer than `image_size` needs.
@@ -128,7 +138,7 @@ class CutAgain:
         """`(H, W, 3)` RGB uint8.
 
         Raises:
-            UserError: the photo cannot be read any more.
+            UserError: the photo cannot be read any more, or has changed.
         """
         return self._cutout(row).pixels()
 
@@ -139,11 +149,16 @@ class CutAgain:
     def portable(self, row: int, ship: str) -> Cutout:
         """The place of the box, and with `ship` bytes the photo."""
         cutout = self._cutout(row)
-        return replace(cutout, content=carried(cutout.path)) if ship == "bytes" else cutout
+        return replace(cutout, content=carried(cutout.path, cutout.sha256)) if ship == "bytes" else cutout
+
+    def most(self, ship: str) -> int:
+        """Few where the photos travel."""
+        return MOST_PHOTOS if ship == "bytes" else MOST
 
     def _cutout(self, row: int) -> Cutout:
         left, top, right, bottom = self._boxes[row].tolist()
-        return Cutout(Path(self._paths[row]), (left, top, right, bottom), self._image_size)
+        box = (left, top, right, bottom)
+        return Cutout(Path(self._paths[row]), self._contents[row], box, self._image_size)
 
 
 def enlarged(pixels: np.ndarray, image_size: int) -> np.ndarray | None:

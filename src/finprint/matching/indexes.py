@@ -27,7 +27,7 @@ TUNED = 100  # neighbours looked up by these queries
 KNOWN = 16  # times as many neighbours as were asked for are kept, which bounds the memory
 FEWEST = 8  # lists read at first
 NEAR = 1e-6  # cosines that differ by less may differ by rounding
-GPU_NEIGHBOURS = 2048  # the most neighbours that faiss looks up on a GPU
+GPU_NEIGHBOURS = 2048  # the most neighbours that faiss looks up on a GPU, and the most lists that it reads there
 Found = tuple[np.ndarray, np.ndarray]  # cosines and rows, (Q, K) each, best first
 
 
@@ -111,7 +111,8 @@ class Compressed:
         self.cpu = _built(array, kind)
         self._index = self.cpu
         self.recall = self._tune(asked[_evenly(len(asked), 2 * SAMPLE)])
-        self._index = on_gpu(self.cpu)
+        if self.cpu.nprobe <= GPU_NEIGHBOURS:
+            self._index = on_gpu(self.cpu)
 
     def search(self, queries: np.ndarray, count: int) -> Found:
         """As `nearest_rows`, of the photos that the lists show; NOBODY at -inf where they show fewer than `count`."""

@@ -241,16 +241,3 @@ def expanded(vectors: Array, neighbours: int) -> Array:
     cosines, rows = Gallery(array, codes).nearest(array, min(neighbours + 1, len(array)))  # itself among them
     summed = np.einsum("gn,gnd->gd", np.maximum(cosines, 0) ** 3, array[rows])
     return (summed / np.linalg.norm(summed, axis=1, keepdims=True)).astype(np.float32)
-
-
-def recall(queries: np.ndarray, gallery: Gallery, neighbours: int) -> float:
-    """Share of the exact nearest photos that the gallery's index finds; 1 for an exact one.
-
-    The exact ones come from one reading of all vectors.
-    """
-    if gallery.exact or not len(queries):
-        return 1.0
-    count = min(neighbours, len(gallery.codes))
-    _, approximate = gallery.nearest(queries, count)
-    _, exact = gallery.exactly(queries, count)
-    return float(np.mean([np.isin(e, a).mean() for e, a in zip(exact, approximate, strict=True)]))
