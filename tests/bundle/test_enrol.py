@@ -1,5 +1,6 @@
 """Decisions enter the gallery of a bundle: at once, whole or not at all, and once however often they are enrolled."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from finprint.bundle.identified import Identified
 from finprint.bundle.identify import identify, identify_one
 from finprint.bundle.manifest import Manifest
 from finprint.store.decisions import Decision, Log
+from finprint.store.tables import CROPS, read_table, write_table
 
 
 class Month:
@@ -305,6 +307,22 @@ def test_photos_that_an_older_finprint_identified_are_told_so(month: Month) -> N
         f"{month.out}/review is damaged or of an older version: run `finprint identify` again with --out {month.out}; "
         "the decisions are kept"
     )
+
+
+def test_crops_and_vectors_of_two_runs_are_refused(month: Month) -> None:
+    """As a run leaves them that is stopped after the crops were cut anew."""
+    month.decide("confirm", "q03.jpg", "animal 03")
+    index = month.out / "review/crops/index.parquet"
+    whole = read_table(index, CROPS)
+    for crops in (whole.iloc[1:], whole.assign(confidence=0.5)):  # other photos; the same names
+        write_table(index, crops.reset_index(drop=True), CROPS)
+        assert month.refused().startswith(f"{month.out}/review is damaged or of an older version: run")
+    write_table(index, whole.iloc[1:].reset_index(drop=True), CROPS)
+    run = month.out / "review/run.json"
+    run.write_text(json.dumps({key: value for key, value in json.loads(run.read_text()).items() if key != "crops"}))
+    assert month.refused().startswith(f"{month.out}/review is damaged")  # an older version's, by the names
+    write_table(index, whole, CROPS)
+    assert month.enrol()["came"] == 1
 
 
 def test_the_page_begins_with_the_names_without_its_own_decisions(month: Month) -> None:
