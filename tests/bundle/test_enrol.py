@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.bundle.bundle import Bundle
-from finprint.bundle.enrol import enrol, names_without
+from finprint.bundle.enrol import Ledger, Source, enrol, names_without
 from finprint.bundle.identified import Identified
 from finprint.bundle.identify import identify, identify_one
 from finprint.bundle.manifest import Manifest
@@ -189,6 +190,39 @@ def test_two_months_with_photos_of_the_same_name(month: Month, project: Project,
     month.decide("confirm", "q04.jpg", "animal 04")  # the first month goes on, under the names that it knew
     month.enrol()
     assert month.shown() == shown | {"june/q04.jpg": "animal 04"}
+
+
+def test_two_months_are_applied_in_the_order_of_their_decisions(month: Month, tmp_path: Path) -> None:
+    month.log.append(Decision(action="confirm", photo="q03.jpg", to="animal 03"))
+    month.enrol()
+    july = Path(shutil.copytree(month.out, tmp_path / "july"))
+    (july / "decisions.jsonl").unlink()
+    log = Log(july / "decisions.jsonl")
+    log.append(Decision(action="new", photo="q14.jpg", to="Tom"))
+    enrol(july, month.bundle)
+    time.sleep(1.01)  # the log tells seconds
+    month.decide("merge", individual="Tom", to="animal 04")
+    month.enrol()
+    assert month.shown()["july/q14.jpg"] == "animal 04"
+    lenient = Ledger.read(Bundle.load(month.bundle)).applied(Bundle.load(month.bundle).gallery.photos, strict=False)
+    assert lenient.shows["july/q14.jpg"] == "animal 04"
+
+
+def test_decisions_keep_their_order_where_the_clock_was_set_back() -> None:
+    decisions = [Decision(action="unsure", photo=photo, when=when) for photo, when in (("a", "2"), ("b", "1"))]
+    assert [(when, one.photo) for when, one in Source("june", {}, decisions, []).timed()] == [("2", "a"), ("2", "b")]
+
+
+def test_a_box_that_comes_too_late_is_told(month: Month, capsys: pytest.CaptureFixture[str]) -> None:
+    month.decide("confirm", "q03.jpg", "animal 03")
+    month.decide("box", "q04.jpg", box=(10, 10, 60, 50))
+    month.decide("confirm", "q04.jpg", "animal 04")
+    month.enrol()
+    month.decide("box", "q03.jpg", box=(10, 10, 60, 50))
+    capsys.readouterr()
+    month.enrol()
+    told = "boxes that were corrected after their photos were enrolled are not used: q03.jpg\n"
+    assert capsys.readouterr().out == told
 
 
 def _cases() -> Iterator[Any]:
