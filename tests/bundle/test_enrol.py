@@ -1,6 +1,8 @@
 """Decisions enter the gallery of a bundle: at once, whole or not at all, and once however often they are enrolled."""
 
+import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ from PIL import Image
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.bundle.bundle import Bundle
-from finprint.bundle.enrol import enrol, names_without
+from finprint.bundle.enrol import Ledger, Source, enrol, names_without
 from finprint.bundle.identified import Identified
 from finprint.bundle.identify import identify, identify_one
 from finprint.bundle.manifest import Manifest
 from finprint.store.decisions import Decision, Log
+from finprint.store.tables import CROPS, read_table, write_table
 
 
 class Month:
@@ -189,6 +192,39 @@ def test_two_months_with_photos_of_the_same_name(month: Month, project: Project,
     assert month.shown() == shown | {"june/q04.jpg": "animal 04"}
 
 
+def test_two_months_are_applied_in_the_order_of_their_decisions(month: Month, tmp_path: Path) -> None:
+    month.log.append(Decision(action="confirm", photo="q03.jpg", to="animal 03"))
+    month.enrol()
+    july = Path(shutil.copytree(month.out, tmp_path / "july"))
+    (july / "decisions.jsonl").unlink()
+    log = Log(july / "decisions.jsonl")
+    log.append(Decision(action="new", photo="q14.jpg", to="Tom"))
+    enrol(july, month.bundle)
+    time.sleep(1.01)  # the log tells seconds
+    month.decide("merge", individual="Tom", to="animal 04")
+    month.enrol()
+    assert month.shown()["july/q14.jpg"] == "animal 04"
+    lenient = Ledger.read(Bundle.load(month.bundle)).applied(Bundle.load(month.bundle).gallery.photos, strict=False)
+    assert lenient.shows["july/q14.jpg"] == "animal 04"
+
+
+def test_decisions_keep_their_order_where_the_clock_was_set_back() -> None:
+    decisions = [Decision(action="unsure", photo=photo, when=when) for photo, when in (("a", "2"), ("b", "1"))]
+    assert [(when, one.photo) for when, one in Source("june", {}, decisions, []).timed()] == [("2", "a"), ("2", "b")]
+
+
+def test_a_box_that_comes_too_late_is_told(month: Month, capsys: pytest.CaptureFixture[str]) -> None:
+    month.decide("confirm", "q03.jpg", "animal 03")
+    month.decide("box", "q04.jpg", box=(10, 10, 60, 50))
+    month.decide("confirm", "q04.jpg", "animal 04")
+    month.enrol()
+    month.decide("box", "q03.jpg", box=(10, 10, 60, 50))
+    capsys.readouterr()
+    month.enrol()
+    told = "boxes that were corrected after their photos were enrolled are not used: q03.jpg\n"
+    assert capsys.readouterr().out == told
+
+
 def _cases() -> Iterator[Any]:
     confirm, new = {"action": "confirm"}, {"action": "new"}
     yield (
@@ -305,6 +341,22 @@ def test_photos_that_an_older_finprint_identified_are_told_so(month: Month) -> N
         f"{month.out}/review is damaged or of an older version: run `finprint identify` again with --out {month.out}; "
         "the decisions are kept"
     )
+
+
+def test_crops_and_vectors_of_two_runs_are_refused(month: Month) -> None:
+    """As a run leaves them that is stopped after the crops were cut anew."""
+    month.decide("confirm", "q03.jpg", "animal 03")
+    index = month.out / "review/crops/index.parquet"
+    whole = read_table(index, CROPS)
+    for crops in (whole.iloc[1:], whole.assign(confidence=0.5)):  # other photos; the same names
+        write_table(index, crops.reset_index(drop=True), CROPS)
+        assert month.refused().startswith(f"{month.out}/review is damaged or of an older version: run")
+    write_table(index, whole.iloc[1:].reset_index(drop=True), CROPS)
+    run = month.out / "review/run.json"
+    run.write_text(json.dumps({key: value for key, value in json.loads(run.read_text()).items() if key != "crops"}))
+    assert month.refused().startswith(f"{month.out}/review is damaged")  # an older version's, by the names
+    write_table(index, whole, CROPS)
+    assert month.enrol()["came"] == 1
 
 
 def test_the_page_begins_with_the_names_without_its_own_decisions(month: Month) -> None:

@@ -78,6 +78,8 @@ def test_a_model_a_threshold_or_other_rules() -> None:
     assert _why(replace(BEFORE, answers=moved, rules={"threshold": 0.75})) == {
         "p": "the threshold moved: 0.500 before, 0.750 now"
     }
+    # The rules of one time are unknown.
+    assert _why(replace(BEFORE, answers=moved, rules={})) == {"p": "the rules were fitted anew"}
     # The same order again, but no threshold has moved.
     assert _why(replace(BEFORE, answers=moved)) == {"p": "its own crop or second look changed"}
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -56,21 +58,25 @@ class Source:
         decisions = [Decision.model_validate(line) for line in told["decisions"]]
         return Source(told["name"], told["photos"], decisions, told.get("names") or sorted(names_made(decisions)))
 
-    def replay(self, replay: Replay) -> None:
-        """Apply the decisions.
+    def timed(self) -> Iterator[tuple[str, Decision]]:
+        """The decisions in their order, each with when it was taken; never earlier than one before it, as where the
+        clock was set back."""
+        return zip(accumulate((one.when for one in self.decisions), max), self.decisions, strict=True)
+
+    def apply(self, decision: Decision, replay: Replay) -> None:
+        """Apply one of the decisions.
 
         Raises:
-            UserError: one is about a photo or an individual that is not there, or gives a name that is taken.
+            UserError: it is about a photo or an individual that is not there, or gives a name that is taken.
         """
-        for decision in self.decisions:
-            if decision.action not in (*OF_INDIVIDUALS, *ENTERING, "drop", "unusable"):
-                continue
-            subject = decision.individual or decision.photo
-            try:
-                photos = tuple(filter(None, (self._photo(one, decision, replay) for one in decision.every)))
-                replay.apply(decision.model_copy(update={"photo": "", "photos": photos}))
-            except UserError as error:
-                raise UserError(f"{self.name}/{DECISIONS}: {decision.action} {subject!r}: {error}") from None
+        if decision.action not in (*OF_INDIVIDUALS, *ENTERING, "drop", "unusable"):
+            return
+        subject = decision.individual or decision.photo
+        try:
+            photos = tuple(filter(None, (self._photo(one, decision, replay) for one in decision.every)))
+            replay.apply(decision.model_copy(update={"photo": "", "photos": photos}))
+        except UserError as error:
+            raise UserError(f"{self.name}/{DECISIONS}: {decision.action} {subject!r}: {error}") from None
 
     def _photo(self, photo: str, decision: Decision, replay: Replay) -> str:
         """The id in the gallery: where two photos have one id, the identified one is meant. "": it did not enter."""
@@ -122,8 +128,9 @@ class Ledger:
         labelled = photos["labelled"].astype(object).where(photos["labelled"].notna(), None)
         names = [name for source in self.sources.values() for name in source.names]
         replay = Replay(dict(zip(photos["image"], labelled, strict=True)), names, strict=strict)
-        for source in self.sources.values():
-            source.replay(replay)
+        timed = [(when, source, one) for source in self.sources.values() for when, one in source.timed()]
+        for _, source, decision in sorted(timed, key=itemgetter(0)):  # of all sources: one builds on the other
+            source.apply(decision, replay)
         return replay
 
 
@@ -176,6 +183,7 @@ def enrol(out: Path, folder: Path) -> dict[str, int]:
         with TemporaryDirectory() as scratch:
             name = out.resolve().name
             entering, ids = _entering(name, identified, decisions, bundle, Path(scratch))
+            _tell_late_boxes(decisions, ids, bundle.gallery.photos, ledger.sources.get(lines[0].id))
             every = {image: ids.get(image, "") for image in identified.photos["image"]}
             ledger.sources[lines[0].id] = Source(name, every, decisions, sorted(names_made(lines)))
             photos = pd.concat([bundle.gallery.photos, entering.photos], ignore_index=True)
@@ -249,6 +257,16 @@ def _entering(
     told = identified.photos.set_index("image").loc[list(fresh)].reset_index().assign(image=list(fresh.values()))
     vectors = np.stack([rows[photo] for photo in fresh]) if fresh else identified.vectors[:0]
     return Entering(gallery_table(told), vectors, pictures), ids
+
+
+def _tell_late_boxes(
+    decisions: Sequence[Decision], ids: Mapping[str, str], gallery: pd.DataFrame, last: Source | None
+) -> None:
+    """Say which boxes do nothing because their photo is in the gallery already; of those since the last time."""
+    there, known = set(gallery["image"]), {one.id for one in (last.decisions if last else ())}
+    boxes = [one for one in decisions if one.action == "box" and one.id not in known]
+    if late := [one.photo for one in boxes if ids.get(one.photo) in there]:
+        print(f"boxes that were corrected after their photos were enrolled are not used: {', '.join(late)}", flush=True)
 
 
 def _ids(name: str, identified: Identified, decisions: Sequence[Decision], gallery: pd.DataFrame) -> dict[str, str]:

@@ -10,14 +10,15 @@ import pandera.pandas as pa
 
 from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED
 from finprint.base.errors import UserError
-from finprint.base.files import read_json, write_array, write_json
+from finprint.base.files import read_json, sha256_path, write_array, write_json
 from finprint.bundle.tables import COORDINATES, TOLD
 from finprint.evaluation.changed import Answered
 from finprint.keypoints.tables import POINTS, read_points
-from finprint.pictures.shards import Crops
+from finprint.pictures.shards import INDEX, Crops
 from finprint.store.tables import ROWS, SIDES, read_table, text, write_table
 
 REVIEW, CROPS, RUN, DECISIONS = "review", "crops", "run.json", "decisions.jsonl"
+OF_CROPS = "crops"  # in run.json: the hash of the crops' index, so that those of another run are noticed
 NUMBER = pa.Column("Int32", pa.Check.gt(0), nullable=True, coerce=True)
 IDENTIFIED = pa.DataFrameSchema(
     {
@@ -81,14 +82,14 @@ class Identified:
         write_table(folder / "points.parquet", self.points, POINTS)
         write_table(folder / "new_individuals.csv", self.proposed, PROPOSED)
         write_table(folder / "gallery.parquet", self.gallery, GALLERY)
-        write_json(folder / RUN, self.run)
+        write_json(folder / RUN, self.run | {OF_CROPS: sha256_path(folder / CROPS / INDEX)})
 
     @staticmethod
     def load(out: Path) -> "Identified":
         """Read what `identify` wrote into a folder.
 
         Raises:
-            UserError: it wrote nothing there, or it is damaged.
+            UserError: it wrote nothing there, it is damaged, or a run that was stopped has changed a part of it.
         """
         folder = out / REVIEW
         if not (folder / RUN).is_file():
@@ -98,13 +99,32 @@ class Identified:
             photos = read_table(folder / "photos.parquet", IDENTIFIED)
             answers = read_table(folder / "answers.parquet", ANSWERS)
             points, proposed = read_points(folder), read_table(folder / "new_individuals.csv", PROPOSED)
-            gallery = read_table(folder / "gallery.parquet", GALLERY)
-            return Identified(photos, answers, Crops(folder / CROPS), vectors, points, proposed, gallery, run)
+            gallery, crops = read_table(folder / "gallery.parquet", GALLERY), Crops(folder / CROPS)
+            _of_one_run(folder, crops, len(vectors), run.pop(OF_CROPS, None))
+            return Identified(photos, answers, crops, vectors, points, proposed, gallery, run)
         except (UserError, OSError, ValueError, EOFError):  # of a table, a shard or an array
             raise UserError(
                 f"{folder} is damaged or of an older version: run `finprint identify` again with --out {out}; "
                 "the decisions are kept"
             ) from None
+
+
+def _of_one_run(folder: Path, crops: Crops, vectors: int, told: str | None) -> None:
+    """Check that the crops are those that the rest was made from.
+
+    Args:
+        folder: the folder `review`.
+        crops: that lie there now.
+        vectors: their number.
+        told: the hash of the crops' index when the rest was written; None: an older version did not keep it.
+
+    Raises:
+        UserError: they are of another run.
+    """
+    rows = read_table(folder / "rows.parquet", ROWS)["image"].tolist()
+    same = told in (None, sha256_path(folder / CROPS / INDEX))
+    if not same or rows != crops.index["image"].tolist() or len(rows) != vectors:
+        raise UserError(f"{folder} holds parts of two runs")
 
 
 def answered_of(identified: Identified) -> Answered:

@@ -164,8 +164,9 @@ def _of_the_run(photo: str, before: Answered, now: Answered) -> str:
     for one in (before, now):
         names = one.answers[one.answers["query"] == photo].sort_values("rank")["identity"]
         orders.append(names[names != NEW].tolist()[:4])
-    if orders[0] == orders[1] and before.rules["threshold"] != now.rules["threshold"]:
-        return f"the threshold moved: {before.rules['threshold']:.3f} before, {now.rules['threshold']:.3f} now"
+    old, new = (one.rules.get("threshold") for one in (before, now))  # None: an older version did not tell it
+    if orders[0] == orders[1] and None not in (old, new) and old != new:
+        return f"the threshold moved: {old:.3f} before, {new:.3f} now"
     if before.rules != now.rules:
         return "the rules were fitted anew"
     if not before.gallery.equals(now.gallery):
