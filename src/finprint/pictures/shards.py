@@ -8,7 +8,6 @@ import mmap
 import tarfile
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +115,12 @@ class Crops:
 
     def digest(self, row: int) -> str:
         """The SHA-256 of the crop in `row`, by the index; where that has none, the crop is read."""
-        told = self._told(row)
-        return told.hex() if any(told) else sha256_bytes(self.jpeg(row))
+        return self._told(row) or sha256_bytes(self.jpeg(row))
 
-    def _told(self, row: int) -> bytes:
-        return self._digests[row].tobytes()
+    def _told(self, row: int) -> str:
+        """What the index says is the crop's SHA-256; "": nothing."""
+        told = self._digests[row]
+        return told.tobytes().hex() if told.any() else ""
 
     def jpeg(self, row: int) -> bytes:
         """The JPEG bytes of the crop in `row`.
@@ -130,7 +130,7 @@ class Crops:
         """
         offset, told = self._offset[row], self._told(row)
         content = self._map(self._paths[self._shard[row]])[offset : offset + self._length[row]]
-        if any(told) and told != sha256(content).digest():
+        if told and told != sha256_bytes(content):
             raise damaged(str(self.index["image"].iat[row]))
         return content
 
@@ -140,14 +140,11 @@ class Crops:
         Raises:
             UserError: its JPEG is damaged.
         """
-        try:
-            return decode_jpeg(self.jpeg(row))
-        except BadPhoto:
-            raise damaged(str(self.index["image"].iat[row])) from None
+        return self.stored(row).pixels()
 
     def stored(self, row: int) -> StoredCrop:
         """The crop in `row` as it is stored."""
-        return StoredCrop(self.index["image"].iloc[row], self.jpeg(row))
+        return StoredCrop(str(self.index["image"].iat[row]), self.jpeg(row))
 
 
 def _digests(index: pd.DataFrame) -> np.ndarray:
