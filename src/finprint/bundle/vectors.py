@@ -13,8 +13,8 @@ from finprint.bundle.bundle import Bundle
 from finprint.engine.mapping import device_of, mapped
 from finprint.engine.work import Work
 from finprint.keypoints.cache import Kept
-from finprint.model.embedder import Embedder, ModelConfig
-from finprint.model.embedding import vector_stream
+from finprint.model.embedder import ModelConfig
+from finprint.model.embedding import Stream, opened, vector_stream
 from finprint.model.params import Embed
 from finprint.pictures.shards import Crops, StoredCrop
 
@@ -53,7 +53,7 @@ def _work(bundle: Bundle, crops: Crops, rows: Mapping[str, int]) -> Work[str, Se
         return crops.pixels(rows[key])
 
     return Work(
-        here=lambda keys: _stream(models, pixels, params)(keys),
+        here=lambda keys: _beside([vector_stream(model, pixels, params) for model in models])(keys),
         there=partial(_opened, [(model.config, model.state_dict()) for model in models], params),
         pack=lambda keys: [crops.stored(rows[key]) for key in keys],
         name=lambda key: crops.stored(rows[key]).image,
@@ -65,17 +65,11 @@ def _opened(
     models: Sequence[tuple[ModelConfig, dict[str, torch.Tensor]]], params: Embed
 ) -> Callable[[Sequence[StoredCrop]], Iterator[Sequence[np.ndarray]]]:
     """The stream of a worker elsewhere, from what is sent to it."""
-    embedders = [Embedder(config) for config, _ in models]
-    for embedder, (_, state) in zip(embedders, models, strict=True):
-        embedder.load_state_dict(state)
-    return _stream(embedders, StoredCrop.pixels, params)
+    return _beside([opened(config, state, params) for config, state in models])
 
 
-def _stream(
-    models: Sequence[Embedder], pixels: Callable[[J], np.ndarray], params: Embed
-) -> Callable[[Sequence[J]], Iterator[Sequence[np.ndarray]]]:
-    """Make models ready: jobs, each a crop, to a vector by each model."""
-    streams = [vector_stream(model, pixels, params) for model in models]
+def _beside(streams: Sequence[Stream[J]]) -> Callable[[Sequence[J]], Iterator[Sequence[np.ndarray]]]:
+    """The streams of several models as one: jobs, each a crop, to a vector by each model."""
 
     def stream(jobs: Sequence[J]) -> Iterator[Sequence[np.ndarray]]:
         for start in range(0, len(jobs), CHUNK):

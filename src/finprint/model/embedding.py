@@ -73,7 +73,7 @@ def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False, e
     embedder, head, classes = load_model(model)
     work: Work[int, np.ndarray] = Work(
         here=lambda rows: vector_stream(embedder, crops.pixels, params)(rows),
-        there=partial(_opened, embedder.config, embedder.state_dict(), params),
+        there=partial(opened, embedder.config, embedder.state_dict(), params),
         pack=lambda rows: [crops.stored(row) for row in rows],
         name=lambda row: str(crops.index["image"].iloc[row]),
         batch=params.batch,
@@ -84,7 +84,7 @@ def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False, e
     return Vectors(crops.index["image"], array, sha256_path(model), np.array(classes, object), heads)
 
 
-def _opened(config: ModelConfig, state: dict[str, torch.Tensor], params: Embed) -> Stream[StoredCrop]:
+def opened(config: ModelConfig, state: dict[str, torch.Tensor], params: Embed) -> Stream[StoredCrop]:
     """The stream of a worker elsewhere, from what is sent to it."""
     embedder = Embedder(config)
     embedder.load_state_dict(state)
