@@ -9,7 +9,7 @@ from finprint.base.errors import UserError
 from finprint.base.words import counted
 from finprint.store.tables import SIDES, TEST
 from finprint.survey.box_forms import settle
-from finprint.survey.frames import to_photos
+from finprint.survey.frames import OVERHANG, to_photos
 
 
 def check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str, str], None]) -> pd.DataFrame:
@@ -33,35 +33,33 @@ def check_boxes(boxes: pd.DataFrame, photos: pd.DataFrame, reject: Callable[[str
     overhang = np.maximum(corners[:, 2:] - size[:, 2:], -corners[:, :2]).max(axis=1)
     sure = table["confidence"]
     photo = [f"the photo of {w:.0f} x {h:.0f} px" for w, h in size[:, :2]]
+    box = [f"box ({written})" for written in table["written"]]
     # The first that holds is told; a box that only reaches outside is kept.
     wrong: list[tuple[np.ndarray, Callable[[int], str]]] = [
         (table["path"].isna().to_numpy(), lambda row: "box of a photo that is missing or rejected"),
-        (table["part"].isna().to_numpy(), lambda row: "its part is empty"),
-        (np.isnan(corners).any(axis=1), lambda row: "not four numbers"),
-        (np.array([bool(why) for why in unknown], bool), lambda row: unknown[row]),
-        (np.any(corners[:, :2] >= corners[:, 2:], axis=1), lambda row: "empty or corners swapped"),
-        ((extent < 1).any(axis=1), lambda row: f"lies outside {photo[row]}"),
+        (table["part"].isna().to_numpy(), lambda row: f"{box[row]}: its part is empty"),
+        (np.isnan(corners).any(axis=1), lambda row: f"{box[row]}: not four numbers"),
+        (np.array([bool(why) for why in unknown], bool), lambda row: f"{box[row]} {unknown[row]}"),
+        (np.any(corners[:, :2] >= corners[:, 2:], axis=1), lambda row: f"{box[row]}: empty or corners swapped"),
+        ((extent < 1).any(axis=1), lambda row: f"{box[row]} lies outside {photo[row]}"),
         (
             ~sure.between(0, 1).to_numpy(),
-            lambda row: f"its confidence {sure[row]:g} is not between 0 and 1",
+            lambda row: f"{box[row]}: its confidence {sure[row]:g} is not between 0 and 1",
         ),
-        (overhang > 2, lambda row: f"reaches outside {photo[row]}: clipped"),
+        (overhang > OVERHANG, lambda row: f"{box[row]} reaches outside {photo[row]}: clipped"),
     ]
     good, reasons = np.ones(len(table), bool), {}
     for row in np.flatnonzero(np.any([where for where, _ in wrong], axis=0)).tolist():
         number = next(number for number, (where, _) in enumerate(wrong) if where[row])
-        reason = wrong[number][1](row)
+        reasons[row] = wrong[number][1](row)
         good[row] = number == len(wrong) - 1
-        between = "" if number in (3, 5, 7) else ":"
-        written = table["written"][row]
-        reasons[row] = reason if number == 0 else f"box ({written}){between} {reason}"
         reject(table["image"][row], reasons[row])
     _refuse_useless(table, good, reasons)
     table[SIDES] = clipped
     again = table[["image", "part"]].assign(**dict(zip(SIDES, clipped.round(1).T, strict=True)))[good].duplicated()
     for row in np.flatnonzero(good)[again.to_numpy()].tolist():
         good[row] = False
-        reject(table["image"][row], f"box ({table['written'][row]}) twice: the first is used")
+        reject(table["image"][row], f"{box[row]} twice: the first is used")
     without = _without_animal(boxes[empty], photos, table["path"]).join(facts, on="image")
     table = pd.concat([table[good], without] if len(without) else [table[good]], ignore_index=True)
     table["group"] = table.groupby("group")["image"].transform("first")

@@ -8,9 +8,9 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.base.words import counted
 from finprint.store.tables import SIDES
+from finprint.survey.frames import OVERHANG
 from finprint.survey.sources.marks import OWN, SLACK
 
-PIXELS = 2  # by which a box may reach outside of its photo
 LOST, SAVED = 0.2, 0.02  # shares of boxes that do not fit by custom, and at most by another form, to doubt the custom
 CLEAR = 0.1  # share of boxes that must not fit one form, if nothing but the photos tells it from another
 FEW = 3  # different boxes below which columns such as x_max are believed: some boxes may be wrong
@@ -88,7 +88,7 @@ def _fits(corners: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     either_way = np.maximum(drawn, drawn[:, ::-1])  # that photo may not be turned yet
     frame = np.where(np.isnan(drawn), rows[["width", "height"]].to_numpy(float), either_way)
     share = rows["share"].to_numpy(bool)[:, None]
-    frame, slack = np.where(share, 1, frame), np.where(share, SLACK, PIXELS)
+    frame, slack = np.where(share, 1, frame), np.where(share, SLACK, OVERHANG)
     inside = (corners[:, :2] >= -slack) & (corners[:, 2:] <= frame + slack) & (corners[:, :2] < corners[:, 2:])
     return np.asarray(inside.all(axis=1))
 

@@ -10,7 +10,7 @@ from finprint.pictures.images import ACROSS
 from finprint.store.tables import SIDES
 
 SAME = 0.01  # by which the ratio of the sides of a copy may differ, because sizes are whole pixels
-SLACK = 2  # px by which a box may reach outside of the photo it was drawn on
+OVERHANG = 2  # px by which a box may reach outside of its photo without a word
 ORIENTATION = 0x0112  # of EXIF
 
 
@@ -34,7 +34,7 @@ def to_photos(boxes: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
     told = ~np.isnan(drawn).any(axis=1) & ~np.isnan(size).any(axis=1)
     same = told & _alike(drawn, size)
     swapped = told & ~same & _alike(drawn[:, ::-1], size)
-    beyond = swapped & ~share & (corners > np.tile(drawn, 2) + SLACK).any(axis=1)
+    beyond = swapped & ~share & (corners > np.tile(drawn, 2) + OVERHANG).any(axis=1)
     shown = swapped & boxes["path"].isin(boxes.loc[beyond, "path"]).to_numpy()
     frame = np.where((same | swapped)[:, None], np.where(shown[:, None], drawn[:, ::-1], drawn), size)
     pixels = corners * np.tile(np.where(share[:, None], size, size / frame), 2)
