@@ -17,9 +17,10 @@ from PIL import Image
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.bundle.bundle import Bundle
-from finprint.bundle.enrol import Ledger, Source, enrol, names_without
+from finprint.bundle.enrol import enrol
 from finprint.bundle.identified import Identified
 from finprint.bundle.identify import identify, identify_one
+from finprint.bundle.ledger import Ledger, Source, names_without
 from finprint.bundle.manifest import Manifest
 from finprint.store.decisions import Decision, Log
 from finprint.store.tables import CROPS, read_table, write_table

@@ -11,9 +11,9 @@ from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.bundle.bundle import Bundle
-from finprint.bundle.enrol import names_without
 from finprint.bundle.identified import DECISIONS, REVIEW, Identified
 from finprint.bundle.identify import identify_one
+from finprint.bundle.ledger import names_without
 from finprint.bundle.tables import TOLD
 from finprint.bundle.writing import MODELS
 from finprint.crops.cutting import place
