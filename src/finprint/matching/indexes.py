@@ -34,8 +34,8 @@ Found = tuple[np.ndarray, np.ndarray]  # cosines and rows, (Q, K) each, best fir
 def nearest_rows(queries: np.ndarray, array: Array, count: int, first: int = 0) -> Found:
     """The exact cosines and the rows of each query's nearest vectors, best first. Equal cosines come in any order.
 
-    A large array is read block by block. Its pieces can be searched apart, on several machines: where they begin at
-    multiples of 1,024 rows, `merged` makes of their results what this function makes of the whole, to the bit.
+    A large array is read block by block. Pieces that begin at multiples of 1,024 rows can also be searched apart:
+    `merged` makes of their results what this function makes of the whole, to the bit.
 
     Args:
         queries: (Q, D) float32 unit vectors.
