@@ -11,7 +11,7 @@ from finprint.crops.params import Crop
 from finprint.crops.slices import merge, side_share, windows
 from finprint.detector.yolo import Detection, shrink
 from finprint.pictures.decoding import Window, decode_at
-from finprint.pictures.images import BadPhoto, ChangedPhoto, encode_jpeg, read_photo, unpacked
+from finprint.pictures.images import BadPhoto, ChangedPhoto, content_of, encode_jpeg
 from finprint.store.tables import WHOLE
 
 # The scales at which a JPEG can be decoded, 1/8 to 1/2, and how many times the stored size a crop must have there:
@@ -52,7 +52,7 @@ def read(file: PhotoFile, step: int, window: Window | None = None) -> Photo:
         BadPhoto: it cannot be read.
         ChangedPhoto: the file is not the one that the table tells of.
     """
-    content = read_photo(file.path, file.sha256) if file.content is None else unpacked(file.content)
+    content = content_of(file.path, file.sha256, file.content)
     pixels, full = decode_at(file.path, step, window, content)
     return Photo(pixels, full, step, window[:2] if window else (0, 0))
 

@@ -14,7 +14,7 @@ from finprint.base.files import sha256_json
 from finprint.engine.work import MOST, MOST_PHOTOS
 from finprint.keypoints.params import Match
 from finprint.pictures.decoding import decode_at
-from finprint.pictures.images import BadPhoto, ChangedPhoto, carried, read_photo, unpacked
+from finprint.pictures.images import BadPhoto, ChangedPhoto, carried, content_of
 from finprint.pictures.shards import Crops, StoredCrop
 from finprint.store.tables import SIDES
 
@@ -50,7 +50,7 @@ class Cutout:
         step = next((step for step in (8, 4, 2) if longer >= step * self.image_size), 1)
         near, far = (int(left / step), int(top / step)), (math.ceil(right / step), math.ceil(bottom / step))
         try:
-            content = read_photo(self.path, self.sha256) if self.content is None else unpacked(self.content)
+            content = content_of(self.path, self.sha256, self.content)
             return decode_at(self.path, step, (*near, *far), content)[0]
         except BadPhoto as error:
             raise UserError(f"{self.path}: {error}; `dvc repro` reads the photos anew") from None
@@ -98,7 +98,7 @@ class StoredCrops:
 
     def name(self, row: int) -> str:
         """The id of the photo."""
-        return self._crops.stored(row).image
+        return self._crops.image(row)
 
     def portable(self, row: int, ship: str) -> StoredCrop:
         """The JPEG, which is small, whatever `ship` is."""

@@ -75,7 +75,7 @@ def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False, e
         here=lambda rows: vector_stream(embedder, crops.pixels, params)(rows),
         there=partial(opened, embedder.config, embedder.state_dict(), params),
         pack=lambda rows: [crops.stored(row) for row in rows],
-        name=lambda row: str(crops.index["image"].iloc[row]),
+        name=crops.image,
         batch=params.batch,
     )
     vectors = (vector for _, vector in mapped(work, range(len(crops)), engine, "embedding", "crop", quiet))

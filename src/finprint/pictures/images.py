@@ -102,15 +102,13 @@ def carried(path: Path, sha256: str = "") -> bytes | BadPhoto | ChangedPhoto:
         return failure
 
 
-def unpacked(content: bytes | BadPhoto | ChangedPhoto) -> bytes:
-    """The content that `carried` has read.
-
-    Raises:
-        BadPhoto, ChangedPhoto: what was wrong.
-    """
-    if isinstance(content, bytes):
-        return content
-    raise content
+def content_of(path: Path, sha256: str, brought: bytes | BadPhoto | ChangedPhoto | None) -> bytes:
+    """The content of a photo's file: what `carried` has brought, else as `read_photo`, which says what is raised."""
+    if brought is None:
+        return read_photo(path, sha256)
+    if isinstance(brought, bytes):
+        return brought
+    raise brought
 
 
 def _changed(path: Path, how: str) -> str:

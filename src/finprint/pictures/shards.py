@@ -113,6 +113,10 @@ class Crops:
             )
         return self._rows.loc[images].to_numpy()
 
+    def image(self, row: int) -> str:
+        """The id of the photo whose crop stands in `row`."""
+        return str(self.index["image"].iat[row])
+
     def digest(self, row: int) -> str:
         """The SHA-256 of the crop in `row`, by the index; where that has none, the crop is read."""
         return self._told(row) or sha256_bytes(self.jpeg(row))
@@ -131,7 +135,7 @@ class Crops:
         offset, told = self._offset[row], self._told(row)
         content = self._map(self._paths[self._shard[row]])[offset : offset + self._length[row]]
         if told and told != sha256_bytes(content):
-            raise damaged(str(self.index["image"].iat[row]))
+            raise damaged(self.image(row))
         return content
 
     def pixels(self, row: int) -> np.ndarray:
@@ -144,7 +148,7 @@ class Crops:
 
     def stored(self, row: int) -> StoredCrop:
         """The crop in `row` as it is stored."""
-        return StoredCrop(str(self.index["image"].iat[row]), self.jpeg(row))
+        return StoredCrop(self.image(row), self.jpeg(row))
 
 
 def _digests(index: pd.DataFrame) -> np.ndarray:
