@@ -14,7 +14,7 @@ import pytest
 import torch
 from scenes import HEIGHT, SMALL, WIDTH, scene, stored, turned
 
-from finprint.keypoints import features, pairs
+from finprint.keypoints import cache, pairs
 from finprint.keypoints.networks import Networks
 from finprint.keypoints.pairs import match_pairs, pair_score
 from finprint.keypoints.tables import SecondLook, write_second_look
@@ -188,9 +188,9 @@ import time
 from pathlib import Path
 from scenes import SMALL
 from test_pairs import NONE, _table
-from finprint.keypoints import features, pairs
+from finprint.keypoints import cache, pairs
 from finprint.pictures.shards import Crops
-features.PERIOD = 0.0
+cache.PERIOD = 0.0
 slow = pairs.match
 def match(*given):
     time.sleep(0.3)
@@ -249,9 +249,9 @@ def test_an_empty_table(crops: Crops) -> None:
 
 
 def test_progress_is_saved_in_time(crops: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "PERIOD", 0.0)
+    monkeypatch.setattr(cache, "PERIOD", 0.0)
     chunks = []
-    add = features.Kept.add
-    monkeypatch.setattr(features.Kept, "add", lambda self, made: (chunks.append(len(made)), add(self, made)))
+    add = cache.Kept.add
+    monkeypatch.setattr(cache.Kept, "add", lambda self, made: (chunks.append(len(made)), add(self, made)))
     match_pairs(_table(), NONE, crops, SMALL)
     assert [count for count in chunks if count] == [1] * 9  # five crops, four pairs

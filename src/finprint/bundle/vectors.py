@@ -10,9 +10,9 @@ import torch
 from finprint.base.code import code_of
 from finprint.base.files import cache, sha256_json
 from finprint.bundle.bundle import Bundle
-from finprint.engine.mapping import device_of, mapped
+from finprint.engine.mapping import device_of
 from finprint.engine.work import Work
-from finprint.keypoints.cache import Kept
+from finprint.keypoints.cache import Arrays, Kept, keep
 from finprint.model.embedder import ModelConfig
 from finprint.model.embedding import Stream, opened, vector_stream
 from finprint.model.params import Embed
@@ -30,50 +30,43 @@ def vectors_of(bundle: Bundle, crops: Crops) -> list[np.ndarray]:
     kept = Kept(cache() / "vectors" / place, CHUNK)
     keys = [crops.digest(row) for row in range(len(crops))]
     todo = {key: row for row, key in enumerate(keys) if key not in kept}
-    made: dict[str, dict[str, np.ndarray]] = {}
-    try:
-        work = _work(bundle, crops, todo)
-        for key, vectors in mapped(work, list(todo), bundle.engine, "embedding", "crop"):
-            made[key] = {name: vector[None] for name, vector in zip(bundle.models, vectors, strict=True)}
-            if len(made) == CHUNK:
-                kept.add(made)
-                made = {}
-    finally:
-        kept.add(made)
+    keep(kept, _work(bundle, crops, todo), list(todo), bundle.engine, "embedding", "crop")
     kept.tidy(keys)
     entries = [kept.get(key) for key in keys]
     return [_stacked([entry[name] for entry in entries], bundle, name) for name in bundle.manifest.members]
 
 
-def _work(bundle: Bundle, crops: Crops, rows: Mapping[str, int]) -> Work[str, Sequence[np.ndarray]]:
+def _work(bundle: Bundle, crops: Crops, rows: Mapping[str, int]) -> Work[str, Arrays]:
     """The embedding of crops by all models, by the keys of their rows."""
-    models, params = list(bundle.models.values()), bundle.settings.embed
+    models, params = bundle.models, bundle.settings.embed
 
     def pixels(key: str) -> np.ndarray:
         return crops.pixels(rows[key])
 
     return Work(
-        here=lambda keys: _beside([vector_stream(model, pixels, params) for model in models])(keys),
-        there=partial(_opened, [(model.config, model.state_dict()) for model in models], params),
+        here=lambda keys: _beside({name: vector_stream(model, pixels, params) for name, model in models.items()})(keys),
+        there=partial(_opened, {name: (model.config, model.state_dict()) for name, model in models.items()}, params),
         pack=lambda keys: [crops.stored(rows[key]) for key in keys],
-        name=lambda key: crops.stored(rows[key]).image,
+        name=lambda key: crops.image(rows[key]),
         batch=CHUNK,
     )
 
 
 def _opened(
-    models: Sequence[tuple[ModelConfig, dict[str, torch.Tensor]]], params: Embed
-) -> Callable[[Sequence[StoredCrop]], Iterator[Sequence[np.ndarray]]]:
+    models: Mapping[str, tuple[ModelConfig, dict[str, torch.Tensor]]], params: Embed
+) -> Callable[[Sequence[StoredCrop]], Iterator[Arrays]]:
     """The stream of a worker elsewhere, from what is sent to it."""
-    return _beside([opened(config, state, params) for config, state in models])
+    return _beside({name: opened(config, state, params) for name, (config, state) in models.items()})
 
 
-def _beside(streams: Sequence[Stream[J]]) -> Callable[[Sequence[J]], Iterator[Sequence[np.ndarray]]]:
-    """The streams of several models as one: jobs, each a crop, to a vector by each model."""
+def _beside(streams: Mapping[str, Stream[J]]) -> Callable[[Sequence[J]], Iterator[Arrays]]:
+    """The streams of several models as one: jobs, each a crop, to a vector (1, D) by each model."""
 
-    def stream(jobs: Sequence[J]) -> Iterator[Sequence[np.ndarray]]:
+    def stream(jobs: Sequence[J]) -> Iterator[Arrays]:
         for start in range(0, len(jobs), CHUNK):
-            yield from zip(*(one(jobs[start : start + CHUNK]) for one in streams), strict=True)
+            each = (one(jobs[start : start + CHUNK]) for one in streams.values())
+            for vectors in zip(*each, strict=True):
+                yield {name: vector[None] for name, vector in zip(streams, vectors, strict=True)}
 
     return stream
 

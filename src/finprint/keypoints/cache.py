@@ -4,6 +4,7 @@ A run that was killed goes on from here. The folder can be deleted at any time.
 """
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,9 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from finprint.base.files import atomic, remove, sha256_bytes, sha256_path
+from finprint.engine.mapping import mapped
+from finprint.engine.params import Engine
+from finprint.engine.work import Work
 
 KEYS, ENDS = "keys", ".ends"
 KEY_BYTES = 32  # a key is a SHA-256
+PERIOD = 20.0  # seconds of work that a killed run loses, at most
+Arrays = Mapping[str, np.ndarray]  # of an entry, by name
 
 
 class Kept:
@@ -44,7 +50,7 @@ class Kept:
         chunk, row = self._places[key]
         return chunk.arrays(row)
 
-    def add(self, made: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    def add(self, made: Mapping[str, Arrays]) -> None:
         """Keep some entries as a new chunk.
 
         Args:
@@ -118,3 +124,27 @@ class _Chunk:
             name: self._file.get_slice(name)[(ends[row - 1] if row else 0) : ends[row]]
             for name, ends in self._ends.items()
         }
+
+
+def keep(kept: Kept, work: Work[str, Any], keys: Sequence[str], engine: Engine, what: str, unit: str) -> None:
+    """Compute entries of the cache, with progress. A killed run loses the last seconds alone.
+
+    Args:
+        kept: where the entries go.
+        work: makes the arrays of an entry from its key; None: there are none.
+        keys: of the entries.
+        engine: the section `engine`.
+        what: is computed, for the bar.
+        unit: of the bar.
+    """
+    made: dict[str, Arrays] = {}
+    saved = time.monotonic()
+    try:
+        for key, arrays in mapped(work, keys, engine, what, unit):
+            if arrays is not None:
+                made[key] = arrays
+            if len(made) >= kept.entries or time.monotonic() - saved > PERIOD:
+                kept.add(made)
+                made, saved = {}, time.monotonic()
+    finally:
+        kept.add(made)

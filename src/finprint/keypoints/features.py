@@ -1,11 +1,9 @@
 """The local features of photos, computed once for each view of a photo."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,10 +11,10 @@ import numpy as np
 from finprint.base.code import code_of
 from finprint.base.errors import UserError
 from finprint.base.files import cache, hold, remove, sha256_json
-from finprint.engine.mapping import device_of, mapped
+from finprint.engine.mapping import device_of
 from finprint.engine.params import LOCAL, Engine
 from finprint.engine.work import Work
-from finprint.keypoints.cache import Kept
+from finprint.keypoints.cache import Arrays, Kept, keep
 from finprint.keypoints.networks import Networks, load_networks
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features
@@ -26,8 +24,6 @@ from finprint.pictures.shards import StoredCrop
 
 CODE = ("keypoints", "pictures")  # the rooms that features and matches depend on
 CROPS, PAIRS = 512, 4096  # entries of a full chunk of the cache
-Arrays = Mapping[str, np.ndarray]  # of an entry of the cache, by name
-PERIOD = 20.0  # seconds of work that a killed run loses, at most
 
 
 @dataclass(frozen=True)
@@ -123,27 +119,3 @@ def _extractor(
     """The stream of local features in another process."""
     networks = networks_elsewhere(params, key)
     return partial(side_by_side, lambda view: _arrays(networks, view.pixels(), image_size))
-
-
-def keep(kept: Kept, work: Work[str, Any], keys: Sequence[str], engine: Engine, what: str, unit: str) -> None:
-    """Compute entries of the cache, with progress. A killed run loses the last seconds alone.
-
-    Args:
-        kept: where the entries go.
-        work: makes the arrays of an entry from its key; None: there are none.
-        keys: of the entries.
-        engine: the section `engine`.
-        what: is computed, for the bar.
-        unit: of the bar.
-    """
-    made: dict[str, Arrays] = {}
-    saved = time.monotonic()
-    try:
-        for key, arrays in mapped(work, keys, engine, what, unit):
-            if arrays is not None:
-                made[key] = arrays
-            if len(made) >= kept.entries or time.monotonic() - saved > PERIOD:
-                kept.add(made)
-                made, saved = {}, time.monotonic()
-    finally:
-        kept.add(made)

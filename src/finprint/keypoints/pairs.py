@@ -9,7 +9,8 @@ import pandas as pd
 from finprint.base.files import sha256_bytes
 from finprint.engine.params import LOCAL, Engine
 from finprint.engine.work import Work
-from finprint.keypoints.features import Arrays, Bench, extract, keep, networks_elsewhere, opened
+from finprint.keypoints.cache import Arrays, keep
+from finprint.keypoints.features import Bench, extract, networks_elsewhere, opened
 from finprint.keypoints.networks import Networks
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features, inliers
