@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -184,6 +185,22 @@ def help_here(rank: int, count: int, port: int) -> None:
     _help(Team(rank, count), store)
 
 
+def end_at_once(app: Callable[[], None]) -> NoReturn:
+    """Call `app` and end this process with its exit code, without the orderly end: there, threads of torch that still
+    listen to other processes abort it (signal 6), and the leader would tell that instead of what went wrong."""
+    code: Any = 0
+    try:
+        app()
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:  # what Python does at the orderly end
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
 def _help(led: Team, store: Any) -> None:
     try:
         _join(led, store)
@@ -195,8 +212,8 @@ def _help(led: Team, store: Any) -> None:
 
 def _start(rank: int, count: int, port: int) -> "subprocess.Popen[bytes]":
     here = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    main = f"lambda: processes.help_here({rank}, {count}, {port})"
-    code = f"from finprint.base import cli, processes; cli.keep_memory(); cli.guard({main})"
+    main = f"lambda: cli.guard(lambda: processes.help_here({rank}, {count}, {port}))"
+    code = f"from finprint.base import cli, processes; cli.keep_memory(); processes.end_at_once({main})"
     command = [sys.executable, "-c", code]
     return subprocess.Popen(command, env=here, stdin=subprocess.DEVNULL)
 
