@@ -39,7 +39,7 @@ from finprint.pictures.shards import Crops
 from finprint.start.cost import Work
 from finprint.start.facts import facts_of
 from finprint.start.probe import probe
-from finprint.start.recipe import WHOLE, plan
+from finprint.start.recipe import WHOLE, plan, within
 from finprint.start.window import find_window
 from finprint.survey.look import look
 from finprint.survey.prepare import survey
@@ -126,7 +126,7 @@ def _jobs(
     photos = survey(looked.source, base.prepare, base.seed).photos
     paths = [Path(path) for path in photos["path"]]
     window = None if facts.two_sides else find_window(looked, base)
-    chosen = plan(Work(facts, probe(paths, base)), base, minutes, window)
+    chosen = plan(Work(facts, probe(paths, within(base, window))), base, minutes, window)
     told = {choice.key: choice.value for choice in chosen.choices if not choice.key.startswith("prepare.")}
     print(f"{folder.name}: " + ", ".join(f"{key} {value}" for key, value in told.items()), flush=True)
     recipe = changed(changed(base, told), changes)

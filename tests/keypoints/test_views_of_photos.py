@@ -12,7 +12,7 @@ from scenes import SMALL, scene, stored, turned
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.keypoints.pairs import match_pairs
-from finprint.keypoints.views import CutAgain, StoredCrops, enlarged
+from finprint.keypoints.views import CutAgain, StoredCrops, enlarged, grown
 from finprint.pictures.images import ChangedPhoto
 from finprint.pictures.shards import INDEX, Crops
 from finprint.store.tables import CROPS, SIDES, read_table, write_table
@@ -45,6 +45,11 @@ def _survey(folder: Path, suffix: str = ".png") -> tuple[pd.DataFrame, Crops]:
     index = read_table(folder / "crops" / INDEX, CROPS).assign(part="body", **dict(zip(SIDES, BOX, strict=True)))
     write_table(folder / "crops" / INDEX, index, CROPS)
     return photos, Crops(folder / "crops")
+
+
+def test_a_border_grows_a_box_no_farther_than_the_photo_goes() -> None:
+    boxes, sizes = np.array([[100.0, 50, 200, 70], [0, 0, 30, 30]]), np.array([[224.0, 224], [40, 20]])
+    assert grown(boxes, sizes, 0.5).tolist() == [[50, 40, 224, 80], [0, 0, 40, 20]]
 
 
 def test_the_box_is_cut_out_of_the_photo(tmp_path: Path) -> None:

@@ -140,12 +140,14 @@ def test_names_that_mean_nobody_or_may() -> None:
         (NOBODY_PERHAPS, "unknown 3", "2 photos; if nobody is meant, add it to prepare.nobody"),
     ]
     assert list(nobodies({"1107": 3, "1968": 2, "2040": 1}, nobody)) == []  # right whales
+    assert list(nobodies({"041cf7e5f08d": 3, "cf9ea41b3cb9": 2}, nobody)) == []  # a hash says cf by chance
 
 
 def test_names_of_several_of_a_doubt_and_of_young() -> None:
     odd = {
         "A12/A13": "several individuals: A12, A13", "A12 or A13": "several individuals: A12, A13",
         "A13; A12": "several individuals: A13, A12", "A12?": "a doubt; if nobody is meant, add it to prepare.nobody",
+        "cf. A13": "a doubt; if nobody is meant, add it to prepare.nobody",
         "Possibly A13": "a doubt; if nobody is meant, add it to prepare.nobody",
         "calf of A12": "the young of another individual",
     }  # fmt: skip

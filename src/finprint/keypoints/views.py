@@ -124,10 +124,8 @@ class CutAgain:
         photo = photos.set_index("image").reindex(index["image"])
         self._images = index["image"].to_numpy(object)
         self._paths, self._contents = (photo[name].to_numpy(object) for name in ("path", "sha256"))
-        boxes = index[SIDES].to_numpy(np.float64)
-        grown = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * (-border, -border, border, border)
-        size = np.tile(photo[["width", "height"]].to_numpy(np.float64), 2)
-        self._boxes = np.clip(boxes + grown, 0, size)
+        size = photo[["width", "height"]].to_numpy(np.float64)
+        self._boxes = grown(index[SIDES].to_numpy(np.float64), size, border)
         self._image_size = image_size
 
     def key(self, row: int) -> str:
@@ -159,6 +157,18 @@ class CutAgain:
         left, top, right, bottom = self._boxes[row].tolist()
         box = (left, top, right, bottom)
         return Cutout(Path(self._paths[row]), self._contents[row], box, self._image_size)
+
+
+def grown(boxes: np.ndarray, sizes: np.ndarray, border: float) -> np.ndarray:
+    """Boxes (N, 4) with a border on each side, no farther than their photos go.
+
+    Args:
+        boxes: (N, 4) left, top, right, bottom, px.
+        sizes: (N, 2) width and height of the photos, px.
+        border: as a share of the box's width and height.
+    """
+    spread = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * (-border, -border, border, border)
+    return np.clip(boxes + spread, 0, np.tile(sizes, 2))
 
 
 def enlarged(pixels: np.ndarray, image_size: int) -> np.ndarray | None:

@@ -19,7 +19,7 @@ from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
 from finprint.keypoints.networks import load_networks
 from finprint.keypoints.threads import side_by_side
-from finprint.keypoints.views import enlarged
+from finprint.keypoints.views import Cutout, enlarged, grown
 from finprint.learning.inputs import Photos
 from finprint.learning.lessons import Targets
 from finprint.learning.live import nobody as unwatched
@@ -37,7 +37,7 @@ from finprint.survey.readings import read_one
 PHOTOS = 48  # real photos that are read and cropped
 STEPS = 2  # of the training that are timed
 EPOCHS = 2  # of so many steps; the first one warms up
-LOOKED, PAIRS = 6, 12  # crops and pairs of the second look
+LOOKED, PAIRS = 10, 20  # photos and pairs of the second look
 SIDES = (96, 160)  # px, at which it is timed: seconds are a + b side^2 between them and beyond
 
 
@@ -77,7 +77,7 @@ def probe(paths: Sequence[Path], params: Params) -> Speed:
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         learn = _line(lambda side: _learn(pixels, params, side))
         seen = _line(lambda side: _embed(pixels, params, side))
-        points, pair = _match(pixels)
+        points, pair = _match(files, params)
     return Speed(read, crop, learn, seen, points, pair)
 
 
@@ -119,18 +119,31 @@ def _embed(pixels: View, params: Params, side: int) -> float:
     return (time.monotonic() - began) / len(rows)
 
 
-def _match(pixels: View) -> tuple[float, float]:
-    """Seconds of the local features of a crop, and of matching a pair; infinite if the networks cannot be had."""
+def _match(files: Sequence[PhotoFile], params: Params) -> tuple[float, float]:
+    """Seconds of the local features of a photo, and of matching a pair; infinite if the networks cannot be had or the
+    photos are too small."""
     try:
         networks = load_networks(EXTRACTOR, "package", KEYPOINTS)
     except UserError:
         return 0.0, math.inf
-    views = [view for row in range(LOOKED) if (view := enlarged(pixels(row), LOOK_SIDE)) is not None]
+    views = [view for file in files[:LOOKED] if (view := _view(file, params)) is not None]
     if len(views) < 2:
         return 0.0, math.inf
+    first = networks.features(views[0])
+    networks.match(first, first)  # the first time of each takes longer
     began = time.monotonic()
     features = list(side_by_side(networks.features, views))
     described = time.monotonic()
     pairs = list(itertools.islice(itertools.combinations(features, 2), PAIRS))
     list(side_by_side(lambda pair: networks.match(*pair), pairs))
     return (described - began) / len(views), (time.monotonic() - described) / len(pairs)
+
+
+def _view(file: PhotoFile, params: Params) -> np.ndarray | None:
+    """What the second look sees of a photo without a box; None if it is damaged or too small."""
+    size = np.array([file.size], np.float64)
+    left, top, right, bottom = grown(np.array([params.crop.whole]) * np.tile(size, 2), size, params.match.border)[0]
+    try:
+        return enlarged(Cutout(file.path, file.sha256, (left, top, right, bottom), LOOK_SIDE).pixels(), LOOK_SIDE)
+    except UserError:
+        return None

@@ -104,6 +104,11 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
     return Plan(choices, params, seconds)
 
 
+def within(base: Params, window: Window | None) -> Params:
+    """Params with the window, on which the crops depend."""
+    return changed(base, {choice.key: choice.value for choice in window_choices(window)})
+
+
 def changed(base: Params, values: Mapping[str, Any]) -> Params:
     """Params with some values changed, each named by its dotted key, and checked.
 

@@ -13,7 +13,7 @@ from finprint.params import Params, load_params
 from finprint.start.cost import Work, minutes
 from finprint.start.facts import facts_of, refuse_half_told
 from finprint.start.probe import probe
-from finprint.start.recipe import Plan, plan
+from finprint.start.recipe import Plan, plan, within
 from finprint.start.window import find_window
 from finprint.start.writing import refuse_unclean, write_params
 from finprint.survey.look import describe, look
@@ -56,10 +56,9 @@ def start(asked: Asked) -> Iterator[str]:
     if not asked.some_viewpoints:
         refuse_half_told(facts)
     paths = [Path(path) for path in looked.source.labelled["path"].unique() if path not in looked.source.barred]
-    work = Work(facts, probe(paths, base))
     # The two sides of an animal lie mirrored in the photos, so one window cannot fit both.
     window = None if facts.boxed or facts.two_sides else find_window(looked, base)
-    chosen = plan(work, base, asked.minutes, window)
+    chosen = plan(Work(facts, probe(paths, within(base, window))), base, asked.minutes, window)
     values = {choice.key: choice.value for choice in chosen.choices}
     refuse_unclean(PARAMS, values)
     changed = write_params(PARAMS, values)

@@ -35,7 +35,8 @@ KINDS = (
 Finding = tuple[str, str, str | None, str | None]  # a row of the table `FINDINGS`
 SMALL, LONG = 64, 6  # px of the shorter side, and ratio of the sides, from which on a photo is odd
 TYPO = 0.92  # difflib's ratio of two species; short- and long-finned pilot whales have 0.85
-DOUBTS = frozenset(["possible", "possibly", "probable", "probably", "perhaps", "maybe", "likely", "cf"])
+DOUBTS = frozenset(["possible", "possibly", "probable", "probably", "perhaps", "maybe", "likely"])
+LIKE = "cf"  # short for the same, if signs or nothing stand around it: hexadecimal names are full of it
 YOUNG = frozenset(["calf", "calves", "pup", "pups", "cub", "cubs", "juvenile", "baby", "young"])
 LISTED = re.compile(r"\s*(?:[/;,&+|]|\b(?:or|and|vs)\b)\s*", re.IGNORECASE)  # what stands between several names
 SIGNS = re.compile(r"[\W_]+")
@@ -116,7 +117,7 @@ def nobodies(photos: Mapping[str, int], nobody: Nobody) -> Iterator[Finding]:
             yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like a species")
         elif several := _several(name, photos):
             yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like several individuals: {', '.join(several)}")
-        elif "?" in name or DOUBTS & set(words(name)):
+        elif "?" in name or DOUBTS & set(words(name)) or LIKE in SIGNS.split(name.casefold()):
             advice = "if nobody is meant, add it to prepare.nobody"
             yield (NOBODY_PERHAPS, name, None, f"{count}; it reads like a doubt; {advice}")
         elif YOUNG & set(words(name)) and "of" in words(name):
