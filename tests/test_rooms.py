@@ -97,6 +97,12 @@ def test_matching_needs_no_torch() -> None:
     assert loaded == []
 
 
+def test_slow_imports_are_made_in_one_place() -> None:
+    """Whoever imports timm or torchvision first imports torch's compiler, too, but for base/vision.py."""
+    direct = re.compile(r"(?m)^\s*(?:import|from) (?:timm|torchvision)\b")
+    assert [path.name for path in sorted(PACKAGE.rglob("*.py")) if direct.search(path.read_text())] == ["vision.py"]
+
+
 def _functions() -> Iterator[tuple[str, ast.FunctionDef]]:
     """(file and name, the function) of all code but the tests'."""
     for folder in ("src", "stages", "bench"):

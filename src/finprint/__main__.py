@@ -226,9 +226,9 @@ def identify(
     ray: Annotated[str, typer.Option(help="HOST:PORT of a Ray cluster, or auto: crop and embed there")] = "",
 ) -> None:
     """Name the animals in new photos by a trained system: five names each, their probabilities, and who may be new."""
-    from finprint.bundle.light import import_lightly
+    from finprint.base.light import import_pandera
 
-    import_lightly()  # first of all, because other imports would take seconds longer
+    import_pandera()  # first of all, because other imports would take longer
     from finprint.bundle.command import identify_photos
 
     first = photos[0].resolve()

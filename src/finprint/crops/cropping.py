@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import PIL
 import torch
-import torchvision
 
 from finprint.base.code import code_of
 from finprint.base.device import cores
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, sha256_bytes, sha256_json, sha256_path
+from finprint.base.vision import torchvision
 from finprint.crops.cache import CHUNK, CropCache, Cut
 from finprint.crops.cutting import Photo, PhotoFile, choose, cut, in_full_photo, look_step, pictures_of, read
 from finprint.crops.params import Crop

@@ -5,8 +5,8 @@ Slicing aided hyper inference: Akyon, Altinuc, Temizel, ICIP 2022, https://arxiv
 
 import numpy as np
 import torch
-from torchvision.ops import batched_nms
 
+from finprint.base.vision import torchvision
 from finprint.detector.yolo import Detection
 from finprint.pictures.decoding import Window
 
@@ -56,7 +56,7 @@ def merge(detections: list[list[Detection]], places: list[Window]) -> list[Detec
     if not kept:
         return []
     parts = sorted({one.part for one in kept})
-    chosen = batched_nms(
+    chosen = torchvision.ops.batched_nms(
         torch.from_numpy(np.array([one.box for one in kept], np.float64)),
         torch.tensor([one.confidence for one in kept], dtype=torch.float64),
         torch.tensor([parts.index(one.part) for one in kept]),

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
 
@@ -12,6 +11,7 @@ from finprint.base.code import code_of
 from finprint.base.device import best_device
 from finprint.base.files import atomic, cache, hold, intact, remove, seal, sha256_bytes, sha256_json
 from finprint.base.progress import bar
+from finprint.base.vision import timm
 from finprint.learning.inputs import Epoch
 from finprint.model.embedder import Embedder
 from finprint.model.loading import batches, in_order, stacks, to_device

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from finprint.base.checkpoint import Checkpoint
@@ -17,6 +16,7 @@ from finprint.base.device import best_device, repeatable
 from finprint.base.errors import UserError
 from finprint.base.processes import ALONE, Team, team
 from finprint.base.progress import bar
+from finprint.base.vision import timm
 from finprint.learning.finetuning import hold_norms, is_frozen, learning_rates, set_learning
 from finprint.learning.inputs import Epoch, Inputs
 from finprint.learning.lessons import Targets
@@ -101,7 +101,7 @@ class Run:
         network.to(self.device).to(memory_format=torch.channels_last)
         self.amp = recipe.train.amp and self.device.type == "cuda"  # on CPUs bfloat16 trains depthwise layers slower
         # A decay of 0 copies the weights.
-        self.average = ModelEmaV3(network, decay=recipe.train.ema, use_warmup=not recipe.train.swa)
+        self.average = timm.utils.ModelEmaV3(network, decay=recipe.train.ema, use_warmup=not recipe.train.swa)
         self.optimiser = new_optimiser(network, recipe)
         self.history: History = []
         self.best: dict[str, torch.Tensor] = {}  # the averaged weights of the best epoch, with `keep: best`

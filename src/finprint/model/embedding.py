@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from finprint.base.device import best_device
 from finprint.base.files import sha256_path
 from finprint.base.progress import bar
+from finprint.base.vision import timm
 from finprint.engine.mapping import mapped
 from finprint.engine.params import LOCAL, Engine
 from finprint.engine.work import Work
@@ -167,7 +167,8 @@ def fused(embedder: Embedder) -> Embedder:
 def _fit(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
     """Can the norm be fused into the convolution?"""
     same = convolution.out_channels == norm.num_features and norm.running_mean is not None
-    return same and type(convolution) in (nn.Conv2d, Conv2dSame)  # others do more with their weights than multiply
+    plain = (nn.Conv2d, timm.layers.Conv2dSame)  # others do more with their weights than multiply
+    return same and type(convolution) in plain
 
 
 def _unit(embedder: nn.Module, photos: torch.Tensor, amp: bool) -> torch.Tensor:

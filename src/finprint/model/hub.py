@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 from huggingface_hub import hf_hub_download
-from timm.models import split_model_name_tag
 
 from finprint.base.errors import UserError
+from finprint.base.vision import timm
 
 HUB, FOLDER = "hf-hub:", "local-dir:"  # timm's own words
 CONFIG = "config.json"
@@ -53,7 +52,7 @@ def origin(name: str, weights: str, download: bool = True) -> Origin:
     config = _config(name)
     # timm says architecture; MiewID and its like say model_name.
     architecture = config.get("architecture") or config.get("model_name")
-    if not isinstance(architecture, str) or not timm.is_model(split_model_name_tag(architecture)[0]):
+    if not isinstance(architecture, str) or not timm.is_model(timm.models.split_model_name_tag(architecture)[0]):
         raise UserError(
             f"train.backbone: the {CONFIG} of {name} names no network of timm (architecture: {architecture}): write "
             "the network's name into train.backbone, and the path of the weights into train.weights"

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 
-class _Later(ModuleType):
+class Later(ModuleType):
     """Stands for a module; a function of it is imported when it is called. `disable` marks what is never compiled."""
 
     def __init__(self, name: str) -> None:
@@ -24,26 +24,17 @@ class _Later(ModuleType):
         return lambda *args, **options: getattr(import_module(self.__name__), name)(*args, **options)
 
 
-def import_lightly() -> None:
-    """Import torch, timm, torchvision and pandera; whoever imports the compiler or hypothesis later gets the real ones.
-
-    Nothing of what is imported is garbage, and so the collector, which would look at all of it time and again, rests.
-    """
+def import_pandera() -> None:
+    """Import pandera without hypothesis; whoever imports hypothesis later gets the real one."""
     gc.disable()
-    with _standing_for("hypothesis", None):
+    with standing_for("hypothesis", None):
         import pandera.pandas
         import pandera.strategies.pandas_strategies  # noqa: F401
-    import torch  # noqa: F401
-
-    compiler, utils = "torch._dynamo", "torch._dynamo.utils"
-    with _standing_for(compiler, _Later(compiler)), _standing_for(utils, _Later(utils)):
-        import timm  # noqa: F401
-        import torchvision  # noqa: F401
     gc.enable()
 
 
 @contextmanager
-def _standing_for(name: str, other: ModuleType | None) -> Iterator[None]:
+def standing_for(name: str, other: ModuleType | None) -> Iterator[None]:
     """In the block another module has this name, unless the real one is there already; None: there is none."""
     if name in sys.modules:
         yield

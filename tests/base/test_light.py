@@ -9,9 +9,10 @@ SRC = Path(__file__).parents[2] / "src"
 
 PROGRAM = """
 import sys
-from finprint.bundle.light import import_lightly
+from finprint.base.light import import_pandera
 
-import_lightly()
+import_pandera()
+import finprint.base.vision
 left = {"torch._dynamo", "torch._dynamo.utils", "torch._inductor", "hypothesis"} & set(sys.modules)
 assert not left, left
 import torch
@@ -30,7 +31,7 @@ import torch._dynamo
 
 assert hypothesis.strategies.integers(1, 1) is not None
 assert torch._dynamo.is_compiling is not None and "Later" not in type(sys.modules["torch._dynamo"]).__name__
-import_lightly()
+import_pandera()
 assert "torch._dynamo" in sys.modules
 """
 
