@@ -19,7 +19,6 @@ from finprint.pictures.images import ACROSS, BadPhoto, date_taken, decode, read_
 from finprint.store.tables import SIDES
 
 TABLES = (".csv", ".tsv", ".xlsx", ".gz")
-LARGEST = {"latitude": 90, "longitude": 180}  # degrees
 # What a column may be called, in small letters.
 CALLED = {
     "image": ("image", "photo", "file", "filename", "file_name", "file name", "path"),
@@ -104,6 +103,7 @@ def _of_folder(folder: Path) -> pd.DataFrame:
 
 def _of_table(path: Path) -> pd.DataFrame:
     """The table's rows under our names of the columns; sides are left or right, however they are written."""
+    from finprint.survey.degrees import MOST, read_numbers
     from finprint.survey.names import side  # this room imports openpyxl, which takes half a second
     from finprint.survey.sources.sheets import read_sheet
     from finprint.survey.sources.source import in_one_form
@@ -119,12 +119,9 @@ def _of_table(path: Path) -> pd.DataFrame:
     if named["image"].isna().any():
         raise UserError(f"{path} line {named.index[named['image'].isna()][0] + 2}: {columns['image']} is empty")
     for what in [what for what in (*SIDES, *COORDINATES) if what in named]:
-        numbers = pd.to_numeric(named[what].astype("string").str.replace(",", "."), errors="coerce").astype(float)
-        wrong = numbers.isna() & named[what].notna()
-        if (wrong | (numbers.abs() > LARGEST.get(what, np.inf))).any():
-            row = wrong.index[wrong | (numbers.abs() > LARGEST.get(what, np.inf))][0]
-            why = "which is no number" if wrong[row] else "which is not on this Earth"
-            raise UserError(f"{path} line {row + 2}: {what} is {named[what][row]!r}, {why}")
+        numbers, wrong = read_numbers(named[what], MOST.get(what, np.inf))
+        for row in wrong.index[wrong.notna()][:1]:
+            raise UserError(f"{path} line {row + 2}: {what} is {named[what][row]!r}, {wrong[row]}")
         named[what] = numbers
     _check_boxes(named, path)
     told = [name for name in TOLD if name in named]

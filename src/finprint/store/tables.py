@@ -46,6 +46,9 @@ SIGHTINGS = pa.DataFrameSchema(  # what exports need besides; a table of its own
         "image": pa.Column("string", unique=True, coerce=True),
         "date": text(nullable=True),  # as ISO 8601 writes it
         "place": text(nullable=True),
+        # in degrees. Runs without these two columns are read, too
+        "latitude": pa.Column("float64", nullable=True, coerce=True, required=False),
+        "longitude": pa.Column("float64", nullable=True, coerce=True, required=False),
         # whom it showed before data/decisions/log.jsonl was applied. Runs without this column are read, too
         "labelled": pa.Column("string", nullable=True, coerce=True, required=False),
     },

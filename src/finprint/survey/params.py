@@ -53,6 +53,8 @@ class Csv(Section):
     date: str
     viewpoint: str
     location: str
+    latitude: str
+    longitude: str
     split: str
     query_value: str
     unknown: str

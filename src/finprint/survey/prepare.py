@@ -14,6 +14,7 @@ from finprint.base.files import atomic, write_csv
 from finprint.base.words import counted
 from finprint.store.tables import FINDINGS, TEST, TRAIN, VALIDATION
 from finprint.survey.box_checks import check_boxes
+from finprint.survey.degrees import MOST
 from finprint.survey.encounters import encounters, long_encounters, seen, times
 from finprint.survey.hygiene import (
     COPY,
@@ -101,7 +102,8 @@ def _sightings(photos: pd.DataFrame, before: dict[str, str] | None) -> pd.DataFr
     days = when.dt.strftime("%Y-%m-%d")
     date = days.where(when.eq(when.dt.normalize()), when.dt.strftime("%Y-%m-%dT%H:%M:%S"))
     labelled = photos["identity"] if before is None else photos["image"].map(before).map(whole_name, na_action="ignore")
-    return pd.DataFrame({"image": photos["image"], "date": date, "place": photos["location"], "labelled": labelled})
+    told = photos[["image", "location", *MOST]].rename(columns={"location": "place"})
+    return told.assign(date=date, labelled=labelled)
 
 
 def _reject(rejects: list[Reject], table: str, image: str, reason: str) -> None:

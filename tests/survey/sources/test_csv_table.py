@@ -241,6 +241,17 @@ def test_viewpoints_places_and_nobodies(tmp_path: Path) -> None:
     ]
 
 
+def test_latitude_and_longitude(tmp_path: Path) -> None:
+    _table(tmp_path, "path,identity,lat,lon", 'a.jpg,A,"-43,2",171.5', "b.jpg,B,n/a,")
+    found = _read(tmp_path, latitude="lat", longitude="lon")
+    assert found.labelled[["latitude", "longitude"]].fillna(-1).to_numpy().tolist() == [[-43.2, 171.5], [-1, -1]]
+    for written, why in (("43.2S", "which is no number"), ("91", "which is not on this Earth")):
+        _table(tmp_path, "path,identity,lat,lon", f"a.jpg,A,{written},171.5")
+        with pytest.raises(UserError) as caught:
+            _read(tmp_path, latitude="lat", longitude="lon")
+        assert str(caught.value) == f"a.jpg: latitude is '{written}', {why}"
+
+
 @pytest.mark.parametrize("place", ["56.12, -3.2", "57.5", "57.5 N 3.1 W"])
 def test_coordinates_are_no_places(tmp_path: Path, place: str) -> None:
     _table(tmp_path, "path,identity,place", f'a.jpg,A,"{place}"')

@@ -11,6 +11,7 @@ from finprint.base.unchanged import depend_on
 from finprint.base.words import counted
 from finprint.store.decisions import LOG
 from finprint.store.tables import NEW
+from finprint.survey.degrees import MOST, read_numbers
 from finprint.survey.hygiene import nobodies
 from finprint.survey.names import Nobody, one_form, side, whole_name
 from finprint.survey.params import Prepare
@@ -57,6 +58,18 @@ def read_source(params: Prepare, folder: Path, decisions: Path | None = None) ->
     return decided, counts
 
 
+def _degrees(told: pd.DataFrame, what: str) -> pd.Series:
+    """The photos' latitudes or longitudes as numbers.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    numbers, wrong = read_numbers(told[what], MOST[what])
+    for row in wrong.index[wrong.notna()][:1]:
+        raise UserError(f"{told['image'][row]}: {what} is {told[what][row]!r}, {wrong[row]}")
+    return numbers
+
+
 def _in_one_form(source: Source, params: Prepare, nobody: Nobody, folder: Path) -> Source:
     """The source, where words for "not known" are missing, species have no typos, and sides are left or right."""
     names = Counter(source.labelled["identity"].dropna())
@@ -70,6 +83,8 @@ def _in_one_form(source: Source, params: Prepare, nobody: Nobody, folder: Path) 
         plain(table).assign(
             species=lambda told: told["species"].replace(params.species_typos),
             viewpoint=lambda told: told["viewpoint"].map(_side, na_action="ignore").astype("string"),
+            latitude=lambda told: _degrees(told, "latitude"),
+            longitude=lambda told: _degrees(told, "longitude"),
         )
         for table in (source.labelled, source.queries)
     )

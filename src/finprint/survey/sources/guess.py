@@ -23,6 +23,8 @@ NAMES = {
     "date": ("date", "datetime", "timestamp", "date_captured"),
     "viewpoint": ("viewpoint", "side", "flank"),
     "location": ("location", "place", "site"),
+    "latitude": ("latitude", "lat", "decimallatitude", "decimal_latitude"),
+    "longitude": ("longitude", "lon", "long", "lng", "decimallongitude", "decimal_longitude"),
     "split": ("split", "original_split", "set", "subset"),
     "box": ("bbox",),
 }  # fmt: skip

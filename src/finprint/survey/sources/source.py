@@ -14,7 +14,7 @@ from finprint.survey.sources.label_files import CONFIGS, LISTS
 from finprint.survey.sources.marks import NONE, Mark
 from finprint.survey.sources.sheets import locate
 
-FACTS = ["species", "identity", "encounter", "date", "viewpoint", "location"]
+FACTS = ["species", "identity", "encounter", "date", "viewpoint", "location", "latitude", "longitude"]
 
 
 @dataclass(frozen=True)
