@@ -1,8 +1,8 @@
 """A million photos through the tables of the pipeline: time and memory of prepare, the crop index, lessons and search.
 
 Photos are not drawn: `prepare` gets what their files would say, and the shards of the crops are holes in files. Near
-duplicates are sought among `--compared` photos alone, because the time grows with the square of their number. Vectors
-have 64 dimensions and stay in their file. In the activated environment: python bench/rows.py [--photos 100000]
+duplicates are sought among `--compared` hashes, which share no more bits than chance. Vectors have 64 dimensions and
+stay in their file. In the activated environment: python bench/rows.py [--photos 100000]
 """
 
 import tempfile

@@ -11,15 +11,19 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from finprint.survey import splits
 from finprint.survey.splits import group, group_keys, held_out, held_share, near_duplicates, validation_photos
 
 
+@pytest.mark.parametrize("few", [splits.FEW_HASHES, 2])  # all are compared; pieces are looked up
 @given(
     base=arrays(np.uint8, (3, 32)),
     flips=st.lists(st.tuples(st.integers(0, 2), st.sets(st.integers(0, 255), max_size=9)), max_size=14),
     bits=st.integers(-1, 12),
 )
-def test_near_duplicates_against_counting_bits(base: np.ndarray, flips: list[tuple[int, set[int]]], bits: int) -> None:
+def test_near_duplicates_against_counting_bits(
+    base: np.ndarray, flips: list[tuple[int, set[int]]], bits: int, few: int
+) -> None:
     hashes = np.zeros((len(flips), 32), np.uint8)
     for row, (origin, places) in enumerate(flips):
         unpacked = np.unpackbits(base[origin])
@@ -30,9 +34,24 @@ def test_near_duplicates_against_counting_bits(base: np.ndarray, flips: list[tup
         for i, j in itertools.combinations(range(len(hashes)), 2)
         if bits >= 0 and np.unpackbits(hashes[i] ^ hashes[j]).sum() <= bits
     }
-    found = near_duplicates(hashes, bits)
-    assert set(found) == wanted
-    assert len(found) == len(wanted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splits, "FEW_HASHES", few)
+        found = near_duplicates(hashes, bits)
+    assert found == sorted(wanted)
+
+
+def test_pieces_of_hashes_miss_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies that differ in as many bits as may be, and one more, wherever these bits lie."""
+    rng = np.random.default_rng(0)
+    originals = rng.integers(0, 256, (500, 32), np.uint8)
+    copies = np.unpackbits(originals, axis=1)
+    for row, copy in enumerate(copies):
+        copy[rng.choice(256, 24 + row % 2, replace=False)] ^= 1
+    hashes = np.concatenate([originals, np.packbits(copies, axis=1)])
+    whole = near_duplicates(hashes, 24)
+    assert whole == [(row, 500 + row) for row in range(0, 500, 2)]
+    monkeypatch.setattr(splits, "FEW_HASHES", 100)
+    assert near_duplicates(hashes, 24) == whole
 
 
 @given(data=st.data(), count=st.integers(1, 30))

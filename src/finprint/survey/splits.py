@@ -8,25 +8,52 @@ import numpy as np
 import pandas as pd
 
 FEW, FIFTH, SMALL = 5, 5, 10  # at least min(FEW, a FIFTH) individuals are held out of a catalogue of SMALL or more
+FEW_HASHES = 50_000  # up to so many, comparing all of them is faster than looking up their pieces
+SHORT, LONG = 15, 24  # bits of a piece: with fewer, most hashes share one; more take more lookups and sort out no more
 
 
 def near_duplicates(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
     """Pairs of photos whose hashes differ in at most `bits` bits.
+
+    Of many hashes only those are compared that agree in a piece, up to one bit (Norouzi et al., Fast search in Hamming
+    space with multi-index hashing, CVPR 2012). No pair is missed.
 
     Args:
         hashes: `(N, 32)` uint8, packed bits (see `images.perceptual_hash`).
         bits: -1 finds nothing.
 
     Returns:
-        Pairs (i, j) of row numbers with i < j.
+        Pairs (i, j) of row numbers with i < j, in order.
     """
     if bits < 0 or len(hashes) < 2:
         return []
-    index = faiss.IndexBinaryFlat(hashes.shape[1] * 8)
+    width = hashes.shape[1] * 8
+    pieces = bits // 2 + 1  # two hashes that differ in so few bits differ in at most one bit of some piece
+    index: faiss.IndexBinary
+    if len(hashes) <= FEW_HASHES or width // pieces < SHORT:
+        index = faiss.IndexBinaryFlat(width)
+    else:
+        hashes = _mixed(hashes)
+        index = faiss.IndexBinaryMultiHash(width, pieces, min(width // pieces, LONG))
+        index.nflip = 1
     index.add(hashes)
     limits, _, neighbours = index.range_search(hashes, bits + 1)  # strictly below the radius
     rows = np.repeat(np.arange(len(hashes)), limits[1:].astype(int) - limits[:-1].astype(int))
-    return [(int(i), int(j)) for i, j in zip(rows, neighbours, strict=True) if i < j]
+    pairs = np.column_stack([rows, neighbours])[rows < neighbours]
+    return [(i, j) for i, j in pairs[np.lexsort(pairs.T[::-1])].tolist()]
+
+
+def _mixed(hashes: np.ndarray) -> np.ndarray:
+    """The hashes with their bits in another order, which changes no distance.
+
+    Neighbouring bits of photos go together: on plankton, pieces of such bits brought twelve times as many candidates.
+    """
+    order = np.random.default_rng(0).permutation(hashes.shape[1] * 8)
+    mixed = np.empty_like(hashes)
+    for start in range(0, len(hashes), FEW_HASHES):
+        some = slice(start, start + FEW_HASHES)
+        mixed[some] = np.packbits(np.unpackbits(hashes[some], axis=1)[:, order], axis=1)
+    return mixed
 
 
 def group(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
