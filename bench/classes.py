@@ -1,6 +1,7 @@
 """Classes by this pipeline beside scikit-learn on the same frozen features and a plain fine-tuning, on one fold.
 
-Run in the activated environment: python bench/classes.py FOLDER, a folder with a sub-folder for each class. All four
+Run in the activated environment: python bench/classes.py FOLDER, a folder with a sub-folder for each class, or a
+checkout of this project with a finished run, whose crops are taken: there `--of species` asks for species. All four
 see the same crops, learn from the same photos and are judged on the same fold, by log loss and top-1; the two that
 fine-tune have the same backbone, pretrained weights, views in px, epochs and batches.
 
@@ -10,6 +11,7 @@ turn, each with a seed of its own. `voted` is the log loss with temperature and 
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -43,7 +45,7 @@ from finprint.model.views import plain_view
 from finprint.params import Params, load_params
 from finprint.pictures.shards import Crops
 from finprint.store.guesses import GUESSED, Guesses
-from finprint.store.tables import VALIDATION
+from finprint.store.tables import PHOTOS, VALIDATION, read_table
 from finprint.survey.prepare import survey
 from finprint.survey.sources import read_source
 
@@ -128,6 +130,17 @@ def given_photos(given: argparse.Namespace, params: Params) -> pd.DataFrame:
     return by_class.sample(frac=given.share, random_state=params.seed).reset_index(drop=True)
 
 
+def given_crops(given: argparse.Namespace, params: Params, scratch: Path) -> tuple[pd.DataFrame, Crops]:
+    """Table `PHOTOS` and the crops: of a finished run, else of images that are cropped as a whole."""
+    table = given.folder / "data/photos.parquet"
+    if table.exists():
+        os.environ["DVC_ROOT"] = str(scratch)  # or the project's own cache would be tidied
+        return read_table(table, PHOTOS), Crops(given.folder / "data/crops")
+    photos = given_photos(given, params)
+    folder, _ = Cropped(photos, scratch).of(params.crop)
+    return photos, Crops(folder)
+
+
 def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Way, Classify]]:
     """What is measured, by name."""
     sizes = {"image_size": given.side, "first_size": given.side, "epochs": given.epochs, "weights": given.weights}
@@ -152,6 +165,7 @@ def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Wa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--of", default="identity", choices=["identity", "species"], help="what is told")
     parser.add_argument("--share", type=float, default=1.0, help="share of each class's photos that is used")
     parser.add_argument("--classes", type=int, default=0, help="about so many of the classes; 0: all")
     parser.add_argument("--epochs", type=int, default=5)
@@ -164,12 +178,10 @@ def main() -> None:
     parser.add_argument("--against", action="append", default=[], help="KEY=VALUE of classify, measured besides")
     given = parser.parse_args()
     params = changed(load_params(), parsed(given.set_))
-    ways, photos = chosen_ways(given, params), given_photos(given, params)
+    ways, told = chosen_ways(given, params), Classes(of=[given.of], folds=list(range(given.repeats)), test=[])
     with tempfile.TemporaryDirectory() as scratch:
-        folder, _ = Cropped(photos, Path(scratch)).of(params.crop)
-        crops = Crops(folder)
-        told = Classes(of=["identity"], folds=list(range(given.repeats)), test=[])
-        labels = labelled(photos, crops, "identity", told)
+        photos, crops = given_crops(given, params, Path(scratch))
+        labels = labelled(photos, crops, given.of, told)
         judged = labels.left_out(0)
         print(f"{len(labels.learns(0))} photos of {len(labels.classes)} classes to learn from, {len(judged)} to judge")
         for name, (way, train) in ways.items():

@@ -65,8 +65,10 @@ class Classes(Task):
         return cls(lessons, train, crops.pixels, *judge, soft, probe)
 
     def new_network(self, recipe: Recipe) -> Network:
-        """From pretrained weights. A fitted head tells from the first step on what a frozen backbone can tell, so that
-        learning it does not distort the backbone (Kumar et al., Fine-tuning can distort pretrained features, ICLR 2022).
+        """From pretrained weights.
+
+        A fitted head tells from the first step on what a frozen backbone can tell. The gradients of a random one would
+        distort the backbone before they help (Kumar et al., Fine-tuning can distort pretrained features, ICLR 2022).
 
         Raises:
             UserError: as `new_embedder`.
