@@ -1,14 +1,17 @@
 """Classes by this pipeline beside scikit-learn on the same frozen features and a plain fine-tuning, on one fold.
 
-Run in the activated environment: python bench/classes.py foldER, a folder with a sub-folder for each class. All four
+Run in the activated environment: python bench/classes.py FOLDER, a folder with a sub-folder for each class, or a
+checkout of this project with a finished run, whose crops are taken: there `--of species` asks for species. All four
 see the same crops, learn from the same photos and are judged on the same fold, by log loss and top-1; the two that
 fine-tune have the same backbone, pretrained weights, views in px, epochs and batches.
 
-`--against KEY=VALUE` measures this pipeline once more with another setting, such as classify.fusion=gem; `--set`
-changes every run; `--repeats` leaves out so many folds in turn, each with a seed of its own.
+`--against KEY=VALUE` measures this pipeline once more with another setting, such as classify.fusion=gem, or with
+several: 'classify.lr=0.0003 classify.head=random'; `--set` changes every run; `--repeats` leaves out so many folds in
+turn, each with a seed of its own. `voted` is the log loss with temperature and clip as the stage vote fits them.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,10 +31,12 @@ from finprint.base.cli import guard
 from finprint.base.device import best_device
 from finprint.classes.classifier import Classifier
 from finprint.classes.extras import extras_of
+from finprint.classes.heads import log_loss
 from finprint.classes.labels import Labelled, labelled
-from finprint.classes.params import Classes, Classify, Guess
+from finprint.classes.params import Classes, Classify, Guess, Vote
 from finprint.classes.task import scores
 from finprint.classes.training import train_head, train_model
+from finprint.classes.voting import vote
 from finprint.learning.frozen import Features
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import new_embedder
@@ -39,30 +44,31 @@ from finprint.model.loading import in_order
 from finprint.model.views import plain_view
 from finprint.params import Params, load_params
 from finprint.pictures.shards import Crops
+from finprint.store.guesses import GUESSED, Guesses
+from finprint.store.tables import PHOTOS, VALIDATION, read_table
 from finprint.survey.prepare import survey
 from finprint.survey.sources import read_source
 
-MIRROR = Guess(batch=64, views="mirror", count=1)
+Way = Callable[[Labelled, Crops, Recipe, int, Guess], np.ndarray]
 
 
-Way = Callable[[Labelled, Crops, Recipe, int], np.ndarray]
-
-
-def ours(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> np.ndarray:
+def ours(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess) -> np.ndarray:
     """(N, C) probabilities of the fold: by a head on frozen features, or a network trained by the loop."""
     train = recipe.train
     assert isinstance(train, Classify)
     rows = crops.rows(labels.left_out(fold)["image"])
     extras = extras_of(crops, train.extras)[rows]
-    if train.finetune.trainable == 0:
+    if train.finetune.trainable == 0 and views.views == "mirror":
         network = train_head(labels, crops, recipe, fold).network
         classifier = Classifier(network.embedder, network.head, labels.classes)
         return classifier.from_features(Features(network.embedder, crops), rows, extras)
-    network = train_model(labels, crops, recipe, fold, Checkpoint("bench", {}, [], [])).network
-    return Classifier(network.embedder, network.head, labels.classes).probabilities(crops.pixels, rows, extras, MIRROR)
+    checkpoint = Checkpoint("bench", recipe.settings() | {"fold": fold}, [], [])
+    network = train_model(labels, crops, recipe, fold, checkpoint).network
+    checkpoint.clear()
+    return Classifier(network.embedder, network.head, labels.classes).probabilities(crops.pixels, rows, extras, views)
 
 
-def scikit_learn(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> np.ndarray:
+def scikit_learn(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess) -> np.ndarray:
     """(N, C): its logistic regression as it comes, on standardised features of plain views."""
     features = Features(new_embedder(recipe), crops)
     learned, judged = labels.learns(fold), labels.left_out(fold)
@@ -74,7 +80,7 @@ def scikit_learn(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> n
     return chances
 
 
-def plain_fine_tuning(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> np.ndarray:
+def plain_fine_tuning(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess) -> np.ndarray:
     """(N, C): torchvision's random resized crops and mirror images, cross entropy, AdamW with a cosine."""
     train, device = recipe.train, best_device()
     embedder = new_embedder(recipe)
@@ -105,6 +111,14 @@ def plain_fine_tuning(labels: Labelled, crops: Crops, recipe: Recipe, fold: int)
     return np.concatenate(chances)
 
 
+def judged_on(labels: Labelled, fold: int, chances: np.ndarray, params: Vote) -> dict[str, float]:
+    """Log loss and top-1 of probabilities (N, C) of a fold, and the log loss after the vote of this one model."""
+    photos = labels.left_out(fold).assign(role=VALIDATION)[list(GUESSED.columns)].reset_index(drop=True)
+    guesses = Guesses(photos, chances, labels.classes)
+    after = vote([guesses], params).guesses
+    return {**scores(chances, guesses.codes()), "voted": log_loss(after.array, after.codes())}
+
+
 def given_photos(given: argparse.Namespace, params: Params) -> pd.DataFrame:
     """The labelled photos of the folder: all, a share of each class, or of some classes."""
     section = params.prepare.model_copy(update={"source": "folder", "folder": str(given.folder)})
@@ -114,6 +128,17 @@ def given_photos(given: argparse.Namespace, params: Params) -> pd.DataFrame:
     photos = photos[photos["identity"].isin(names[:: max(1, len(names) // (given.classes or len(names)))])]
     by_class = photos.groupby("identity", group_keys=False)[list(photos)]
     return by_class.sample(frac=given.share, random_state=params.seed).reset_index(drop=True)
+
+
+def given_crops(given: argparse.Namespace, params: Params, scratch: Path) -> tuple[pd.DataFrame, Crops]:
+    """Table `PHOTOS` and the crops: of a finished run, else of images that are cropped as a whole."""
+    table = given.folder / "data/photos.parquet"
+    if table.exists():
+        os.environ["DVC_ROOT"] = str(scratch)  # or the project's own cache would be tidied
+        return read_table(table, PHOTOS), Crops(given.folder / "data/crops")
+    photos = given_photos(given, params)
+    folder, _ = Cropped(photos, scratch).of(params.crop)
+    return photos, Crops(folder)
 
 
 def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Way, Classify]]:
@@ -132,7 +157,7 @@ def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Wa
     ways = {name: ways[name] for name in picked(given.only, ways)}
     mine = {name: train for name, (way, train) in ways.items() if way is ours}
     for option in given.against:
-        changes = {key.removeprefix("classify."): value for key, value in parsed([option]).items()}
+        changes = {key.removeprefix("classify."): value for key, value in parsed(option.split()).items()}
         ways |= {f"{name}, {option}": (ours, changed(train, changes)) for name, train in mine.items()}
     return ways
 
@@ -140,11 +165,12 @@ def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Wa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--of", default="identity", choices=["identity", "species"], help="what is told")
     parser.add_argument("--share", type=float, default=1.0, help="share of each class's photos that is used")
     parser.add_argument("--classes", type=int, default=0, help="about so many of the classes; 0: all")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--side", type=int, default=96, help="px of the views")
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--lr", type=float, default=1e-3, help="of the plain fine-tuning")
     parser.add_argument("--weights", default="package")
     parser.add_argument("--repeats", type=int, default=1, help="folds left out in turn, each with its own seed")
     parser.add_argument("--only", action="append", default=[], help="a way to measure; by default all four")
@@ -152,19 +178,18 @@ def main() -> None:
     parser.add_argument("--against", action="append", default=[], help="KEY=VALUE of classify, measured besides")
     given = parser.parse_args()
     params = changed(load_params(), parsed(given.set_))
-    ways, photos = chosen_ways(given, params), given_photos(given, params)
+    ways, told = chosen_ways(given, params), Classes(of=[given.of], folds=list(range(given.repeats)), test=[])
     with tempfile.TemporaryDirectory() as scratch:
-        folder, _ = Cropped(photos, Path(scratch)).of(params.crop)
-        crops = Crops(folder)
-        told = Classes(of=["identity"], folds=list(range(given.repeats)), test=[])
-        labels = labelled(photos, crops, "identity", told)
+        photos, crops = given_crops(given, params, Path(scratch))
+        labels = labelled(photos, crops, given.of, told)
         judged = labels.left_out(0)
         print(f"{len(labels.learns(0))} photos of {len(labels.classes)} classes to learn from, {len(judged)} to judge")
         for name, (way, train) in ways.items():
             started, each = time.monotonic(), []
             for fold in told.folds:
-                chances = way(labels, crops, Recipe(train, given.epochs, given.lr, fold), fold)
-                each.append(scores(chances, labels.codes(labels.left_out(fold)["label"])))
+                lr = given.lr if way is plain_fine_tuning else train.lr
+                chances = way(labels, crops, Recipe(train, train.epochs, lr, fold), fold, params.guess)
+                each.append(judged_on(labels, fold, chances, params.vote))
             table = pd.DataFrame(each)
             ends = [f" ± {spread:.3f}" if given.repeats > 1 else "" for spread in table.std()]
             means = [f"{metric} {table[metric].mean():.3f}{end}" for metric, end in zip(table, ends, strict=True)]

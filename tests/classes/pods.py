@@ -15,6 +15,7 @@ CLASSIFY = Classify.model_validate(
         "augment": NO_AUGMENT.model_dump(exclude={"mirror"}),
         "embedding": 0,
         "lr": 1e-3,
+        "head": "random",
         "smoothing": 0.0,
         "stages": "all",
         "sizes": [],

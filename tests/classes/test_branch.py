@@ -1,10 +1,12 @@
 """From labelled photos to probabilities, a submission and a verdict, by a head on frozen features and by the loop."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from pods import CLASSES, CLASSIFY, crops, photos
 
 from finprint.base.checkpoint import Checkpoint
@@ -18,12 +20,14 @@ from finprint.classes.results import judge, told
 from finprint.classes.task import Classes
 from finprint.classes.training import train_model
 from finprint.classes.voting import Voted, submission, vote
+from finprint.learning.inputs import Photos
 from finprint.learning.recipe import Recipe
 from finprint.pictures.shards import Crops
 from finprint.store.guesses import QUERY, Guesses, read_guesses, write_guesses
 from finprint.store.tables import TEST, VALIDATION
 
 pytestmark = pytest.mark.usefixtures("training_state")
+FROZEN = CLASSIFY.finetune
 MIRROR = Guess(batch=4, views="mirror", count=1)
 VOTE = Vote(by="mean", temperature=1.0, clip=0.0)
 TRUTH = pd.DataFrame({"image": ["a_0.jpg", "b_1.jpg", "c_2.jpg"], "identity": ["ant", "bee", "dab"]}, dtype="string")
@@ -79,6 +83,29 @@ def test_a_whole_network_learns_by_the_loop(tmp_path: Path) -> None:
     assert np.array_equal(guesses.array, again.array)
     assert guesses.array.shape == (9 + 9 + 4, 3)
     np.testing.assert_allclose(guesses.array.sum(axis=1), 1, atol=1e-5)
+
+
+def test_fine_tuning_begins_with_what_a_frozen_backbone_tells(tmp_path: Path) -> None:
+    """Log loss and weights are those of the frozen model, and the neck keeps what the head was fitted to."""
+    table = photos()
+    stored = crops(tmp_path / "crops", table)
+    labels = labelled(table, stored, "identity", CLASSES)
+    learns = CLASSIFY.finetune.model_copy(update={"trainable": 1.0, "hold_norms": True})
+    train = CLASSIFY.model_copy(update={"fusion": "means", "finetune": learns, "head": "fitted", "lr": 0.01})
+    recipe = Recipe(train, 2, train.lr, 0)
+    task = Classes.of(labels, stored, train, 0)
+    begins = task.new_network(recipe)
+    frozen = train_model(labels, stored, replace(recipe, train=train.model_copy(update={"finetune": FROZEN})), 0, None)
+    for name, tensor in frozen.network.state_dict().items():
+        assert torch.equal(begins.state_dict()[name], tensor), name
+    inputs = Photos(stored.pixels, 4)
+    before = task.validate(begins, inputs)
+    assert before == task.validate(frozen.network, inputs)
+    assert before["log_loss"] < np.log(3) / 2  # a random head begins with more than log 3
+    trained = train_model(labels, stored, recipe, 0, Checkpoint("classify", {}, [], [])).network
+    assert torch.equal(trained.embedder.neck[0].running_mean, frozen.network.embedder.neck[0].running_mean)
+    assert not torch.equal(trained.head.linear.weight, frozen.network.head.linear.weight)
+    assert not torch.equal(trained.embedder.backbone.conv_stem.weight, begins.embedder.backbone.conv_stem.weight)
 
 
 def test_views_of_features_and_of_photos_give_the_same(tmp_path: Path) -> None:

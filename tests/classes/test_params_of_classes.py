@@ -28,6 +28,10 @@ from finprint.params import load_params
             "classes.test leaves no fold to learn from",
         ),
         ({"classify.embedding": 64}, "embedding must be 0 where finetune.trainable is 0"),
+        (
+            {"classify.finetune.trainable": 1.0, "classify.embedding": 64},
+            "embedding must be 0 where head is fitted: a head is fitted to features",
+        ),
         ({"classify.fusion": "dolg"}, "fusion cannot be dolg where finetune.trainable is 0"),
         (
             {"classify.fusion": "gem", "classify.stages": "fit"},

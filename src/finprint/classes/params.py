@@ -29,6 +29,7 @@ class Classes(Section):
 
 class Classify(Training):
     lr: Positive
+    head: Literal["random", "fitted"]
     smoothing: Annotated[float, Field(ge=0, lt=1)]
     stages: Literal["all", "fit"]
     sizes: list[Annotated[int, Field(ge=32)]]
@@ -45,16 +46,21 @@ class Classify(Training):
         return self.model_copy(update={"image_size": size, "first_size": first})
 
     @model_validator(mode="after")
-    def _a_frozen_backbone_has_a_plain_head(self) -> Self:
+    def _a_fitted_head_is_plain(self) -> Self:
+        if self.finetune.trainable > 0 and self.head == "random":
+            return self
+        where = "head is fitted" if self.finetune.trainable > 0 else "finetune.trainable is 0"
+        if self.embedding:
+            raise ValueError(f"embedding must be 0 where {where}: a head is fitted to features")
+        if self.fusion == "dolg":
+            raise ValueError(f"fusion cannot be dolg where {where}: dolg has to be trained")
+        if self.stages == "fit" and self.fusion != "means":
+            raise ValueError(f"stages must be all where fusion is {self.fusion}: only means has stages to choose from")
+        return self
+
+    @model_validator(mode="after")
+    def _what_a_frozen_backbone_lacks(self) -> Self:
         if self.finetune.trainable == 0:
-            if self.embedding:
-                raise ValueError("embedding must be 0 where finetune.trainable is 0: a head is fitted to features")
-            if self.fusion == "dolg":
-                raise ValueError("fusion cannot be dolg where finetune.trainable is 0: dolg has to be trained")
-            if self.stages == "fit" and self.fusion != "means":
-                raise ValueError(
-                    f"stages must be all where fusion is {self.fusion}: only means has stages to choose from"
-                )
             if self.soft:
                 raise ValueError("soft must be '' where finetune.trainable is 0: a head alone learns nothing from it")
         elif self.extras != "none":

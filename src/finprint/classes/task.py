@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from finprint.classes.classifier import Classifier
 from finprint.classes.heads import ClassHeads, SoftmaxHead, log_loss
 from finprint.classes.labels import Labelled
 from finprint.classes.params import Classify, Guess
+from finprint.classes.probing import Probe, linear_probe
 from finprint.learning.inputs import Inputs
 from finprint.learning.lessons import Lessons, Targets
 from finprint.learning.network import Network
@@ -36,6 +38,7 @@ class Classes(Task):
         rows: (N,) rows of the crops that validate, and `codes`, (N,), the numbers of their classes, -1 for one that
             the model does not know.
         soft: so many of the last lessons are photos to identify, with probabilities for labels.
+        probe: fits the head that the network begins with; None: it begins at random.
     """
 
     lessons: Lessons
@@ -44,6 +47,7 @@ class Classes(Task):
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     codes: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     soft: int = 0
+    probe: Callable[[Recipe], Probe] | None = None
 
     @classmethod
     def of(cls, labels: Labelled, crops: Crops, train: Classify, fold: int) -> "Classes":
@@ -57,16 +61,24 @@ class Classes(Task):
             targets = with_soft(targets, guessed.array)
         lessons = Lessons(rows, targets, labels.classes)
         judge = crops.rows(judged["image"]), labels.codes(judged["label"])
-        return cls(lessons, train, crops.pixels, *judge, soft)
+        probe = partial(linear_probe, labels, crops, fold=fold) if train.head == "fitted" else None
+        return cls(lessons, train, crops.pixels, *judge, soft, probe)
 
     def new_network(self, recipe: Recipe) -> Network:
         """From pretrained weights.
 
+        A fitted head tells from the first step on what a frozen backbone can tell. The gradients of a random one would
+        distort the backbone before they help (Kumar et al., Fine-tuning can distort pretrained features, ICLR 2022).
+
         Raises:
             UserError: as `new_embedder`.
         """
-        embedder = new_embedder(recipe)
-        head = SoftmaxHead(embedder.features, len(self.lessons.classes))
+        if self.probe:
+            probe = self.probe(recipe)
+            embedder, head = probe.embedder, probe.head
+        else:
+            embedder = new_embedder(recipe)
+            head = SoftmaxHead(embedder.features, len(self.lessons.classes))
         return Network(embedder, ClassHeads(head, self.train.smoothing), self.train.augment.mixed)
 
     def order(self, rng: np.random.Generator, batch: int) -> np.ndarray:
@@ -90,6 +102,11 @@ class Classes(Task):
         none = np.zeros((len(self.rows), 0), np.float32)
         chances = classifier.probabilities(self.pixels, self.rows, none, PLAIN, quiet=True)
         return scores(chances, self.codes)
+
+    def at_step(self, network: Network, step: int, steps: int) -> None:
+        """The neck keeps what the head was fitted to, if the norms are held."""
+        if self.probe and self.train.finetune.hold_norms:
+            network.embedder.neck.eval()
 
     def merit(self, row: Mapping[str, float]) -> float:
         """The less log loss, the better."""

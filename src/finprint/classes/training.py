@@ -2,23 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.unchanged import depend_on
 from finprint.classes.classifier import Classifier
-from finprint.classes.extras import extras_of
-from finprint.classes.heads import ClassHeads, SoftmaxHead
+from finprint.classes.heads import ClassHeads
 from finprint.classes.labels import Labelled
-from finprint.classes.linear import Examples, fit_head
 from finprint.classes.params import Classify
+from finprint.classes.probing import linear_probe
 from finprint.classes.task import Classes, scores
 from finprint.learning.finetuning import is_frozen
-from finprint.learning.frozen import Features
 from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe
-from finprint.learning.round import Trained, new_embedder, train_round
+from finprint.learning.round import Trained, train_round
 from finprint.pictures.shards import Crops
 
 # The rooms that a model depends on, besides its params and inputs
@@ -61,52 +56,22 @@ def train_model(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, check
 
 
 def train_head(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> Trained:
-    """A head fitted to frozen features of plain views and mirror images, and to the extras.
+    """A linear probe alone: its backbone stays as it came.
 
     Args:
         labels, crops, recipe, fold: as for `train_model`.
     """
     train = recipe.train
     assert isinstance(train, Classify)
-    embedder = new_embedder(recipe)
-    features, extras = Features(embedder, crops), extras_of(crops, train.extras)
-    embedder.cpu().eval()
-    learned, judged = labels.learns(fold), labels.left_out(fold)
-    rows, codes = crops.rows(learned["image"]), labels.codes(learned["label"])
-    values = features.both(rows)  # (N, 2, L)
-    norm = embedder.neck[0].state_dict()  # of the same tensors
-    norm["running_mean"].copy_(torch.from_numpy(values.mean(axis=(0, 1))))
-    norm["running_var"].copy_(torch.from_numpy(values.var(axis=(0, 1))))
-    head = SoftmaxHead(embedder.features, len(labels.classes), extras.shape[1])
-    head.mean.copy_(torch.from_numpy(extras[rows].mean(axis=0)))
-    head.std.copy_(torch.from_numpy(extras[rows].std(axis=0)).clamp(min=1e-6))
-    examples = Examples(
-        _standardised(embedder.neck, head, values, extras[rows]),
-        codes,
-        learned["group"].to_numpy(),
-        len(labels.classes),
-        getattr(embedder.fusion, "lengths", ()) if train.stages == "fit" else (),
-    )
-    fitted = fit_head(examples)
-    with torch.no_grad():
-        head.linear.weight.copy_(fitted.weight)
-        head.linear.bias.copy_(fitted.bias)
-    there = crops.rows(judged["image"])
-    chances = Classifier(embedder, head, labels.classes).from_features(features, there, extras[there])
+    probe, judged = linear_probe(labels, crops, recipe, fold), labels.left_out(fold)
+    rows = crops.rows(judged["image"])
+    classifier = Classifier(probe.embedder, probe.head, labels.classes)
+    chances = classifier.from_features(probe.features, rows, probe.extras[rows])
     row = {"epoch": 1, **scores(chances, labels.codes(judged["label"]))}
-    chosen = {"penalty": fitted.penalty, "stages": fitted.stages}
+    chosen = {"penalty": probe.fitted.penalty, "stages": probe.fitted.stages}
     print(
-        f"penalty {fitted.penalty:g}, stages {fitted.stages}, log loss {row['log_loss']:.3f}, top-1 {row['top1']:.3f}",
+        f"penalty {chosen['penalty']:g}, stages {chosen['stages']}, "
+        f"log loss {row['log_loss']:.3f}, top-1 {row['top1']:.3f}",
         flush=True,
     )
-    return Trained(Network(embedder, ClassHeads(head, train.smoothing)), labels.classes, [row], chosen)
-
-
-@torch.inference_mode()
-def _standardised(neck: torch.nn.Module, head: SoftmaxHead, values: np.ndarray, extras: np.ndarray) -> np.ndarray:
-    """(N, V, L + E) what the linear layer gets of features (N, V, L) and extras (N, E)."""
-    views = values.shape[1]
-    vectors = neck.eval()(torch.from_numpy(values).flatten(0, 1))
-    beside = (torch.from_numpy(extras) - head.mean) / head.std
-    both = torch.cat([vectors, beside.repeat_interleave(views, dim=0)], dim=1)
-    return both.view(len(values), views, -1).numpy()
+    return Trained(Network(probe.embedder, ClassHeads(probe.head, train.smoothing)), labels.classes, [row], chosen)
