@@ -45,6 +45,7 @@ NO_AUGMENT = AnimalAugment(
     noise=0,
     erase=0,
     grow=0,
+    patience=2,
 )
 # A network that trains in a second, from random weights and without augmentation.
 SMALL_TRAIN = Train(

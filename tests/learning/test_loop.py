@@ -20,7 +20,8 @@ from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
 from finprint.learning.inputs import Inputs, Photos
 from finprint.learning.lessons import Targets
-from finprint.learning.loop import epoch_batches, fit, parameter_groups
+from finprint.learning.live import nobody
+from finprint.learning.loop import Run, epoch_batches, fit, parameter_groups
 from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe, cut_box, mixing_share, side_at
 from finprint.model.embedder import Embedder
@@ -315,6 +316,31 @@ def test_what_is_switched_on_trains_and_resumes_to_the_same_bytes() -> None:
     resumed, again = _fit(recipe, key="killed")
     assert _digest(resumed) == _digest(network)
     assert again == history
+
+
+def test_augmentation_that_grows_goes_on_as_it_stood(capsys: pytest.CaptureFixture[str]) -> None:
+    """Killed after its strengths have grown."""
+    recipe = _recipe(epochs=3, augment=AUGMENT.model_copy(update={"grow": "plateau", "patience": 1}))
+    scores = iter([0.3, 0.2, 0.4, 0.3, 0.2])
+    network, history = _fit(recipe, lambda _: {"map5": next(scores)}, key="whole")
+    told = "validation does not improve: augmentation grows to 50% of its strengths"
+    assert capsys.readouterr().out.count(told) == 1
+
+    def dies(_: Embedder) -> dict[str, float]:
+        if (score := next(scores, None)) is None:
+            raise Killed
+        return {"map5": score}
+
+    with pytest.raises(Killed):
+        _fit(recipe, dies, key="killed")
+    assert capsys.readouterr().out.splitlines()[-1] == told
+    resumed, again = _fit(recipe, lambda _: {"map5": 0.4}, key="killed")
+    assert _digest(resumed) == _digest(network)
+    assert again == history
+    run = Run(Colours(LESSONS, recipe.train), network, Photos(_pixels, 8), recipe, nobody)
+    for epochs, rotate in ((0, 15 / 4), (2, 15 / 2)):
+        run.history = history[:epochs]
+        assert run.varied().train.augment.rotate == rotate
 
 
 TECHNIQUES: dict[str, dict[str, Any]] = {

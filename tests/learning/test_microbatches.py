@@ -33,7 +33,7 @@ from finprint.model.embedder import Embedder, ModelConfig
 pytestmark = pytest.mark.usefixtures("training_state")
 
 LABELS = np.arange(17) % 2
-MIXED = AUGMENT.model_copy(update={"mixup": 0.4})
+MIXED = AUGMENT.model_copy(update={"mixup": 0.4, "grow": "plateau", "patience": 1})
 TRAIN = SMALL_TRAIN.model_copy(update={"epochs": 3, "ema": 0.9, "batch": 8, "parts": 4, "augment": MIXED})
 AGAIN = "Run the same command again to go on from the last finished epoch"
 shown: list[int] = []  # the photos that this process has decoded

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from timm.scheduler import CosineLRScheduler
 
 from finprint.learning.params import Schedule
-from finprint.learning.schedules import FALLS, even_share, grown, learning_rate, strength
+from finprint.learning.schedules import FALLS, even_share, grown, learning_rate, plateau, strength
 
 
 def _schedule(kind: str = "cosine", warmup: float = 0.2, **changes: Any) -> Schedule:
@@ -94,6 +94,25 @@ def test_augmentation_grows_when_training_has_converged() -> None:
     warm = [strength(epoch, 20, "restarts", _schedule("restarts", 0.3)) for epoch in range(20)]
     assert warm == [0.25] * 6 + shares
     assert [strength(epoch, 8, 0.5, schedule) for epoch in (0, 2, 4, 7)] == [0.25, 0.625, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("merits", "share"),
+    [
+        ([], 0.25),
+        ([0.1, 0.2, 0.3], 0.25),
+        ([0.3, 0.2], 0.25),
+        ([0.3, 0.2, 0.3], 0.5),  # an equal score is no better one
+        ([0.3, 0.2, 0.3, 0.2], 0.5),  # it has waited for one score since it grew
+        ([0.3, 0.2, 0.3, 0.4, 0.2], 0.5),
+        ([0.3, 0.2, 0.3, 0.4, 0.2, 0.1], 0.75),
+        ([0.3] * 9, 1.0),
+        ([-math.inf] * 4, 0.75),  # nothing to validate on
+    ],
+)
+def test_augmentation_grows_where_validation_stops_improving(merits: list[float], share: float) -> None:
+    assert plateau(merits, 2) == share
+    assert strength(3, 9, "plateau", _schedule()) == 0.25
 
 
 def test_an_even_average_is_the_mean_of_the_last_steps() -> None:

@@ -77,6 +77,10 @@ class Team:
             with _answered():
                 dist.barrier(group=self._patient)
 
+    def agreed(self, value: Any) -> Any:
+        """Process 0's `value`, in all processes."""
+        return self._send(value) if self.count > 1 else value
+
     def add(self, rows: torch.Tensor) -> torch.Tensor:
         """The sum (L,) of the rows of all processes, added in their order, so that its bits do not depend on the count.
 

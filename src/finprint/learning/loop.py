@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from finprint.learning.live import Watch, nobody
 from finprint.learning.microbatches import batch_length, mean_gradients, own_order, seed_microbatch, threads_of_one
 from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe, cut_box, mixing_share, side_at
-from finprint.learning.schedules import even_share, learning_rate, strength
+from finprint.learning.schedules import even_share, learning_rate, plateau, strength
 from finprint.learning.task import Task
 from finprint.model.views import weaker
 
@@ -141,7 +142,7 @@ class Run:
         ready(self.network, self.recipe, epoch)
         losses = []
         started = time.monotonic()
-        stream = epoch_batches(self.task, self.inputs, self.recipe, epoch, self.batch, self.team)
+        stream = epoch_batches(self.task, self.inputs, self.varied(), epoch, self.batch, self.team)
         steps = zip(*[stream] * (self.recipe.train.parts // self.team.count), strict=True)  # micro-batches of each step
         what = f"epoch {epoch + 1}/{self.recipe.epochs}"
         progress = bar(what, self.steps, "batch", quiet=not self.team.leads)
@@ -183,6 +184,22 @@ class Run:
             loss: torch.Tensor = self.network(batch, targets, *mixing)
         return loss
 
+    def varied(self) -> Recipe:
+        """The recipe of the next epoch: with `augment.grow: plateau`, its augmentation is as strong as process 0's
+        history tells."""
+        train = self.recipe.train
+        if train.augment.grow != "plateau":
+            return self.recipe
+        augment = weaker(train.augment, self.team.agreed(self.grown(self.history)))
+        full = augment.model_copy(update={"grow": 0.0})
+        return replace(self.recipe, train=train.model_copy(update={"augment": full}))
+
+    def grown(self, history: History) -> float:
+        """The share of the augmentation's strengths after the epochs of a history, for `augment.grow: plateau`."""
+        train = self.recipe.train
+        merits = [self.task.merit(row) for row in history if row["epoch"] % train.score_every == 0]
+        return plateau(merits, train.augment.patience)
+
     def keep(self) -> None:
         """Set aside the averaged weights if validation has never been better; after the last epoch take the best."""
         if self.recipe.train.keep == "last":
@@ -209,6 +226,10 @@ class Run:
         row = self.history[-1]
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in ("epoch", "lr"))
         print(f"epoch {row['epoch']}/{self.recipe.epochs}: {metrics}, {self.speed:.0f} photos/s", flush=True)
+        if self.recipe.train.augment.grow == "plateau" and len(self.history) < self.recipe.epochs:
+            share = self.grown(self.history)
+            if share > self.grown(self.history[:-1]):
+                print(f"validation does not improve: augmentation grows to {share:.0%} of its strengths", flush=True)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep the state."""

@@ -1,7 +1,7 @@
 """What changes over a training: learning rates, with a warm-up and one of several falls; averages; what grows."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from finprint.learning.params import Schedule
 
@@ -84,10 +84,30 @@ def strength(epoch: int, epochs: int, grow: float | str, schedule: Schedule) -> 
         epoch: 0 to `epochs` - 1.
         epochs: of the whole training.
         grow: `augment.grow`. A number: they grow evenly from a quarter to full over this share of the epochs. restarts:
-            by equal steps, each time the training has converged, because its rate has fallen to a hundredth.
+            by equal steps, each time the training has converged, because its rate has fallen to a hundredth. plateau:
+            they wait at a quarter, until `plateau` says more.
         schedule: of the rate; for `restarts` it has at least two cycles.
     """
+    if grow == "plateau":
+        return WEAK
     if grow != "restarts":
         return grown(epoch, epochs, float(grow), WEAK)
     done = max(0.0, epoch / epochs - schedule.warmup) / (1 - schedule.warmup)
     return grown(_cycle(done, schedule), schedule.cycles - 1, 1.0, WEAK)
+
+
+def plateau(merits: Iterable[float], patience: int) -> float:
+    """The share of the augmentation's strengths after some scores: a quarter, and a quarter more each time that the
+    best score is `patience` scores old or the last step is.
+
+    Args:
+        merits: of the epochs that were scored, the first one first; higher is better, -inf is none.
+        patience: scores without a better one.
+    """
+    share, best, waited = WEAK, -math.inf, 0
+    for merit in merits:
+        waited = 0 if merit > best else waited + 1
+        best = max(best, merit)
+        if waited == patience:
+            share, waited = share + WEAK, 0
+    return min(1.0, share)

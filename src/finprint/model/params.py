@@ -25,7 +25,8 @@ class Augment(Section):
     blur: Share
     noise: Share
     erase: Share
-    grow: Literal["restarts"] | Share
+    grow: Literal["restarts", "plateau"] | Share
+    patience: Count
 
 
 class Embed(Section):

@@ -15,7 +15,7 @@ def weaker(augment: Augment, share: float) -> Augment:
 
     Mirror images, mixing and whatever a task adds to the section stay as they are.
     """
-    kept = {"flip", "mixup", "cutmix", "mixed", "zoom_by", "grow"}
+    kept = {"flip", "mixup", "cutmix", "mixed", "zoom_by", "grow", "patience"}
     strengths = Augment.model_fields.keys() - kept
     return augment.model_copy(update={name: getattr(augment, name) * share for name in strengths})
 
