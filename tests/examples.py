@@ -28,6 +28,7 @@ FIT = Search(
     index="flat",
     expand=0,
     species="ignore",
+    encounter="ignore",
     new=NewThreshold(
         target="map5", value=0.0, expected_new="validation", per_species=False, shrinkage=50.0, default=0.5
     ),

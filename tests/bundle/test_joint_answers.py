@@ -45,6 +45,14 @@ def test_two_photos_by_hand() -> None:
     assert pd.isna(row["name_5"])
 
 
+def test_photos_judged_together_count_as_one() -> None:
+    """Each has the exponent 1/2, so two of one mind say what each of them says."""
+    names = {"ann": 0.5, "bob": 0.2, "new_individual": 0.1, "cat": 0.05, "dan": 0.05}
+    answers, encounters = _answers({"1.jpg": names, "2.jpg": names}), pd.Series({"1.jpg": "e", "2.jpg": "e"})
+    joint = joint_answers(answers, encounters, 30, together=True)
+    assert [joint[f"probability_{n}"][0] for n in range(1, 6)] == pytest.approx(list(names.values()))
+
+
 def test_one_photo_keeps_its_answers() -> None:
     names = {"ann": 0.5, "bob": 0.2, "new_individual": 0.1, "cat": 0.05, "dan": 0.05}
     joint = joint_answers(_answers({"1.jpg": names}), pd.Series({"1.jpg": "e"}), 30)

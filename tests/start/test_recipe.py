@@ -71,6 +71,27 @@ def test_a_small_gallery_is_also_searched_by_descriptors(small: Facts, right_wha
     assert wanted.items() <= values(planned(right_whales, 60)).items()
 
 
+def _met(root: Path, *rows: str) -> Facts:
+    """The facts of a folder whose table tells encounters, with ten of two photos of one animal, and some more rows."""
+    survey = SurveyFolder(root)
+    survey.train(*(f"{n}{side}.jpg,orca,animal{n % 4},e{n}" for n in range(10) for side in "ab"), *rows)
+    survey.photos("q.jpg", split="test")
+    survey.table("test.csv", "image,species,encounter", "q.jpg,orca,f1")
+    return facts_of(look(root, prepare_params(source="sample")))
+
+
+def test_encounters_are_judged_together_where_the_table_shows_one_animal_in_each(small: Facts, tmp_path: Path) -> None:
+    alone = _met(tmp_path / "one")
+    assert alone.one_animal
+    assert values(planned(alone, 60))["search.encounter"] == "fit"
+    # One with two animals is enough; folders below an animal's show nothing.
+    assert not _met(tmp_path / "two", "x.jpg,orca,animal1,e2").one_animal
+    assert values(planned(small, 60))["search.encounter"] == "ignore"
+    source = alone.looked.source
+    silent = replace(source, queries=source.queries.assign(encounter=None))
+    assert not facts_of(replace(alone.looked, source=silent)).one_animal
+
+
 def test_a_minute_trains_a_head_alone(right_whales: Facts) -> None:
     chosen = planned(right_whales, 1)
     assert values(chosen)["train.finetune.trainable"] == 0

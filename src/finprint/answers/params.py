@@ -36,6 +36,7 @@ class Search(Section):
     index: Literal["auto", "flat", "ivf_sq8", "ivf_pq"]
     expand: Annotated[int, Field(ge=0)]
     species: Literal["ignore", "same", "prior"]
+    encounter: Literal["ignore", "fit"]
     new: NewThreshold
 
     @model_validator(mode="after")

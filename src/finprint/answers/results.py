@@ -147,6 +147,7 @@ def summary(results: Results) -> dict[str, Any]:
         "answered_by_default": len(set(asked) - set(answers.test["query"])),
         "shares": {f"member{number}": share for number, share in enumerate(rules.shares, start=1)},
         "blend": rules.blend.weights,
+        "judged_together": int(rules.together),
     }
     if rules.threshold.interval:
         metrics["threshold_low"], metrics["threshold_high"] = rules.threshold.interval

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
+from finprint.answers.encounters import judged_together
 from finprint.answers.grouping import Grouping
 from finprint.answers.params import NewThreshold, Search
 from finprint.answers.scoring import Blend, blended, fit_blend, nearest_alone
-from finprint.answers.shortlist import Shortlist
+from finprint.answers.shortlist import Shortlist, look_up
 from finprint.base.errors import UserError
 from finprint.base.files import read_json, write_array, write_json
 from finprint.matching.calibration import Calibration, calibrate, even, fit_new, place_interval, told_apart
+from finprint.matching.catalogue import Catalogue
 from finprint.matching.names import UNKNOWN
 from finprint.matching.openset import (
     TARGETS,
@@ -46,6 +48,7 @@ class Rules:
         by_species: thresholds of single species.
         calibration: of the probabilities; None where validation tells too little of new animals (`enough`).
         grouping: of photos of new animals.
+        together: are the photos of an encounter judged together?
     """
 
     params: Search
@@ -56,6 +59,7 @@ class Rules:
     by_species: dict[str, float]
     calibration: Calibration | None
     grouping: Grouping
+    together: bool
 
     @property
     def too_few(self) -> bool:
@@ -65,6 +69,15 @@ class Rules:
     def thresholds(self, species: np.ndarray) -> np.ndarray:
         """(Q,) each query's threshold, by its species."""
         return np.array([self.by_species.get(name, self.threshold.value) for name in species], float)
+
+    def look_up(self, catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarray) -> Shortlist:
+        """The individuals that each query might show, with the components that these rules know.
+
+        Args:
+            queries: (Q,) and `gallery`, (G,), rows of the catalogue.
+        """
+        listed = look_up(catalogue, self.shares, queries, gallery, self.params, self.blend.weights)
+        return judged_together(listed, catalogue) if self.together else listed
 
     def calling_new(self, share: float, listed: Shortlist) -> "Rules":
         """These rules with a threshold that calls at most `share` of these queries new; P(new) moves with it."""
@@ -104,6 +117,7 @@ class Rules:
             "threshold_by_species": self.by_species,
             "calibration": self.calibration and self.calibration.state(),
             "grouping": {"similarity": self.grouping.similarity, "agreement": self.grouping.agreement},
+            "together": self.together,
         }
         write_json(folder / RULES, state)
         write_array(folder / CURVE, self.threshold.curve)
@@ -126,6 +140,7 @@ class Rules:
                 state["threshold_by_species"],
                 state["calibration"] and Calibration.from_state(state["calibration"]),
                 Grouping(**state["grouping"]),
+                state["together"],
             )
         except FileNotFoundError as error:
             raise UserError(f"{error.filename} is missing: `dvc repro search` makes it") from None
@@ -175,7 +190,8 @@ def fit_rules(checked: Checked, listed: Shortlist, animals: np.ndarray, params: 
         by_species = species_thresholds(
             checked, listed.species, params.new.target, params.new.value, threshold.value, params.new.shrinkage
         )
-    rules = Rules(params, listed.shares, blend, threshold, fitted, by_species, None, Grouping(threshold.value, None))
+    grouping = Grouping(threshold.value, None)
+    rules = Rules(params, listed.shares, blend, threshold, fitted, by_species, None, grouping, listed.together)
     return replace(rules, calibration=calibrate(checked, rules.thresholds(listed.species), animals))
 
 
@@ -184,7 +200,7 @@ def default_rules(listed: Shortlist, params: Search) -> Rules:
     value = params.new.value if params.new.target == "fixed" else params.new.default
     threshold = Threshold(value, np.zeros((0, 2)))
     blend = nearest_alone(listed.components)
-    return Rules(params, listed.shares, blend, threshold, False, {}, None, Grouping(value, None))
+    return Rules(params, listed.shares, blend, threshold, False, {}, None, Grouping(value, None), listed.together)
 
 
 def _fit_threshold(checked: Checked, animals: np.ndarray, params: NewThreshold, draws: int) -> tuple[Threshold, bool]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from finprint.answers.encounters import judged_together
 from finprint.answers.grouping import fit_grouping
 from finprint.answers.params import Search
 from finprint.answers.rules import DRAWS, Rules, default_rules, enough, fit_rules
@@ -53,8 +54,10 @@ def search(catalogue: Catalogue, params: Search) -> Answers:
     checked = Checked(listed.ranking, truth, new, weights)
     animals = catalogue.codes[validation]
     told = enough(checked, animals, len(catalogue.names))
+    if told and params.encounter == "fit":
+        listed = _perhaps_together(catalogue, listed, checked)
     rules = fit_rules(checked, listed, animals, params, DRAWS) if told else default_rules(listed, params)
-    asked = look_up(catalogue, rules.shares, test, catalogue.labelled, params)
+    asked = rules.look_up(catalogue, test, catalogue.labelled)
     if params.new.target == "new_share" and len(test):
         rules = rules.calling_new(params.new.value, asked)
     # How alike two photos of one animal are is learned from individuals whom the models never saw.
@@ -72,8 +75,7 @@ def answer_queries(catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarra
     Args:
         queries: (Q,) and `gallery`, (G,), rows of the catalogue.
     """
-    listed = look_up(catalogue, rules.shares, queries, gallery, rules.params, rules.blend.weights)
-    return answer(catalogue, listed, rules)
+    return answer(catalogue, rules.look_up(catalogue, queries, gallery), rules)
 
 
 def answer(catalogue: Catalogue, listed: Shortlist, rules: Rules) -> pd.DataFrame:
@@ -134,6 +136,13 @@ def _fit_shares(
         grown = [tuple(n + (place == m) for place, n in enumerate(picks)) for m in range(members)]
         picks = min(grown, key=loss)
     return min(tried.values(), key=lambda one: one[0])[1]
+
+
+def _perhaps_together(catalogue: Catalogue, listed: Shortlist, checked: Checked) -> Shortlist:
+    """The validation photos, those of an encounter judged together if that makes the right answers likelier."""
+    together = judged_together(listed, catalogue)
+    apart, joint = (fit_blend(checked, one.components)[1] for one in (listed, together))
+    return together if joint < apart else listed
 
 
 def _cross_fitted(

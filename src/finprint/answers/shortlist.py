@@ -1,7 +1,7 @@
 """The individuals that each query might show, with the components of their scores."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Shortlist:
         components: of the scores.
         species: (Q,) of the table, else the best individual's; "" where neither is known.
         galleries: what was searched: one, or one a species.
+        together: are the photos of an encounter judged together?
     """
 
     shares: tuple[float, ...]
@@ -32,10 +33,11 @@ class Shortlist:
     components: Components
     species: np.ndarray
     galleries: tuple[Gallery, ...] = ()
+    together: bool = False
 
     def __getitem__(self, rows: np.ndarray) -> "Shortlist":
-        ranking, components = self.ranking[rows], self.components[rows]
-        return Shortlist(self.shares, self.queries[rows], ranking, components, self.species[rows], self.galleries)
+        kept = {name: getattr(self, name)[rows] for name in ("queries", "ranking", "components", "species")}
+        return replace(self, **kept)
 
 
 def look_up(

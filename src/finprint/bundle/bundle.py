@@ -13,7 +13,6 @@ from finprint.answers.grouping import proposals
 from finprint.answers.rules import RULES, Rules
 from finprint.answers.scoring import blended
 from finprint.answers.search import answer
-from finprint.answers.shortlist import look_up
 from finprint.answers.species import COLUMN
 from finprint.answers.tables import ANSWERS, PROPOSED
 from finprint.base.errors import UserError
@@ -167,7 +166,7 @@ class Bundle:
     def _answer(self, catalogue: Catalogue, queries: np.ndarray, gallery: np.ndarray) -> tuple[pd.DataFrame, pd.Series]:
         """The answers to some queries, and their chances of being new."""
         rules = self.rules
-        listed = look_up(catalogue, rules.shares, queries, gallery, rules.params, rules.blend.weights)
+        listed = rules.look_up(catalogue, queries, gallery)
         table = answer(catalogue, listed, rules)
         new = np.full(len(queries), np.nan)
         if rules.calibration is not None:

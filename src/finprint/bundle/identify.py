@@ -187,7 +187,8 @@ def _in_the_gallery(photos: pd.DataFrame, gallery: pd.DataFrame) -> pd.Series:
 def _write_sheets(identified: Identified, bundle: Bundle, out: Path) -> None:
     encounters = identified.photos.set_index("image")["encounter"]
     individuals = bundle.gallery.photos["identity"].nunique()
-    write_sheet(out / "encounters.csv", joint_answers(identified.answers, encounters, individuals))
+    joint = joint_answers(identified.answers, encounters, individuals, bundle.rules.together)
+    write_sheet(out / "encounters.csv", joint)
     table = answer_sheet(identified)
     write_sheet(out / "answers.csv", table)
     write_sheet(out / "answers.xlsx", table)

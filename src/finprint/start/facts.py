@@ -15,7 +15,8 @@ HEADERS = 200  # photos whose width and height are read
 LEAST = 4  # named photos
 HELD = 1 / 6  # share of the named photos that validate, about
 ALIKE = 0.9  # share of the photos that must have one shape, to be taken for crops that show the animal in one place
-NEARLY = 0.9  # share of the photos that must tell their side, if any does
+NEARLY = 0.9  # share of the photos that must tell their side, if any does; and of those to identify, their encounter
+MET = 10  # encounters of several named photos, from which on they show whether an encounter is one with one animal
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Facts:
         shared: does a photo show several named animals?
         sides: number of photos by their side; "" is not told.
         sizes: (S, 2) width and height of some photos, px.
+        one_animal: does each encounter show one animal, as far as the table tells?
     """
 
     looked: Looked
@@ -43,6 +45,7 @@ class Facts:
     shared: bool
     sides: dict[str, int]
     sizes: np.ndarray
+    one_animal: bool
 
     @property
     def named(self) -> int:
@@ -95,6 +98,7 @@ def facts_of(looked: Looked) -> Facts:
         shared=bool(photos["path"].duplicated().any()),
         sides={str(side): int(n) for side, n in photos["viewpoint"].fillna("").value_counts().items()},
         sizes=_sizes(photos["path"].drop_duplicates().tolist(), source.barred),
+        one_animal=looked.params.source != "folder" and _one_animal(named, source.queries),
     )
 
 
@@ -115,6 +119,17 @@ def refuse_half_told(facts: Facts) -> None:
         f"{facts.looked.folder}: {silent} of {count} photos do not tell their viewpoint, such as {first}: tell it for "
         "all photos, or add --some-viewpoints"
     )
+
+
+def _one_animal(named: pd.DataFrame, queries: pd.DataFrame) -> bool:
+    """Has each encounter of several named photos one animal, and is the encounter of the photos to identify told?
+
+    Folders do not show it: one that lies below an animal's folder holds one animal in any case, and one with photos
+    to identify may hold several.
+    """
+    each = named.groupby("encounter")["identity"].agg(["size", "nunique"])
+    several = each.loc[each["size"] > 1, "nunique"]
+    return bool(len(several) >= MET and (several == 1).all() and queries["encounter"].notna().mean() >= NEARLY)
 
 
 def _refuse(folder: Path, each: pd.Series, queries: int, place: str) -> None:

@@ -95,6 +95,7 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
         window: in which the animals of photos without a box differ, if one was found.
     """
     fixed = [*source_choices(work.facts), *crop_choices(work.facts), *window_choices(window)]
+    fixed.append(encounter_choice(work.facts))
     for training, look in rungs(math.isfinite(work.speed.pair)):
         choices = [*fixed, *training_choices(training, work.facts), *look_choices(look, work.facts)]
         params = changed(base, {choice.key: choice.value for choice in choices})
@@ -200,6 +201,13 @@ def window_choices(window: Window | None) -> Iterator[Choice]:
         0.06 if narrow else 0.1,
         "a narrow crop may move less" if narrow else "a wide crop may move",
     )
+
+
+def encounter_choice(facts: Facts) -> Choice:
+    """Whether a photo is also judged by the others of its encounter."""
+    if facts.one_animal:
+        return Choice("search.encounter", "fit", "each encounter in your table shows one animal, so its photos help")
+    return Choice("search.encounter", "ignore", "nothing shows that an encounter is one with one animal")
 
 
 def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
