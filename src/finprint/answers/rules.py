@@ -140,7 +140,7 @@ class Rules:
                 state["threshold_by_species"],
                 state["calibration"] and Calibration.from_state(state["calibration"]),
                 Grouping(**state["grouping"]),
-                state["together"],
+                state.get("together", False),
             )
         except FileNotFoundError as error:
             raise UserError(f"{error.filename} is missing: `dvc repro search` makes it") from None
