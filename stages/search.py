@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from finprint.answers.params import Search
-from finprint.answers.results import remarks, search_all, summary
+from finprint.answers.results import Evidence, remarks, search_all, summary
 from finprint.answers.species import with_species
 from finprint.base.cli import Input, Inputs, Output, run
 from finprint.base.files import write_metrics
 from finprint.base.params import load_sections
+from finprint.engine.params import Engine
 from finprint.keypoints.tables import read_local_scores
 from finprint.matching.params import Fold
 from finprint.store.tables import PHOTOS, read_table
@@ -29,12 +30,13 @@ class Paths:
 
 
 def main(paths: Paths) -> None:
-    params = load_sections(fold=Fold, search=Search)
+    params = load_sections(fold=Fold, search=Search, engine=Engine)
     rounds = [read_vectors(folder) for folder in paths.vectors]
     left_out = read_folds(paths.folds, params.fold.left_out)
+    evidence = Evidence(rounds, left_out, read_local_scores(paths.matches))
     asked = pd.read_csv(paths.queries, dtype="string")["image"].tolist()
     photos = with_species(read_table(paths.photos, PHOTOS), paths.species)
-    results = search_all(photos, rounds, left_out, asked, params.search, read_local_scores(paths.matches))
+    results = search_all(photos, evidence, asked, params.search, params.engine)
     for line in remarks(results.answers):
         print(line)
     results.write(paths.answers)

@@ -9,7 +9,7 @@ import torch
 from conftest import SMALL_TRAIN, save_photo, scenery
 from examples import FIT
 
-from finprint.answers.results import search_all
+from finprint.answers.results import Evidence, search_all
 from finprint.base.files import caching_in, sha256_path
 from finprint.bundle.settings import Settings
 from finprint.bundle.writing import read_finished, write_bundle
@@ -107,6 +107,6 @@ def finish(root: Path) -> Project:
         rounds.append(embed_crops(models / f"round{number}", crops, SETTINGS.embed, quiet=True))
         write_vectors(data / f"round{number}", rounds[-1])
     asked = photos.loc[photos["split"] == TEST, "image"].tolist()
-    search_all(photos, rounds, {}, asked, SEARCH).write(data / "search")
+    search_all(photos, Evidence(rounds, {}), asked, SEARCH).write(data / "search")
     write_bundle(read_finished(data, models, []), SETTINGS, models / "bundle")
     return Project(root)

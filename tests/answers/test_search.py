@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from finprint.answers import rules
 from finprint.answers.params import Search
-from finprint.answers.results import propose, remarks, search_all, submission, summary, write_gallery
+from finprint.answers.results import Evidence, propose, remarks, search_all, submission, summary, write_gallery
 from finprint.answers.rules import Rules
 from finprint.answers.search import Answers, answer_queries, out_of_fold, search
 from finprint.answers.tables import ANSWERS, for_spreadsheets
@@ -269,7 +269,7 @@ def test_of_too_few_animals_nothing_is_fitted_and_that_is_told(individuals: int,
     assert found.test["probability"].isna().all() == too_few
     told = [line for line in remarks(found) if line.startswith("too few animals to tell new ones: ")]
     assert len(told) == too_few
-    results = search_all(catalogue.photos.drop(columns="code"), catalogue.members, {}, ["q1"], FIT)
+    results = search_all(catalogue.photos.drop(columns="code"), Evidence(catalogue.members, {}), ["q1"], FIT)
     metrics = summary(results)
     assert metrics["too_few_animals_to_tell_new"] == too_few
     assert ("threshold_low" in metrics) != too_few
@@ -397,7 +397,7 @@ def test_the_numbers_of_a_search_are_numbers(tmp_path: Path) -> None:
     catalogue = blurred(species=True)
     new = WIDE.new.model_copy(update={"per_species": True, "expected_new": 0.3})
     params = WIDE.model_copy(update={"new": new, "index": "ivf_sq8"})
-    results = search_all(catalogue.photos.drop(columns="code"), catalogue.members, {}, ["x"] * 100, params)
+    results = search_all(catalogue.photos.drop(columns="code"), Evidence(catalogue.members, {}), ["x"] * 100, params)
     metrics = summary(results)
     write_metrics(tmp_path / "search.json", metrics)
     assert metrics["gallery"] == 260
@@ -419,7 +419,7 @@ def test_a_second_look_joins_the_answers_of_all_models_alone(tmp_path: Path) -> 
     others = sorted(set(photos["identity"].dropna()))[:4]
     scores = {(image, name): 1.0 for image in right.index for name in others} | dict.fromkeys(right.items(), 200.0)
     local = pd.DataFrame({"keypoints": scores.values(), "descriptors": np.nan}, pd.MultiIndex.from_tuples(scores))
-    results = search_all(photos.drop(columns="code"), catalogue.members, {}, list(right.index), WIDE, local)
+    results = search_all(photos.drop(columns="code"), Evidence(catalogue.members, {}, local), list(right.index), WIDE)
     rules = results.answers.rules
     assert rules.blend.weights["keypoints"] > 0
     assert "keypoints" not in results.round1.rules.blend.weights

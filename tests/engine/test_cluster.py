@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -30,13 +31,18 @@ from finprint.detector.yolo import TrainedDetector, save_detector
 from finprint.engine.cluster import _per_chunk, check_engine
 from finprint.engine.mapping import mapped
 from finprint.engine.params import LOCAL, Engine, on_cluster
-from finprint.engine.work import Work
+from finprint.engine.work import Work, most_of
+from finprint.engine.worker import own_folder
 from finprint.keypoints.pairs import match_pairs
+from finprint.keypoints.points import features_bytes
+from finprint.matching.indexes import nearest_rows
+from finprint.matching.ranking import Gallery, rank
 from finprint.model.embedder import Embedder, ModelConfig, save_model
 from finprint.model.embedding import embed_crops
 from finprint.model.heads import SubCentreArcFace
 from finprint.model.params import Embed
 from finprint.params import load_params
+from finprint.store.arrays import Selection, SideBySide
 from finprint.store.tables import BOXES, PHOTOS
 
 EMBED = Embed(batch=4, mirror=True, amp=False)
@@ -197,6 +203,49 @@ def test_the_second_look_has_the_same_bytes(tmp_path: Path, engine: Engine) -> N
         assert there.points.equals(here.points)
 
 
+def test_a_search_has_the_same_bits_with_and_without_a_shared_disk(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finprint.store.arrays.BLOCK", 1024)
+    rng = np.random.default_rng(0)
+    files = []
+    for name in ("one", "two"):
+        array = rng.normal(size=(5000, 24)).astype(np.float32)
+        np.save(tmp_path / f"{name}.npy", array / np.linalg.norm(array, axis=1, keepdims=True))
+        files.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    both = SideBySide([Selection([file], rng.permutation(5000)) for file in files], [0.4, 0.6])
+    queries, codes = both[:70], np.minimum(rng.integers(400, size=5000), 300)  # one animal has a quarter of the photos
+    gallery = Selection([both], np.arange(70, 5000))
+    here = rank(queries, Gallery(gallery, codes[70:]), 20, 30, 3)
+    monkeypatch.setattr("finprint.matching.indexes.ALONE", 0)
+    for where in (engine, engine.model_copy(update={"ship": "bytes"})):
+        there = rank(queries, Gallery(gallery, codes[70:], engine=where), 20, 30, 3)
+        for name in ("identities", "scores", "photos", "means"):
+            assert getattr(there, name).tobytes() == getattr(here, name).tobytes()
+    (tmp_path / "two.npy").unlink()
+    with pytest.raises(UserError, match=r"has no file .*two\.npy: with engine\.ship path every node"):
+        nearest_rows(queries, gallery, 5, engine=engine)
+
+
+def test_a_worker_removes_the_folder_that_a_killed_one_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "finprint-worker-killed").mkdir()
+    (tmp_path / "finprint-worker-killed" / "kept").write_text("x")
+    (tmp_path / "another").mkdir()
+    first, lock = own_folder()
+    second, other = own_folder()
+    assert {path.name for path in tmp_path.iterdir()} == {"another", Path(first.name).name, Path(second.name).name}
+    os.close(lock)  # as the system does when a process ends
+    third, last = own_folder()
+    assert {path.name for path in tmp_path.iterdir()} == {"another", Path(second.name).name, Path(third.name).name}
+    for held in (other, last):
+        os.close(held)
+    for folder in (first, second, third):
+        folder.cleanup()
+
+
 def test_identify_crops_and_embeds_on_a_cluster(tmp_path: Path, project: Project, engine: Engine) -> None:
     bundle = Bundle.load(project.bundle)
     away = replace(bundle, engine=on_cluster(engine.address).model_copy(update={"cpus": 1}))
@@ -223,6 +272,12 @@ def test_a_chunk_has_whole_batches_and_no_more_jobs_than_may_travel(
     jobs: int, batch: int, most: int, wanted: int
 ) -> None:
     assert _per_chunk(jobs, replace(_work(), batch=batch, most=most), 2) == wanted
+
+
+def test_pairs_travel_by_their_bytes() -> None:
+    assert features_bytes(1024) == 1024 * (8 + 256)
+    assert most_of(2 * features_bytes(1024)) == 124  # in 64 MB
+    assert [most_of(size) for size in (1, 2**26, 2**30)] == [1024, 1, 1]
 
 
 def test_few_photos_travel_together() -> None:

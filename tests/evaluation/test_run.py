@@ -10,7 +10,7 @@ import pytest
 from examples import FIT, blurred
 from matplotlib.text import Text
 
-from finprint.answers.results import Results, search_all
+from finprint.answers.results import Evidence, Results, search_all
 from finprint.base.errors import UserError
 from finprint.evaluation.judging import Judged, judged_test, judged_validation
 from finprint.evaluation.params import Evaluate
@@ -43,7 +43,7 @@ def truth(photos: pd.DataFrame) -> pd.DataFrame:
 def results(photos: pd.DataFrame) -> Results:
     one, two = (blurred(seed, species=True).members[0] for seed in (0, 1))
     fold = Vectors(one.images, two.array)
-    return search_all(photos, [one, two], {2: fold, 10: two}, photos["image"].tolist(), WIDE)
+    return search_all(photos, Evidence([one, two], {2: fold, 10: two}), photos["image"].tolist(), WIDE)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Rows that stay in their files, against numpy's own indexing of the whole."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finprint.store.arrays import Selection, SideBySide, blocks
+from finprint.store.arrays import Selection, SideBySide, blocks, portable
 
 
 def _array(rows: int, width: int = 3, seed: int = 0) -> np.ndarray:
@@ -47,6 +48,26 @@ def test_neighbouring_rows_of_a_mapped_file_are_not_copied(tmp_path: Path) -> No
     assert np.shares_memory(Selection([chosen])[:], mapped)
     np.testing.assert_array_equal(chosen[1:4], mapped[3:6])
     assert not np.shares_memory(chosen[[2, 0]], mapped)
+
+
+def test_rows_of_files_travel_as_their_paths(tmp_path: Path) -> None:
+    files = []
+    for number in range(2):
+        np.save(tmp_path / f"{number}.npy", _array(3000, 64, number))
+        files.append(np.load(tmp_path / f"{number}.npy", mmap_mode="r"))
+    order = np.random.default_rng(0).permutation(3000)
+    one = Selection([Selection([files[0]])], np.arange(100, 3000))
+    both = SideBySide([Selection([file], order) for file in files], [0.3, 0.7])
+    for array, most in ((files[0], 500), (one, 500), (Selection([both], np.arange(7, 2900)), 20_000)):
+        sent = portable(array, slice(1024, 2048))
+        content = pickle.dumps(sent)
+        assert len(content) < most
+        assert sent.shape == (1024, array.shape[1])
+        np.testing.assert_array_equal(pickle.loads(content)[:], array[1024:2048])
+    # What is in memory, or in several arrays, travels as it is.
+    for held in (files[0][5:], _array(3000, 64), Selection([files[0], files[1]])):
+        assert isinstance(portable(held, slice(9, 20)), np.ndarray)
+        np.testing.assert_array_equal(portable(held, slice(9, 20)), held[9:20])
 
 
 def test_side_by_side_hand_worked() -> None:

@@ -15,6 +15,7 @@ from finprint.answers.rules import LEAST_ANIMALS, LEAST_INDIVIDUALS, TOO_FEW
 from finprint.answers.search import Answers, out_of_fold, search
 from finprint.answers.tables import ANSWERS, GALLERY, PROPOSED, write_sheet
 from finprint.base.files import atomic
+from finprint.engine.params import LOCAL, Engine
 from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.matching.indexes import write_flat
 from finprint.matching.ranking import expanded
@@ -24,6 +25,21 @@ from finprint.store.vectors import Vectors
 
 ROUND1, FOLDS = "round1", "folds"  # sub-folders: answers by round 1 alone, and out of fold
 INDEX = "index.faiss"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the photos are answered by.
+
+    Attributes:
+        rounds: vectors by round 1, round 2.
+        folds: vectors by the model that left a fold out, by the fold.
+        local_scores: of the second look, see `Catalogue`.
+    """
+
+    rounds: Sequence[Vectors]
+    folds: Mapping[int, Vectors]
+    local_scores: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -62,29 +78,26 @@ class Results:
 
 
 def search_all(
-    photos: pd.DataFrame,
-    rounds: Sequence[Vectors],
-    folds: Mapping[int, Vectors],
-    asked: list[str],
-    params: Search,
-    local_scores: pd.DataFrame | None = None,
+    photos: pd.DataFrame, evidence: Evidence, asked: list[str], params: Search, engine: Engine = LOCAL
 ) -> Results:
     """Answer with all models and the second look together, with round 1 alone, and each fold by the model without it.
 
     Args:
         photos: table `PHOTOS`.
-        rounds: vectors by round 1, round 2.
-        folds: vectors by the model that left a fold out, by the fold.
+        evidence: vectors and the second look.
         asked: the photos to identify, including those that could not be read.
-        local_scores: of the second look, see `Catalogue`.
+        params: the section `search`.
+        engine: where large galleries are searched; the answers are the same everywhere.
     """
-    catalogue = replace(build_catalogue(photos, *rounds, *folds.values()), local_scores=local_scores)
+    rounds, folds = evidence.rounds, evidence.folds
+    catalogue = build_catalogue(photos, *rounds, *folds.values(), engine=engine)
+    catalogue = replace(catalogue, local_scores=evidence.local_scores)
     answers = search(catalogue, params)
     return Results(
         catalogue,
         answers,
-        search(build_catalogue(photos, rounds[0]), params),
-        {fold: out_of_fold(photos, vectors, fold, params) for fold, vectors in folds.items()},
+        search(build_catalogue(photos, rounds[0], engine=engine), params),
+        {fold: out_of_fold(photos, vectors, fold, params, engine) for fold, vectors in folds.items()},
         propose(catalogue, answers),
         submission(answers.test, photos, asked),
     )

@@ -12,6 +12,7 @@ from finprint.answers.params import Search
 from finprint.answers.rules import DRAWS, Rules, default_rules, enough, fit_rules
 from finprint.answers.scoring import blended, fit_blend
 from finprint.answers.shortlist import Shortlist, look_up
+from finprint.engine.params import LOCAL, Engine
 from finprint.matching.calibration import animal_folds
 from finprint.matching.catalogue import Catalogue, build_catalogue, fold_as_validation
 from finprint.matching.names import NOBODY, take
@@ -95,14 +96,17 @@ def answer(catalogue: Catalogue, listed: Shortlist, rules: Rules) -> pd.DataFram
     return rows[(five.codes != NOBODY).ravel()]
 
 
-def out_of_fold(photos: pd.DataFrame, vectors: Vectors, fold: int, params: Search) -> pd.DataFrame:
+def out_of_fold(
+    photos: pd.DataFrame, vectors: Vectors, fold: int, params: Search, engine: Engine = LOCAL
+) -> pd.DataFrame:
     """Answers to the training photos of a fold, searched in the other folds: a table `ANSWERS`.
 
     Args:
         photos: table `PHOTOS`.
         vectors: by the model that left `fold` out.
+        engine: where large galleries are searched.
     """
-    return search(build_catalogue(fold_as_validation(photos, fold), vectors), params).validation
+    return search(build_catalogue(fold_as_validation(photos, fold), vectors, engine=engine), params).validation
 
 
 def _fit_shares(

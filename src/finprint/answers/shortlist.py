@@ -63,7 +63,8 @@ def look_up(
     ranking = Ranking.empty(len(queries), params.shortlist)
     for rows, photos in _searches(species, queries, gallery, params.species == "same"):
         asked = Selection([array], queries[rows])
-        stored = Gallery(expanded(Selection([array], photos), params.expand), codes[photos], params.index, asked)
+        vectors = expanded(Selection([array], photos), params.expand)
+        stored = Gallery(vectors, codes[photos], params.index, asked, catalogue.engine)
         galleries.append(stored)
         ranked = rank(asked, stored, params.shortlist, params.neighbours, params.mean_photos)
         ranking.identities[rows], ranking.scores[rows] = ranked.identities, ranked.scores

@@ -61,7 +61,7 @@ class Bundle:
         settings: how photos are cropped, embedded and looked at a second time.
         rules: by which scores become answers; their shares are those of the members.
         gallery: what photos are compared with.
-        engine: where photos are cropped and embedded.
+        engine: where photos are cropped and embedded, and a large gallery is searched.
     """
 
     folder: Path
@@ -189,4 +189,4 @@ class Bundle:
             replace(own, images=table["image"], array=Selection([own.array, array]))
             for own, array in zip(self.gallery.members.values(), vectors, strict=True)
         ]
-        return build_catalogue(table, *members)
+        return build_catalogue(table, *members, engine=self.engine)

@@ -8,7 +8,13 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 MOST = 1024  # jobs that travel together, where each takes little
+BYTES = 2**26  # of jobs that travel together, where it is known how many each takes
 MOST_PHOTOS = 32  # the same where the contents of photos travel, each of which may take many MB
+
+
+def most_of(size: int) -> int:
+    """How many jobs of so many bytes may travel together."""
+    return min(MOST, max(1, BYTES // size))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """What a worker on a node does with a chunk of jobs."""
 
+import fcntl
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,9 +16,20 @@ from finprint.base.device import best_device, limit_cores
 from finprint.base.errors import UserError
 from finprint.base.files import caching_in
 
-PACKAGES = ("kornia", "numpy", "opencv-python-headless", "pillow", "timm", "torch", "torchvision", "ultralytics")
+PACKAGES = (
+    "faiss-cpu",
+    "kornia",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "timm",
+    "torch",
+    "torchvision",
+    "ultralytics",
+)
 _open: dict[str, Callable[[Any], Iterable[Any]]] = {}  # the stream of this process, by the token of its work
-_folder: list[Any] = []  # a temporary folder of this process
+_folder: list[tuple[Any, int]] = []  # a temporary folder of this process, and its lock
+FOLDERS = "finprint-worker-"  # what the names of such folders begin with
 
 
 @dataclass(frozen=True)
@@ -81,12 +95,44 @@ def _settle(place: Place) -> None:
         raise UserError(f"{node} computes on {best_device().type}, and engine.gpus asks for {place.device}")
     limit_cores(place.cores)
     if not _folder:  # what is kept between runs is kept by the process that asked
-        _folder.append(tempfile.TemporaryDirectory(prefix="finprint-"))
-        caching_in(Path(_folder[0].name)).__enter__()
+        _folder.append(own_folder())
+        caching_in(Path(_folder[0][0].name)).__enter__()
     try:
-        os.chdir(place.root or _folder[0].name)
+        os.chdir(place.root or _folder[0][0].name)
     except OSError:
         raise UserError(
             f"{node} has no folder {place.root}: with engine.ship path every node needs the project's folder in the "
             "same place; set engine.ship to bytes"
         ) from None
+
+
+def own_folder() -> tuple[Any, int]:
+    """A temporary folder that goes with this process, and the lock that says that the process lives.
+
+    A worker that Ray kills cannot remove its folder. So each worker first removes the folders that nobody holds.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
+        with suppress(OSError):  # another user's, or just removed
+            lock = _held(left)
+            shutil.rmtree(left)
+            os.close(lock)
+    while True:
+        folder = tempfile.TemporaryDirectory(prefix=FOLDERS, ignore_cleanup_errors=True)
+        with suppress(OSError):  # another worker has just removed it
+            return folder, _held(Path(folder.name))
+
+
+def _held(folder: Path) -> int:
+    """A lock on a folder, which ends with this process.
+
+    Raises:
+        OSError: another process holds it, or the folder is gone or not ours.
+    """
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder.stat()
+    except OSError:
+        os.close(lock)
+        raise
+    return lock

@@ -65,7 +65,7 @@ def mine(catalogue: Catalogue, params: Mine) -> Mined:
     """
     train, validation, test = catalogue.train, catalogue.validation, catalogue.where(TEST)
     array, codes = catalogue.blend(), catalogue.codes
-    gallery = Gallery(Selection([array], train), codes[train])
+    gallery = Gallery(Selection([array], train), codes[train], engine=catalogue.engine)
     places = 1 if params.targets == "hard" else SHORTLIST
     ranking = rank(Selection([array], validation), gallery, places)
     truth, new = catalogue.truth(validation, train)

@@ -8,12 +8,12 @@ import pandas as pd
 
 from finprint.base.files import sha256_bytes
 from finprint.engine.params import LOCAL, Engine
-from finprint.engine.work import Work
+from finprint.engine.work import Work, most_of
 from finprint.keypoints.cache import Arrays, keep
 from finprint.keypoints.features import Bench, extract, networks_elsewhere, opened
 from finprint.keypoints.networks import Networks
 from finprint.keypoints.params import Match
-from finprint.keypoints.points import Features, inliers
+from finprint.keypoints.points import Features, features_bytes, inliers
 from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points, none_compared
 from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import views_of
@@ -79,7 +79,9 @@ def _matching(bench: Bench, couples: Mapping[str, tuple[str, str]]) -> Work[str,
     def here(pairs: Iterable[str]) -> Iterator[Arrays]:
         return side_by_side(lambda pair: _arrays(bench.networks, *map(bench.load, couples[pair])), pairs)
 
-    return Work(here, partial(_matcher, bench.params, bench.networks.key), pack, lambda pair: pair[:12])
+    there = partial(_matcher, bench.params, bench.networks.key)
+    most = most_of(2 * features_bytes(bench.params.keypoints))
+    return Work(here, there, pack, lambda pair: pair[:12], most=most)
 
 
 def _matcher(params: Match, key: str) -> Callable[[Iterable[tuple[Features, Features]]], Iterator[Arrays]]:

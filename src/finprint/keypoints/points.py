@@ -11,6 +11,7 @@ import numpy as np
 SLACK = 0.03
 # Rows of queries, rows of gallery photos and which pairs are asked for (Q, G): how alike they are (Q, G)
 Alike = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+WIDEST = 128  # numbers of a descriptor, those of ALIKED and of DISK
 LEAST = 4  # points; three of them are explained by an affine map whatever they are
 
 
@@ -30,6 +31,11 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.points)
+
+
+def features_bytes(keypoints: int) -> int:
+    """How many bytes the local features of a picture take, at most."""
+    return keypoints * (2 * 4 + WIDEST * 2)
 
 
 def inliers(places: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.engine.params import LOCAL, Engine
 from finprint.matching.names import UNKNOWN, Names
 from finprint.store.arrays import Array, Selection, SideBySide
 from finprint.store.tables import TEST, TRAIN, VALIDATION
@@ -25,12 +26,14 @@ class Catalogue:
         local_scores: of the second look, by the query's image and the individual's name; missing values are NaN.
             `keypoints`: the greatest score of a pair with a photo of the individual. `descriptors`: how the individual
             stands among all that the query was compared with, in standard deviations. None: there was no second look.
+        engine: where large galleries are searched.
     """
 
     photos: pd.DataFrame
     members: tuple[Vectors, ...]
     names: Names
     local_scores: pd.DataFrame | None = None
+    engine: Engine = LOCAL
 
     def blend(self, shares: Sequence[float] = ()) -> Array:
         """(N, sum of D) float32 unit vectors whose cosines are the weighted mean of the members' cosines.
@@ -82,12 +85,13 @@ class Catalogue:
         return self.where(TRAIN, VALIDATION)
 
 
-def build_catalogue(photos: pd.DataFrame, *members: Vectors) -> Catalogue:
+def build_catalogue(photos: pd.DataFrame, *members: Vectors, engine: Engine = LOCAL) -> Catalogue:
     """Join the table of photos with vectors; photos without a vector were rejected and are left out.
 
     Args:
         photos: table `PHOTOS`.
         members: vectors of the same photos by one model or several.
+        engine: where large galleries are searched.
 
     Raises:
         UserError: the members' photos differ.
@@ -103,7 +107,7 @@ def build_catalogue(photos: pd.DataFrame, *members: Vectors) -> Catalogue:
     rows = places.loc[present["image"]].to_numpy()
     images = present["image"]
     arranged = tuple(replace(member, images=images, array=Selection([member.array], rows)) for member in members)
-    return Catalogue(present.assign(code=names.codes(identities)), arranged, names)
+    return Catalogue(present.assign(code=names.codes(identities)), arranged, names, engine=engine)
 
 
 def fold_as_validation(photos: pd.DataFrame, fold: int) -> pd.DataFrame:

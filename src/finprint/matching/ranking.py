@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from finprint.engine.params import LOCAL, Engine
 from finprint.matching.indexes import FLAT, GPU_NEIGHBOURS, Compressed, all_nearest, chosen, flat_on_gpu, nearest_rows
 from finprint.matching.names import NOBODY, take
 from finprint.store.arrays import Array
@@ -59,21 +60,25 @@ class Gallery:
         vectors: (G, D) float32 unit vectors.
         codes: (G,) int64, the individual on each photo, at least 0.
         kind: `flat`, `ivf_sq8`, `ivf_pq`, or `auto`, which chooses by the number of vectors.
-        asked: (Q, D) some queries, by which an index that is not exact chooses how long to search.
+        asked: (Q, D) some queries, by which the recall of an index that is not exact is told.
+        engine: where all vectors are read, for a large search.
 
     Attributes:
         exact: does each search read all vectors?
         compressed: the index, where the gallery is not exact.
     """
 
-    def __init__(self, vectors: Array, codes: np.ndarray, kind: str = FLAT, asked: Array = NONE) -> None:
+    def __init__(
+        self, vectors: Array, codes: np.ndarray, kind: str = FLAT, asked: Array = NONE, engine: Engine = LOCAL
+    ) -> None:
         self.vectors = vectors
+        self._engine = engine
         self.codes = codes
         self.photos_of = np.bincount(codes, minlength=1)  # (C,)
         self.individuals = int((self.photos_of > 0).sum())
         kind = chosen(kind, len(codes))
         self.exact = kind == FLAT
-        self.compressed = None if self.exact else Compressed(vectors, kind, asked)
+        self.compressed = None if self.exact else Compressed(vectors, kind, asked, engine)
         self._on_gpu = flat_on_gpu(vectors) if self.exact else None
 
     @property
@@ -101,14 +106,14 @@ class Gallery:
 
     def exactly(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The same without an index, by reading all vectors."""
-        return self._ordered(*nearest_rows(queries, self.vectors, count))
+        return self._ordered(*nearest_rows(queries, self.vectors, count, engine=self._engine))
 
     def all_exactly(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All that such a reading tells: at least `count` cosines and gallery rows, and where they are complete.
 
         See `all_nearest`.
         """
-        (scores, photos), bound = all_nearest(queries, self.vectors, count)
+        (scores, photos), bound = all_nearest(queries, self.vectors, count, engine=self._engine)
         scores, photos = self._ordered(scores, photos)
         return scores, photos, bound
 

@@ -1,5 +1,6 @@
 """Arrays of vectors whose rows stay in their files until they are asked for."""
 
+import mmap
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Protocol
 
@@ -42,6 +43,27 @@ class Readable:
     def __getitem__(self, rows: Any) -> np.ndarray:
         raise NotImplementedError
 
+    def portable(self, rows: Any) -> Array:
+        """Some rows, a slice or numbers, as another process can have them: see `portable`."""
+        return self[rows]
+
+
+class Stored(Readable):
+    """Some rows of a .npy file. What travels to another process is its path and where the rows are.
+
+    Args:
+        path: of the file, which is opened each time that rows are asked for.
+        rows: of the file, a slice or (N,) numbers.
+        shape: (N, D).
+    """
+
+    def __init__(self, path: str, rows: Any, shape: tuple[int, int]) -> None:
+        self._path, self._rows, self.shape = path, rows, shape
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        file: np.ndarray = np.load(self._path, mmap_mode="r", allow_pickle=False)
+        return np.asarray(file[self._rows][rows])
+
 
 class Selection(Readable):
     """Some rows of arrays that lie one below the other.
@@ -72,6 +94,9 @@ class Selection(Readable):
             out[here] = self._arrays[number][wanted[here] - (self._ends[number - 1] if number else 0)]
         return out
 
+    def portable(self, rows: Any) -> Array:
+        return portable(self._arrays[0], _as_slice(self._rows[rows])) if len(self._arrays) == 1 else self[rows]
+
 
 class SideBySide(Readable):
     """Unit vectors whose cosines are a weighted mean of the cosines of several arrays.
@@ -83,17 +108,39 @@ class SideBySide(Readable):
 
     def __init__(self, arrays: Sequence[Array], weights: Sequence[float]) -> None:
         weighed = [(np.float32(np.sqrt(w)), array) for w, array in zip(weights, arrays, strict=True) if w]
+        self._arrays, self._weights = arrays, weights
         self._weighed = weighed
         self.shape = len(weighed[0][1]), sum(array.shape[1] for _, array in weighed)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         return np.concatenate([root * array[rows] for root, array in self._weighed], axis=-1)
 
+    def portable(self, rows: Any) -> Array:
+        return SideBySide([portable(array, rows) for array in self._arrays], self._weights)
+
+
+def portable(array: Array, rows: Any) -> Array:
+    """Some rows of an array, a slice or numbers, as another process can have them.
+
+    Those of a mapped .npy file are known by its path and are read there. All others are their numbers.
+    """
+    if isinstance(array, Readable):
+        return array.portable(rows)
+    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and str(array.filename).endswith(".npy"):
+        count = len(range(*rows.indices(len(array)))) if isinstance(rows, slice) else len(rows)
+        return Stored(str(array.filename), rows, (count, array.shape[1]))
+    return np.asarray(array[rows])
+
+
+def block_rows(count: int) -> list[slice]:
+    """Where the blocks of `count` rows are."""
+    return [slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+
 
 def blocks(array: Array) -> Iterator[tuple[int, np.ndarray]]:
     """The rows of an array, `BLOCK` at a time, each block with the number of its first row."""
-    for start in range(0, len(array), BLOCK):
-        yield start, array[start : start + BLOCK]
+    for rows in block_rows(len(array)):
+        yield rows.start, array[rows]
 
 
 def write_rows(file: BinaryIO, array: Array) -> None:
