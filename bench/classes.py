@@ -145,9 +145,7 @@ def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Wa
     """What is measured, by name."""
     sizes = {"image_size": given.side, "first_size": given.side, "epochs": given.epochs, "weights": given.weights}
     frozen = params.classify.model_copy(update=sizes)
-    tuned = frozen.model_copy(
-        update={"finetune": frozen.finetune.model_copy(update={"trainable": 1.0}), "extras": "none"}
-    )
+    tuned = frozen.model_copy(update={"finetune": frozen.finetune.model_copy(update={"trainable": 1.0})})
     ways: dict[str, tuple[Way, Classify]] = {
         "scikit-learn, frozen features": (scikit_learn, frozen.model_copy(update={"padded": False})),
         "finprint, frozen features": (ours, frozen),

@@ -86,12 +86,13 @@ def test_a_whole_network_learns_by_the_loop(tmp_path: Path) -> None:
 
 
 def test_fine_tuning_begins_with_what_a_frozen_backbone_tells(tmp_path: Path) -> None:
-    """Log loss and weights are those of the frozen model, and the neck keeps what the head was fitted to."""
+    """Log loss and weights are those of the frozen model, extras included; the neck keeps what the head was fitted to."""
     table = photos()
     stored = crops(tmp_path / "crops", table)
     labels = labelled(table, stored, "identity", CLASSES)
     learns = CLASSIFY.finetune.model_copy(update={"trainable": 1.0, "hold_norms": True})
-    train = CLASSIFY.model_copy(update={"fusion": "means", "finetune": learns, "head": "fitted", "lr": 0.01})
+    asked = {"fusion": "means", "finetune": learns, "head": "fitted", "lr": 0.01, "extras": "all"}
+    train = CLASSIFY.model_copy(update=asked)
     recipe = Recipe(train, 2, train.lr, 0)
     task = Classes.of(labels, stored, train, 0)
     begins = task.new_network(recipe)

@@ -41,6 +41,18 @@ def test_extras_are_standardised_beside_the_vector() -> None:
     assert torch.equal(again(torch.tensor([[3.0, 4.0]]), torch.tensor([[14.0]])), logits)
 
 
+def test_a_photo_s_extras_go_where_its_label_goes() -> None:
+    torch.manual_seed(0)
+    heads, vectors = ClassHeads(SoftmaxHead(2, 3, extras=1), 0.0), torch.randn(4, 2)
+    extras = torch.tensor([[1.0], [-1.0], [3.0], [0.5]])
+    targets = Targets(torch.tensor([[0], [1], [2], [0]]), torch.ones(4, 1), extras)
+    order = np.array([2, 0, 3, 1])
+    each = [heads(vectors[[row]], targets[[row]]).item() for row in range(4)]
+    assert heads(vectors[order], targets[order]).item() == pytest.approx(np.mean(each))
+    assert heads(vectors.flip(0), targets.reversed()).item() == pytest.approx(np.mean(each))
+    assert heads(vectors, targets.reversed()).item() != pytest.approx(np.mean(each))
+
+
 def _blobs(count: int, seed: int = 0) -> Examples:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 3, count)

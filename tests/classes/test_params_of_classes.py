@@ -42,10 +42,6 @@ from finprint.params import load_params
             {"classify.augment.grow": "restarts"},
             "augment.grow is restarts, which needs schedule.kind: restarts, with cycles of at least 2",
         ),
-        (
-            {"classify.finetune.trainable": 1.0, "classify.extras": "all"},
-            "extras is all, which needs finetune.trainable: 0",
-        ),
     ],
 )
 def test_a_contradiction_is_told(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:

@@ -33,6 +33,11 @@ class SoftmaxHead(nn.Module):
         """Number E of extras that it wants."""
         return len(self.mean)
 
+    def standardise(self, extras: np.ndarray) -> None:
+        """Take mean and deviation from the extras (N, E) of the photos that are learned from."""
+        self.mean.copy_(torch.from_numpy(extras.mean(axis=0)))
+        self.std.copy_(torch.from_numpy(extras.std(axis=0)).clamp(min=1e-6))
+
     def forward(self, vectors: torch.Tensor, extras: torch.Tensor | None = None) -> torch.Tensor:
         if extras is not None and self.extras:
             vectors = torch.cat([vectors, (extras - self.mean) / self.std], dim=1)
@@ -62,7 +67,7 @@ class ClassHeads(Heads):
 
     def forward(self, vectors: torch.Tensor, targets: Targets) -> torch.Tensor:
         """The mean loss of vectors (N, D). A photo's weights add up to 1: whole probability vectors are soft labels."""
-        logs = F.log_softmax(self.main(vectors).float(), dim=1)
+        logs = F.log_softmax(self.main(vectors, targets.extras).float(), dim=1)
         told = targets.mean(-logs.gather(1, targets.labels))
         return (1 - self.smoothing) * told - self.smoothing * logs.mean()
 

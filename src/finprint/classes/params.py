@@ -59,12 +59,9 @@ class Classify(Training):
         return self
 
     @model_validator(mode="after")
-    def _what_a_frozen_backbone_lacks(self) -> Self:
-        if self.finetune.trainable == 0:
-            if self.soft:
-                raise ValueError("soft must be '' where finetune.trainable is 0: a head alone learns nothing from it")
-        elif self.extras != "none":
-            raise ValueError(f"extras is {self.extras}, which needs finetune.trainable: 0")
+    def _soft_labels_train_a_network(self) -> Self:
+        if self.finetune.trainable == 0 and self.soft:
+            raise ValueError("soft must be '' where finetune.trainable is 0: a head alone learns nothing from it")
         return self
 
 

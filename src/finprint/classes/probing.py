@@ -57,8 +57,7 @@ def linear_probe(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> P
     norm["running_mean"].copy_(torch.from_numpy(values.mean(axis=(0, 1))))
     norm["running_var"].copy_(torch.from_numpy(values.var(axis=(0, 1))))
     head = SoftmaxHead(embedder.features, len(labels.classes), extras.shape[1])
-    head.mean.copy_(torch.from_numpy(extras[rows].mean(axis=0)))
-    head.std.copy_(torch.from_numpy(extras[rows].std(axis=0)).clamp(min=1e-6))
+    head.standardise(extras[rows])
     examples = Examples(
         _standardised(embedder.neck, head, values, extras[rows]),
         codes,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 
 from finprint.base.errors import UserError
 from finprint.classes.classifier import Classifier
+from finprint.classes.extras import extras_of
 from finprint.classes.heads import ClassHeads, SoftmaxHead, log_loss
 from finprint.classes.labels import Labelled
 from finprint.classes.params import Classify, Guess
@@ -37,6 +38,7 @@ class Classes(Task):
         pixels: gives the crop of a row.
         rows: (N,) rows of the crops that validate, and `codes`, (N,), the numbers of their classes, -1 for one that
             the model does not know.
+        extras: (M, E) of all M crops.
         soft: so many of the last lessons are photos to identify, with probabilities for labels.
         probe: fits the head that the network begins with; None: it begins at random.
     """
@@ -46,6 +48,7 @@ class Classes(Task):
     pixels: Callable[[int], np.ndarray]
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     codes: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    extras: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     soft: int = 0
     probe: Callable[[Recipe], Probe] | None = None
 
@@ -59,10 +62,11 @@ class Classes(Task):
             soft = len(guessed.array)
             rows = np.concatenate([rows, crops.rows(guessed.photos["image"])])
             targets = with_soft(targets, guessed.array)
-        lessons = Lessons(rows, targets, labels.classes)
+        extras = extras_of(crops, train.extras)
+        lessons = Lessons(rows, replace(targets, extras=torch.from_numpy(extras[rows])), labels.classes)
         judge = crops.rows(judged["image"]), labels.codes(judged["label"])
         probe = partial(linear_probe, labels, crops, fold=fold) if train.head == "fitted" else None
-        return cls(lessons, train, crops.pixels, *judge, soft, probe)
+        return cls(lessons, train, crops.pixels, *judge, extras, soft, probe)
 
     def new_network(self, recipe: Recipe) -> Network:
         """From pretrained weights.
@@ -78,7 +82,8 @@ class Classes(Task):
             embedder, head = probe.embedder, probe.head
         else:
             embedder = new_embedder(recipe)
-            head = SoftmaxHead(embedder.features, len(self.lessons.classes))
+            head = SoftmaxHead(embedder.features, len(self.lessons.classes), self.extras.shape[1])
+            head.standardise(self.extras[self.lessons.rows])
         return Network(embedder, ClassHeads(head, self.train.smoothing), self.train.augment.mixed)
 
     def order(self, rng: np.random.Generator, batch: int) -> np.ndarray:
@@ -99,8 +104,7 @@ class Classes(Task):
         if not len(self.rows):
             return {}
         classifier = Classifier(network.embedder, network.head, self.lessons.classes)
-        none = np.zeros((len(self.rows), 0), np.float32)
-        chances = classifier.probabilities(self.pixels, self.rows, none, PLAIN, quiet=True)
+        chances = classifier.probabilities(self.pixels, self.rows, self.extras[self.rows], PLAIN, quiet=True)
         return scores(chances, self.codes)
 
     def at_step(self, network: Network, step: int, steps: int) -> None:

@@ -1,5 +1,6 @@
 """What a network learns from: rows of crops, and what each of them shows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,12 @@ class Targets:
     Attributes:
         labels: (N, K) int64 numbers of classes.
         weights: (N, K) float32, how much each label counts. A sure one is a single label of weight 1.
+        extras: (N, E) float32 measures of the photos, which a head looks at beside the vectors; None: there are none.
     """
 
     labels: torch.Tensor
     weights: torch.Tensor
+    extras: torch.Tensor | None = None
 
     @classmethod
     def sure(cls, labels: np.ndarray) -> "Targets":
@@ -28,15 +31,19 @@ class Targets:
         return len(self.labels)
 
     def __getitem__(self, rows: np.ndarray | torch.Tensor) -> "Targets":
-        return Targets(self.labels[rows], self.weights[rows])
+        return self._each(lambda tensor: tensor[rows])
 
     def to(self, device: torch.device) -> "Targets":
         """The same on a device."""
-        return Targets(self.labels.to(device), self.weights.to(device))
+        return self._each(lambda tensor: tensor.to(device))
 
     def reversed(self) -> "Targets":
         """The last photo's targets first."""
-        return Targets(self.labels.flip(0), self.weights.flip(0))
+        return self._each(lambda tensor: tensor.flip(0))
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Targets":
+        extras = None if self.extras is None else change(self.extras)
+        return Targets(change(self.labels), change(self.weights), extras)
 
     def mean(self, losses: torch.Tensor) -> torch.Tensor:
         """The mean over photos of (N, K) losses, each label's by its weight; a scalar."""
