@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from finprint.base.cli import Input, Output, run
 from finprint.base.params import Seed, load_sections
-from finprint.classes.labels import labelled, remarks
+from finprint.classes.imagined import beside_made
+from finprint.classes.labels import labelled
 from finprint.classes.params import Classes, Classify
 from finprint.classes.training import class_checkpoint, train_model
 from finprint.engine.params import Engine
@@ -21,6 +22,7 @@ class Paths:
     fold: int
     photos: Input
     crops: Input
+    imagined: Input
     model: Output
     metrics: Output
     epochs: Output
@@ -30,10 +32,9 @@ def main(paths: Paths) -> Callable[[], None] | None:
     params = load_sections(seed=Seed, classes=Classes, classify=Classify, engine=Engine)
     crops, fold = Crops(paths.crops), paths.fold
     labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
-    for line in remarks(labels, fold):
-        print(line)
-    section, seed = params.classify.of_fold(fold), params.seed + fold
-    recipe = Recipe(section, section.epochs, section.lr, seed, params.engine.processes)
+    labels, crops = beside_made(labels, crops, paths.imagined)
+    section = params.classify.of_fold(fold)
+    recipe = Recipe(section, section.epochs, section.lr, params.seed + fold, params.engine.processes)
     checkpoint = class_checkpoint(paths.of, fold, recipe, labels.fingerprint(crops))
     trained = train_model(labels, crops, recipe, fold, checkpoint)
     write_round(trained, paths.model, paths.epochs, paths.metrics)

@@ -10,6 +10,7 @@ import yaml
 from closure import modules, rooms
 from ruamel.yaml import YAML
 
+from finprint.classes.imagining import CODE as IMAGINE
 from finprint.classes.training import CODE as CLASSES
 from finprint.detector.training import CODE as DETECTOR
 from finprint.individuals.rounds import CODE as ROUND
@@ -41,7 +42,7 @@ def keys(value: Any, prefix: str = "") -> list[str]:
 
 def test_stages_stand_in_the_order_of_the_contract() -> None:
     order = ["prepare", "detector", "crop", "train", "embed", "fold", "embed_fold", "mine", "retrain", "reembed"]
-    classes = ["classify", "guess", "vote", "judge"]
+    classes = ["imagine", "classify", "guess", "vote", "judge"]
     assert list(STAGES) == ["check", *order, "match", *classes, "search", "bundle", "evaluate"]
 
 
@@ -78,6 +79,7 @@ def test_checkpoints_depend_on_the_rooms_that_their_stage_depends_on() -> None:
         "train": ROUND,
         "fold": ROUND,
         "retrain": ROUND,
+        "imagine": IMAGINE,
         "classify": CLASSES,
     }.items():
         deps = {dep.removeprefix("src/finprint/") for dep in STAGES[stage]["deps"] if dep.startswith("src/")}

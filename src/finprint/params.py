@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from finprint.answers.params import Search
 from finprint.base.params import PARAMS, Positive, Section, Seed, checked, read_yaml
-from finprint.classes.params import Classes, Classify, Guess, Judge, Vote
+from finprint.classes.params import Classes, Classify, Guess, Imagine, Judge, Vote
 from finprint.crops.params import Crop
 from finprint.detector.params import Detector
 from finprint.engine.params import Engine
@@ -34,6 +34,7 @@ class Params(Section):
     retrain: Retrain
     match: Match
     classes: Classes
+    imagine: Imagine
     classify: Classify
     guess: Guess
     vote: Vote
@@ -81,6 +82,15 @@ class Params(Section):
                     raise ValueError(f"classes.{name} has {fold}, but the folds are 0 to {self.prepare.folds - 1}")
         if self.classes.of and len(self.classes.test) >= self.prepare.folds - 1:
             raise ValueError("classes.test leaves no fold to learn from")
+        return self
+
+    @model_validator(mode="after")
+    def _made_images_have_no_true_size(self) -> "Params":
+        if self.imagine.per_class and self.classify.extras != "none":
+            raise ValueError(
+                f"imagine.per_class is {self.imagine.per_class}, which needs classify.extras: none; "
+                "a made image has no true size"
+            )
         return self
 
     @model_validator(mode="after")

@@ -42,6 +42,11 @@ from finprint.params import load_params
             {"classify.augment.grow": "restarts"},
             "augment.grow is restarts, which needs schedule.kind: restarts, with cycles of at least 2",
         ),
+        (
+            {"imagine.per_class": 9, "classify.extras": "size"},
+            "imagine.per_class is 9, which needs classify.extras: none; a made image has no true size",
+        ),
+        ({"imagine.image_size": 48}, "imagine.image_size must be 32, 64 or 128, not 48"),
     ],
 )
 def test_a_contradiction_is_told(tmp_path: Path, edits: dict[str, Any], complaint: str) -> None:

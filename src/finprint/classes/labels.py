@@ -1,6 +1,6 @@
 """Which photos carry a label, in which fold each stands, and which of them a model learns from or answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,9 @@ from finprint.classes.params import Classes
 from finprint.pictures.shards import Crops
 from finprint.store.tables import TEST
 
+MADE = -2  # the fold of made images, which no model leaves out
+ALONE = -1  # their group: no photo is in it
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -18,7 +21,7 @@ class Labelled:
 
     Attributes:
         table: (image, label, group, fold), a row for each photo with a crop; label is missing, and fold -1, where the
-            class is not known or the photo is to be identified.
+            class is not known or the photo is to be identified; MADE for a made image.
         classes: names of the C classes, sorted: those of photos outside the test share.
         test: the folds of the test share.
     """
@@ -38,6 +41,15 @@ class Labelled:
     def answers(self, fold: int) -> pd.DataFrame:
         """The photos that this model answers: all that it does not learn from, but for those of other folds."""
         return self.table[self.table["label"].isna() | self.table["fold"].isin([fold, *self.test])]
+
+    def with_made(self, made: pd.DataFrame) -> "Labelled":
+        """The same with images beside the photos that were made of each class; every model learns from them.
+
+        Args:
+            made: (image, label).
+        """
+        rows = made[["image", "label"]].assign(group=ALONE, fold=MADE)
+        return replace(self, table=pd.concat([self.table, rows], ignore_index=True))
 
     def codes(self, labels: pd.Series) -> np.ndarray:
         """(N,) numbers of the classes of labels; -1 for one that is no class."""

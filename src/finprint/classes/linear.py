@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from finprint.base.device import best_device
 from finprint.classes.heads import log_loss
+from finprint.classes.labels import ALONE
 
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)  # strong to weak, each begins where the one before ended
 STEPS = 60  # of L-BFGS for each penalty
@@ -22,7 +23,7 @@ class Examples:
     Attributes:
         values: (N, V, L) float32: features of V views, extras behind them.
         codes: (N,) numbers of the classes.
-        groups: (N,) photos of one group never stand on two sides.
+        groups: (N,) photos of one group never stand on two sides; what is in group ALONE never chooses.
         count: C classes.
         stages: lengths of the values that each stage of the backbone gave, the deepest last; empty: they are one.
     """
@@ -92,8 +93,8 @@ def _choices(examples: Examples) -> list[np.ndarray]:
 
 def _aside(examples: Examples) -> np.ndarray:
     """(N,) bool: a fifth of the groups, drawn at random, the same each time."""
-    names, number = np.unique(examples.groups, return_inverse=True)
-    return np.isin(number, np.random.default_rng(0).permutation(len(names))[: len(names) // INNER])
+    names = np.unique(examples.groups[examples.groups != ALONE])
+    return np.isin(examples.groups, names[np.random.default_rng(0).permutation(len(names))[: len(names) // INNER]])
 
 
 def _path(examples: Examples, penalties: tuple[float, ...]) -> Iterator[tuple[float, torch.Tensor, torch.Tensor]]:

@@ -1,4 +1,4 @@
-"""The sections `classes`, `classify`, `guess`, `vote` and `judge` of params.yaml."""
+"""The sections `classes`, `imagine`, `classify`, `guess`, `vote` and `judge` of params.yaml."""
 
 from typing import Annotated, Literal, Self
 
@@ -25,6 +25,19 @@ class Classes(Section):
         if both := set(self.folds) & set(self.test):
             raise ValueError(f"test has {min(both)}, which folds has, too: a fold is judged once")
         return self
+
+
+class Imagine(Section):
+    per_class: Annotated[int, Field(ge=0)]
+    image_size: Literal[32, 64, 128]
+    padded: bool
+    steps: Count
+    batch: Annotated[int, Field(ge=2)]
+    lr: Positive
+    channels: Count
+    noise: Count
+    critic_steps: Count
+    penalty: Positive
 
 
 class Classify(Training):

@@ -6,7 +6,7 @@ from finprint.base.checkpoint import Checkpoint
 from finprint.base.unchanged import depend_on
 from finprint.classes.classifier import Classifier
 from finprint.classes.heads import ClassHeads
-from finprint.classes.labels import Labelled
+from finprint.classes.labels import Labelled, remarks
 from finprint.classes.params import Classify
 from finprint.classes.probing import linear_probe
 from finprint.classes.task import Classes, scores
@@ -50,6 +50,8 @@ def train_model(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, check
     train = recipe.train
     assert isinstance(train, Classify)
     print(f"{len(labels.learns(fold))} photos of {len(labels.classes)} classes", flush=True)
+    for line in remarks(labels, fold):
+        print(line, flush=True)
     if is_frozen(train) or checkpoint is None:
         return train_head(labels, crops, recipe, fold)
     return train_round(Classes.of(labels, crops, train, fold), crops, recipe, checkpoint)

@@ -25,8 +25,8 @@ CODE = ("learning", "model", "pictures")  # the rooms that features depend on
 class Features:
     """What a backbone makes of every crop and of its mirror image, in a file under .cache/features; they are `Inputs`.
 
-    Kept are the fused feature maps, or the maps themselves if the fusion learns. One file is kept, for the crops, the
-    backbone with its weights, and the image size that were asked for last. A damaged one is made anew.
+    Kept are the fused feature maps, or the maps themselves if the fusion learns. One file is kept for each folder of
+    crops, by the backbone with its weights and the image size that were asked for last. A damaged one is made anew.
 
     Args:
         embedder: whose backbone it is.
@@ -34,15 +34,9 @@ class Features:
     """
 
     def __init__(self, embedder: Embedder, crops: Crops) -> None:
-        path = cache() / "features" / f"{_key(embedder, crops)}.npy"
-        with hold(path.with_name("lock"), "another run computes frozen features: waiting for its end"):
-            if not intact(path):
-                # Moved here, because what is moved in inference mode can never learn.
-                _write(path, embedder.to(best_device()).to(memory_format=torch.channels_last).eval(), crops)
-                for other in path.parent.glob("*.npy"):
-                    if other != path:
-                        remove(other)
-            self._array = np.load(path, mmap_mode="r")  # (N, 2, L) float16
+        together = [Crops(folder) for folder in crops.folders] if len(crops.folders) > 1 else [crops]
+        each = [_of_folder(embedder, one, number) for number, one in enumerate(together)]
+        self._array = each[0] if len(each) == 1 else np.concatenate(each)  # (N, 2, L) float16
         side = embedder.config.image_size
         self._shapes: list[tuple[int, ...]] = []  # of the feature maps; empty: what is kept is fused
         if not _fuses_alone(embedder):
@@ -82,6 +76,21 @@ class Features:
         chunks = (torch.from_numpy(self._array[rows[items], 0]) for items in in_order(len(rows), 8 * BATCH))
         vectors = (self.embedded(embedder, self.to_device(chunk, device)) for chunk in chunks)
         return torch.cat([F.normalize(each.float()) for each in vectors]).cpu().numpy()
+
+
+def _of_folder(embedder: Embedder, crops: Crops, number: int) -> np.ndarray:
+    """(N, 2, L) float16 of the crops in one folder, the `number`th of those that are looked at together."""
+    home = cache() / "features"
+    path = (home / str(number) if number else home) / f"{_key(embedder, crops)}.npy"
+    with hold(path.with_name("lock"), "another run computes frozen features: waiting for its end"):
+        if not intact(path):
+            # Moved here, because what is moved in inference mode can never learn.
+            _write(path, embedder.to(best_device()).to(memory_format=torch.channels_last).eval(), crops)
+            for other in path.parent.glob("*.npy"):
+                if other != path:
+                    remove(other)
+        array: np.ndarray = np.load(path, mmap_mode="r")
+        return array
 
 
 def _key(embedder: Embedder, crops: Crops) -> str:

@@ -66,26 +66,28 @@ def damaged(image: str) -> UserError:
 
 
 class Crops:
-    """The crops of a folder that the crop stage wrote.
+    """The crops of a folder that the crop stage wrote, and of further folders behind them.
 
     The index holds the hash of each crop. It is compared whenever a crop is read, so that the hashes can stand for the
     crops: nobody need read them all to know what they are.
 
     Attributes:
         index: the table `CROPS`, one row a crop.
+        folders: that hold them.
 
     Raises:
         UserError: the index or a shard is missing or damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.index = index = read_table(folder / INDEX, CROPS)
+    def __init__(self, *folders: Path) -> None:
+        self.folders = folders
+        tables = [read_table(folder / INDEX, CROPS) for folder in folders]
+        self.index = index = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
         self._digests = _digests(index)
-        self._shard, shards = pd.factorize(index["shard"])
+        places = [folder / str(shard) for folder, its in zip(folders, tables, strict=True) for shard in its["shard"]]
+        self._shard, self._paths = pd.factorize(pd.Series(places, dtype=object))
         self._offset, self._length = (index[name].to_numpy() for name in ("offset", "length"))
         self._rows = pd.Series(np.arange(len(index)), index=index["image"])
-        self._paths = [folder / str(shard) for shard in shards]
         ends = pd.Series(self._offset + self._length).groupby(self._shard).max()
         for path, end in zip(self._paths, ends, strict=True):
             if not path.is_file() or path.stat().st_size < end:
@@ -98,7 +100,11 @@ class Crops:
         return len(self.index)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Crops, (self._folder,)  # another process opens the same folder
+        return Crops, self.folders  # another process opens the same folders
+
+    def beside(self, folder: Path) -> "Crops":
+        """The same crops, and behind them those of another folder."""
+        return Crops(*self.folders, folder)
 
     def rows(self, images: pd.Series) -> np.ndarray:
         """Row numbers `(N,)` of the crops of `images`.
