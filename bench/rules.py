@@ -1,10 +1,11 @@
 """What the rules of a search are worth on finished runs, each judged on animals that they were not fitted to.
 
-For each run, given by its folder `data`, the rules are fitted to the validation photos of four fifths of the animals and
-answer those of the others, until all are answered; and again with other fifths. A table says how good these answers are
-by several settings of `search`, another how well several statistics of the scores tell new animals (AUROC). With
---small, the latter are also measured on the photos to identify of small catalogues drawn from a run (see
-small_catalogues.py). Vectors and local scores stay as the run made them. In the activated environment:
+For each run, given by its folder `data`, the rules are fitted to the validation photos of four fifths of the animals,
+and answer those of the others, until all are answered; and again with other fifths. A table says how good these answers
+are by several settings of `search`; `by chance` is the calibration error that perfect probabilities of the same size
+would show. Another says how well several statistics of the scores tell new animals (AUROC). With --small, these are
+measured on the photos to identify of small catalogues drawn from a run, too (see small_catalogues.py). Vectors and
+local scores stay as the run made them. In the activated environment:
 python bench/rules.py data other/data [--small data] [--draws 5] [--only "as it is"]
 """
 
@@ -32,7 +33,7 @@ from finprint.evaluation.judging import judged_test, judged_validation
 from finprint.keypoints.tables import read_local_scores
 from finprint.matching.calibration import animal_folds
 from finprint.matching.catalogue import Catalogue, build_catalogue
-from finprint.matching.metrics import auroc
+from finprint.matching.metrics import auroc, calibration_error
 from finprint.matching.openset import Checked, share_weights
 from finprint.params import load_params
 from finprint.store.tables import NEW, PHOTOS, TEST, read_table
@@ -45,7 +46,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "expected_new: 0.15": {"new.expected_new": 0.15},
     "expected_new: validation": {"new.expected_new": "validation"},
 }
-COLUMNS = ("map5", "top1_known", "baks", "baus", "auroc_new", "ece")
+COLUMNS = ("map5", "top1_known", "baks", "baus", "auroc_new", "ece", "by chance")
 WARM = 0.05  # temperature of a softmax over scores; cosines of one animal's photos differ by about as much
 
 
@@ -130,9 +131,16 @@ def judged(catalogue: Catalogue, params: Search, draws: int, named: dict[str, st
             mine, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
             rules = fit_rules(checked[rest], listed[rest], animals[rest], params)
             tables.append(answer(catalogue, listed[mine], rules))
-        metrics = judged_validation(catalogue, pd.concat(tables, ignore_index=True)).metrics()
-        rows.append(named | metrics | {"judged together": float(listed.together)})
+        answers = judged_validation(catalogue, pd.concat(tables, ignore_index=True))
+        own = {"by chance": by_chance(answers.outcomes.confidence), "judged together": float(listed.together)}
+        rows.append(named | answers.metrics() | own)
     return rows
+
+
+def by_chance(told: np.ndarray) -> float:
+    """The calibration error of (Q,) probabilities that are perfect, the mean of 100 draws."""
+    rng, weights = np.random.default_rng(0), np.ones(len(told))
+    return float(np.mean([calibration_error(told, rng.random(len(told)) < told, weights) for _ in range(100)]))
 
 
 def statistics(catalogue: Catalogue, params: Search, draws: int) -> dict[str, float]:
