@@ -198,3 +198,13 @@ def test_classes(tmp_path: Path) -> None:
         "plain fine-tuning",
         "finprint, fine-tuning",
     ]
+
+
+def test_rules(project: Project) -> None:
+    data = str(project.root / "data")
+    told = _printed("rules", data, "--draws", "2", "--only", "as it is", "--set", "shortlist=6")
+    number = r"[01]\.\d{3} ± 0\.\d{3}"
+    assert re.search(
+        rf"^{data}, as it is: map5 {number}, .*, by chance {number}; judged together in 0%$", told, re.MULTILINE
+    )
+    assert len(re.findall(r"^(?:best|\.\.\.|logarithm|greatest) .* [01]\.\d+$", told, re.MULTILINE)) == 8

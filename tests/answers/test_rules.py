@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
 from finprint.answers.params import Search
-from finprint.answers.rules import Rules
+from finprint.answers.rules import Rules, expecting, fit_rules
+from finprint.answers.scoring import blended
 from finprint.answers.search import Answers, answer_queries, search
+from finprint.answers.shortlist import look_up
 from finprint.base.errors import UserError
 from finprint.matching.calibration import Isotonic
 from finprint.matching.catalogue import Catalogue, build_catalogue
+from finprint.matching.openset import Checked
 from finprint.store.tables import TEST
 from finprint.store.vectors import Vectors
 
@@ -63,6 +66,24 @@ def test_loaded_rules_answer_to_the_last_bit(tmp_path: Path, variant: str) -> No
     np.testing.assert_array_equal(loaded.threshold.curve, answers.rules.threshold.curve)
     assert loaded.grouping == answers.rules.grouping
     assert loaded.params == answers.rules.params
+
+
+@pytest.mark.parametrize("fewer", [True, False])
+def test_the_expected_share_of_new_animals_holds_in_every_selection_of_photos(fewer: bool) -> None:
+    """P(new) must not fall because rules were fitted without some of the new animals, nor rise without known ones."""
+    catalogue, params = blurred(), WIDE.model_copy(update={"new": FIT.new.model_copy(update={"expected_new": 0.3})})
+    train, asked = catalogue.train, catalogue.validation
+    truth, new = catalogue.truth(asked, train)
+    listed = look_up(catalogue, (1.0,), asked, train, params)
+    animals = catalogue.codes[asked]
+    checked = expecting(Checked(listed.ranking, truth, new, np.ones(len(new))), params.new)
+    assert np.average(new, weights=checked.weights) == pytest.approx(0.3)
+    rows = np.flatnonzero((new != fewer) | (animals % 3 == 0))  # a third of the new animals, or of the known ones
+    rules = fit_rules(checked[rows], listed[rows], animals[rows], params)
+    assert rules.calibration is not None
+    ranking = blended(listed[rows].ranking, listed[rows].components, rules.blend)
+    _, chance = rules.calibration.probabilities(ranking, rules.thresholds(listed[rows].species))
+    assert np.average(chance, weights=expecting(checked[rows], params.new).weights) == pytest.approx(0.3, abs=0.03)
 
 
 def test_rules_without_probabilities(tmp_path: Path) -> None:

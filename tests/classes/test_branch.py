@@ -86,7 +86,7 @@ def test_a_whole_network_learns_by_the_loop(tmp_path: Path) -> None:
 
 
 def test_fine_tuning_begins_with_what_a_frozen_backbone_tells(tmp_path: Path) -> None:
-    """Log loss and weights are those of the frozen model, extras included; the neck keeps what the head was fitted to."""
+    """Log loss and weights are those of the frozen model, extras included; the neck keeps what the head learned."""
     table = photos()
     stored = crops(tmp_path / "crops", table)
     labels = labelled(table, stored, "identity", CLASSES)

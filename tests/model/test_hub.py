@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from finprint.base.errors import UserError
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import new_embedder
-from finprint.model.backbone import check_backbone
+from finprint.model.backbone import check_backbone, create_backbone
 from finprint.model.embedder import load_model, save_model
 from finprint.model.hub import origin
 from finprint.params import load_params
@@ -139,4 +139,15 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
         "train.backbone: config.json of BVRA/MegaDescriptor-T-224 cannot be had from the hub "
         "(LocalEntryNotFoundError): download config.json and model.safetensors on another machine into a folder "
         "such as models/hub/MegaDescriptor-T-224, and write backbone: local-dir:models/hub/MegaDescriptor-T-224"
+    )
+
+
+def test_weights_of_a_timm_name_where_the_hub_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError) as caught:
+        create_backbone("resnet18", "hub", 64)
+    assert str(caught.value) == (
+        "train.weights: those of resnet18 cannot be had from the hub (LocalEntryNotFoundError): download "
+        "model.safetensors of timm/resnet18.a1_in1k on another machine, and write the path of the file into "
+        "train.weights"
     )

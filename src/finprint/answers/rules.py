@@ -23,6 +23,7 @@ from finprint.matching.openset import (
     ahead_of_new,
     best_map5,
     called_new,
+    share_weights,
     species_thresholds,
     with_new,
 )
@@ -160,6 +161,12 @@ def _pair(interval: list[float] | None) -> tuple[float, float] | None:
     return (interval[0], interval[1]) if interval else None
 
 
+def expecting(checked: Checked, params: NewThreshold) -> Checked:
+    """The queries, weighed so that the expected share of them is new."""
+    share = None if params.expected_new == "validation" else params.expected_new
+    return replace(checked, weights=share_weights(checked.new, share))
+
+
 def enough(checked: Checked, animals: np.ndarray, individuals: int) -> bool:
     """Does validation tell enough of new animals? If not, nothing is fitted.
 
@@ -180,6 +187,8 @@ def fit_rules(checked: Checked, listed: Shortlist, animals: np.ndarray, params: 
         animals: (Q,) codes, equal for photos of one animal.
         draws: bootstrap samples of the threshold's interval; 0: there is no interval.
     """
+    # Some of the queries have another share of new animals than all of them; the expected share stays the same.
+    checked = expecting(checked, params.new)
     blend = nearest_alone(listed.components)
     if params.blend == "fit" and checked.both:
         blend, _ = fit_blend(checked, listed.components)

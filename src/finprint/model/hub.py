@@ -1,6 +1,7 @@
 """Backbones that others have published: on a hub, or in a folder that was brought from one."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from huggingface_hub import hf_hub_download
 from finprint.base.errors import UserError
 from finprint.base.vision import timm
 
+logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # a line for each time that it asks again
 HUB, FOLDER = "hf-hub:", "local-dir:"  # timm's own words
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as hubs call them, the safer one first

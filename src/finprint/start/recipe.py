@@ -213,7 +213,8 @@ def encounter_choice(facts: Facts) -> Choice:
 def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     """How many pairs of photos are matched by their local features."""
     if look is None:
-        yield Choice("match.enabled", False, "no time for a second look, or its networks are not installed")
+        why = "no time for a second look, its networks are not installed, or the photos are too small for it"
+        yield Choice("match.enabled", False, why)
         return
     individuals, photos = look
     yield Choice("match.enabled", True, "matched local features find what the training has not learned")
