@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.utils.model_ema import ModelEmaV3
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.device import best_device, repeatable
 from finprint.base.errors import UserError
 from finprint.base.progress import bar
+from finprint.base.vision import timm
 from finprint.classes.generator import Critic, Generator, gradient_penalty
 from finprint.classes.params import Imagine
 
@@ -55,7 +55,7 @@ class Rivals:
         self.params, self.seed, self.device = params, seed, best_device()
         self.generator = Generator(classes, params.image_size, params.channels, params.noise).to(self.device)
         self.critic = Critic(classes, params.image_size, params.channels).to(self.device)
-        self.average = ModelEmaV3(self.generator, decay=AVERAGED, use_warmup=True)
+        self.average = timm.utils.ModelEmaV3(self.generator, decay=AVERAGED, use_warmup=True)
         self.optimisers = [
             torch.optim.Adam(one.parameters(), params.lr, BETAS) for one in (self.critic, self.generator)
         ]

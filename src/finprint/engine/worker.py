@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from finprint.base.cli import keep_memory
 from finprint.base.device import best_device, limit_cores
 from finprint.base.errors import UserError
 from finprint.base.files import caching_in
@@ -93,6 +94,7 @@ def _settle(place: Place) -> None:
             )
     if best_device().type != place.device:
         raise UserError(f"{node} computes on {best_device().type}, and engine.gpus asks for {place.device}")
+    keep_memory()  # as in the stages
     limit_cores(place.cores)
     if not _folder:  # what is kept between runs is kept by the process that asked
         _folder.append(own_folder())
