@@ -31,14 +31,12 @@ class Paths:
 
 def main(paths: Paths) -> None:
     params = load_sections(fold=Fold, search=Search, engine=Engine)
-    rounds = [read_vectors(folder) for folder in paths.vectors]
-    left_out = read_folds(paths.folds, params.fold.left_out)
-    evidence = Evidence(rounds, left_out, read_local_scores(paths.matches))
+    folds = read_folds(paths.folds, params.fold.left_out)
+    evidence = Evidence([*map(read_vectors, paths.vectors)], folds, read_local_scores(paths.matches))
     asked = pd.read_csv(paths.queries, dtype="string")["image"].tolist()
     photos = with_species(read_table(paths.photos, PHOTOS), paths.species)
     results = search_all(photos, evidence, asked, params.search, params.engine)
-    for line in remarks(results.answers):
-        print(line)
+    print("".join(f"{line}\n" for line in remarks(results.answers)), end="")
     results.write(paths.answers)
     write_metrics(paths.metrics, summary(results))
 

@@ -28,7 +28,7 @@ from finprint.crops.cropping import _work as crop_work
 from finprint.crops.cropping import crop_photos
 from finprint.detector.loading import load_yolo
 from finprint.detector.yolo import TrainedDetector, save_detector
-from finprint.engine.cluster import _per_chunk, check_engine
+from finprint.engine.cluster import WRONG_TOKEN, _listening, _no_token, _per_chunk, check_engine
 from finprint.engine.mapping import mapped
 from finprint.engine.params import LOCAL, Engine, on_cluster
 from finprint.engine.work import Work, most_of
@@ -301,6 +301,21 @@ def test_a_wrong_address_is_told_in_one_line() -> None:
     assert str(caught.value) == (
         f"no cluster answers at {address} (engine.address): [Errno 111] Connection refused. `ray start --head` starts "
         "one and prints its address"
+    )
+
+
+def test_warnings_about_the_token_are_heard_and_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    """Ray's C++ code writes past Python, once a second; with a real cluster this was tried by hand."""
+    with _listening() as heard:
+        os.write(2, b"W 1 1] gcs_client.cc:210: InvalidAuthToken: Authentication token is missing or incorrect\n")
+    assert WRONG_TOKEN in heard
+    assert capfd.readouterr().err == ""
+    with _listening():
+        os.write(2, b"something else\n")
+    assert capfd.readouterr().err == "something else\n"
+    assert str(_no_token("h:1 (engine.address)")) == (
+        "no cluster can be used at h:1 (engine.address) without its token: copy ~/.ray/auth_token from its head, and "
+        "set RAY_AUTH_MODE=token"
     )
 
 

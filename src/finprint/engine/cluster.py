@@ -7,7 +7,9 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 EACH = 4  # chunks that each worker gets at least, where there are enough jobs, so that none waits long for the last one
 AHEAD = 2  # chunks for each worker that wait for it or for their turn, which bounds the memory
 PATIENCE = 10.0  # seconds without a result after which it is looked whether there is a node at all
+NOBODY = "Could not find any running Ray instance"  # what Ray says where no cluster runs
+WRONG_TOKEN = b"InvalidAuthToken"  # what Ray writes once a second, 20 times, before it gives up
 TIMEOUT = 5.0  # seconds that the head of the cluster has to answer
 
 J = TypeVar("J")
@@ -49,7 +53,7 @@ def connect(engine: Engine) -> Any:
     """The module `ray`, connected to the cluster; the connection lasts until the process ends.
 
     Raises:
-        UserError: Ray is not installed, or there is no cluster at the address.
+        UserError: Ray is not installed, there is no cluster at the address, or it has another token.
     """
     check_engine(engine)
     # A chunk that needs too much memory is not tried for ever.
@@ -58,7 +62,8 @@ def connect(engine: Engine) -> Any:
     import ray
 
     address = engine.address or os.environ.get("RAY_ADDRESS", "") or "auto"
-    where = f"{address} (engine.address)" if engine.address else f"{address} (RAY_ADDRESS)"
+    whence = "engine.address" if engine.address else "RAY_ADDRESS"
+    where = "this machine" if address == "auto" else f"{address} ({whence})"
     if address != "auto":
         _knock(address, where)
     if ray.is_initialized():
@@ -67,14 +72,46 @@ def connect(engine: Engine) -> Any:
     try:
         # The code travels: that of this checkout runs on all nodes.
         environment = {"py_modules": [str(package)], "excludes": ["__pycache__"], "env_vars": _variables(engine)}
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
+        with _listening() as heard:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
+    except ray.exceptions.AuthenticationError:
+        raise _no_token(where) from None
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        if address == "auto":
+        if WRONG_TOKEN in heard:
+            raise _no_token(where) from None
+        if address == "auto" and NOBODY in str(error):
             raise UserError(
                 "engine.kind is ray, but no cluster runs here: `ray start --head`, or set engine.address to HOST:PORT"
             ) from None
         raise UserError(f"no cluster can be used at {where}: {_first_line(error)}") from None
     return ray
+
+
+@contextmanager
+def _listening() -> Iterator[bytearray]:
+    """What is written to standard error in the block, by C++ as well. It is passed on, unless it is about the token."""
+    heard = bytearray()
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield heard
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            heard += file.read()
+            if WRONG_TOKEN not in heard:
+                os.write(2, heard)
+
+
+def _no_token(where: str) -> UserError:
+    return UserError(
+        f"no cluster can be used at {where} without its token: copy ~/.ray/auth_token from its head, and set "
+        "RAY_AUTH_MODE=token"
+    )
 
 
 def _knock(address: str, where: str) -> None:
