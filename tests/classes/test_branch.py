@@ -18,7 +18,7 @@ from finprint.classes.labels import labelled, remarks
 from finprint.classes.params import Classify, Guess, Judge, Vote
 from finprint.classes.results import judge, told
 from finprint.classes.task import Classes
-from finprint.classes.training import train_model
+from finprint.classes.training import drawn_back, train_model
 from finprint.classes.voting import Voted, submission, vote
 from finprint.learning.inputs import Photos
 from finprint.learning.recipe import Recipe
@@ -86,7 +86,8 @@ def test_a_whole_network_learns_by_the_loop(tmp_path: Path) -> None:
 
 
 def test_fine_tuning_begins_with_what_a_frozen_backbone_tells(tmp_path: Path) -> None:
-    """Log loss and weights are those of the frozen model, extras included; the neck keeps what the head learned."""
+    """Log loss and weights are those of the frozen model, extras included; the neck keeps what the head was fitted
+    to. `start_share` draws the end back to this beginning."""
     table = photos()
     stored = crops(tmp_path / "crops", table)
     labels = labelled(table, stored, "identity", CLASSES)
@@ -103,10 +104,17 @@ def test_fine_tuning_begins_with_what_a_frozen_backbone_tells(tmp_path: Path) ->
     before = task.validate(begins, inputs)
     assert before == task.validate(frozen.network, inputs)
     assert before["log_loss"] < np.log(3) / 2  # a random head begins with more than log 3
-    trained = train_model(labels, stored, recipe, 0, Checkpoint("classify", {}, [], [])).network
+    ends = train_model(labels, stored, recipe, 0, Checkpoint("classify", {}, [], []))
+    trained = ends.network
     assert torch.equal(trained.embedder.neck[0].running_mean, frozen.network.embedder.neck[0].running_mean)
     assert not torch.equal(trained.head.linear.weight, frozen.network.head.linear.weight)
-    assert not torch.equal(trained.embedder.backbone.conv_stem.weight, begins.embedder.backbone.conv_stem.weight)
+    stems = [network.embedder.backbone.conv_stem.weight.detach().clone() for network in (begins, trained)]
+    assert not torch.equal(*stems)
+    back = train.model_copy(update={"start_share": 0.25})
+    between = drawn_back(replace(task, train=back), ends, replace(recipe, train=back), inputs)
+    middle = between.network.embedder.backbone.conv_stem.weight
+    torch.testing.assert_close(middle, 0.25 * stems[0] + 0.75 * stems[1])
+    assert between.metrics()["log_loss"] == task.validate(between.network, inputs)["log_loss"]
 
 
 def test_views_of_features_and_of_photos_give_the_same(tmp_path: Path) -> None:

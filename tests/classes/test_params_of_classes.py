@@ -32,6 +32,10 @@ from finprint.params import load_params
             {"classify.finetune.trainable": 1.0, "classify.embedding": 64},
             "embedding must be 0 where head is fitted: a head is fitted to features",
         ),
+        (
+            {"classify.head": "random", "classify.start_share": 0.5},
+            "start_share must be 0 where head is random",
+        ),
         ({"classify.fusion": "dolg"}, "fusion cannot be dolg where finetune.trainable is 0"),
         (
             {"classify.fusion": "gem", "classify.stages": "fit"},

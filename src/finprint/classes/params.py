@@ -43,6 +43,7 @@ class Imagine(Section):
 class Classify(Training):
     lr: Positive
     head: Literal["random", "fitted"]
+    start_share: Annotated[float, Field(ge=0, lt=1)]
     smoothing: Annotated[float, Field(ge=0, lt=1)]
     stages: Literal["all", "fit"]
     sizes: list[Annotated[int, Field(ge=32)]]
@@ -69,6 +70,12 @@ class Classify(Training):
             raise ValueError(f"fusion cannot be dolg where {where}: dolg has to be trained")
         if self.stages == "fit" and self.fusion != "means":
             raise ValueError(f"stages must be all where fusion is {self.fusion}: only means has stages to choose from")
+        return self
+
+    @model_validator(mode="after")
+    def _begins_with_what_is_worth_keeping(self) -> Self:
+        if self.start_share and self.head == "random":
+            raise ValueError("start_share must be 0 where head is random: such a beginning tells nothing")
         return self
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """One model of classes: trained by the loop, or a head fitted to what a frozen backbone makes of the crops."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from finprint.base.checkpoint import Checkpoint
@@ -11,6 +12,7 @@ from finprint.classes.params import Classify
 from finprint.classes.probing import linear_probe
 from finprint.classes.task import Classes, scores
 from finprint.learning.finetuning import is_frozen
+from finprint.learning.inputs import Inputs, Photos
 from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import Trained, train_round
@@ -54,7 +56,28 @@ def train_model(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, check
         print(line, flush=True)
     if is_frozen(train) or checkpoint is None:
         return train_head(labels, crops, recipe, fold)
-    return train_round(Classes.of(labels, crops, train, fold), crops, recipe, checkpoint)
+    task = Classes.of(labels, crops, train, fold)
+    trained = train_round(task, crops, recipe, checkpoint)
+    return drawn_back(task, trained, recipe, Photos(crops.pixels, recipe.train.batch)) if train.start_share else trained
+
+
+def drawn_back(task: Classes, trained: Trained, recipe: Recipe, inputs: Inputs) -> Trained:
+    """The same with weights between those that it began with and those that it has learned, judged anew.
+
+    Wortsman et al., Robust fine-tuning of zero-shot models (WiSE-FT, CVPR 2022): so a network gains what the frozen
+    one and the trained one gain by averaging their answers, and costs no more than one.
+
+    Args:
+        task: what it was trained for.
+        trained: the end of the training.
+        recipe: says where it began; `start_share` of its section is the weight of the beginning.
+        inputs: of the photos that validate.
+    """
+    begins = task.new_network(recipe).state_dict()
+    for name, tensor in trained.network.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.lerp_(begins[name].to(tensor.device), task.train.start_share)
+    return replace(trained, more=task.validate(trained.network, inputs))
 
 
 def train_head(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> Trained:
