@@ -184,11 +184,25 @@ def test_duplicates(tmp_path: Path) -> None:
     assert "28 pairs of the 8 photos as they are: 0 joined, fewest bits " in told
 
 
-def test_classes(tmp_path: Path) -> None:
+def _three_kinds(folder: Path) -> None:
     for kind in range(3):
         for number in range(18):
             pixels = scenery(100 * kind + number, 64, 48) // 2 + np.uint8(40 * kind)
-            save_photo(tmp_path / f"kind{kind}" / f"{number}.jpg", pixels)
+            save_photo(folder / f"kind{kind}" / f"{number}.jpg", pixels)
+
+
+def test_imagine(tmp_path: Path) -> None:
+    _three_kinds(tmp_path / "photos")
+    changes = ["imagine.steps=2", "imagine.channels=2", "classify.image_size=32", "classify.weights=none"]
+    options = [word for change in changes for word in ("--set", change)]
+    told = _printed("imagine", str(tmp_path / "photos"), "--made", "4", "--keep", str(tmp_path / "kept"), *options)
+    lines = re.findall(r"^(\d+) made .*: log loss \d+\.\d+ ± 0.000, top-1 \d\.\d+ ± 0.000, \d+ s", told, re.MULTILINE)
+    assert lines == ["0", "4"]
+    assert (tmp_path / "kept/0-4/sheet.png").exists()
+
+
+def test_classes(tmp_path: Path) -> None:
+    _three_kinds(tmp_path)
     told = _printed("classes", str(tmp_path), "--epochs", "1", "--side", "32", "--weights", "none")
     assert re.search(r"^\d+ photos of 3 classes to learn from, \d+ to judge$", told, re.MULTILINE), told
     lines = re.findall(r"^([a-z -]+(?:, [a-z -]+)?): log_loss \d+\.\d+, top1 \d\.\d+, \d+ s$", told, re.MULTILINE)

@@ -103,11 +103,11 @@ def test_a_killed_generator_goes_on_to_the_same_bytes(
     done: list[int] = []
     learn = Rivals.step
 
-    def dies(self: Rivals, examples: rivals.Examples) -> None:
+    def dies(self: Rivals, small: rivals.SmallPhotos) -> None:
         if len(done) == 2:
             raise Killed
         done.append(self.steps)
-        learn(self, examples)
+        learn(self, small)
 
     monkeypatch.setattr(Rivals, "step", dies)
     with pytest.raises(Killed):

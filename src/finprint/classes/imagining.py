@@ -12,7 +12,7 @@ from finprint.base.files import atomic
 from finprint.classes.imagined import write_made, write_sheet
 from finprint.classes.labels import Labelled
 from finprint.classes.params import Imagine
-from finprint.classes.rivals import Examples, Rivals
+from finprint.classes.rivals import Rivals, SmallPhotos
 from finprint.model.views import plain_view
 from finprint.pictures.shards import Crops
 
@@ -60,31 +60,31 @@ def imagine(
             draft.mkdir()
             write_made(draft, {})
         return {"made": 0}, None
-    examples = examples_of(labels, crops, asked)
+    small = small_photos(labels, crops, asked)
     settings = {"params": asked.params.model_dump(exclude={"per_class"}), "seed": asked.seed}
     photos = {"photos": labels.fingerprint(crops), "fold": asked.fold}
     checkpoint = Checkpoint(f"imagine_{asked.of}{asked.fold}", settings | photos, [], CODE)
-    print(f"a generator learns from {len(examples.codes)} photos of {len(labels.classes)} classes", flush=True)
+    print(f"a generator learns from {len(small.codes)} photos of {len(labels.classes)} classes", flush=True)
     rivals = Rivals(len(labels.classes), asked.params, asked.seed)
-    rivals.learn(examples, checkpoint)
-    taught = [code for code in range(len(labels.classes)) if (examples.codes == code).any()]
+    rivals.learn(small, checkpoint)
+    taught = [code for code in range(len(labels.classes)) if (small.codes == code).any()]
     made = {labels.classes[code]: rivals.made(code, asked.params.per_class) for code in taught}
-    real = {labels.classes[code]: examples.views[examples.codes == code][:SHOWN] for code in taught}
+    real = {labels.classes[code]: small.views[small.codes == code][:SHOWN] for code in taught}
     with atomic(folder) as draft:
         draft.mkdir()
         write_made(draft, made)
         write_sheet(
             draft / SHEET, {name: (real[name].transpose(0, 2, 3, 1), images[:SHOWN]) for name, images in made.items()}
         )
-    told = {"made": sum(map(len, made.values())), "photos": len(examples.codes), "classes": len(taught)}
+    told = {"made": sum(map(len, made.values())), "photos": len(small.codes), "classes": len(taught)}
     return told | {"steps": rivals.steps, "distance": rivals.distance}, checkpoint.finish
 
 
-def examples_of(labels: Labelled, crops: Crops, asked: Asked) -> Examples:
+def small_photos(labels: Labelled, crops: Crops, asked: Asked) -> SmallPhotos:
     """What the generator learns from: plain views of the photos that the fold's model learns from, all in memory."""
     learned, side = labels.learns(asked.fold), asked.params.image_size
     rows = crops.rows(learned["image"])
     views = np.empty((len(rows), 3, side, side), np.uint8)
     for number, row in enumerate(rows):
         views[number] = plain_view(crops.pixels(int(row)), side, asked.params.padded).transpose(2, 0, 1)
-    return Examples(views, labels.codes(learned["label"]))
+    return SmallPhotos(views, labels.codes(learned["label"]))

@@ -21,11 +21,11 @@ MADE_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Examples:
+class SmallPhotos:
     """What is learned from.
 
     Attributes:
-        views: (N, 3, S, S) uint8.
+        views: (N, 3, S, S) uint8, plain ones.
         codes: (N,) numbers of their classes.
     """
 
@@ -61,7 +61,7 @@ class Rivals:
         ]
         self.steps, self.distance = 0, 0.0
 
-    def learn(self, examples: Examples, checkpoint: Checkpoint) -> None:
+    def learn(self, photos: SmallPhotos, checkpoint: Checkpoint) -> None:
         """Learn until all steps are done; a killed run goes on from its checkpoint.
 
         Raises:
@@ -73,7 +73,7 @@ class Rivals:
         with bar("learning to make images", self.params.steps, "step") as progress:
             progress.update(self.steps)
             while self.steps < self.params.steps:
-                self.step(examples)
+                self.step(photos)
                 progress.update()
                 if self.steps % SAVED == 0 or self.steps == self.params.steps:
                     if not np.isfinite(self.distance):
@@ -82,20 +82,20 @@ class Rivals:
                 if self.steps % (10 * SAVED) == 0:
                     print(f"step {self.steps}/{self.params.steps}: distance {self.distance:.3f}", flush=True)
 
-    def step(self, examples: Examples) -> None:
+    def step(self, photos: SmallPhotos) -> None:
         """The critic learns `critic_steps` times, then the generator once."""
         rng = np.random.default_rng([self.seed, self.steps])
         of_critic, of_generator = self.optimisers
         for _ in range(self.params.critic_steps):
-            items = rng.integers(0, len(examples.codes), self.params.batch)
-            real, codes = self._real(examples.views[items]), self._codes(examples.codes[items])
+            items = rng.integers(0, len(photos.codes), self.params.batch)
+            real, codes = self._real(photos.views[items]), self._codes(photos.codes[items])
             with torch.no_grad():
                 made = self.generator(self._noise(rng, len(items)), codes)
             shares = torch.from_numpy(rng.random(len(items), np.float32)).to(self.device)
             distance = self.critic(real, codes).mean() - self.critic(made, codes).mean()
             penalty = gradient_penalty(self.critic, real, made, codes, shares)
             _descend(of_critic, self.params.penalty * penalty - distance)
-        codes = self._codes(examples.codes[rng.integers(0, len(examples.codes), self.params.batch)])
+        codes = self._codes(photos.codes[rng.integers(0, len(photos.codes), self.params.batch)])
         _descend(of_generator, -self.critic(self.generator(self._noise(rng, len(codes)), codes), codes).mean())
         self.average.update(self.generator, self.steps)
         self.steps += 1
