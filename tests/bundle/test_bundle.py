@@ -2,17 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from finished import SETTINGS, Project
 
+from finprint.answers.search import answer_queries
+from finprint.answers.tables import ANSWERS
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.writing import read_finished, write_bundle
-from finprint.store.tables import TEST
+from finprint.matching.catalogue import build_catalogue
+from finprint.store.tables import PHOTOS, TEST, read_table
+from finprint.store.vectors import read_vectors
 
 
 @pytest.fixture
@@ -105,3 +110,18 @@ def test_a_model_that_did_not_make_the_vectors_is_not_bundled(project: Project, 
     shutil.copytree(root / "models/round1", root / "models/round2", dirs_exist_ok=True)
     with pytest.raises(UserError, match="round2 is not the model that made the vectors: run `dvc repro` again"):
         write_bundle(read_finished(root / "data", root / "models", []), SETTINGS, tmp_path / "bundle")
+
+
+def test_photos_of_an_encounter_are_judged_together_as_in_the_pipeline(project: Project) -> None:
+    photos = read_table(project.root / "data/photos.parquet", PHOTOS)
+    asked = photos["split"] == TEST
+    photos.loc[asked, "encounter"] = [f"e{number // 3}" for number in range(asked.sum())]
+    catalogue = build_catalogue(photos, *(read_vectors(project.root / f"data/round{n}") for n in (1, 2)))
+    apart = Bundle.load(project.bundle)
+    bundle = replace(apart, rules=replace(apart.rules, together=True))
+    rows = catalogue.where(TEST)
+    theirs = answer_queries(catalogue, rows, catalogue.labelled, bundle.rules)
+    queries, vectors = catalogue.photos.iloc[rows], [member.array[rows] for member in catalogue.members]
+    ours, alone = (one.answer(queries, vectors).answers for one in (bundle, apart))
+    pd.testing.assert_frame_equal(ours, ANSWERS.validate(theirs))
+    assert (alone["score"].to_numpy() != ours["score"].to_numpy()).mean() > 0.5

@@ -555,3 +555,11 @@ def test_an_endless_encounter_is_told(folder: SurveyFolder, capsys: pytest.Captu
         "there is no photo to identify (docs/sources.md says where they lie)",
         "1 thing to look at: data.html",
     ]
+
+
+def test_one_individual_alone_is_told(folder: SurveyFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.train("a.jpg,orca,A17,", "b.jpg,orca,A17,")
+    tell(_survey(folder), Path("rejects.csv"), Path("data.html"))
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "the catalogue names one individual, A17: there is nobody to tell it from. Name at least one more"
+    )

@@ -207,7 +207,13 @@ def summary(survey: Survey) -> dict[str, float]:
 
 
 def tell(survey: Survey, rejects: Path, page: Path) -> None:
-    """Print what is worth a line on the terminal: no photo validates, none is to identify, and where to look."""
+    """Print what is worth a line on the terminal: one animal alone, no photo validates, none is to identify, and where
+    to look."""
+    named = survey.photos.loc[survey.photos["split"] != TEST, "identity"].dropna().unique()
+    if len(named) == 1:
+        print(
+            f"the catalogue names one individual, {named[0]}: there is nobody to tell it from. Name at least one more"
+        )
     long = survey.findings[survey.findings["kind"] == LONG_ENCOUNTER]
     if not (survey.photos["split"] == VALIDATION).any():
         print("no photo validates: thresholds and probabilities cannot be fitted, search.new.default is used")
