@@ -19,6 +19,7 @@ from finprint.base.files import caching_in
 
 PACKAGES = (
     "faiss-cpu",
+    "faiss-gpu",
     "kornia",
     "numpy",
     "opencv-python-headless",
