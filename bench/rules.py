@@ -22,11 +22,10 @@ from scipy.special import logsumexp
 from small_catalogues import Size, drawn
 from trainings import picked
 
-from finprint.answers.encounters import judged_together
 from finprint.answers.params import Search
 from finprint.answers.rules import Rules, fit_rules
 from finprint.answers.scoring import blended, fit_blend
-from finprint.answers.search import answer, search
+from finprint.answers.search import answer, perhaps_together, search
 from finprint.answers.shortlist import Shortlist, look_up
 from finprint.base.cli import run
 from finprint.evaluation.judging import judged_test, judged_validation
@@ -115,9 +114,7 @@ def validation(catalogue: Catalogue, params: Search) -> tuple[Shortlist, Checked
     listed = look_up(catalogue, [1 / members] * members, asked, train, params)
     checked = Checked(listed.ranking, truth, new, weights)
     if params.encounter == "fit":
-        together = judged_together(listed, catalogue)
-        losses = [fit_blend(checked, one.components)[1] for one in (listed, together)]
-        listed = together if losses[1] < losses[0] else listed
+        listed = perhaps_together(catalogue, listed, checked)
     return listed, checked, catalogue.codes[asked]
 
 

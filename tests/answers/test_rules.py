@@ -126,6 +126,14 @@ def test_the_files_are_the_same_each_time(tmp_path: Path, answers: Answers) -> N
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
+def test_rules_of_an_earlier_version_load(tmp_path: Path, answers: Answers) -> None:
+    answers.rules.save(tmp_path)
+    state = json.loads((tmp_path / "rules.json").read_text())
+    del state["params"]["encounter"], state["together"]
+    (tmp_path / "rules.json").write_text(json.dumps(state))
+    assert Rules.load(tmp_path).params == answers.rules.params
+
+
 @pytest.mark.parametrize("name", ["rules.json", "threshold_curve.npy"])
 def test_a_missing_file_is_named(tmp_path: Path, answers: Answers, name: str) -> None:
     answers.rules.save(tmp_path)

@@ -47,6 +47,10 @@ from finprint.params import load_params
             "augment.grow is restarts, which needs schedule.kind: restarts, with cycles of at least 2",
         ),
         (
+            {"classify.finetune.trainable": 1.0, "classify.extras": "all", "classify.augment.cutmix": 0.2},
+            "extras must be none where augment.mixup or cutmix is on",
+        ),
+        (
             {"imagine.per_class": 9, "classify.extras": "size"},
             "imagine.per_class is 9, which needs classify.extras: none; a made image has no true size",
         ),

@@ -30,6 +30,7 @@ from finprint.matching.openset import (
 from finprint.matching.ranking import Ranking
 
 RULES, CURVE = "rules.json", "threshold_curve.npy"
+LATER = {"encounter": "ignore"}  # params that rules of an earlier version lack
 LEAST_INDIVIDUALS = 10  # in the catalogue: with fewer, nothing is said of new animals
 LEAST_ANIMALS = 2  # of either kind, known and new, in validation
 DRAWS = 100  # bootstrap samples of the threshold's interval
@@ -133,7 +134,7 @@ class Rules:
         try:
             state, curve = read_json(folder / RULES), np.load(folder / CURVE, allow_pickle=False)
             return Rules(
-                Search.model_validate(state["params"]),
+                Search.model_validate(LATER | state["params"]),
                 tuple(state["shares"]),
                 Blend.from_state(state["blend"]),
                 Threshold(state["threshold"], curve, _pair(state["threshold_interval"])),

@@ -56,7 +56,7 @@ def search(catalogue: Catalogue, params: Search) -> Answers:
     animals = catalogue.codes[validation]
     told = enough(checked, animals, len(catalogue.names))
     if told and params.encounter == "fit":
-        listed = _perhaps_together(catalogue, listed, checked)
+        listed = perhaps_together(catalogue, listed, checked)
     rules = fit_rules(checked, listed, animals, params, DRAWS) if told else default_rules(listed, params)
     asked = rules.look_up(catalogue, test, catalogue.labelled)
     if params.new.target == "new_share" and len(test):
@@ -142,7 +142,7 @@ def _fit_shares(
     return min(tried.values(), key=lambda one: one[0])[1]
 
 
-def _perhaps_together(catalogue: Catalogue, listed: Shortlist, checked: Checked) -> Shortlist:
+def perhaps_together(catalogue: Catalogue, listed: Shortlist, checked: Checked) -> Shortlist:
     """The validation photos, those of an encounter judged together if that makes the right answers likelier."""
     together = judged_together(listed, catalogue)
     apart, joint = (fit_blend(checked, one.components)[1] for one in (listed, together))

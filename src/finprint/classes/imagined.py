@@ -39,7 +39,7 @@ def write_made(folder: Path, made: Mapping[str, np.ndarray]) -> None:
             (f"imagined/{name}/{row}", "whole", 0.0, 0.0, side, side, 0.0, shard, *place, sha256_bytes(content))
             for row, (place, content) in enumerate(zip(places, contents, strict=True))
         ]
-    index = pd.DataFrame(rows, columns=["image", "part", *SIDES, *list(CROPS.columns)[2 + len(SIDES) :]])
+    index = pd.DataFrame(rows, columns=["image", "part", *SIDES, "confidence", "shard", "offset", "length", "sha256"])
     labels = [name for name, images in made.items() for _ in images]
     write_table(folder / INDEX, index, CROPS)
     write_table(folder / TOLD, index[["image"]].assign(label=pd.array(labels, "string")), MADE)

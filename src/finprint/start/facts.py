@@ -122,14 +122,14 @@ def refuse_half_told(facts: Facts) -> None:
 
 
 def _one_animal(named: pd.DataFrame, queries: pd.DataFrame) -> bool:
-    """Has each encounter of several named photos one animal, and is the encounter of the photos to identify told?
+    """Has each encounter of several named photos one animal, and is the encounter of all photos to identify told?
 
     Folders do not show it: one that lies below an animal's folder holds one animal in any case, and one with photos
-    to identify may hold several.
+    to identify may hold several. Encounters that are made from dates, where none is told, may hold several as well.
     """
     each = named.groupby("encounter")["identity"].agg(["size", "nunique"])
     several = each.loc[each["size"] > 1, "nunique"]
-    return bool(len(several) >= MET and (several == 1).all() and queries["encounter"].notna().mean() >= NEARLY)
+    return bool(len(several) >= MET and (several == 1).all() and queries["encounter"].notna().all())
 
 
 def _refuse(folder: Path, each: pd.Series, queries: int, place: str) -> None:
