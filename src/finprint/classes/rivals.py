@@ -13,7 +13,6 @@ from finprint.base.progress import bar
 from finprint.base.vision import timm
 from finprint.classes.generator import Critic, Generator, gradient_penalty
 from finprint.classes.params import Imagine
-from finprint.learning.loop import descend
 
 BETAS = (0.0, 0.9)  # of Adam, as in Gulrajani et al. 2017
 AVERAGED = 0.999  # decay of the moving average of the generator's weights
@@ -95,9 +94,9 @@ class Rivals:
             shares = torch.from_numpy(rng.random(len(items), np.float32)).to(self.device)
             distance = self.critic(real, codes).mean() - self.critic(made, codes).mean()
             penalty = gradient_penalty(self.critic, real, made, codes, shares)
-            descend(of_critic, self.params.penalty * penalty - distance)
+            _descend(of_critic, self.params.penalty * penalty - distance)
         codes = self._codes(photos.codes[rng.integers(0, len(photos.codes), self.params.batch)])
-        descend(of_generator, -self.critic(self.generator(self._noise(rng, len(codes)), codes), codes).mean())
+        _descend(of_generator, -self.critic(self.generator(self._noise(rng, len(codes)), codes), codes).mean())
         self.average.update(self.generator, self.steps)
         self.steps += 1
         self.distance = distance.item()
@@ -135,3 +134,9 @@ class Rivals:
 
     def _noise(self, rng: np.random.Generator, count: int) -> torch.Tensor:
         return torch.from_numpy(rng.standard_normal((count, self.params.noise), np.float32)).to(self.device)
+
+
+def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
