@@ -205,7 +205,9 @@ def test_classes(tmp_path: Path) -> None:
     _three_kinds(tmp_path)
     told = _printed("classes", str(tmp_path), "--epochs", "1", "--side", "32", "--weights", "none")
     assert re.search(r"^\d+ photos of 3 classes to learn from, \d+ to judge$", told, re.MULTILINE), told
-    lines = re.findall(r"^([a-z -]+(?:, [a-z -]+)?): log_loss \d+\.\d+, top1 \d\.\d+, \d+ s$", told, re.MULTILINE)
+    lines = re.findall(
+        r"^([a-z -]+(?:, [a-z -]+)?): log_loss \d+\.\d+, top1 \d\.\d+, voted \d+\.\d+, \d+ s$", told, re.MULTILINE
+    )
     assert lines == [
         "scikit-learn, frozen features",
         "finprint, frozen features",

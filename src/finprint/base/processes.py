@@ -29,6 +29,7 @@ LIMIT = timedelta(minutes=10)  # for an answer while all processes work at the s
 PATIENCE = timedelta(days=7)  # for process 0 while it alone works, on the validation for one
 ENDING = 10.0  # seconds that a helper has to end by itself
 HERE = "here"  # counts the helpers that run
+DESERTED = 3  # exit code of a helper that ends because another process did
 DIES_WITH_PARENT = 1  # Linux's PR_SET_PDEATHSIG
 
 
@@ -210,7 +211,7 @@ def _help(led: Team, store: Any) -> None:
         _join(led, store)
         led.help()
     except LostError:  # process 0 says why
-        sys.exit(1)
+        sys.exit(DESERTED)
     dist.destroy_process_group()
 
 
@@ -283,7 +284,7 @@ def _blame(led: Team, error: LostError) -> NoReturn:
             code = helper.poll()
             if code == 2:  # it has said why itself, as `guard` does
                 raise SystemExit(2) from error
-            if code is not None:
+            if code not in (None, DESERTED):
                 reason = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
                 raise UserError(f"process {rank} of this training {reason}. {again}") from error
         time.sleep(0.05)
