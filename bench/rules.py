@@ -23,7 +23,7 @@ from small_catalogues import Size, drawn
 from trainings import picked
 
 from finprint.answers.params import Search
-from finprint.answers.rules import Rules, fit_rules
+from finprint.answers.rules import Rules, expected_weights, fit_rules
 from finprint.answers.scoring import blended, fit_blend
 from finprint.answers.search import answer, perhaps_together, search
 from finprint.answers.shortlist import Shortlist, look_up
@@ -33,7 +33,7 @@ from finprint.keypoints.tables import read_local_scores
 from finprint.matching.calibration import animal_folds
 from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.matching.metrics import auroc, calibration_error
-from finprint.matching.openset import Checked, share_weights
+from finprint.matching.openset import Checked
 from finprint.params import load_params
 from finprint.store.tables import NEW, PHOTOS, TEST, read_table
 from finprint.store.vectors import read_vectors
@@ -108,8 +108,7 @@ def validation(catalogue: Catalogue, params: Search) -> tuple[Shortlist, Checked
     """The validation photos looked up, with what is true and their animals."""
     train, asked = catalogue.train, catalogue.validation
     truth, new = catalogue.truth(asked, train)
-    share = params.new.expected_new
-    weights = share_weights(new, share if isinstance(share, float) else None)
+    weights = expected_weights(new, params.new)
     members = len(catalogue.members)
     listed = look_up(catalogue, [1 / members] * members, asked, train, params)
     checked = Checked(listed.ranking, truth, new, weights)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
 from finprint.answers.params import Search
-from finprint.answers.rules import Rules, expecting, fit_rules
+from finprint.answers.rules import Rules, expected_weights, fit_rules
 from finprint.answers.scoring import blended
 from finprint.answers.search import Answers, answer_queries, search
 from finprint.answers.shortlist import look_up
@@ -76,14 +76,14 @@ def test_the_expected_share_of_new_animals_holds_in_every_selection_of_photos(fe
     truth, new = catalogue.truth(asked, train)
     listed = look_up(catalogue, (1.0,), asked, train, params)
     animals = catalogue.codes[asked]
-    checked = expecting(Checked(listed.ranking, truth, new, np.ones(len(new))), params.new)
+    checked = Checked(listed.ranking, truth, new, expected_weights(new, params.new))
     assert np.average(new, weights=checked.weights) == pytest.approx(0.3)
     rows = np.flatnonzero((new != fewer) | (animals % 3 == 0))  # a third of the new animals, or of the known ones
     rules = fit_rules(checked[rows], listed[rows], animals[rows], params)
     assert rules.calibration is not None
     ranking = blended(listed[rows].ranking, listed[rows].components, rules.blend)
     _, chance = rules.calibration.probabilities(ranking, rules.thresholds(listed[rows].species))
-    assert np.average(chance, weights=expecting(checked[rows], params.new).weights) == pytest.approx(0.3, abs=0.03)
+    assert np.average(chance, weights=expected_weights(new[rows], params.new)) == pytest.approx(0.3, abs=0.03)
 
 
 def test_rules_without_probabilities(tmp_path: Path) -> None:

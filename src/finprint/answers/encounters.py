@@ -8,8 +8,8 @@ from finprint.answers.components import Components
 from finprint.answers.shortlist import Shortlist
 from finprint.matching.catalogue import Catalogue
 from finprint.matching.names import NOBODY
+from finprint.store.decisions import FURTHER
 
-FURTHER_ANIMAL = r"#\d+$"  # NAME#2 is the second animal in photo NAME
 OWN = 0.5  # the weight of a photo's own scores; the other photos of its encounter share the rest
 
 
@@ -35,7 +35,7 @@ def _encounters(catalogue: Catalogue, queries: np.ndarray) -> list[np.ndarray]:
     if "encounter" not in catalogue.photos:
         return []
     rows = catalogue.photos[["image", "encounter"]].iloc[queries].reset_index(drop=True)
-    further = rows["image"].str.contains(FURTHER_ANIMAL)
+    further = rows["image"].str.contains(FURTHER)
     told = rows["encounter"].dropna()
     told = told[~told.isin(rows.loc[further, "encounter"])]
     return [alike.index.to_numpy() for _, alike in told.groupby(told) if len(alike) > 1]

@@ -162,10 +162,9 @@ def _pair(interval: list[float] | None) -> tuple[float, float] | None:
     return (interval[0], interval[1]) if interval else None
 
 
-def expecting(checked: Checked, params: NewThreshold) -> Checked:
-    """The queries, weighed so that the expected share of them is new."""
-    share = None if params.expected_new == "validation" else params.expected_new
-    return replace(checked, weights=share_weights(checked.new, share))
+def expected_weights(new: np.ndarray, params: NewThreshold) -> np.ndarray:
+    """(Q,) weights by which the expected share of the queries is new; of (Q,) bool, which are."""
+    return share_weights(new, None if params.expected_new == "validation" else params.expected_new)
 
 
 def enough(checked: Checked, animals: np.ndarray, individuals: int) -> bool:
@@ -189,7 +188,7 @@ def fit_rules(checked: Checked, listed: Shortlist, animals: np.ndarray, params: 
         draws: bootstrap samples of the threshold's interval; 0: there is no interval.
     """
     # Some of the queries have another share of new animals than all of them; the expected share stays the same.
-    checked = expecting(checked, params.new)
+    checked = replace(checked, weights=expected_weights(checked.new, params.new))
     blend = nearest_alone(listed.components)
     if params.blend == "fit" and checked.both:
         blend, _ = fit_blend(checked, listed.components)

@@ -9,14 +9,14 @@ import pandas as pd
 from finprint.answers.encounters import judged_together
 from finprint.answers.grouping import fit_grouping
 from finprint.answers.params import Search
-from finprint.answers.rules import DRAWS, Rules, default_rules, enough, fit_rules
+from finprint.answers.rules import DRAWS, Rules, default_rules, enough, expected_weights, fit_rules
 from finprint.answers.scoring import blended, fit_blend
 from finprint.answers.shortlist import Shortlist, look_up
 from finprint.engine.params import LOCAL, Engine
 from finprint.matching.calibration import animal_folds
 from finprint.matching.catalogue import Catalogue, build_catalogue, fold_as_validation
 from finprint.matching.names import NOBODY, take
-from finprint.matching.openset import Checked, share_weights
+from finprint.matching.openset import Checked
 from finprint.matching.ranking import Gallery
 from finprint.store.tables import TEST
 from finprint.store.vectors import Vectors
@@ -50,7 +50,7 @@ def search(catalogue: Catalogue, params: Search) -> Answers:
     """
     train, validation, test = catalogue.train, catalogue.validation, catalogue.where(TEST)
     truth, new = catalogue.truth(validation, train)
-    weights = share_weights(new, params.new.expected_new if isinstance(params.new.expected_new, float) else None)
+    weights = expected_weights(new, params.new)
     listed = _fit_shares(catalogue, truth, new, weights, params)
     checked = Checked(listed.ranking, truth, new, weights)
     animals = catalogue.codes[validation]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.code import code_of
-from finprint.base.files import atomic, cache, hold, intact, remove, seal, sha256_bytes, sha256_json
+from finprint.base.files import atomic, cache, hold, intact, remove, seal, sha256_json
 from finprint.base.progress import bar
 from finprint.model.views import edge_colour
 from finprint.pictures.shards import Crops
@@ -30,7 +30,7 @@ def extras_of(crops: Crops, kind: str) -> np.ndarray:
     if kind == "none":
         return np.zeros((len(crops), 0), np.float32)
     boxes = crops.index[SIDES].to_numpy(float).tolist()
-    contents = [sha256_bytes(crops.jpeg(row)) for row in range(len(crops))]
+    contents = [crops.digest(row) for row in range(len(crops))]
     key = sha256_json([kind, boxes, contents, code_of(("classes", "pictures")), mahotas.__version__, cv2.__version__])
     path = cache() / "extras" / f"{key[:16]}.npy"
     with hold(path.with_name("lock"), "another run measures the crops: waiting for its end"):
