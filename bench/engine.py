@@ -18,6 +18,7 @@ import torch
 import typer
 
 from finprint.base.cli import run
+from finprint.engine.cluster import disconnect
 from finprint.engine.params import LOCAL, Engine
 from finprint.model.embedding import embed_crops
 from finprint.model.params import Embed
@@ -84,7 +85,6 @@ def main(
 def on_nodes(nodes: int, cpus: int, model: Path, crops: tuple[Crops, Crops], params: Embed) -> Measured:
     """Embed on a head that does no work and some nodes, which are ended afterwards."""
     os.environ |= {"RAY_worker_niceness": "0"}  # else workers give way to all other jobs
-    import ray
     from ray.cluster_utils import Cluster
 
     options: dict[str, Any] = {"object_store_memory": STORE, "include_dashboard": False}
@@ -95,7 +95,7 @@ def on_nodes(nodes: int, cpus: int, model: Path, crops: tuple[Crops, Crops], par
         engine = LOCAL.model_copy(update={"kind": "ray", "address": cluster.address, "cpus": cpus})
         return measured(model, *crops, params, engine)
     finally:
-        ray.shutdown()
+        disconnect()
         cluster.shutdown()
 
 

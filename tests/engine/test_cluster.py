@@ -4,6 +4,7 @@ import os
 import socket
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,7 +29,8 @@ from finprint.crops.cropping import _work as crop_work
 from finprint.crops.cropping import crop_photos
 from finprint.detector.loading import load_yolo
 from finprint.detector.yolo import TrainedDetector, save_detector
-from finprint.engine.cluster import WRONG_TOKEN, _listening, _no_token, _per_chunk, check_engine
+from finprint.engine.cluster import _kept, _per_chunk, check_engine, disconnect
+from finprint.engine.connection import RefusedError, Terms
 from finprint.engine.mapping import mapped
 from finprint.engine.params import LOCAL, Engine, on_cluster
 from finprint.engine.work import Work, most_of
@@ -55,12 +57,11 @@ def nodes() -> Iterator[Nodes]:
     os.environ |= {"RAY_worker_niceness": "0"}  # else its workers give way to all that runs beside the tests
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import ray
-    cluster = Nodes()
+        cluster = Nodes()
     try:
         yield cluster
     finally:
-        ray.shutdown()
+        disconnect()
         cluster.end()
         os.environ.clear()
         os.environ.update(before)
@@ -101,26 +102,46 @@ def test_a_mistake_is_raised_where_its_chunk_would_come(engine: Engine) -> None:
 def test_a_chunk_that_ends_its_workers_is_named_and_the_others_are_done(engine: Engine) -> None:
     """os._exit ends a worker at once, as the system does with a process that takes too much memory."""
     once = engine.model_copy(update={"retries": 1})
-
-    def ended_by_a_minus(numbers: list[int]) -> Iterator[int]:
-        for number in numbers:
-            if number < 0:
-                os._exit(1)
-            yield number
-
-    work: Work[int, int] = Work(iter, partial(partial, ended_by_a_minus), list, str)
-    done: list[tuple[int, int]] = []
-    results = mapped(work, [*range(20), -1, *range(20, 40)], once, "numbers", "number", quiet=True)
+    numbers = [str(number) for number in range(40)]
+    work: Work[str, int] = Work(iter, partial(partial, map, eval), list, str)
+    done: list[tuple[str, int]] = []
+    results = mapped(work, [*numbers[:20], "__import__('os')._exit(1)", *numbers[20:]], once, "numbers", "number", True)
     with pytest.raises(UserError) as caught:
         done.extend(results)
-    jobs = [job for job, _ in done]
-    assert all(job == result for job, result in done)
-    assert len(jobs) == 35  # a chunk has six numbers
-    assert not {18, 19, -1, 20, 21, 22} & set(jobs)
+    assert all(job == str(result) for job, result in done)
+    assert [job for job, _ in done] == numbers[:18] + numbers[23:]  # a chunk has six numbers
     message = str(caught.value)
     assert message.startswith("numbers 19 to 24 of 41 (18 to 22) were given up after 1 retries (engine.retries): ")
     assert message.endswith(". Run the same command again")
     assert "\n" not in message
+
+
+def test_a_lost_connection_is_made_again(engine: Engine) -> None:
+    """Ray ends the process that is connected to a node that is lost."""
+    seen = []
+    for job, result in mapped(_work(), list(range(60)), engine, "roots", "number", quiet=True):
+        assert result == job**0.5
+        seen.append(job)
+        if job in (10, 40):
+            _kept[0].process.kill()
+    assert seen == list(range(60))
+
+
+def test_a_connection_that_is_lost_again_and_again_is_told(engine: Engine) -> None:
+    once = engine.model_copy(update={"retries": 1})
+    with pytest.raises(UserError) as caught:
+        deque(_kept[0].process.kill() for _ in mapped(_work(), list(range(60)), once, "roots", "number", quiet=True))
+    assert str(caught.value) == (
+        "the connection to the cluster was lost after 1 retries (engine.retries): its process was killed by signal 9. "
+        "`ray status` tells whether this machine is still a node. Run the same command again"
+    )
+
+
+def test_the_process_that_is_connected_ends_with_the_one_that_asked(engine: Engine) -> None:
+    list(mapped(_work(), [1], engine, "roots", "number", quiet=True))
+    process = _kept[0].process
+    disconnect()
+    assert process.returncode == 0
 
 
 @pytest.fixture
@@ -304,18 +325,29 @@ def test_a_wrong_address_is_told_in_one_line() -> None:
     )
 
 
-def test_warnings_about_the_token_are_heard_and_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
-    """Ray's C++ code writes past Python, once a second; with a real cluster this was tried by hand."""
-    with _listening() as heard:
-        os.write(2, b"W 1 1] gcs_client.cc:210: InvalidAuthToken: Authentication token is missing or incorrect\n")
-    assert WRONG_TOKEN in heard
-    assert capfd.readouterr().err == ""
-    with _listening():
-        os.write(2, b"something else\n")
-    assert capfd.readouterr().err == "something else\n"
-    assert str(_no_token("h:1 (engine.address)")) == (
-        "no cluster can be used at h:1 (engine.address) without its token: copy ~/.ray/auth_token from its head, and "
-        "set RAY_AUTH_MODE=token"
+@pytest.mark.parametrize(
+    ("reason", "heard"),
+    [
+        ("AuthenticationError: no token", b""),
+        (
+            "ConnectionError: timed out",
+            b"W 1 1] gcs_client.cc:210: InvalidAuthToken: Authentication token is incorrect",
+        ),
+    ],
+)
+def test_a_cluster_with_another_token(monkeypatch: pytest.MonkeyPatch, reason: str, heard: bytes) -> None:
+    """What Ray says was seen with a real cluster, by hand."""
+
+    def refused(terms: Terms) -> None:
+        raise RefusedError(reason, heard)
+
+    disconnect()
+    monkeypatch.setattr("finprint.engine.cluster.Connection", refused)
+    with pytest.raises(UserError) as caught:
+        list(mapped(_work(), [1], LOCAL.model_copy(update={"kind": "ray", "address": "auto"}), "roots", "number"))
+    assert str(caught.value) == (
+        "no cluster can be used at this machine without its token: copy ~/.ray/auth_token from its head, and set "
+        "RAY_AUTH_MODE=token"
     )
 
 

@@ -1,15 +1,14 @@
 """Chunks of jobs on the nodes of a Ray cluster that somebody has started.
 
-Nothing is started here but workers, which Ray ends with the process that asked for them.
+Nothing is started here but a process that is connected and workers. Both end with the process that asked for them.
 """
 
-import logging
+import atexit
 import os
+import pickle
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,11 +17,11 @@ from uuid import uuid4
 
 import torch
 
-import finprint
 from finprint.base.errors import UserError
+from finprint.engine.connection import DONE, FAILED, NOTHING, Connection, LostError, RefusedError, Terms
 from finprint.engine.params import Engine
 from finprint.engine.work import Work
-from finprint.engine.worker import Place, run_chunk, versions
+from finprint.engine.worker import Place, versions
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -30,10 +29,11 @@ if TYPE_CHECKING:
 
 EACH = 4  # chunks that each worker gets at least, where there are enough jobs, so that none waits long for the last one
 AHEAD = 2  # chunks for each worker that wait for it or for their turn, which bounds the memory
-PATIENCE = 10.0  # seconds without a result after which it is looked whether there is a node at all
 NOBODY = "Could not find any running Ray instance"  # what Ray says where no cluster runs
 WRONG_TOKEN = b"InvalidAuthToken"  # what Ray writes once a second, 20 times, before it gives up
+NO_TOKEN = "AuthenticationError"  # what Ray raises where there is none here
 TIMEOUT = 5.0  # seconds that the head of the cluster has to answer
+_kept: list[Connection] = []  # the connection of this process
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -49,62 +49,44 @@ def check_engine(engine: Engine) -> None:
         raise UserError("engine.kind is ray, which is not installed here: pip install -e '.[ray]'")
 
 
-def connect(engine: Engine) -> Any:
-    """The module `ray`, connected to the cluster; the connection lasts until the process ends.
+def connect(engine: Engine) -> Connection:
+    """The connection to the cluster, which lasts until the process ends or other params are given.
 
     Raises:
-        UserError: Ray is not installed, there is no cluster at the address, or it has another token.
+        UserError: Ray is not installed, there is no cluster at the address, it has another token, or it was lost before
+            anything was asked for.
     """
     check_engine(engine)
-    # A chunk that needs too much memory is not tried for ever.
-    os.environ.setdefault("RAY_task_oom_retries", str(engine.retries))
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
     address = engine.address or os.environ.get("RAY_ADDRESS", "") or "auto"
+    terms = Terms(address, _cores(engine), engine.gpus, engine.retries, _variables(engine))
+    if _kept and _kept[0].terms == terms and _kept[0].alive:
+        return _kept[0]
+    disconnect()
     whence = "engine.address" if engine.address else "RAY_ADDRESS"
     where = "this machine" if address == "auto" else f"{address} ({whence})"
     if address != "auto":
         _knock(address, where)
-    if ray.is_initialized():
-        return ray
-    package = Path(finprint.__file__).parent
     try:
-        # The code travels: that of this checkout runs on all nodes.
-        environment = {"py_modules": [str(package)], "excludes": ["__pycache__"], "env_vars": _variables(engine)}
-        with _listening() as heard:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
-    except ray.exceptions.AuthenticationError:
-        raise _no_token(where) from None
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        if WRONG_TOKEN in heard:
+        _kept.append(Connection(terms))
+    except RefusedError as error:
+        reason = str(error)
+        if reason.startswith(NO_TOKEN) or WRONG_TOKEN in error.heard:
             raise _no_token(where) from None
-        if address == "auto" and NOBODY in str(error):
+        if address == "auto" and NOBODY in reason:
             raise UserError(
                 "engine.kind is ray, but no cluster runs here: `ray start --head`, or set engine.address to HOST:PORT"
             ) from None
-        raise UserError(f"no cluster can be used at {where}: {_first_line(error)}") from None
-    return ray
+        raise UserError(f"no cluster can be used at {where}: {_first_line(reason)}") from None
+    except LostError as error:
+        raise UserError(f"no cluster can be used at {where}: the process that was to connect {error}") from None
+    return _kept[0]
 
 
-@contextmanager
-def _listening() -> Iterator[bytearray]:
-    """What is written to standard error in the block, by C++ as well. It is passed on, unless it is about the token."""
-    heard = bytearray()
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield heard
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            file.seek(0)
-            heard += file.read()
-            if WRONG_TOKEN not in heard:
-                os.write(2, heard)
+@atexit.register
+def disconnect() -> None:
+    """End the connection, if there is one; the next work makes another."""
+    while _kept:
+        _kept.pop().close()
 
 
 def _no_token(where: str) -> UserError:
@@ -125,14 +107,20 @@ def _knock(address: str, where: str) -> None:
         socket.create_connection((host, int(port)), TIMEOUT).close()
     except (OSError, ValueError, OverflowError) as error:
         raise UserError(
-            f"no cluster answers at {where}: {_first_line(error)}. `ray start --head` starts one and prints its address"
+            f"no cluster answers at {where}: {_first_line(str(error))}. `ray start --head` starts one and prints its "
+            "address"
         ) from None
 
 
-def _variables(engine: Engine) -> dict[str, str]:
-    """The environment of the workers. The bits of a network's output depend on the number of its threads."""
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    return threads if engine.gpus else threads | {"CUDA_VISIBLE_DEVICES": ""}
+def _cores(engine: Engine) -> int:
+    """How many a worker needs. The bits of a network's output depend on the number of its threads."""
+    return engine.cpus or torch.get_num_threads()
+
+
+def _variables(engine: Engine) -> tuple[tuple[str, str], ...]:
+    """The environment of the workers."""
+    threads = (("OMP_NUM_THREADS", str(torch.get_num_threads())),)
+    return threads if engine.gpus else (*threads, ("CUDA_VISIBLE_DEVICES", ""))
 
 
 @dataclass
@@ -141,9 +129,12 @@ class _Chunks:
 
     work: Work[Any, Any]
     jobs: Sequence[Any]
+    engine: Engine
     unit: str
     per_chunk: int
-    pending: dict[Any, int] = field(default_factory=dict)  # reference of a chunk under way -> its number
+    token: str = field(default_factory=lambda: uuid4().hex)
+    sent: int = 0  # chunks
+    pending: dict[int, None] = field(default_factory=dict)  # the numbers of those under way, in order
     done: dict[int, list[Any]] = field(default_factory=dict)
     lost: dict[int, str] = field(default_factory=dict)  # number -> why
     failed: dict[int, Exception] = field(default_factory=dict)  # what the work itself raised
@@ -159,6 +150,39 @@ class _Chunks:
         first, last = self.work.name(jobs[0]), self.work.name(jobs[-1])
         return f"{self.unit}s {start + 1} to {start + len(jobs)} of {len(self.jobs)} ({first} to {last})"
 
+    def begin(self, link: Connection) -> None:
+        """Say what is done, and have done again what was under way when an earlier connection was lost."""
+        engine, root = self.engine, str(Path.cwd()) if self.engine.ship == "path" else ""
+        place = Place(self.token, root, _cores(engine), "cuda" if engine.gpus else "cpu", versions())
+        link.begin(self.token, pickle.dumps(place), pickle.dumps(self.work.there), engine.retries)
+        for number in list(self.pending):
+            self._run(link, number)
+
+    def send(self, link: Connection, turn: int) -> None:
+        """Have chunks done, as many beyond that whose turn it is as all workers need."""
+        while self.sent < min(len(self), turn + AHEAD * max(1, link.workers) + 1):
+            self.sent += 1
+            self._run(link, self.sent - 1)
+
+    def _run(self, link: Connection, number: int) -> None:
+        self.pending[number] = None  # first, because it has to be done again if the connection is lost now
+        link.run(number, pickle.dumps(self.work.pack(self.of(number))))
+
+    def collect(self, link: Connection, progress: "tqdm[Any]") -> bool:
+        """Wait for a chunk to end, and take what it gave; False if none has ended for a while."""
+        answer = link.answer(self.token)
+        if answer.kind == NOTHING:
+            return False
+        del self.pending[answer.number]
+        if answer.kind == DONE:
+            self.done[answer.number] = pickle.loads(answer.value)
+            progress.update(len(self.done[answer.number]))
+        elif answer.kind == FAILED:
+            self.failed[answer.number] = pickle.loads(answer.value)
+        else:
+            self.lost[answer.number] = _first_line(answer.value)
+        return True
+
 
 def spread(
     work: Work[J, R], jobs: Sequence[J], engine: Engine, unit: str, progress: "tqdm[Any]"
@@ -166,27 +190,28 @@ def spread(
     """Do the work on the cluster, see `mapping.mapped`.
 
     Raises:
-        UserError: there is no cluster, or chunks were lost.
+        UserError: there is no cluster, its connection is lost again and again, or chunks were lost.
     """
-    ray = connect(engine)
-    cpus = engine.cpus or torch.get_num_threads()
-    chunks = _Chunks(work, jobs, unit, _per_chunk(len(jobs), work, max(1, _workers(ray, cpus, engine.gpus))))
-    root = str(Path.cwd()) if engine.ship == "path" else ""
-    place = Place(uuid4().hex, root, cpus, "cuda" if engine.gpus else "cpu", versions())
-    there = ray.put(work.there)
-    # With max_calls 0, a worker with a GPU keeps its network from chunk to chunk.
-    options = {"num_cpus": cpus, "num_gpus": engine.gpus, "max_retries": engine.retries, "max_calls": 0}
-    run = ray.remote(**options, scheduling_strategy="SPREAD")(run_chunk)
-    submitted = turn = 0
-    told = False
+    link = connect(engine)
+    chunks = _Chunks(work, jobs, engine, unit, _per_chunk(len(jobs), work, max(1, link.workers)))
+    turn = losses = 0
+    new, told = True, False
     try:
         while turn < len(chunks):
-            workers = _workers(ray, cpus, engine.gpus)
-            while submitted < min(len(chunks), turn + AHEAD * max(1, workers) + 1):
-                chunks.pending[run.remote(place, [there], work.pack(chunks.of(submitted)))] = submitted
-                submitted += 1
-            if not _collect(ray, chunks, progress) and not workers and not told:
-                print(_waiting(cpus, engine), file=sys.stderr, flush=True)
+            try:
+                if new:
+                    chunks.begin(link)
+                    new = False
+                chunks.send(link, turn)
+                ended = chunks.collect(link, progress)
+            except LostError as error:
+                losses += 1
+                if losses > engine.retries:
+                    raise UserError(_cut_off(error, engine)) from None
+                link, new = connect(engine), True
+                continue
+            if not ended and not link.workers and not told:
+                print(_waiting(engine), file=sys.stderr, flush=True)
                 told = True
             while turn in chunks.done or turn in chunks.lost:
                 yield from zip(chunks.of(turn), chunks.done.pop(turn, []), strict=turn not in chunks.lost)
@@ -194,8 +219,7 @@ def spread(
             if turn in chunks.failed:
                 raise chunks.failed[turn]
     finally:
-        for reference in chunks.pending:
-            ray.cancel(reference, force=True)
+        link.forget()
     if chunks.lost:
         raise UserError(_lost(chunks, engine))
 
@@ -206,36 +230,17 @@ def _per_chunk(jobs: int, work: Work[Any, Any], workers: int) -> int:
     return work.batch * max(1, batches)
 
 
-def _workers(ray: Any, cpus: int, gpus: float) -> int:
-    """How many workers the nodes have room for now."""
-    count = 0
-    for node in ray.nodes():
-        has = node["Resources"]
-        if node["Alive"]:
-            room = [has.get("CPU", 0) / cpus, *([has.get("GPU", 0) / gpus] if gpus else [])]
-            count += int(min(room))
-    return count
-
-
-def _collect(ray: Any, chunks: _Chunks, progress: "tqdm[Any]") -> bool:
-    """Wait for a chunk to end, and take what it gave; False if none has ended for a while."""
-    ended, _ = ray.wait(list(chunks.pending), timeout=PATIENCE)
-    for reference in ended:
-        number = chunks.pending.pop(reference)
-        try:
-            chunks.done[number] = ray.get(reference)
-            progress.update(len(chunks.done[number]))
-        except ray.exceptions.RayTaskError as error:
-            chunks.failed[number] = error.cause if isinstance(error.cause, UserError) else error
-        except ray.exceptions.RayError as error:
-            chunks.lost[number] = _first_line(error)
-    return bool(ended)
-
-
-def _waiting(cpus: int, engine: Engine) -> str:
+def _waiting(engine: Engine) -> str:
     gpus = f" and {engine.gpus:g} GPUs (engine.gpus)" if engine.gpus else ""
     whence = "engine.cpus" if engine.cpus else "as many as torch has threads here, because engine.cpus is 0"
-    return f"waiting for a node with {cpus} CPU cores ({whence}){gpus}: `ray status` lists the nodes"
+    return f"waiting for a node with {_cores(engine)} CPU cores ({whence}){gpus}: `ray status` lists the nodes"
+
+
+def _cut_off(error: LostError, engine: Engine) -> str:
+    return (
+        f"the connection to the cluster was lost after {engine.retries} retries (engine.retries): its process {error}. "
+        "`ray status` tells whether this machine is still a node. Run the same command again"
+    )
 
 
 def _lost(chunks: _Chunks, engine: Engine) -> str:
@@ -247,5 +252,5 @@ def _lost(chunks: _Chunks, engine: Engine) -> str:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0].rstrip(".")
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].rstrip(".")

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pickle
 import shutil
 import socket
 import tempfile
@@ -64,24 +65,25 @@ def versions() -> dict[str, str]:
     return there
 
 
-def run_chunk(place: Place, there: list[Any], jobs: Any) -> list[Any]:
-    """The results of a chunk of jobs.
+def run_chunk(placed: bytes, there: list[Any], jobs: bytes) -> bytes:
+    """The results of a chunk of jobs, all pickled.
 
     Args:
-        place: where and how.
+        placed: where and how, a `Place`.
         there: a reference to `Work.there`, in a list so that Ray does not send it with each chunk.
         jobs: as `Work.pack` made them.
 
     Raises:
         UserError: the node lacks the project's folder or has other versions of packages; or the work raises it.
     """
+    place: Place = pickle.loads(placed)
     if place.token not in _open:
         _settle(place)
         import ray
 
         _open.clear()  # of earlier work, whose network may fill a GPU
-        _open[place.token] = ray.get(there[0])()
-    return list(_open[place.token](jobs))
+        _open[place.token] = pickle.loads(ray.get(there[0]))()
+    return pickle.dumps(list(_open[place.token](pickle.loads(jobs))))
 
 
 def _settle(place: Place) -> None:
@@ -117,8 +119,10 @@ def own_folder() -> tuple[Any, int]:
     for left in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
         with suppress(OSError):  # another user's, or just removed
             lock = _held(left)
-            shutil.rmtree(left)
-            os.close(lock)
+            try:
+                shutil.rmtree(left)
+            finally:
+                os.close(lock)
     while True:
         folder = tempfile.TemporaryDirectory(prefix=FOLDERS, ignore_cleanup_errors=True)
         with suppress(OSError):  # another worker has just removed it
