@@ -77,3 +77,13 @@ def test_photos_without_an_encounter_and_without_probabilities() -> None:
     assert joint["probability_1"].isna().all()
     both = joint_answers(answers, pd.Series({"1.jpg": "e", "2.jpg": "e"}), 3)
     assert [both[f"name_{n}"][0] for n in (1, 2, 3)] == ["ann", "bob", "cat"]  # 0.375, 0.375 and 0.25, ties by name
+
+
+def test_an_encounter_with_several_animals_in_a_photo_has_no_joint_answer() -> None:
+    names = {"a": 0.6, "b": 0.2}
+    answers = _answers({"1.jpg": names, "1.jpg#2": names, "2.jpg": names, "3.jpg": names})
+    encounters = pd.Series({"1.jpg": "e", "1.jpg#2": "e", "2.jpg": "e", "3.jpg": "alone"})
+    joint = joint_answers(answers, encounters, 3).set_index("encounter")
+    assert joint.loc["e", "photos"] == 2
+    assert joint.loc["e"].drop("photos").isna().all()
+    assert joint.loc["alone", "name_1"] == "a"

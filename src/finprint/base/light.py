@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -26,21 +26,23 @@ class Later(ModuleType):
 
 def import_pandera() -> None:
     """Import pandera without hypothesis; whoever imports hypothesis later gets the real one."""
-    gc.disable()
-    with standing_for("hypothesis", None):
+    with standing_for({"hypothesis": None}):
         import pandera.pandas
         import pandera.strategies.pandas_strategies  # noqa: F401
-    gc.enable()
 
 
 @contextmanager
-def standing_for(name: str, other: ModuleType | None) -> Iterator[None]:
-    """In the block another module has this name, unless the real one is there already; None: there is none."""
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = other  # type: ignore[assignment]
+def standing_for(others: Mapping[str, ModuleType | None]) -> Iterator[None]:
+    """In the block other modules have these names, where the real ones are not there already; None: there is none.
+
+    The garbage collector pauses: nothing of what is imported is garbage, and it would look at all of it time and again.
+    """
+    standing = {name: other for name, other in others.items() if name not in sys.modules}
+    sys.modules.update(standing)  # type: ignore[arg-type]
+    gc.disable()
     try:
         yield
     finally:
-        del sys.modules[name]
+        gc.enable()
+        for name in standing:
+            del sys.modules[name]

@@ -1,10 +1,13 @@
 """One answer for all photos of an encounter."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from finprint.matching.calibration import ALIKE
 from finprint.matching.ranking import ANSWERS
+from finprint.store.decisions import FURTHER
 from finprint.store.tables import NEW
 
 COLUMNS = ["encounter", "photos", *(f"{kind}_{n}" for n in range(1, ANSWERS + 1) for kind in ("name", "probability"))]
@@ -22,8 +25,8 @@ def joint_answers(
     where a = 0.5 is the correlation that the calibration assumes, too. Photos that were judged together have told what
     they know already, so there a = 1.
 
-    The assumption is that the photos show one animal. Where an encounter is one with several animals, the joint
-    answer means nothing. Without probabilities the mean scores order the names.
+    The assumption is that the photos show one animal. An encounter with a photo that shows several animals has no joint
+    answer. Without probabilities the mean scores order the names.
 
     Args:
         answers: table `ANSWERS`.
@@ -32,12 +35,17 @@ def joint_answers(
         together: were the photos of an encounter judged together (`search.encounter`)?
 
     Returns:
-        A row an encounter: its name, its number of photos, five names with their joint probabilities.
+        A row an encounter: its name, its number of photos, five names with their joint probabilities; no names where a
+        photo shows several animals.
     """
-    rows = []
+    rows: list[list[Any]] = []
     table = answers.assign(encounter=answers["query"].map(encounters)).dropna(subset="encounter")
     for encounter, own in table.groupby("encounter", sort=False):
-        photos = own["query"].nunique()
+        several = own["query"].str.contains(FURTHER)
+        photos = own.loc[~several, "query"].nunique()
+        if several.any():
+            rows.append([encounter, photos, *[None] * (2 * ANSWERS)])
+            continue
         alike = 1.0 if together else ALIKE
         joint = _pooled(own, photos, individuals, alike) if own["probability"].notna().all() else _means(own, photos)
         best = joint.sort_index().sort_values(ascending=False, kind="stable").head(ANSWERS)

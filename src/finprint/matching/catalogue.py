@@ -10,6 +10,7 @@ from finprint.base.errors import UserError
 from finprint.engine.params import LOCAL, Engine
 from finprint.matching.names import UNKNOWN, Names
 from finprint.store.arrays import Array, Selection, SideBySide
+from finprint.store.decisions import FURTHER
 from finprint.store.tables import TEST, TRAIN, VALIDATION
 from finprint.store.vectors import Vectors
 
@@ -129,9 +130,9 @@ def with_further_animals(photos: pd.DataFrame, images: pd.Series) -> pd.DataFram
         photos: table `PHOTOS`.
         images: ids of crops.
     """
-    further = images[images.str.contains(r"#\d+$") & ~images.isin(photos["image"])]
+    further = images[images.str.contains(FURTHER) & ~images.isin(photos["image"])]
     if not len(further):
         return photos
-    of = further.str.replace(r"#\d+$", "", regex=True)
+    of = further.str.replace(FURTHER, "", regex=True)
     rows = pd.DataFrame({"image": of, "further": further}).merge(photos[photos["split"] == TEST], on="image")
     return pd.concat([photos, rows.drop(columns="image").rename(columns={"further": "image"})], ignore_index=True)
