@@ -107,7 +107,8 @@ def test_augmentation_grows_when_training_has_converged() -> None:
         ([0.3, 0.2, 0.3, 0.4, 0.2], 0.5),
         ([0.3, 0.2, 0.3, 0.4, 0.2, 0.1], 0.75),
         ([0.3] * 9, 1.0),
-        ([-math.inf] * 4, 0.75),  # nothing to validate on
+        ([-math.inf] * 4, 0.25),  # nothing to validate on
+        ([0.3, 0.2, -math.inf, 0.3], 0.5),
     ],
 )
 def test_augmentation_grows_where_validation_stops_improving(merits: list[float], share: float) -> None:

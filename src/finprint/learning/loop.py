@@ -228,6 +228,8 @@ class Run:
         print(f"epoch {row['epoch']}/{self.recipe.epochs}: {metrics}, {self.speed:.0f} photos/s", flush=True)
         if self.recipe.train.augment.grow == "plateau" and len(self.history) < self.recipe.epochs:
             share = self.grown(self.history)
+            if row["epoch"] == self.recipe.train.score_every and math.isinf(self.task.merit(row)):
+                print(f"nothing validates: augmentation stays at {share:.0%} of its strengths", flush=True)
             if share > self.grown(self.history[:-1]):
                 print(f"validation does not improve: augmentation grows to {share:.0%} of its strengths", flush=True)
 

@@ -101,11 +101,11 @@ def plateau(merits: Iterable[float], patience: int) -> float:
     best score is `patience` scores old or the last step is.
 
     Args:
-        merits: of the epochs that were scored, the first one first; higher is better, -inf is none.
+        merits: of the epochs that were scored, the first one first; higher is better. -inf is none, and does not count.
         patience: scores without a better one.
     """
     share, best, waited = WEAK, -math.inf, 0
-    for merit in merits:
+    for merit in (merit for merit in merits if merit > -math.inf):
         waited = 0 if merit > best else waited + 1
         best = max(best, merit)
         if waited == patience:
