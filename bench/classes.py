@@ -186,7 +186,8 @@ def main() -> None:
             started, each = time.monotonic(), []
             for fold in told.folds:
                 lr = given.lr if way is plain_fine_tuning else train.lr
-                chances = way(labels, crops, Recipe(train, train.epochs, lr, fold), fold, params.guess)
+                recipe = Recipe(train, train.epochs, lr, fold, params.engine.processes)
+                chances = way(labels, crops, recipe, fold, params.guess)
                 each.append(judged_on(labels, fold, chances, params.vote))
             table = pd.DataFrame(each)
             ends = [f" ± {spread:.3f}" if given.repeats > 1 else "" for spread in table.std()]
