@@ -1,4 +1,4 @@
-"""evaluate: metrics, plots and the report; the only stage that reads the truth of the test photos."""
+"""evaluate: metrics, plots and the report. Only evaluate and judge read the truth of the test photos."""
 
 from collections.abc import Callable
 

@@ -9,7 +9,7 @@ from finprint.base.params import Count, Section
 
 
 class Engine(Section):
-    counts: ClassVar = False  # the results are the same bits, so no stage depends on it
+    counts: ClassVar = False  # the results are the same bits, so no stage but check depends on it
 
     kind: Literal["local", "ray"]
     address: str

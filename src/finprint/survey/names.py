@@ -68,7 +68,7 @@ def side(name: str) -> str | None:
 
 
 class Nobody:
-    """Names that mean nobody, whatever their case, spaces and signs; `?` stands for every name without a letter.
+    """Names that mean nobody, whatever their case, spaces and signs. `?`: every name without a letter or a digit.
 
     Args:
         listed: such names. A number among them counts as it is written alone, because -1 is not 1.

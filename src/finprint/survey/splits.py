@@ -113,7 +113,7 @@ def validation_photos(
         identities: `(N,)` str.
         fold: 0 to `folds` - 1. With another one, other known photos and other new individuals validate.
         new_share: wanted share of the validation photos whose individual is held out. A catalogue of ten individuals or
-            more holds out a fifth of them, or five, at least. 0: nobody is held out.
+            more holds out at least five of them, or a fifth if that is less. 0: nobody is held out.
         seed: of the hashes.
 
     Returns:

@@ -256,6 +256,7 @@ def test_the_truth_is_merged_and_relabelled_as_well(folder: SurveyFolder) -> Non
         ("merge,old_tom,A,", "no individual is called 'old_tom'; did you mean 'Old Tom'?"),
         ("relabel,a.jpg,C,", "no individual is called 'C'"),
         ("merge,A,,", "merge needs the individual in column to"),
+        ("rename,A,,", "rename needs the individual in column to"),
         ("drop,,,", "id is empty"),
     ],
 )

@@ -134,7 +134,7 @@ class Decided:
     def _call(self, asked: Asked, before: str) -> None:
         """Merge or rename the individual `before`."""
         if asked.to is None:
-            raise UserError("merge needs the individual in column to")
+            raise UserError(f"{asked.action} needs the individual in column to")
         after = self._names.find(asked.to) if asked.to in self._names else asked.to
         after = asked.to if after == before else after  # its own name, spelled in another way
         if asked.action == "rename" and after in self._catalogue:

@@ -41,10 +41,10 @@ def apply_decisions(
 
     drop: the photo `id`, with all its animals, is not used. relabel: the photo `id` shows the individual `to`; if `to`
     is empty or a name that means nobody, nobody knows whom. For a photo to identify this is the truth, which only
-    `evaluate` reads. confirm: the photo to identify `id` shows the individual `to`, and joins the catalogue. new: it
-    shows the new individual `to`; if that is empty, a name is made. unsure: it stays a photo to identify. unusable: the
-    photo `id` is rejected. merge: the individual `id` is the individual `to`. rename: the individual `id` is called
-    `to`. split: the photo `id` shows the new individual `to`, and not the one whom it is labelled as.
+    `evaluate` and `judge` read. confirm: the photo to identify `id` shows the individual `to`, and joins the catalogue.
+    new: it shows the new individual `to`; if that is empty, a name is made. unsure: it stays a photo to identify.
+    unusable: the photo `id` is rejected. merge: the individual `id` is the individual `to`. rename: the individual `id`
+    is called `to`. split: the photo `id` shows the new individual `to`, and not the one whom it is labelled as.
 
     Photos are called by their id or by their path in the folder. Individuals are called as they are on disk or in a
     table, or with underscores for spaces. Two equal lines are one.
