@@ -44,6 +44,10 @@ class Nodes:
         """Kill one of the two nodes, as a power cut would."""
         self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
 
+    def behead(self) -> None:
+        """Kill the head's part that runs work and to which this process's connection is made, as a power cut would."""
+        self._cluster.head_node.all_processes["raylet"][0].process.kill()
+
     def end(self) -> None:
         """End all of them."""
         self._cluster.shutdown()

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 import warnings
 from collections import deque
@@ -122,26 +124,54 @@ def test_a_lost_connection_is_made_again(engine: Engine) -> None:
     for job, result in mapped(_work(), list(range(60)), engine, "roots", "number", quiet=True):
         assert result == job**0.5
         seen.append(job)
-        if job in (10, 40):
+        if job == 20:
             _kept[0].process.kill()
     assert seen == list(range(60))
 
 
-def test_a_connection_that_is_lost_again_and_again_is_told(engine: Engine) -> None:
-    once = engine.model_copy(update={"retries": 1})
+def test_a_connection_that_is_lost_too_often_is_told(engine: Engine) -> None:
+    never = engine.model_copy(update={"retries": 0})
     with pytest.raises(UserError) as caught:
-        deque(_kept[0].process.kill() for _ in mapped(_work(), list(range(60)), once, "roots", "number", quiet=True))
+        deque(_kept[0].process.kill() for _ in mapped(_work(), list(range(200)), never, "roots", "number", quiet=True))
     assert str(caught.value) == (
-        "the connection to the cluster was lost after 1 retries (engine.retries): its process was killed by signal 9. "
-        "`ray status` tells whether this machine is still a node. Run the same command again"
+        "the connection to the cluster was lost, because its process was killed by signal 9, after 0 retries "
+        "(engine.retries). `ray status` tells whether this machine is still a node. Run the same command again"
     )
 
 
-def test_the_process_that_is_connected_ends_with_the_one_that_asked(engine: Engine) -> None:
-    list(mapped(_work(), [1], engine, "roots", "number", quiet=True))
-    process = _kept[0].process
-    disconnect()
-    assert process.returncode == 0
+def test_two_works_share_a_connection(engine: Engine) -> None:
+    first, second = (mapped(_work(), list(range(60)), engine, "roots", "number", quiet=True) for _ in range(2))
+    assert next(first) == (0, 0.0)
+    assert [job for job, _ in second] == list(range(60))
+    third = mapped(_work(), list(range(60)), engine, "roots", "number", quiet=True)
+    next(third)
+    third.close()
+    assert [job for job, _ in first] == list(range(1, 60))
+
+
+def test_what_cannot_travel_is_told_by_its_traceback(engine: Engine) -> None:
+    """The constructor of this exception wants more than its text."""
+    work: Work[str, int] = Work(iter, partial(partial, map, eval), list, str)
+    wrong = "(_ for _ in ()).throw(UnicodeDecodeError('utf-8', b'x', 0, 1, 'odd'))"
+    with pytest.raises(UnicodeDecodeError) as caught:
+        list(mapped(work, [wrong], engine, "numbers", "number", quiet=True))
+    assert "run_chunk" in caught.value.__notes__[0]
+    local = "exec('class Odd(Exception): pass') or (_ for _ in ()).throw(locals()['Odd']('odd'))"
+    with pytest.raises(RuntimeError, match="odd"):
+        list(mapped(work, [local], engine, "numbers", "number", quiet=True))
+
+
+def test_the_process_that_is_connected_ends_with_the_one_that_asked(engine: Engine, tmp_path: Path) -> None:
+    asking = (
+        "import os, sys; from finprint.engine import cluster, params\n"
+        f"link = cluster.connect(params.LOCAL.model_copy(update={{'kind': 'ray', 'address': '{engine.address}'}}))\n"
+        "print(link.process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True)
+    process, until = Path(f"/proc/{int(done.stdout)}"), time.monotonic() + 30
+    while process.exists() and process.joinpath("stat").read_text().split()[2] != "Z":
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -277,6 +307,16 @@ def test_identify_crops_and_embeds_on_a_cluster(tmp_path: Path, project: Project
     assert there.answers.equals(here.answers)
 
 
+def test_another_node_of_this_machine_connects_when_its_own_is_lost(nodes: Nodes, engine: Engine) -> None:
+    """The last test of the cluster, because its head does no more afterwards than to know the nodes."""
+    seen = []
+    for job, _ in mapped(_work(), list(range(60)), engine, "roots", "number", quiet=True):
+        seen.append(job)
+        if job == 20:
+            nodes.behead()
+    assert seen == list(range(60))
+
+
 @pytest.mark.parametrize(
     ("jobs", "batch", "most", "wanted"),
     [
@@ -326,20 +366,17 @@ def test_a_wrong_address_is_told_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "heard"),
+    ("kind", "heard"),
     [
-        ("AuthenticationError: no token", b""),
-        (
-            "ConnectionError: timed out",
-            b"W 1 1] gcs_client.cc:210: InvalidAuthToken: Authentication token is incorrect",
-        ),
+        ("AuthenticationError", ""),
+        ("ConnectionError", "W 1 1] gcs_client.cc:210: InvalidAuthToken: Authentication token is incorrect"),
     ],
 )
-def test_a_cluster_with_another_token(monkeypatch: pytest.MonkeyPatch, reason: str, heard: bytes) -> None:
+def test_a_cluster_with_another_token(monkeypatch: pytest.MonkeyPatch, kind: str, heard: str) -> None:
     """What Ray says was seen with a real cluster, by hand."""
 
     def refused(terms: Terms) -> None:
-        raise RefusedError(reason, heard)
+        raise RefusedError(kind, "timed out", heard)
 
     disconnect()
     monkeypatch.setattr("finprint.engine.cluster.Connection", refused)

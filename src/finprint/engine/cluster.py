@@ -18,7 +18,7 @@ from uuid import uuid4
 import torch
 
 from finprint.base.errors import UserError
-from finprint.engine.connection import DONE, FAILED, NOTHING, Connection, LostError, RefusedError, Terms
+from finprint.engine.connection import DONE, FAILED, NOTHING, Connection, DisconnectedError, RefusedError, Terms
 from finprint.engine.params import Engine
 from finprint.engine.work import Work
 from finprint.engine.worker import Place, versions
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 EACH = 4  # chunks that each worker gets at least, where there are enough jobs, so that none waits long for the last one
 AHEAD = 2  # chunks for each worker that wait for it or for their turn, which bounds the memory
 NOBODY = "Could not find any running Ray instance"  # what Ray says where no cluster runs
-WRONG_TOKEN = b"InvalidAuthToken"  # what Ray writes once a second, 20 times, before it gives up
+WRONG_TOKEN = "InvalidAuthToken"  # what Ray writes once a second, 20 times, before it gives up
 NO_TOKEN = "AuthenticationError"  # what Ray raises where there is none here
+WORDS = 40  # of what Ray says, which may have many lines
 TIMEOUT = 5.0  # seconds that the head of the cluster has to answer
 _kept: list[Connection] = []  # the connection of this process
 
@@ -52,9 +53,11 @@ def check_engine(engine: Engine) -> None:
 def connect(engine: Engine) -> Connection:
     """The connection to the cluster, which lasts until the process ends or other params are given.
 
+    Work with other params that is under way is then connected again, too, so such works should not alternate.
+
     Raises:
-        UserError: Ray is not installed, there is no cluster at the address, it has another token, or it was lost before
-            anything was asked for.
+        UserError: Ray is not installed, there is no cluster at the address, it has another token, or the process that
+            was to connect has ended.
     """
     check_engine(engine)
     address = engine.address or os.environ.get("RAY_ADDRESS", "") or "auto"
@@ -69,15 +72,15 @@ def connect(engine: Engine) -> Connection:
     try:
         _kept.append(Connection(terms))
     except RefusedError as error:
-        reason = str(error)
-        if reason.startswith(NO_TOKEN) or WRONG_TOKEN in error.heard:
+        if error.kind == NO_TOKEN or WRONG_TOKEN in error.heard:
             raise _no_token(where) from None
-        if address == "auto" and NOBODY in reason:
+        if address == "auto" and NOBODY in error.reason:
             raise UserError(
                 "engine.kind is ray, but no cluster runs here: `ray start --head`, or set engine.address to HOST:PORT"
             ) from None
-        raise UserError(f"no cluster can be used at {where}: {_first_line(reason)}") from None
-    except LostError as error:
+        reason = " ".join(error.reason.split()[:WORDS]).rstrip(".")
+        raise UserError(f"no cluster can be used at {where}: {reason}") from None
+    except DisconnectedError as error:
         raise UserError(f"no cluster can be used at {where}: the process that was to connect {error}") from None
     return _kept[0]
 
@@ -166,7 +169,7 @@ class _Chunks:
 
     def _run(self, link: Connection, number: int) -> None:
         self.pending[number] = None  # first, because it has to be done again if the connection is lost now
-        link.run(number, pickle.dumps(self.work.pack(self.of(number))))
+        link.run(self.token, number, pickle.dumps(self.work.pack(self.of(number))))
 
     def collect(self, link: Connection, progress: "tqdm[Any]") -> bool:
         """Wait for a chunk to end, and take what it gave; False if none has ended for a while."""
@@ -175,10 +178,14 @@ class _Chunks:
             return False
         del self.pending[answer.number]
         if answer.kind == DONE:
-            self.done[answer.number] = pickle.loads(answer.value)
-            progress.update(len(self.done[answer.number]))
+            results = pickle.loads(answer.value)
+            if isinstance(results, Exception):
+                self.failed[answer.number] = results
+            else:
+                self.done[answer.number] = results
+                progress.update(len(results))
         elif answer.kind == FAILED:
-            self.failed[answer.number] = pickle.loads(answer.value)
+            self.failed[answer.number] = RuntimeError(answer.value)
         else:
             self.lost[answer.number] = _first_line(answer.value)
         return True
@@ -195,31 +202,29 @@ def spread(
     link = connect(engine)
     chunks = _Chunks(work, jobs, engine, unit, _per_chunk(len(jobs), work, max(1, link.workers)))
     turn = losses = 0
-    new, told = True, False
+    begun = waiting = False
     try:
         while turn < len(chunks):
             try:
-                if new:
+                if not begun:
                     chunks.begin(link)
-                    new = False
+                    begun = True
                 chunks.send(link, turn)
                 ended = chunks.collect(link, progress)
-            except LostError as error:
+            except DisconnectedError as error:
                 losses += 1
-                if losses > engine.retries:
-                    raise UserError(_cut_off(error, engine)) from None
-                link, new = connect(engine), True
+                link, begun = _again(error, losses, engine), False
                 continue
-            if not ended and not link.workers and not told:
+            if not ended and not link.workers and not waiting:
                 print(_waiting(engine), file=sys.stderr, flush=True)
-                told = True
+                waiting = True
             while turn in chunks.done or turn in chunks.lost:
                 yield from zip(chunks.of(turn), chunks.done.pop(turn, []), strict=turn not in chunks.lost)
                 turn += 1
             if turn in chunks.failed:
                 raise chunks.failed[turn]
     finally:
-        link.forget()
+        link.forget(chunks.token)
     if chunks.lost:
         raise UserError(_lost(chunks, engine))
 
@@ -236,11 +241,22 @@ def _waiting(engine: Engine) -> str:
     return f"waiting for a node with {_cores(engine)} CPU cores ({whence}){gpus}: `ray status` lists the nodes"
 
 
-def _cut_off(error: LostError, engine: Engine) -> str:
-    return (
-        f"the connection to the cluster was lost after {engine.retries} retries (engine.retries): its process {error}. "
-        "`ray status` tells whether this machine is still a node. Run the same command again"
-    )
+def _again(error: DisconnectedError, losses: int, engine: Engine) -> Connection:
+    """A new connection, after so many were lost.
+
+    Raises:
+        UserError: they are too many, or there is no cluster any more.
+    """
+    told = f"the connection to the cluster was lost, because its process {error}"
+    if losses > engine.retries:
+        raise UserError(
+            f"{told}, after {engine.retries} retries (engine.retries). `ray status` tells whether this machine is "
+            "still a node. Run the same command again"
+        )
+    try:
+        return connect(engine)
+    except UserError as refused:
+        raise UserError(f"{told}; then {refused}. Run the same command again") from None
 
 
 def _lost(chunks: _Chunks, engine: Engine) -> str:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from finprint.base.device import best_device
 from finprint.base.progress import bar
+from finprint.engine.cluster import spread
 from finprint.engine.params import Engine
 from finprint.engine.work import Work
 
@@ -30,15 +31,13 @@ def mapped(
         (job, result), in the order of the jobs.
 
     Raises:
-        UserError: there is no such cluster, or Ray is not installed. Or a chunk was lost more than `engine.retries`
-            times: all others have been yielded before, and the error names it. What the work itself raises is raised
-            where its chunk would be yielded.
+        UserError: there is no such cluster, its connection was lost more than `engine.retries` times, or Ray is not
+            installed. Or a chunk was lost more often than that: all others have been yielded before, and the error
+            names it. What the work itself raises is raised where its chunk would be yielded.
     """
     if engine.kind == "local":
         yield from zip(jobs, bar(what, len(jobs), unit, work.here(jobs), quiet), strict=True)
     elif len(jobs):
-        from finprint.engine.cluster import spread  # Ray takes a second to import, and is an extra
-
         with bar(what, len(jobs), unit, quiet=quiet) as progress:
             yield from spread(work, jobs, engine, unit, progress)
 

@@ -27,7 +27,7 @@ class Work(Generic[J, R]):
     Attributes:
         here: the stream in this process.
         there: makes the stream in another process, and is called once in each. It is pickled: it holds all that the
-            stream needs, such as weights.
+            stream needs, such as weights, and functions of modules that every node has.
         pack: what is sent to that stream for some jobs.
         name: of a job, for the errors.
         batch: jobs.

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import socket
 import tempfile
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,24 +67,40 @@ def versions() -> dict[str, str]:
 
 
 def run_chunk(placed: bytes, there: list[Any], jobs: bytes) -> bytes:
-    """The results of a chunk of jobs, all pickled.
+    """The results of a chunk of jobs, or the exception that the work raised; all pickled.
+
+    The exception is a `UserError` if the node lacks the project's folder or has other versions of packages.
 
     Args:
         placed: where and how, a `Place`.
-        there: a reference to `Work.there`, in a list so that Ray does not send it with each chunk.
+        there: a reference to the pickled `Work.there`, in a list so that Ray does not send it with each chunk.
         jobs: as `Work.pack` made them.
-
-    Raises:
-        UserError: the node lacks the project's folder or has other versions of packages; or the work raises it.
     """
-    place: Place = pickle.loads(placed)
+    try:
+        return pickle.dumps(_results(pickle.loads(placed), there, pickle.loads(jobs)))
+    except Exception as error:
+        return _portable(error, traceback.format_exc())
+
+
+def _results(place: Place, there: list[Any], jobs: Any) -> list[Any]:
     if place.token not in _open:
         _settle(place)
         import ray
 
         _open.clear()  # of earlier work, whose network may fill a GPU
         _open[place.token] = pickle.loads(ray.get(there[0]))()
-    return pickle.dumps(list(_open[place.token](pickle.loads(jobs))))
+    return list(_open[place.token](jobs))
+
+
+def _portable(error: Exception, where: str) -> bytes:
+    """A pickled exception that says where it was raised; what cannot travel becomes a `RuntimeError`."""
+    try:
+        error.add_note(where)
+        packed = pickle.dumps(error)
+        pickle.loads(packed)
+    except Exception:
+        return pickle.dumps(RuntimeError(where))
+    return packed
 
 
 def _settle(place: Place) -> None:
