@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from finprint.base.errors import UserError
-from finprint.base.params import Section, section_at
+from finprint.base.params import PARAMS, Section, checked, section_at
 
 S = TypeVar("S", bound=Section)
 
@@ -28,9 +26,4 @@ def changed(section: S, changes: Mapping[str, Any]) -> S:
     for key, value in changes.items():
         place, last = section_at(raw, key)
         place[last] = value
-    try:
-        return type(section).model_validate(raw)
-    except ValidationError as error:
-        (problem, *_) = error.errors()
-        key = ".".join(str(part) for part in problem["loc"])
-        raise UserError(f"{key}: {problem['msg']}, not {problem['input']!r}") from None
+    return checked(type(section), raw, PARAMS)
