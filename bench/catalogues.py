@@ -39,7 +39,7 @@ from finprint.pictures.shards import Crops
 from finprint.start.cost import Work
 from finprint.start.facts import facts_of
 from finprint.start.probe import probe
-from finprint.start.recipe import WHOLE, plan, within
+from finprint.start.recipe import SIDES, WHOLE, plan, within
 from finprint.start.window import find_window
 from finprint.survey.look import look
 from finprint.survey.prepare import survey
@@ -58,6 +58,16 @@ def _sized(side: int) -> dict[str, Any]:
     return {"train.image_size": side, "train.first_size": round(0.7 * side / 16) * 16}
 
 
+def _one_round(params: Params) -> dict[str, Any]:
+    """Views of the next larger size in the same time: nearly all of it for round 1, which round 2 goes on from."""
+    side = params.train.image_size
+    larger = min([one for one in SIDES if one > side], default=side)
+    epochs = (params.train.epochs + params.retrain.epochs) * (side / larger) ** 2
+    second = max(3, round(epochs / 7))
+    rounds = {"train.epochs": round(epochs) - second, "retrain.epochs": second}
+    return _sized(larger) | rounds | {"retrain.start": "round1", "retrain.lr_scale": 0.5}
+
+
 # What each alternative changes in the recipe that `start` has chosen.
 ALTERNATIVES: dict[str, Callable[[Params], dict[str, Any]]] = {
     START: lambda params: {},
@@ -72,6 +82,7 @@ ALTERNATIVES: dict[str, Callable[[Params], dict[str, Any]]] = {
     "views of 224 px": lambda params: _sized(224) | {"crop.image_size": 224},
     "two centres": lambda params: {"train.margin.centres": 2},
     "round 2 from round 1": lambda params: {"retrain.start": "round1", "retrain.epochs": 5, "retrain.lr_scale": 0.5},
+    "one long round of larger views": _one_round,
     "a head alone": lambda params: {
         "train.finetune.trainable": 0.0, "train.epochs": 60, "retrain.start": "round1", "retrain.epochs": 1,
         "train.augment.mixup": 0.0,
