@@ -18,8 +18,8 @@ repro: $(READY)  ## run the pipeline (dvc repro) and print the main results
 	dvc repro
 	@python -m finprint headline
 
-# About half of the time: DVC in temporary clones.
-LONG := tests/test_end_to_end.py
+# About half of the time: DVC in temporary clones, and the benches.
+LONG := tests/test_end_to_end.py tests/test_bench.py
 
 # One thread each: threads that wait for a core that the other half has cost four times the time.
 test: export OMP_NUM_THREADS := 1
