@@ -294,8 +294,8 @@ class _Server:
         try:
             while True:
                 self._tell_one()
-        except OSError:
-            pass  # nobody listens; `serve` ends
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # nobody listens; `serve` ends. Ray's own ConnectionError is none of these
         except BaseException:
             traceback.print_exc()
             sys.stderr.flush()
