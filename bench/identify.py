@@ -87,13 +87,11 @@ def first_answer(bundle: Path, photo: Path) -> tuple[float, float]:
         options = ["--bundle", str(bundle.resolve()), "--out", "out"]
         command = [sys.executable, "-u", "-m", "finprint", "identify", str(photo.resolve()), *options]
         began = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | {"PYTHONPATH": str(SRC)}, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        first = next(time.perf_counter() for line in process.stdout if line.startswith(f"{photo.name}: "))
-        process.stdout.read()
-        process.wait()
+        environment = os.environ | {"PYTHONPATH": str(SRC)}
+        with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            first = next(time.perf_counter() for line in process.stdout if line.startswith(f"{photo.name}: "))
+            process.stdout.read()
         return first - began, time.perf_counter() - began
 
 
