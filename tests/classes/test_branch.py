@@ -111,7 +111,7 @@ def test_fine_tuning_begins_with_what_a_frozen_backbone_tells(tmp_path: Path) ->
     stems = [network.embedder.backbone.conv_stem.weight.detach().clone() for network in (begins, trained)]
     assert not torch.equal(*stems)
     back = train.model_copy(update={"start_share": 0.25})
-    between = drawn_back(replace(task, train=back), ends, replace(recipe, train=back), inputs)
+    between = drawn_back(replace(task, train=back, begins=begins), ends, inputs)
     middle = between.network.embedder.backbone.conv_stem.weight
     torch.testing.assert_close(middle, 0.25 * stems[0] + 0.75 * stems[1])
     assert between.metrics()["log_loss"] == task.validate(between.network, inputs)["log_loss"]

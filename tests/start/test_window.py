@@ -23,10 +23,15 @@ def _views(where: tuple[int, int, int, int] | None, noise: float = 1.0) -> Views
     return views_of(torch.from_numpy(maps).float(), photos)
 
 
-def test_the_window_is_found() -> None:
-    window = best_window(_views((2, 3, 6, 5)))
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [((2, 3, 6, 5), [1 / 8, 2 / 8, 7 / 8, 6 / 8]), ((0, 3, 6, 5), [0, 2 / 8, 7 / 8, 6 / 8])],
+)
+def test_the_window_is_found_with_a_margin(where: tuple[int, int, int, int], expected: list[float]) -> None:
+    """A cell more on each side, but nothing beyond the photo."""
+    window = best_window(_views(where))
     assert window is not None
-    assert window.whole == [2 / 8, 3 / 8, 6 / 8, 5 / 8]
+    assert window.whole == expected
     assert window.score > 1.15 * window.before
 
 

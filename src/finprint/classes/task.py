@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ class Classes(Task):
         extras: (M, E) of all M crops.
         soft: so many of the last lessons are photos to identify, with probabilities for labels.
         probe: fits the head that the network begins with; None: it begins at random.
+        begins: the network that each training begins with, if it is known already, because the probe takes minutes.
     """
 
     lessons: Lessons
@@ -51,6 +53,7 @@ class Classes(Task):
     extras: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     soft: int = 0
     probe: Callable[[Recipe], Probe] | None = None
+    begins: Network | None = None
 
     @classmethod
     def of(cls, labels: Labelled, crops: Crops, train: Classify, fold: int) -> "Classes":
@@ -77,6 +80,8 @@ class Classes(Task):
         Raises:
             UserError: as `new_embedder`.
         """
+        if self.begins:
+            return deepcopy(self.begins)
         if self.probe:
             probe = self.probe(recipe)
             embedder, head = probe.embedder, probe.head

@@ -57,23 +57,26 @@ def train_model(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, check
     if is_frozen(train) or checkpoint is None:
         return train_head(labels, crops, recipe, fold)
     task = Classes.of(labels, crops, train, fold)
-    trained = train_round(task, crops, recipe, checkpoint)
-    return drawn_back(task, trained, recipe, Photos(crops.pixels, recipe.train.batch)) if train.start_share else trained
+    if not train.start_share:
+        return train_round(task, crops, recipe, checkpoint)
+    task = replace(task, begins=task.new_network(recipe))
+    return drawn_back(task, train_round(task, crops, recipe, checkpoint), Photos(crops.pixels, recipe.train.batch))
 
 
-def drawn_back(task: Classes, trained: Trained, recipe: Recipe, inputs: Inputs) -> Trained:
+def drawn_back(task: Classes, trained: Trained, inputs: Inputs) -> Trained:
     """The same with weights between those that it began with and those that it has learned, judged anew.
 
     Wortsman et al., Robust fine-tuning of zero-shot models (WiSE-FT, CVPR 2022): so a network gains what the frozen
     one and the trained one gain by averaging their answers, and costs no more than one.
 
     Args:
-        task: what it was trained for.
+        task: what it was trained for, with the network that it began with; `start_share` of its section is the weight
+            of the beginning.
         trained: the end of the training.
-        recipe: says where it began; `start_share` of its section is the weight of the beginning.
         inputs: of the photos that validate.
     """
-    begins = task.new_network(recipe).state_dict()
+    assert task.begins is not None
+    begins = task.begins.state_dict()
     for name, tensor in trained.network.state_dict().items():
         if tensor.is_floating_point():
             tensor.lerp_(begins[name].to(tensor.device), task.train.start_share)
