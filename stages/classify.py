@@ -20,6 +20,7 @@ from finprint.store.tables import PHOTOS, read_table
 class Paths:
     of: str
     fold: int
+    member: str
     photos: Input
     crops: Input
     imagined: Input
@@ -30,14 +31,13 @@ class Paths:
 
 def main(paths: Paths) -> Callable[[], None] | None:
     params = load_sections(seed=Seed, classes=Classes, classify=Classify, engine=Engine)
-    crops, fold = Crops(paths.crops), paths.fold
-    labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
-    labels, crops = beside_made(labels, crops, paths.imagined)
-    section = params.classify.of_fold(fold)
-    recipe = Recipe(section, section.epochs, section.lr, params.seed + fold, params.engine.processes)
-    checkpoint = class_checkpoint(paths.of, fold, recipe, labels.fingerprint(crops))
-    trained = train_model(labels, crops, recipe, fold, checkpoint)
-    write_round(trained, paths.model, paths.epochs, paths.metrics)
+    crops, fold, member = Crops(paths.crops), paths.fold, paths.member
+    told = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
+    labels, crops = beside_made(told, crops, paths.imagined)
+    section, seed = params.classify.of_model(member, fold), params.seed + params.classes.number(member, fold)
+    recipe = Recipe(section, section.epochs, section.lr, seed, params.engine.processes)
+    checkpoint = class_checkpoint(f"{paths.of}{fold}{member}", recipe, labels.fingerprint(crops))
+    write_round(train_model(labels, crops, recipe, fold, checkpoint), paths.model, paths.epochs, paths.metrics)
     return checkpoint.finish if checkpoint else None
 
 

@@ -18,6 +18,7 @@ from finprint.store.tables import PHOTOS, read_table
 class Paths:
     of: str
     fold: int
+    member: str
     photos: Input
     crops: Input
     model: Input
@@ -29,7 +30,8 @@ def main(paths: Paths) -> None:
     params = load_sections(classes=Classes, classify=Classify, guess=Guess)
     crops = Crops(paths.crops)
     labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
-    guessed = guess(load_classifier(paths.model), labels, crops, paths.fold, params.guess, params.classify)
+    section = params.classify.of_model(paths.member, paths.fold)
+    guessed = guess(load_classifier(paths.model), labels, crops, paths.fold, params.guess, section)
     write_guesses(paths.guesses, guessed)
     write_metrics(paths.metrics, {"photos": len(guessed.array), "classes": len(guessed.classes)})
 

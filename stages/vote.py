@@ -24,7 +24,7 @@ class Paths:
 
 def main(paths: Paths) -> None:
     params = load_sections(classes=Classes, guess=Guess, vote=Vote)
-    voted = vote([read_guesses(paths.guesses / str(fold)) for fold in params.classes.folds], params.vote)
+    voted = vote([read_guesses(paths.guesses / name) for name in params.classes.models], params.vote)
     table, missing = submission(voted, pd.read_csv(paths.queries, dtype="string")["image"].tolist())
     if missing:
         print(f"{missing} photos to identify have no crop: they get the usual probabilities")

@@ -35,9 +35,9 @@ def check_named(params: Params) -> None:
     if params.detector.enabled:
         check_network(params.detector.network)
     _check_train(params.train)
-    if params.classes.of:
+    for section in params.told:
         try:
-            _check_train(params.classify)
+            _check_train(section)
         except UserError as error:
             raise UserError(str(error).replace("train.", "classify.", 1)) from None
 

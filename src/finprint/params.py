@@ -42,6 +42,11 @@ class Params(Section):
     search: Search
     evaluate: Evaluate
 
+    @property
+    def told(self) -> list[Classify]:
+        """The section `classify` as each member uses it, if classes are told."""
+        return [self.classify.of_model(member) for member in self.classes.members if self.classes.of]
+
     @model_validator(mode="after")
     def _unfreezes_in_time_again(self) -> "Params":
         late = [epoch for epoch in self.train.finetune.unfreeze if epoch >= self.retrain.epochs]
@@ -55,7 +60,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _processes_that_share_each_step(self) -> "Params":
         asked = self.engine.processes
-        for name, section in (("train", self.train), *([("classify", self.classify)] if self.classes.of else [])):
+        for name, section in (("train", self.train), *(("classify", model) for model in self.told)):
             if section.finetune.trainable and section.parts % asked:
                 raise ValueError(
                     f"engine.processes is {asked}, which does not divide {name}.parts: {section.parts}; "
@@ -86,11 +91,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _made_images_have_no_true_size(self) -> "Params":
-        if self.imagine.per_class and self.classify.extras != "none":
-            raise ValueError(
-                f"imagine.per_class is {self.imagine.per_class}, which needs classify.extras: none; "
-                "a made image has no true size"
-            )
+        for section in (self.classify, *self.told):
+            if self.imagine.per_class and section.extras != "none":
+                raise ValueError(
+                    f"imagine.per_class is {self.imagine.per_class}, which needs classify.extras: none; "
+                    "a made image has no true size"
+                )
         return self
 
     @model_validator(mode="after")

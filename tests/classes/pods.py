@@ -23,10 +23,11 @@ CLASSIFY = Classify.model_validate(
         "extras": "none",
         "soft": "",
         "soft_share": 0.33,
+        "members": {},
         "finetune": SMALL_TRAIN.finetune.model_dump() | {"trainable": 0.0},
     }
 )
-CLASSES = Classes(of=["identity"], folds=[0, 1], test=[2])
+CLASSES = Classes(of=["identity"], folds=[0, 1], members=["plain"], test=[2])
 
 
 def photos(each: int = 9, queries: int = 4) -> pd.DataFrame:

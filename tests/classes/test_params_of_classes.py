@@ -9,6 +9,7 @@ from pods import CLASSIFY
 
 from finprint.base.errors import UserError
 from finprint.check import check_params
+from finprint.classes.params import Classes
 from finprint.params import load_params
 
 
@@ -23,6 +24,25 @@ from finprint.params import load_params
         ),
         ({"classes.folds": [0, 1], "classes.test": [1]}, "test has 1, which folds has, too"),
         ({"classes.folds": [6]}, "classes.folds has 6, but the folds are 0 to 5"),
+        ({"classes.of": ["species"], "classes.members": []}, "members is empty: it must name a model for each fold"),
+        ({"classes.members": ["a", "a"]}, "members is ['a', 'a'], which names something twice"),
+        ({"classes.members": ["no/name"]}, "members has 'no/name', but a name has letters of English, digits and _"),
+        (
+            {"classes.of": ["species"], "classes.members": ["lite3"]},
+            "classes.members has 'lite3', but classify.members tells plain, frozen, lite1, lite2 alone",
+        ),
+        (
+            {"classes.of": ["species"], "classes.members": ["x"], "classify.members": {"x": {"epoch": 2}}},
+            "classify.members.x: params.yaml: unknown key epoch",
+        ),
+        (
+            {
+                "classes.of": ["species"],
+                "classes.members": ["x"],
+                "classify.members": {"x": {"stages": "fit", "fusion": "gem"}},
+            },
+            "classify.members.x: params.yaml: stages must be all where fusion is gem",
+        ),
         (
             {"classes.of": ["species"], "classes.test": [1, 2, 3, 4, 5]},
             "classes.test leaves no fold to learn from",
@@ -72,9 +92,26 @@ def test_what_the_section_names_is_looked_at_when_classes_are_told(tmp_path: Pat
 
 def test_the_folds_models_take_the_sizes_in_turn() -> None:
     one = CLASSIFY.model_copy(update={"image_size": 64, "first_size": 64})
-    assert one.of_fold(3) is one
+    assert one.of_model("plain", 3) == one
     several = one.model_copy(update={"sizes": [64, 96, 128]})
-    assert [several.of_fold(fold).image_size for fold in range(4)] == [64, 96, 128, 64]
-    assert several.of_fold(1).first_size == 96
-    growing = several.model_copy(update={"first_size": 32}).of_fold(2)
+    assert [several.of_model("plain", fold).image_size for fold in range(4)] == [64, 96, 128, 64]
+    assert several.of_model("plain", 1).first_size == 96
+    growing = several.model_copy(update={"first_size": 32}).of_model("plain", 2)
     assert (growing.first_size, growing.image_size) == (32, 128)
+
+
+def test_a_member_changes_what_it_names() -> None:
+    members = {"large": {"image_size": 96, "finetune": {"trainable": 0.5}}, "soft": {"smoothing": 0.2}}
+    section = CLASSIFY.model_copy(update={"members": members, "sizes": [64, 128]})
+    large, soft = section.of_model("large", 1), section.of_model("soft", 0)
+    assert (large.image_size, large.finetune.trainable) == (128, 0.5)  # the fold's size counts
+    assert large.finetune.hold_norms == section.finetune.hold_norms
+    assert (soft.smoothing, soft.finetune) == (0.2, section.finetune)
+    assert large.members == {}, "another member is no reason to learn again"
+
+
+def test_models_have_names_and_seeds_of_their_own() -> None:
+    classes = Classes(of=["identity"], folds=[0, 3], members=["plain", "lite1"], test=[])
+    assert classes.models == ["0-plain", "0-lite1", "3-plain", "3-lite1"]
+    numbers = [classes.number(member, fold) for fold in classes.folds for member in classes.members]
+    assert numbers == [0, 1000, 3, 1003]

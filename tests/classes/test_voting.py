@@ -50,6 +50,20 @@ def test_members_are_joined(by: str, expected: list[float]) -> None:
     assert voted.metrics()["models"] == 2
 
 
+def test_members_of_a_fold_answer_its_photos_together() -> None:
+    """Two members of one fold and one of another, by hand; photos to identify are answered by all three."""
+    asked = [_guesses([row], [None], QUERY) for row in ([1.0, 0.0], [0.0, 1.0], [0.5, 0.5])]
+    one = _both(_guesses([[0.9, 0.1]], ["x"], VALIDATION), asked[0])
+    two = _both(_guesses([[0.5, 0.5]], ["x"], VALIDATION), asked[1])
+    other = _both(_guesses([[0.3, 0.7]], ["y"], VALIDATION, 1), asked[2])
+    voted = vote([one, two, other], PLAIN)
+    validation = voted.guesses.of(VALIDATION)
+    assert validation.photos["image"].tolist() == ["validation0", "validation1"]
+    np.testing.assert_allclose(validation.array, [[0.7, 0.3], [0.3, 0.7]], atol=1e-6)
+    np.testing.assert_allclose(voted.guesses.of(QUERY).array, [[0.5, 0.5]], atol=1e-6)
+    assert voted.models == 3
+
+
 def test_models_of_different_classes_do_not_vote_together() -> None:
     one = _guesses([[1, 0]], ["x"], VALIDATION)
     with pytest.raises(UserError, match="the models tell different classes"):

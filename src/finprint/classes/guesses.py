@@ -34,7 +34,8 @@ def guess(classifier: Classifier, labels: Labelled, crops: Crops, fold: int, par
     role = np.where(photos["label"].isna(), QUERY, np.where(photos["fold"] == fold, VALIDATION, TEST))
     rows = crops.rows(photos["image"])
     extras = extras_of(crops, train.extras)[rows]
-    if is_frozen(train) and params.views == "mirror":
+    turned = params.views == "turns" and train.cyclic  # quarter turns change nothing then
+    if is_frozen(train) and (params.views == "mirror" or turned):
         array = classifier.from_features(Features(classifier.embedder, crops), rows, extras)
     else:
         array = classifier.probabilities(crops.pixels, rows, extras, params)

@@ -1,29 +1,52 @@
 """The sections `classes`, `imagine`, `classify`, `guess`, `vote` and `judge` of params.yaml."""
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from finprint.base.params import Count, Positive, Section, Share
+from finprint.base.errors import UserError
+from finprint.base.params import PARAMS, Count, Positive, Section, Share, checked
 from finprint.learning.params import Training
 
 Fold = Annotated[int, Field(ge=0)]
+PLAIN = "plain"  # the member that changes nothing
 
 
 class Classes(Section):
     of: list[Literal["identity", "species"]]
     folds: list[Fold]
+    members: list[str]
     test: list[Fold]
+
+    @property
+    def models(self) -> list[str]:
+        """The names of all models' folders."""
+        return [f"{fold}-{member}" for fold in self.folds for member in self.members]
+
+    def number(self, member: str, fold: int) -> int:
+        """A number for each model, which its seed is shifted by."""
+        return 1000 * self.members.index(member) + fold
 
     @model_validator(mode="after")
     def _folds_that_make_sense(self) -> Self:
-        for name, listed in (("of", self.of), ("folds", self.folds), ("test", self.test)):
+        for name in ("of", "folds", "members", "test"):
+            listed = getattr(self, name)
             if len(set(listed)) < len(listed):
                 raise ValueError(f"{name} is {listed}, which names something twice")
         if self.of and not self.folds:
             raise ValueError("folds is empty: it must list the folds that a model leaves out, at least one")
+        if self.of and not self.members:
+            raise ValueError(f"members is empty: it must name a model for each fold, such as {PLAIN}")
         if both := set(self.folds) & set(self.test):
             raise ValueError(f"test has {min(both)}, which folds has, too: a fold is judged once")
+        return self
+
+    @model_validator(mode="after")
+    def _members_whose_names_a_file_can_have(self) -> Self:
+        for name in self.members:
+            if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+                raise ValueError(f"members has {name!r}, but a name has letters of English, digits and _ alone")
         return self
 
 
@@ -50,14 +73,28 @@ class Classify(Training):
     extras: Literal["none", "size", "all"]
     soft: str
     soft_share: Annotated[float, Field(gt=0, lt=1)]
+    members: dict[str, dict[str, Any]]
 
-    def of_fold(self, fold: int) -> "Classify":
-        """The section as the model without `fold` uses it: with its image size, where `sizes` has several."""
-        if not self.sizes:
-            return self
-        size = self.sizes[fold % len(self.sizes)]
-        first = size if self.first_size == self.image_size else min(self.first_size, size)
-        return self.model_copy(update={"image_size": size, "first_size": first})
+    def of_model(self, member: str, fold: int = 0) -> "Classify":
+        """The section as one model uses it: with the member's changes, and the image size of its fold, if `sizes` has
+        several.
+
+        Raises:
+            UserError: the member is not told, or its changes do not fit.
+        """
+        if member != PLAIN and member not in self.members:
+            told = ", ".join([PLAIN, *sorted(self.members)])
+            raise UserError(f"classes.members has {member!r}, but classify.members tells {told} alone")
+        tree = _changed(self.model_dump(), self.members.get(member, {}) | {"members": {}})
+        try:
+            section = checked(Classify, tree, PARAMS)
+        except UserError as error:
+            raise UserError(f"classify.members.{member}: {error}") from None
+        if not section.sizes:
+            return section
+        size = section.sizes[fold % len(section.sizes)]
+        first = size if section.first_size == section.image_size else min(section.first_size, size)
+        return section.model_copy(update={"image_size": size, "first_size": first})
 
     @model_validator(mode="after")
     def _a_fitted_head_is_plain(self) -> Self:
@@ -89,6 +126,16 @@ class Classify(Training):
         if self.finetune.trainable == 0 and self.soft:
             raise ValueError("soft must be '' where finetune.trainable is 0: a head alone learns nothing from it")
         return self
+
+
+def _changed(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A section with some values changed, those of its sub-sections one by one."""
+    nested = {key: _changed(tree[key], value) for key, value in changes.items() if _is_section(tree, key, value)}
+    return {**tree, **changes, **nested}
+
+
+def _is_section(tree: dict[str, Any], key: str, value: Any) -> bool:
+    return key != "members" and isinstance(value, dict) and isinstance(tree.get(key), dict)
 
 
 class Guess(Section):

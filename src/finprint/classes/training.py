@@ -22,11 +22,11 @@ from finprint.pictures.shards import Crops
 CODE = ("base", "classes", "engine", "learning", "model", "pictures", "store")
 
 
-def class_checkpoint(of: str, fold: int, recipe: Recipe, photos: str) -> Checkpoint | None:
-    """Where the model of a fold goes on after it was killed; None for a head on frozen features, which needs none.
+def class_checkpoint(name: str, recipe: Recipe, photos: str) -> Checkpoint | None:
+    """Where a model goes on after it was killed; None for a head on frozen features, which needs none.
 
     Args:
-        of: what is told, and `fold`, which is left out.
+        name: of the model.
         recipe: how it trains.
         photos: `Labelled.fingerprint`.
     """
@@ -36,7 +36,7 @@ def class_checkpoint(of: str, fold: int, recipe: Recipe, photos: str) -> Checkpo
         depend_on(file)
     if is_frozen(recipe.train):
         return None
-    return Checkpoint(f"classify_{of}{fold}", recipe.settings() | {"photos": photos}, files, CODE)
+    return Checkpoint(f"classify_{name}", recipe.settings() | {"photos": photos}, files, CODE)
 
 
 def train_model(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, checkpoint: Checkpoint | None) -> Trained:

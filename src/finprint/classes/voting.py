@@ -73,10 +73,10 @@ class Voted:
 def vote(members: Sequence[Guesses], params: Vote) -> Voted:
     """Join the models' probabilities.
 
-    A validation photo is answered by the one model that has not learned from it, every other photo by all of them.
+    A validation photo is answered by the models that have not learned from it, every other photo by all of them.
 
     Args:
-        members: of each model.
+        members: of each model; those of one fold validate on the same photos.
         params: the section.
 
     Raises:
@@ -89,9 +89,12 @@ def vote(members: Sequence[Guesses], params: Vote) -> Voted:
     shared = first.photos["role"] != VALIDATION
     images = first.photos.loc[shared, "image"]
     rest = [member.array[pd.Index(member.photos["image"]).get_indexer(images)] for member in members]
-    left_out = [member.of(VALIDATION) for member in members]
-    photos = pd.concat([*(member.photos for member in left_out), first.photos[shared]], ignore_index=True)
-    raw = np.concatenate([*(joined([member.array], params.by) for member in left_out), joined(rest, params.by)])
+    folds: dict[tuple[str, ...], list[Guesses]] = {}
+    for left_out in (member.of(VALIDATION) for member in members):
+        folds.setdefault(tuple(left_out.photos["image"]), []).append(left_out)
+    photos = pd.concat([*(fold[0].photos for fold in folds.values()), first.photos[shared]], ignore_index=True)
+    judged = [joined([one.array for one in fold], params.by) for fold in folds.values()]
+    raw = np.concatenate([*judged, joined(rest, params.by)])
     validation = Guesses(photos, raw, classes).of(VALIDATION)
     sharpness = fit_sharpness(validation.array, validation.codes(), params)
     array = sharpness.apply(raw)
