@@ -33,7 +33,7 @@ from finprint.classes.classifier import Classifier
 from finprint.classes.extras import extras_of
 from finprint.classes.heads import log_loss
 from finprint.classes.labels import Labelled, labelled
-from finprint.classes.params import Classes, Classify, Guess, Vote
+from finprint.classes.params import PLAIN, Classes, Classify, Guess, Vote
 from finprint.classes.task import scores
 from finprint.classes.training import train_head, train_model
 from finprint.classes.voting import vote
@@ -176,15 +176,15 @@ def main() -> None:
     parser.add_argument("--against", action="append", default=[], help="KEY=VALUE of classify, measured besides")
     given = parser.parse_args()
     params = changed(load_params(), parsed(given.set_))
-    ways, told = chosen_ways(given, params), Classes(of=[given.of], folds=list(range(given.repeats)), test=[])
+    ways, folds = chosen_ways(given, params), list(range(given.repeats))
     with tempfile.TemporaryDirectory() as scratch:
         photos, crops = given_crops(given, params, Path(scratch))
-        labels = labelled(photos, crops, given.of, told)
+        labels = labelled(photos, crops, given.of, Classes(of=[given.of], folds=folds, members=[PLAIN], test=[]))
         judged = labels.left_out(0)
         print(f"{len(labels.learns(0))} photos of {len(labels.classes)} classes to learn from, {len(judged)} to judge")
         for name, (way, train) in ways.items():
             started, each = time.monotonic(), []
-            for fold in told.folds:
+            for fold in folds:
                 lr = given.lr if way is plain_fine_tuning else train.lr
                 recipe = Recipe(train, train.epochs, lr, fold, params.engine.processes)
                 chances = way(labels, crops, recipe, fold, params.guess)

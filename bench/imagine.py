@@ -20,7 +20,7 @@ from finprint.base.cli import guard
 from finprint.classes.imagined import beside_made
 from finprint.classes.imagining import Asked, imagine
 from finprint.classes.labels import labelled
-from finprint.classes.params import Classes
+from finprint.classes.params import PLAIN, Classes
 from finprint.classes.training import class_checkpoint, train_model
 from finprint.learning.recipe import Recipe
 from finprint.params import load_params
@@ -42,7 +42,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         crops = Crops(Cropped(photos, Path(scratch)).of(params.crop)[0])
         labels = labelled(
-            photos, crops, "identity", Classes(of=["identity"], folds=list(range(given.repeats)), test=[])
+            photos,
+            crops,
+            "identity",
+            Classes(of=["identity"], folds=list(range(given.repeats)), members=[PLAIN], test=[]),
         )
         learned, judged = len(labels.learns(0)), len(labels.left_out(0))
         print(f"{learned} photos of {len(labels.classes)} classes to learn from, {judged} to judge")
@@ -55,7 +58,7 @@ def main() -> None:
                 folder = (given.keep or Path(scratch)) / f"{fold}-{count}"
                 imagine(labels, crops, asked, folder)
                 with_made = beside_made(labels, crops, folder)
-                checkpoint = class_checkpoint("bench", fold, recipe, with_made[0].fingerprint(with_made[1]))
+                checkpoint = class_checkpoint(f"bench{fold}", recipe, with_made[0].fingerprint(with_made[1]))
                 metrics = train_model(*with_made, recipe, fold, checkpoint).metrics()
                 rows.append((count, metrics["log_loss"], metrics["top1"], time.monotonic() - started))
         table = pd.DataFrame(rows, columns=["made", "log loss", "top-1", "seconds"]).groupby("made")

@@ -9,7 +9,7 @@ from examples import stored_crops
 
 from finprint.base.errors import UserError
 from finprint.classes.labels import labelled
-from finprint.classes.params import Classes
+from finprint.classes.params import PLAIN, Classes
 from finprint.survey.prepare import survey
 from finprint.survey.sources import read_source
 
@@ -31,11 +31,13 @@ def photos(tmp_path: Path) -> pd.DataFrame:
 def test_no_boat_stands_on_two_sides(tmp_path: Path, photos: pd.DataFrame) -> None:
     crops = stored_crops(tmp_path / "crops", sorted(photos["image"]))
     dealt = sorted(photos["fold"].unique().tolist())
-    labels = labelled(photos, crops, "identity", Classes(of=["identity"], folds=dealt[:1], test=dealt[-1:]))
+    labels = labelled(
+        photos, crops, "identity", Classes(of=["identity"], folds=dealt[:1], members=[PLAIN], test=dealt[-1:])
+    )
     sides = [labels.learns(dealt[0]), labels.left_out(dealt[0]), labels.table[labels.table["fold"] == dealt[-1]]]
     boats = [set(side["image"].str.split("/").str[-1]) for side in sides]
     assert sum(map(len, boats)) == len(set.union(*boats)) == 12
     assert sum(map(len, sides)) == 24
     missing = min(set(range(FOLDS)) - set(dealt))
     with pytest.raises(UserError, match=f"classes.test has {missing}, .* the folds of these are {dealt[0]}, "):
-        labelled(photos, crops, "identity", Classes(of=["identity"], folds=dealt[:1], test=[missing]))
+        labelled(photos, crops, "identity", Classes(of=["identity"], folds=dealt[:1], members=[PLAIN], test=[missing]))

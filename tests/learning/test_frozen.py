@@ -49,10 +49,14 @@ def test_vectors_from_features_are_those_of_the_network(crops: Crops, backbone: 
 
 
 def test_features_are_computed_once_for_the_same_crops_weights_and_size(tmp_path: Path, crops: Crops) -> None:
+    def files() -> list[Path]:
+        found = Path(os.environ["DVC_ROOT"], ".cache", "features").glob("*.npy")
+        return sorted(found, key=lambda file: file.stat().st_mtime_ns)
+
     def kept(embedder: Embedder, crops: Crops) -> tuple[str, int]:
+        """The file that was asked for last, and when its content was written there."""
         Features(embedder, crops)
-        (file,) = Path(os.environ["DVC_ROOT"], ".cache", "features").glob("*.npy")
-        return file.name, file.stat().st_mtime_ns
+        return files()[-1].name, files()[-1].stat().st_ino
 
     def made(seed: int, side: int) -> Embedder:
         torch.manual_seed(seed)
@@ -63,6 +67,9 @@ def test_features_are_computed_once_for_the_same_crops_weights_and_size(tmp_path
     others = stored_crops(tmp_path / "others", sorted(PHOTOS["image"], reverse=True))
     names = [kept(*asked)[0] for asked in ((made(1, 32), crops), (made(0, 64), crops), (made(0, 32), others))]
     assert len({first[0], *names}) == 4
+    assert kept(made(0, 32), crops) == first, "of several, each is kept"
+    fifth = kept(made(1, 64), crops)[0]
+    assert {file.name for file in files()} == {first[0], names[1], names[2], fifth}, "the one not asked for goes"
 
 
 def test_damaged_features_are_made_anew(crops: Crops, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,13 +20,15 @@ from finprint.pictures.shards import Crops
 
 BATCH = 64  # crops a step
 CODE = ("learning", "model", "pictures")  # the rooms that features depend on
+KEPT = 4  # files for one folder of crops
 
 
 class Features:
     """What a backbone makes of every crop and of its mirror image, in a file under .cache/features; they are `Inputs`.
 
-    Kept are the fused feature maps, or the maps themselves if the fusion learns. One file is kept for each folder of
-    crops, by the backbone with its weights and the image size that were asked for last. A damaged one is made anew.
+    Each file holds the fused feature maps, or the maps themselves if the fusion learns. For each folder of crops those
+    files are kept that were asked for last, `KEPT` of them: by several backbones or image sizes, whose models take
+    turns. A damaged one is made anew.
 
     Args:
         embedder: whose backbone it is.
@@ -86,9 +88,9 @@ def _of_folder(embedder: Embedder, crops: Crops, number: int) -> np.ndarray:
         if not intact(path):
             # Moved here, because what is moved in inference mode can never learn.
             _write(path, embedder.to(best_device()).to(memory_format=torch.channels_last).eval(), crops)
-            for other in path.parent.glob("*.npy"):
-                if other != path:
-                    remove(other)
+        path.touch()
+        for other in sorted(path.parent.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns)[:-KEPT]:
+            remove(other)
         array: np.ndarray = np.load(path, mmap_mode="r")
         return array
 
