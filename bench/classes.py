@@ -8,13 +8,15 @@ fine-tune have the same backbone, pretrained weights, views in px, epochs and ba
 `--against KEY=VALUE` measures this pipeline once more with another setting, such as classify.fusion=gem, or with
 several: 'classify.lr=0.0003 classify.head=random'; `--set` changes every run; `--repeats` leaves out so many folds in
 turn, each with a seed of its own. `voted` is the log loss with temperature and clip as the stage vote fits them.
+`--together` also joins the answers of this pipeline's ways, two and more at a time, as members of a fold.
 """
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,7 @@ from finprint.classes.labels import Labelled, labelled
 from finprint.classes.params import PLAIN, Classes, Classify, Guess, Vote
 from finprint.classes.task import scores
 from finprint.classes.training import train_head, train_model
-from finprint.classes.voting import vote
+from finprint.classes.voting import joined, vote
 from finprint.learning.frozen import Features
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import new_embedder
@@ -174,25 +176,47 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], help="a way to measure; by default all four")
     parser.add_argument("--set", action="append", default=[], dest="set_", help="KEY=VALUE of params.yaml, everywhere")
     parser.add_argument("--against", action="append", default=[], help="KEY=VALUE of classify, measured besides")
+    parser.add_argument("--together", action="store_true", help="join this pipeline's ways, too")
     given = parser.parse_args()
     params = changed(load_params(), parsed(given.set_))
     ways, folds = chosen_ways(given, params), list(range(given.repeats))
     with tempfile.TemporaryDirectory() as scratch:
         photos, crops = given_crops(given, params, Path(scratch))
         labels = labelled(photos, crops, given.of, Classes(of=[given.of], folds=folds, members=[PLAIN], test=[]))
-        judged = labels.left_out(0)
+        judged, answers = labels.left_out(0), {}
         print(f"{len(labels.learns(0))} photos of {len(labels.classes)} classes to learn from, {len(judged)} to judge")
         for name, (way, train) in ways.items():
             started, each = time.monotonic(), []
             for fold in folds:
                 lr = given.lr if way is plain_fine_tuning else train.lr
                 recipe = Recipe(train, train.epochs, lr, fold, params.engine.processes)
-                chances = way(labels, crops, recipe, fold, params.guess)
-                each.append(judged_on(labels, fold, chances, params.vote))
-            table = pd.DataFrame(each)
-            ends = [f" ± {spread:.3f}" if given.repeats > 1 else "" for spread in table.std()]
-            means = [f"{metric} {table[metric].mean():.3f}{end}" for metric, end in zip(table, ends, strict=True)]
-            print(f"{name}: {', '.join(means)}, {time.monotonic() - started:.0f} s", flush=True)
+                each.append(way(labels, crops, recipe, fold, params.guess))
+            measured = [
+                judged_on(labels, fold, chances, params.vote) for fold, chances in zip(folds, each, strict=True)
+            ]
+            print(f"{name}: {told(measured)}, {time.monotonic() - started:.0f} s", flush=True)
+            if way is ours:
+                answers[name] = each
+        if given.together:
+            for line in together(answers, labels, params.vote):
+                print(line, flush=True)
+
+
+def together(answers: dict[str, list[np.ndarray]], labels: Labelled, params: Vote) -> Iterator[str]:
+    """A line for all sets of two ways and more, joined by the mean and by the geometric mean."""
+    for count in range(2, len(answers) + 1):
+        for names in itertools.combinations(answers, count):
+            for by in ("mean", "geometric"):
+                each = [joined(arrays, by) for arrays in zip(*(answers[name] for name in names), strict=True)]
+                measured = [judged_on(labels, fold, chances, params) for fold, chances in enumerate(each)]
+                yield f"{' + '.join(names)}, {by}: {told(measured)}"
+
+
+def told(measured: list[dict[str, float]]) -> str:
+    """Mean and standard deviation of each metric over the folds."""
+    table = pd.DataFrame(measured)
+    ends = [f" ± {spread:.3f}" if len(table) > 1 else "" for spread in table.std()]
+    return ", ".join(f"{metric} {table[metric].mean():.3f}{end}" for metric, end in zip(table, ends, strict=True))
 
 
 if __name__ == "__main__":

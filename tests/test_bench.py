@@ -235,7 +235,7 @@ def test_imagine(tmp_path: Path, printed: Printed) -> None:
 
 def test_classes(tmp_path: Path, printed: Printed) -> None:
     _three_kinds(tmp_path)
-    told = printed("classes", str(tmp_path), "--epochs", "1", "--side", "32", "--weights", "none")
+    told = printed("classes", str(tmp_path), "--epochs", "1", "--side", "32", "--weights", "none", "--together")
     assert re.search(r"^\d+ photos of 3 classes to learn from, \d+ to judge$", told, re.MULTILINE), told
     lines = re.findall(
         r"^([a-z -]+(?:, [a-z -]+)?): log_loss \d+\.\d+, top1 \d\.\d+, voted \d+\.\d+, \d+ s$", told, re.MULTILINE
@@ -246,6 +246,8 @@ def test_classes(tmp_path: Path, printed: Printed) -> None:
         "plain fine-tuning",
         "finprint, fine-tuning",
     ]
+    both = r"^finprint, frozen features \+ finprint, fine-tuning, (mean|geometric): log_loss \d+\.\d+, top1 "
+    assert re.findall(both, told, re.MULTILINE) == ["mean", "geometric"]
 
 
 def test_rules(project: Project, printed: Printed) -> None:
