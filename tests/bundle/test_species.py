@@ -59,7 +59,7 @@ def test_species_are_told_as_in_the_pipeline(root: Path, project: Project, tmp_p
     sharpness = Sharpness(0.1, 0.001)
     guessed = asked[["image", "group"]].assign(role=QUERY, label=None)
     write_guesses(data / "labels/species/probabilities", Guesses(guessed, sharpness.apply(array), KINDS))
-    rules = {"by": "mean", "temperature": 0.1, "clip": 0.001, "guess": VIEWS.model_dump()}
+    rules = {"models": ["0"], "by": "mean", "temperature": 0.1, "clip": 0.001, "guess": VIEWS.model_dump()}
     write_json(data / "labels/species/rules.json", rules)
     params = SEARCH.model_copy(update={"species": "prior"})
     blend = Blend({"nearest": 0.5, "mean": 0.0, "classifier": 0.0, "species": 0.5},

@@ -15,6 +15,7 @@ from pods import CLASSES, CLASSIFY, crops, photos
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
+from finprint.base.files import write_json
 from finprint.classes.classifier import Classifier, load_classifier
 from finprint.classes.export import CONFIG, MODEL, SCRIPT, Exported, export
 from finprint.classes.guesses import guess
@@ -142,9 +143,16 @@ def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
     for fold, classes in enumerate((["ant", "bee"], ["ant", "cod"])):
         model = _untrained(32, classes)
         save_model(tmp_path / "models" / str(fold), model.embedder, model.head, classes)
-    (tmp_path / "rules.json").write_text("{}")
-    with pytest.raises(UserError, match=r"models/1 tells other classes than .*/models/0: delete the one"):
-        load_ensemble(tmp_path / "models", tmp_path / "rules.json")
+    rules, fitted = tmp_path / "rules.json", {"by": "mean", "temperature": 1.0, "clip": 0.0}
+    write_json(rules, {"models": ["0", "1"]})
+    with pytest.raises(UserError, match=r"models/1 tells other classes than .*/models/0: run `dvc repro` for the"):
+        load_ensemble(tmp_path / "models", rules)
+    views = Guess(batch=4, views="mirror", count=1)
+    write_json(rules, {"models": ["1"], "guess": views.model_dump()} | fitted)
+    assert load_ensemble(tmp_path / "models", rules).classes == ["ant", "cod"], "what is left from before has no vote"
+    write_json(rules, {"models": ["1", "2"]})
+    with pytest.raises(UserError, match=r"models/2 is missing: `dvc exp run -S 'classes.of=\[models\]' judge` trains"):
+        load_ensemble(tmp_path / "models", rules)
     table = photos()
     stored = crops(tmp_path / "crops", table)
     with pytest.raises(UserError, match="the model tells other classes than the photos show: run `dvc repro`"):
@@ -159,9 +167,7 @@ def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"models/classes/identity is missing: `dvc exp run -S 'classes.of=\[identity\]'"
-    ):
+    with pytest.raises(UserError, match=r"rules\.json is missing: `dvc exp run -S 'classes.of=\[identity\]'"):
         load_ensemble(Path("models/classes/identity"), tmp_path / "rules.json")
     with pytest.raises(UserError, match=r"nothing\.jpg is missing"):
         images_in([tmp_path / "nothing.jpg"])

@@ -60,20 +60,23 @@ class Ensemble:
 
 
 def load_ensemble(models: Path, rules: Path) -> Ensemble:
-    """Read the models of `models/classes/OF` and the rules of `data/labels/OF/rules.json`.
+    """Read the rules of `data/labels/OF/rules.json` and the models of `models/classes/OF` that they name.
+
+    Other models may lie there, left from earlier runs.
 
     Raises:
         UserError: there are none, a file is missing, or the models tell different classes.
     """
-    folders = sorted(path for path in models.glob("*") if path.is_dir()) if models.is_dir() else []
-    if not folders or not rules.is_file():
-        gone = rules if folders else models
-        raise UserError(f"{gone} is missing: `dvc exp run -S 'classes.of=[{models.name}]' judge` trains and fits it")
+    fitted = read_json(rules) if rules.is_file() else {}
+    folders = [models / name for name in fitted.get("models", ["0-plain"])]
+    for needed in (rules, *folders):
+        if not needed.exists():
+            told = f"`dvc exp run -S 'classes.of=[{models.name}]' judge` trains and fits it"
+            raise UserError(f"{needed} is missing: {told}")
     members = [load_classifier(folder) for folder in folders]
     for member, folder in zip(members, folders, strict=True):
         if member.classes != members[0].classes:
-            raise UserError(f"{folder} tells other classes than {folders[0]}: delete the one that is left from before")
-    fitted = read_json(rules)
+            raise UserError(f"{folder} tells other classes than {folders[0]}: run `dvc repro` for the stage classify")
     sharpness = Sharpness(fitted["temperature"], fitted["clip"])
     return Ensemble(members, fitted["by"], sharpness, Guess.model_validate(fitted["guess"]))
 

@@ -54,10 +54,10 @@ class Voted:
     sharpness: Sharpness
     models: int
 
-    def save(self, path: Path, params: Vote, views: Guess) -> None:
-        """Write what new images are answered by: how models are joined, sharpness and views."""
+    def save(self, path: Path, models: Sequence[str], params: Vote, views: Guess) -> None:
+        """Write what new images are answered by: the models' names, how they are joined, sharpness and views."""
         rules = {"by": params.by, "temperature": self.sharpness.temperature, "clip": self.sharpness.clip}
-        write_json(path, rules | {"guess": views.model_dump()})
+        write_json(path, {"models": list(models)} | rules | {"guess": views.model_dump()})
 
     def metrics(self) -> dict[str, float]:
         """The content of metrics/classes/OF_vote.json."""
