@@ -35,7 +35,7 @@ def check_named(params: Params) -> None:
     if params.detector.enabled:
         check_network(params.detector.network)
     _check_train(params.train)
-    for section in params.told:
+    for section in params.class_models:
         try:
             _check_train(section)
         except UserError as error:

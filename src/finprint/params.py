@@ -43,7 +43,7 @@ class Params(Section):
     evaluate: Evaluate
 
     @property
-    def told(self) -> list[Classify]:
+    def class_models(self) -> list[Classify]:
         """The section `classify` as each member uses it, if classes are told."""
         return [self.classify.of_model(member) for member in self.classes.members if self.classes.of]
 
@@ -60,7 +60,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _processes_that_share_each_step(self) -> "Params":
         asked = self.engine.processes
-        for name, section in (("train", self.train), *(("classify", model) for model in self.told)):
+        for name, section in (("train", self.train), *(("classify", model) for model in self.class_models)):
             if section.finetune.trainable and section.parts % asked:
                 raise ValueError(
                     f"engine.processes is {asked}, which does not divide {name}.parts: {section.parts}; "
@@ -91,7 +91,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _made_images_have_no_true_size(self) -> "Params":
-        for section in (self.classify, *self.told):
+        for section in (self.classify, *self.class_models):
             if self.imagine.per_class and section.extras != "none":
                 raise ValueError(
                     f"imagine.per_class is {self.imagine.per_class}, which needs classify.extras: none; "

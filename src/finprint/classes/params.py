@@ -85,7 +85,7 @@ class Classify(Training):
         if member != PLAIN and member not in self.members:
             told = ", ".join([PLAIN, *sorted(self.members)])
             raise UserError(f"classes.members has {member!r}, but classify.members tells {told} alone")
-        tree = _changed(self.model_dump(), self.members.get(member, {}) | {"members": {}})
+        tree = _changed(self.model_dump(), self.members.get(member, {})) | {"members": {}}
         try:
             section = checked(Classify, tree, PARAMS)
         except UserError as error:
@@ -130,12 +130,8 @@ class Classify(Training):
 
 def _changed(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """A section with some values changed, those of its sub-sections one by one."""
-    nested = {key: _changed(tree[key], value) for key, value in changes.items() if _is_section(tree, key, value)}
-    return {**tree, **changes, **nested}
-
-
-def _is_section(tree: dict[str, Any], key: str, value: Any) -> bool:
-    return key != "members" and isinstance(value, dict) and isinstance(tree.get(key), dict)
+    sections = {key for key, value in changes.items() if isinstance(value, dict) and isinstance(tree.get(key), dict)}
+    return tree | changes | {key: _changed(tree[key], changes[key]) for key in sections}
 
 
 class Guess(Section):
