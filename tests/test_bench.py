@@ -159,10 +159,10 @@ def test_catalogues(tmp_path: Path, printed: Printed) -> None:
     folder.photos("q.jpg", split="test")
     small = ("train.image_size=32", "train.first_size=32", "train.epochs=1", "prepare.new_share=0.4", "train.batch=4")
     options = [part for pair in small for part in ("--set", pair)] + ["--out", str(tmp_path / "c.csv")]
-    recipes = ("--only", "start", "--only", "params.yaml as it is")
+    recipes = ("--only", "start", "--only", "params.yaml as it is", "--only", "viewpoints as classes")
     told = printed("catalogues", str(folder.root), "--minutes", "1", *recipes, *options)
     assert "survey: detector.enabled False, crop.boxes_from detector, " in told
-    for recipe in ("start", "params.yaml as it is"):
+    for recipe in recipes[1::2]:
         line = rf"^\| survey \| {recipe} \| 0\.\d{{3}} \| [01]\.\d{{3}} \| [01]\.\d{{3}} \| \d+\.\d \|$"
         assert re.search(line, told, re.MULTILINE), told
 
