@@ -33,6 +33,7 @@ from finprint.base.cli import guard
 from finprint.base.device import best_device
 from finprint.classes.classifier import Classifier
 from finprint.classes.extras import extras_of
+from finprint.classes.guesses import by_features
 from finprint.classes.heads import log_loss
 from finprint.classes.labels import Labelled, labelled
 from finprint.classes.params import PLAIN, Classes, Classify, Guess, Vote
@@ -60,7 +61,7 @@ def ours(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess
     assert isinstance(train, Classify)
     rows = crops.rows(labels.left_out(fold)["image"])
     extras = extras_of(crops, train.extras)[rows]
-    if train.finetune.trainable == 0 and views.views == "mirror":
+    if by_features(train, views):
         network = train_head(labels, crops, recipe, fold).network
         classifier = Classifier(network.embedder, network.head, labels.classes)
         return classifier.from_features(Features(network.embedder, crops), rows, extras)

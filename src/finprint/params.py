@@ -91,12 +91,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _made_images_have_no_true_size(self) -> "Params":
-        for section in (self.classify, *self.class_models):
-            if self.imagine.per_class and section.extras != "none":
-                raise ValueError(
-                    f"imagine.per_class is {self.imagine.per_class}, which needs classify.extras: none; "
-                    "a made image has no true size"
-                )
+        extras = {section.extras for section in (self.classify, *self.class_models)}
+        if self.imagine.per_class and extras != {"none"}:
+            raise ValueError(
+                f"imagine.per_class is {self.imagine.per_class}, which needs classify.extras: none; "
+                "a made image has no true size"
+            )
         return self
 
     @model_validator(mode="after")

@@ -14,6 +14,11 @@ from finprint.store.guesses import GUESSED, QUERY, Guesses
 from finprint.store.tables import TEST, VALIDATION
 
 
+def by_features(train: Classify, params: Guess) -> bool:
+    """Are these the views that the features of a frozen backbone show? Quarter turns change nothing in cyclic ones."""
+    return is_frozen(train) and (params.views == "mirror" or (params.views == "turns" and bool(train.cyclic)))
+
+
 def guess(classifier: Classifier, labels: Labelled, crops: Crops, fold: int, params: Guess, train: Classify) -> Guesses:
     """The probabilities that the model without `fold` gives to all photos that it has not learned from.
 
@@ -34,8 +39,7 @@ def guess(classifier: Classifier, labels: Labelled, crops: Crops, fold: int, par
     role = np.where(photos["label"].isna(), QUERY, np.where(photos["fold"] == fold, VALIDATION, TEST))
     rows = crops.rows(photos["image"])
     extras = extras_of(crops, train.extras)[rows]
-    turned = params.views == "turns" and train.cyclic  # quarter turns change nothing then
-    if is_frozen(train) and (params.views == "mirror" or turned):
+    if by_features(train, params):
         array = classifier.from_features(Features(classifier.embedder, crops), rows, extras)
     else:
         array = classifier.probabilities(crops.pixels, rows, extras, params)
