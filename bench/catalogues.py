@@ -9,7 +9,7 @@ python bench/catalogues.py data/raw/right_whale data/raw/nyala [--minutes 10] [-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,13 +41,11 @@ from finprint.start.facts import facts_of
 from finprint.start.probe import probe
 from finprint.start.recipe import SIDES, WHOLE, plan, within
 from finprint.start.window import find_window
-from finprint.store.vectors import Vectors
 from finprint.survey.look import look
 from finprint.survey.prepare import survey
 
 METRICS = ("map5", "top1_known", "auroc_new")
-DEFAULTS, START, APART = "params.yaml as it is", "start", "viewpoints as classes"
-SEEN = " seen from "  # between identity and viewpoint
+DEFAULTS, START = "params.yaml as it is", "start"
 
 
 def _scaled(params: Params, factor: float) -> dict[str, Any]:
@@ -82,7 +80,9 @@ ALTERNATIVES: dict[str, Callable[[Params], dict[str, Any]]] = {
     "views of 96 px": lambda params: _sized(96),
     "views of 160 px": lambda params: _sized(160),
     "views of 224 px": lambda params: _sized(224) | {"crop.image_size": 224},
-    APART: lambda params: {},  # see `_apart`
+    "viewpoints as classes": lambda params: {
+        "train.viewpoints": "together" if params.train.apart else "apart"
+    },
     "two centres": lambda params: {"train.margin.centres": 2},
     "round 2 from round 1": lambda params: {"retrain.start": "round1", "retrain.epochs": 5, "retrain.lr_scale": 0.5},
     "one long round of larger views": _one_round,
@@ -151,7 +151,7 @@ def _jobs(
         params = base if name == DEFAULTS else changed(recipe, ALTERNATIVES[name](recipe))
         crops, looks = cropped.of(params.crop)
         for seed in range(seeds):
-            depends = params.model_dump(exclude={"prepare", "crop"}) | {"apart": name == APART}
+            depends = params.model_dump(exclude={"prepare", "crop"})
             key = sha256_json([folder.name, depends, seed, looks])[:16]
             yield Job(folder.name, name, seed, params, photos, crops, key)
 
@@ -166,37 +166,18 @@ def _run(job: Job) -> dict[str, Any]:
     began = time.process_time()
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # the loop's own lines would bury the bench's
         recipe = Recipe(params.train, params.train.epochs, params.lr, job.seed)
-        photos = _apart(job.photos, job.photos) if job.name == APART else job.photos
-        train_round(Individuals.of(photos, crops, params.train), crops, recipe, places[0]).save(models[0])
+        train_round(Individuals.of(job.photos, crops, params.train), crops, recipe, places[0]).save(models[0])
         first = embed_crops(models[0], crops, params.embed, quiet=True)
-        labels = mine(build_catalogue(job.photos, _joined(first)), params.mine).labels
-        if job.name == APART:
-            labels = _apart(labels, job.photos)
-            labels = labels[labels["identity"].isin(first.classes)]
+        labels = mine(build_catalogue(job.photos, first), params.mine).labels
         later = Later(job.seed, params.lr, params.train, params.embed, params.mine, params.retrain)
-        later_rounds(photos, crops, later, Earlier(models[0], labels), places[1:]).save(models[1])
+        later_rounds(job.photos, crops, later, Earlier(models[0], labels), places[1:]).save(models[1])
         second = embed_crops(models[1], crops, params.embed, quiet=True)
-        catalogue = build_catalogue(job.photos, _joined(first), _joined(second))
+        catalogue = build_catalogue(job.photos, first, second)
         judged = judged_validation(catalogue, search(catalogue, params.search).validation)
     for place in places:
         place.clear()
     told = {"key": job.key, "catalogue": job.catalogue, "name": job.name, "seed": job.seed}
     return told | judged.metrics() | {"cpu_s": time.process_time() - began}
-
-
-def _apart(named: pd.DataFrame, photos: pd.DataFrame) -> pd.DataFrame:
-    """A table (image, identity, ...) in which the viewpoints of an individual are classes of their own."""
-    seen = SEEN + photos.set_index("image")["viewpoint"].reindex(named["image"]).set_axis(named.index)
-    return named.assign(identity=named["identity"] + seen.fillna(""))
-
-
-def _joined(vectors: Vectors) -> Vectors:
-    """The same, where an individual's centres are those of its viewpoints."""
-    identities = np.array([name.split(SEEN)[0] for name in vectors.classes], object)
-    classes, counts = np.unique(identities, return_counts=True)
-    rows = [np.resize(np.flatnonzero(identities == one), counts.max(initial=1)) for one in classes]
-    centres = [vectors.centres[places].reshape(-1, vectors.centres.shape[2]) for places in rows]
-    return replace(vectors, classes=classes, centres=np.stack(centres))
 
 
 def table(done: pd.DataFrame, wanted: list[Job]) -> str:

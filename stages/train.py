@@ -23,7 +23,7 @@ def main(
     seed, processes = params.seed + (fold or 0), params.engine.processes
     recipe = Recipe(params.train, params.train.epochs, params.lr, seed, processes)
     stage = "train" if fold is None else f"fold{fold}"
-    checkpoint = round_checkpoint(stage, recipe, fingerprint(table, stored))
+    checkpoint = round_checkpoint(stage, recipe, fingerprint(table, stored, apart=params.train.apart))
     trained = train_round(Individuals.of(table, stored, params.train, left_out=fold), stored, recipe, checkpoint)
     write_round(trained, model, epochs, metrics)
     return checkpoint.finish

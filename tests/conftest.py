@@ -49,6 +49,7 @@ NO_AUGMENT = AnimalAugment(
 )
 # A network that trains in a second, from random weights and without augmentation.
 SMALL_TRAIN = Train(
+    viewpoints="together",
     backbone="tf_efficientnet_lite0",
     weights="none",
     fusion="gem",

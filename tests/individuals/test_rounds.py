@@ -91,6 +91,37 @@ def test_soft_pseudo_labels_share_their_weight_among_names(crops: Crops) -> None
     assert photo_counts(found.targets).tolist() == pytest.approx([3.8, 1.6])
 
 
+VIEWPOINTS = {
+    "a1.jpg": "left",
+    "a2.jpg": "right",
+    "b1.jpg": "right",
+    "q1.jpg": "right",
+    "q2.jpg": "left",
+}  # a3 tells none
+
+
+def test_viewpoints_can_be_classes_of_their_own(crops: Crops, capsys: pytest.CaptureFixture[str]) -> None:
+    """A photo whose viewpoint is not told is of a further class. A pseudo-label never makes a class."""
+    photos = PHOTOS.assign(viewpoint=PHOTOS["image"].map(VIEWPOINTS))
+    found = lessons(photos, crops, _pseudo({"q2.jpg": "bo", "q1.jpg": "al"}), apart=True)
+    assert found.classes == ["al", "al", "al", "bo"]
+    assert crops.index["image"].iloc[found.rows].tolist() == ["a1.jpg", "a2.jpg", "a3.jpg", "b1.jpg", "q1.jpg"]
+    assert found.targets.labels.ravel().tolist() == [1, 2, 0, 3, 2]  # bo was never seen from the left, as in q2.jpg
+    assert found.species.tolist() == [0] * 4
+    train = SMALL_TRAIN.model_copy(update={"viewpoints": "apart"})
+    network = _network(crops, train, photos=photos)
+    assert network.head.margins.tolist() == pytest.approx([0.271 + 0.05] * 4)
+    assert "4 photos of 2 individuals, 4 classes by their viewpoints" in capsys.readouterr().out
+
+
+def test_a_class_for_each_viewpoint_needs_viewpoints(crops: Crops) -> None:
+    for photos in (PHOTOS, PHOTOS.assign(viewpoint=pd.NA)):
+        with pytest.raises(
+            UserError, match=r"^train\.viewpoints is apart, but no photo tells its viewpoint: tell it, or"
+        ):
+            lessons(photos, crops, apart=True)
+
+
 def test_a_photo_without_a_crop_is_no_lesson(tmp_path: Path) -> None:
     crops = stored_crops(tmp_path / "crops", ["a1.jpg", "b1.jpg", "q1.jpg"])
     found = lessons(PHOTOS, crops, _pseudo({"q1.jpg": "bo", "q2.jpg": "al"}))
@@ -316,6 +347,9 @@ def test_what_round_one_learns_from_has_a_fingerprint(tmp_path: Path, crops: Cro
         changed = PHOTOS.copy()
         changed.loc[changed.index[0], column] = value
         assert fingerprint(changed, crops) != before
+    seen, turned = (PHOTOS.assign(viewpoint=side) for side in ("left", "right"))
+    assert fingerprint(seen, crops) == before  # nothing is learned from the viewpoint,
+    assert fingerprint(seen, crops, apart=True) != fingerprint(turned, crops, apart=True)  # unless it makes classes
     assert fingerprint(PHOTOS, stored_crops(tmp_path / "same", sorted(PHOTOS["image"], reverse=True))) == before
     assert fingerprint(PHOTOS, stored_crops(tmp_path / "other", sorted(PHOTOS["image"]))) != before  # of other colours
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from finprint.model.embedder import Embedder, ModelConfig
-from finprint.model.embedding import centres, embed, fused
+from finprint.model.embedding import by_name, centres, embed, fused
 from finprint.model.heads import SubCentreArcFace
 from finprint.model.params import Embed
 from finprint.model.views import plain_view
@@ -209,3 +209,13 @@ def test_centres_are_comparable_with_the_vectors(embedder: Embedder) -> None:
     np.testing.assert_allclose(cosines, expected.detach().numpy(), atol=1e-6)
     alone = np.einsum("nd,csd->ncs", vectors.numpy(), centres(apart, head.state_dict(), 3, mirror=False)).max(axis=2)
     np.testing.assert_allclose(alone, head.cosines(vectors)[:, :3].detach().numpy(), atol=1e-6)
+
+
+def test_classes_of_one_name_become_one_with_all_their_centres() -> None:
+    heads = np.arange(4 * 2 * 3, dtype=np.float32).reshape(4, 2, 3)
+    names, joined = by_name(["bo", "al", "bo", "cy"], heads)
+    assert names.tolist() == ["al", "bo", "cy"]
+    np.testing.assert_array_equal(joined[1], [*heads[0], *heads[2]])
+    np.testing.assert_array_equal(joined[0], [*heads[1], *heads[1]])  # it has one class, so its centres stand twice
+    names, joined = by_name(["al", "bo"], heads[:2])
+    np.testing.assert_array_equal(joined, heads[:2])

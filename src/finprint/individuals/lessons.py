@@ -16,35 +16,46 @@ from finprint.store.tables import TRAIN, VALIDATION
 
 @dataclass(frozen=True)
 class IndividualLessons(Lessons):
-    """Lessons whose classes are the identities.
+    """Lessons whose classes are the identities; an identity stands once for each viewpoint that is a class of its own.
 
     Attributes:
-        species: (C,) int64 numbers of the species that each individual is of, -1 where that is unknown.
+        species: (C,) int64 numbers of the species that each class is of, -1 where that is unknown.
     """
 
     species: np.ndarray
 
 
-def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | None = None) -> IndividualLessons:
+def lessons(
+    photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | None = None, apart: bool = False
+) -> IndividualLessons:
     """The training photos that have an identity and a crop, and after them the pseudo-labelled ones.
 
     Args:
         photos: table `PHOTOS`.
         crops: of these photos.
         pseudo_labels: table `LABELS`.
+        apart: is each viewpoint of an individual a class of its own? A pseudo-label is then learned only if a training
+            photo shows this individual from this viewpoint.
 
     Raises:
-        UserError: there are fewer than two individuals to learn from.
+        UserError: there are fewer than two individuals to learn from, or no viewpoint is told though they are apart.
     """
-    named = photos[(photos["split"] == TRAIN) & photos["identity"].notna()][["image", "identity"]].assign(weight=1.0)
+    named = photos[(photos["split"] == TRAIN) & photos["identity"].notna()][["image", "identity"]]
+    named = named.assign(weight=1.0, labelled=True)
     if pseudo_labels is not None:
-        named = pd.concat([named, pseudo_labels[["image", "identity", "weight"]]])
+        named = pd.concat([named, pseudo_labels[["image", "identity", "weight"]].assign(labelled=False)])
     named = named[named["image"].isin(crops.index["image"])]
-    classes, codes = np.unique(named["identity"].to_numpy(str), return_inverse=True)
+    named = named.assign(side=_sides(photos, named["image"]) if apart else "")
+    shown = pd.MultiIndex.from_frame(named[["identity", "side"]])
+    if apart:
+        known = shown.isin(shown[named["labelled"]])
+        named, shown = named[known], shown[known]
+    every = shown.unique().sort_values()
+    classes, codes = every.get_level_values("identity"), every.get_indexer(shown)
     images = named["image"].drop_duplicates()
-    if len(classes) < 2:
+    if classes.nunique() < 2:
         raise UserError(
-            f"{counted(len(images), 'training photo')} of {counted(len(classes), 'individual')}, nothing to learn "
+            f"{counted(len(images), 'training photo')} of {counted(classes.nunique(), 'individual')}, nothing to learn "
             "from: the catalogue must name at least two individuals, each with a photo that does not validate"
         )
     told = photos.dropna(subset="species").drop_duplicates("identity").set_index("identity")["species"]
@@ -58,13 +69,26 @@ def lessons(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | No
     return IndividualLessons(crops.rows(images), targets, classes.tolist(), species.astype(np.int64))
 
 
+def _sides(photos: pd.DataFrame, images: pd.Series) -> np.ndarray:
+    """The viewpoints of some photos, "" where it is not told.
+
+    Raises:
+        UserError: no photo tells its viewpoint.
+    """
+    if "viewpoint" not in photos or photos["viewpoint"].isna().all():
+        raise UserError("train.viewpoints is apart, but no photo tells its viewpoint: tell it, or set it to together")
+    return photos.set_index("image")["viewpoint"].reindex(images).fillna("").to_numpy(str)
+
+
 def labelled(photos: pd.DataFrame, crops: Crops) -> pd.DataFrame:
     """The photos of the catalogue that have an identity and a crop, those that validate among them."""
     named = photos["split"].isin([TRAIN, VALIDATION]) & photos["identity"].notna()
     return photos[named & photos["image"].isin(crops.index["image"])].reset_index(drop=True)
 
 
-def fingerprint(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | None = None) -> str:
+def fingerprint(
+    photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame | None = None, apart: bool = False
+) -> str:
     """A hash of all that a round learns from and is scored on, and of nothing else.
 
     New photos to identify change the files that the stages read. Without a pseudo-label they do not change this hash,
@@ -74,6 +98,7 @@ def fingerprint(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame 
         photos: table `PHOTOS`.
         crops: of these photos.
         pseudo_labels: table `LABELS` that the round learns from as well.
+        apart: as for `lessons`; only then are viewpoints learned from.
     """
     table = labelled(photos, crops)
     learned = [table[["image", "species", "identity", "split", "fold"]].fillna("").to_numpy().tolist()]
@@ -82,4 +107,6 @@ def fingerprint(photos: pd.DataFrame, crops: Crops, pseudo_labels: pd.DataFrame 
         named = pseudo_labels[pseudo_labels["image"].isin(crops.index["image"])]
         learned.append(named[["image", "identity", "weight"]].to_numpy().tolist())
         images = pd.concat([images, named["image"]])
+    if apart:
+        learned.append(_sides(photos, images).tolist())
     return sha256_json([*learned, [crops.digest(row) for row in crops.rows(images)]])

@@ -34,10 +34,16 @@ class AnimalAugment(Augment):
 
 
 class Train(Training):
+    viewpoints: Literal["together", "apart"]
     embedding: Count
     margin: Margin
     species: SpeciesHead
     augment: AnimalAugment
+
+    @property
+    def apart(self) -> bool:
+        """Is each viewpoint of an individual a class of its own?"""
+        return self.viewpoints == "apart"
 
 
 class Mine(Section):

@@ -121,7 +121,7 @@ def settled(
     """
 
     def checkpoints(labels: pd.DataFrame) -> list[Checkpoint]:
-        return later_checkpoints(params, fingerprint(photos, crops, labels), [before.model], named)
+        return later_checkpoints(params, fingerprint(photos, crops, labels, params.train.apart), [before.model], named)
 
     labels, asked = before.labels, photos.loc[photos["split"] == TEST, "image"]
     own = checkpoints(labels)

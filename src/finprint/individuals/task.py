@@ -98,11 +98,13 @@ class Individuals(Task):
             left_out: the fold whose photos are not learned from.
 
         Raises:
-            UserError: there are fewer than two individuals to learn from.
+            UserError: as `lessons`.
         """
-        learn = lessons(photos if left_out is None else photos[photos["fold"] != left_out], crops, pseudo_labels)
+        some = photos if left_out is None else photos[photos["fold"] != left_out]
+        learn = lessons(some, crops, pseudo_labels, train.apart)
         scored = labelled(photos, crops)
-        print(f"{len(learn)} photos of {len(learn.classes)} individuals", flush=True)
+        classes = f", {len(learn.classes)} classes by their viewpoints" if train.apart else ""
+        print(f"{len(learn)} photos of {len(set(learn.classes))} individuals{classes}", flush=True)
         return cls(learn, train, Validation(scored, crops.rows(scored["image"])), start)
 
     def new_network(self, recipe: Recipe) -> Network:
@@ -129,7 +131,7 @@ class Individuals(Task):
         return network
 
     def mirrored(self, targets: Targets, mirrored: torch.Tensor) -> Targets:
-        """Where a mirror image is another individual, its labels are higher by the number of individuals."""
+        """Where a mirror image is another individual, its labels are higher by the number of classes."""
         if self.train.augment.mirror == "same":
             return targets
         further = mirrored[:, None] * len(self.lessons.classes)

@@ -80,8 +80,8 @@ def embed_crops(model: Path, crops: Crops, params: Embed, quiet: bool = False, e
     )
     vectors = (vector for _, vector in mapped(work, range(len(crops)), engine, "embedding", "crop", quiet))
     array = _stacked(vectors, len(crops), embedder, params)
-    heads = centres(embedder, head, len(classes), params.mirror)
-    return Vectors(crops.index["image"], array, sha256_path(model), np.array(classes, object), heads)
+    names, heads = by_name(classes, centres(embedder, head, len(classes), params.mirror))
+    return Vectors(crops.index["image"], array, sha256_path(model), names, heads)
 
 
 def opened(config: ModelConfig, state: dict[str, torch.Tensor], params: Embed) -> Stream[StoredCrop]:
@@ -139,6 +139,21 @@ def centres(embedder: Embedder, head: dict[str, torch.Tensor], classes: int, mir
     count = plain.shape[1]  # every sub-centre beside every one of the mirror images
     pairs = torch.cat([plain.repeat_interleave(count, dim=1), mirrored.repeat(1, count, 1)], dim=2)
     return F.normalize(pairs, dim=2).numpy()
+
+
+def by_name(classes: Sequence[str], heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Classes that share a name become one, with the centres of all of them.
+
+    Args:
+        classes: names of the C classes; an individual whose viewpoints were learned apart stands there several times.
+        heads: (C, S, D), their centres.
+
+    Returns:
+        (I,) names, sorted, and (I, T, D) centres. Where one has fewer than T, its centres are repeated.
+    """
+    names, codes, counts = np.unique(np.array(classes, object), return_inverse=True, return_counts=True)
+    places = [np.resize(np.flatnonzero(codes == code), counts.max()) for code in range(len(names))]
+    return names, heads[places].reshape(len(names), -1, heads.shape[2])
 
 
 @torch.inference_mode()
