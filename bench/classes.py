@@ -16,7 +16,7 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -114,12 +114,14 @@ def plain_fine_tuning(labels: Labelled, crops: Crops, recipe: Recipe, fold: int,
     return np.concatenate(chances)
 
 
-def judged_on(labels: Labelled, fold: int, chances: np.ndarray, params: Vote) -> dict[str, float]:
-    """Log loss and top-1 of probabilities (N, C) of a fold, and the log loss after the vote of this one model."""
+def judged_on(labels: Labelled, fold: int, answers: Sequence[np.ndarray], params: Vote) -> dict[str, float]:
+    """Log loss and top-1 of the members' probabilities (N, C) of a fold, joined, and the log loss after their vote."""
     photos = labels.left_out(fold).assign(role=VALIDATION)[list(GUESSED.columns)].reset_index(drop=True)
-    guesses = Guesses(photos, chances, labels.classes)
-    after = vote([guesses], params).guesses
-    return {**scores(chances, guesses.codes()), "voted": log_loss(after.array, after.codes())}
+    members = [Guesses(photos, array, labels.classes) for array in answers]
+    voted = vote(members, params)
+    before = joined(answers, params.by, voted.joint.shares)
+    codes = members[0].codes()
+    return {**scores(before, codes), "voted": log_loss(voted.guesses.array, codes)}
 
 
 def given_photos(given: argparse.Namespace, params: Params) -> pd.DataFrame:
@@ -193,7 +195,7 @@ def main() -> None:
                 recipe = Recipe(train, train.epochs, lr, fold, params.engine.processes)
                 each.append(way(labels, crops, recipe, fold, params.guess))
             measured = [
-                judged_on(labels, fold, chances, params.vote) for fold, chances in zip(folds, each, strict=True)
+                judged_on(labels, fold, [chances], params.vote) for fold, chances in zip(folds, each, strict=True)
             ]
             print(f"{name}: {told(measured)}, {time.monotonic() - started:.0f} s", flush=True)
             if way is ours:
@@ -207,10 +209,11 @@ def together(answers: dict[str, list[np.ndarray]], labels: Labelled, params: Vot
     """A line for all sets of two ways and more, joined by the mean and by the geometric mean."""
     for count in range(2, len(answers) + 1):
         for names in itertools.combinations(answers, count):
-            for by in ("mean", "geometric"):
-                each = [joined(arrays, by) for arrays in zip(*(answers[name] for name in names), strict=True)]
-                measured = [judged_on(labels, fold, chances, params) for fold, chances in enumerate(each)]
-                yield f"{' + '.join(names)}, {by}: {told(measured)}"
+            for by, shares in itertools.product(("mean", "geometric"), ("equal", "fit")):
+                asked = params.model_copy(update={"by": by, "shares": shares})
+                folds = enumerate(zip(*(answers[name] for name in names), strict=True))
+                measured = [judged_on(labels, fold, chances, asked) for fold, chances in folds]
+                yield f"{' + '.join(names)}, {by}, shares {shares}: {told(measured)}"
 
 
 def told(measured: list[dict[str, float]]) -> str:

@@ -30,7 +30,7 @@ def main(paths: Paths) -> None:
         print(f"{missing} photos to identify have no crop: they get the usual probabilities")
     write_guesses(paths.probabilities, voted.guesses)
     write_submission(paths.answers, table)
-    voted.save(paths.rules, params.classes.models, params.vote, params.guess)
+    voted.save(paths.rules, params.classes.models, params.guess)
     write_metrics(paths.metrics, voted.metrics())
 
 

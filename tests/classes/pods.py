@@ -10,7 +10,7 @@ from finprint.classes.params import Classes, Classify
 from finprint.pictures.shards import Crops
 
 CLASSIFY = Classify.model_validate(
-    SMALL_TRAIN.model_dump(exclude={"margin", "species"})
+    SMALL_TRAIN.model_dump(exclude={"margin", "species", "viewpoints"})
     | {
         "augment": NO_AUGMENT.model_dump(exclude={"mirror"}),
         "embedding": 0,

@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,14 @@ from finprint.classes.labels import labelled
 from finprint.classes.params import Guess
 from finprint.classes.trained import Ensemble, classify_images, images_in, load_ensemble
 from finprint.classes.training import train_model
-from finprint.classes.voting import Sharpness
+from finprint.classes.voting import Joint, Sharpness
 from finprint.crops.params import Crop
 from finprint.learning.recipe import Recipe
 from finprint.model.embedder import Embedder, ModelConfig, save_model
 from finprint.params import load_params
 
 pytestmark = pytest.mark.usefixtures("training_state")
-RULES = Sharpness(1.2, 0.001)
+RULES = Joint("mean", [1.0], Sharpness(1.2, 0.001))
 WHOLE: Crop = load_params(Path(__file__).parents[2] / "params.yaml").crop
 
 
@@ -45,7 +46,7 @@ def ensemble(tmp_path: Path) -> Ensemble:
         trained = train_model(labels, stored, recipe, fold, Checkpoint("classify", {"fold": fold}, [], []))
         trained.save(tmp_path / "models" / str(fold))
     members = [load_classifier(tmp_path / "models" / str(fold)) for fold in CLASSES.folds]
-    return Ensemble(members, "mean", RULES, Guess(batch=4, views="mirror", count=1))
+    return Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -102,30 +103,32 @@ def test_an_export_runs_without_finprint_and_says_the_same(tmp_path: Path, ensem
     assert "no.jpg: not an image" in ran.stderr
 
 
-def test_the_exported_module_is_the_models_joined_and_sharpened(ensemble: Ensemble) -> None:
+@pytest.mark.parametrize(
+    "joint", [RULES, Joint("geometric", [0.3, 0.7], Sharpness(0.9, 0.0))], ids=["mean", "geometric"]
+)
+def test_the_exported_module_is_the_models_joined_and_sharpened(ensemble: Ensemble, joint: Joint) -> None:
     views = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     each = []
     with torch.no_grad():
         for member in ensemble.members:
             both = [torch.softmax(member.head(member.embedder.cpu()(shown)), 1) for shown in (views, views.flip(3))]
             each.append(((both[0] + both[1]) / 2).numpy())
-        exported = Exported(ensemble).eval()(views).numpy()
-    np.testing.assert_allclose(exported, RULES.apply((each[0] + each[1]) / 2), atol=1e-5)
+        exported = Exported(replace(ensemble, joint=joint)).eval()(views).numpy()
+    np.testing.assert_allclose(exported, joint.apply(each), atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"by": "majority"}, "vote.by is majority"),
+        ({"joint": replace(RULES, by="majority")}, "vote.by is majority"),
         ({"views": Guess(batch=4, views="halton", count=4)}, "guess.views is halton"),
     ],
 )
 def test_what_cannot_be_exported_is_named(
     tmp_path: Path, ensemble: Ensemble, change: dict[str, object], message: str
 ) -> None:
-    fields = {"by": ensemble.by, "views": ensemble.views} | change
     with pytest.raises(UserError, match=message):
-        export(Ensemble(ensemble.members, sharpness=RULES, **fields), tmp_path / "out")  # type: ignore[arg-type]
+        export(replace(ensemble, **change), tmp_path / "out")  # type: ignore[arg-type]
 
 
 def _untrained(side: int, classes: list[str]) -> Classifier:
@@ -136,7 +139,7 @@ def _untrained(side: int, classes: list[str]) -> Classifier:
 def test_views_of_two_sizes_cannot_be_exported(tmp_path: Path) -> None:
     members = [_untrained(side, ["ant", "bee"]) for side in (64, 32)]
     with pytest.raises(UserError, match=r"the models look at views of 32, 64 px.*set classify.sizes to \[\]"):
-        export(Ensemble(members, "mean", RULES, Guess(batch=4, views="mirror", count=1)), tmp_path / "out")
+        export(Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1)), tmp_path / "out")
 
 
 def test_models_of_other_classes_are_named(tmp_path: Path) -> None:

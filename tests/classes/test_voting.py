@@ -1,19 +1,23 @@
 """How models' probabilities become one answer, against hand-worked numbers and scikit-learn."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
+from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score, log_loss, top_k_accuracy_score
 
 from finprint.base.errors import UserError
 from finprint.classes.judging import Judged, confused_pairs, confusing, judged
 from finprint.classes.params import Vote
-from finprint.classes.voting import Sharpness, fit_sharpness, submission, vote
+from finprint.classes.voting import Sharpness, fit_shares, fit_sharpness, joined, submission, vote
 from finprint.store.guesses import QUERY, Guesses
 from finprint.store.tables import VALIDATION
 
-PLAIN = Vote(by="mean", temperature=1.0, clip=0.0)
-FIT = Vote(by="mean", temperature="fit", clip="fit")
+PLAIN = Vote(by="mean", shares="equal", temperature=1.0, clip=0.0)
+FIT = Vote(by="mean", shares="fit", temperature="fit", clip="fit")
 
 
 def _guesses(array: list[list[float]], labels: list[str | None], role: str, first: int = 0) -> Guesses:
@@ -50,18 +54,65 @@ def test_members_are_joined(by: str, expected: list[float]) -> None:
     assert voted.metrics()["models"] == 2
 
 
-def test_members_of_a_fold_answer_its_photos_together() -> None:
-    """Two members of one fold and one of another, by hand; photos to identify are answered by all three."""
-    asked = [_guesses([row], [None], QUERY) for row in ([1.0, 0.0], [0.0, 1.0], [0.5, 0.5])]
-    one = _both(_guesses([[0.9, 0.1]], ["x"], VALIDATION), asked[0])
-    two = _both(_guesses([[0.5, 0.5]], ["x"], VALIDATION), asked[1])
-    other = _both(_guesses([[0.3, 0.7]], ["y"], VALIDATION, 1), asked[2])
-    voted = vote([one, two, other], PLAIN)
-    validation = voted.guesses.of(VALIDATION)
-    assert validation.photos["image"].tolist() == ["validation0", "validation1"]
-    np.testing.assert_allclose(validation.array, [[0.7, 0.3], [0.3, 0.7]], atol=1e-6)
-    np.testing.assert_allclose(voted.guesses.of(QUERY).array, [[0.5, 0.5]], atol=1e-6)
-    assert voted.models == 3
+@pytest.mark.parametrize(
+    ("shares", "validation", "query"),
+    [("equal", [[0.7, 0.3], [0.4, 0.6]], [[0.6, 0.4]]), ([0.25, 0.75], [[0.6, 0.4], [0.45, 0.55]], [[0.55, 0.45]])],
+)
+def test_members_of_a_fold_answer_its_photos_together(
+    shares: Literal["equal"] | list[float], validation: list[list[float]], query: list[list[float]]
+) -> None:
+    """Two members of each of two folds, by hand; photos to identify are answered by all four."""
+    asked = [_guesses([row], [None], QUERY) for row in ([1.0, 0.0], [0.0, 1.0], [0.4, 0.6], [1.0, 0.0])]
+    own = [([0.9, 0.1], "x", 0), ([0.5, 0.5], "x", 0), ([0.3, 0.7], "y", 1), ([0.5, 0.5], "y", 1)]
+    members = [
+        _both(_guesses([row], [label], VALIDATION, first), query)
+        for (row, label, first), query in zip(own, asked, strict=True)
+    ]
+    voted = vote(members, PLAIN.model_copy(update={"shares": shares}))
+    found = voted.guesses.of(VALIDATION)
+    assert found.photos["image"].tolist() == ["validation0", "validation1"]
+    np.testing.assert_allclose(found.array, validation, atol=1e-6)
+    np.testing.assert_allclose(voted.guesses.of(QUERY).array, query, atol=1e-6)
+    assert voted.metrics()["models"] == 4
+    assert voted.metrics()["shares"] == dict(zip(("member1", "member2"), voted.joint.shares, strict=True))
+
+
+@pytest.mark.parametrize("by", ["mean", "geometric"])
+def test_fitted_shares_are_the_best_of_a_grid(by: Literal["mean", "geometric"]) -> None:
+    """Both members tell the truth with noise, the first one with more of it: a slow search finds the same shares."""
+    honest = _random(3000)
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, np.array([1.0, 0.7])[:, None, None], (2, *honest.array.shape))
+    each = softmax(np.log(honest.array + 1e-3) + noise, axis=2)
+    params = FIT.model_copy(update={"by": by, "clip": 0.0})
+    fitted = fit_shares(each, honest.codes(), params)
+    assert sum(fitted) == pytest.approx(1)
+
+    def loss(share: float) -> float:
+        raw = joined(each, by, [share, 1 - share])
+        return log_loss(honest.codes(), fit_sharpness(raw, honest.codes(), params).apply(raw))
+
+    best = min(np.linspace(0, 1, 51), key=loss)
+    assert fitted[0] == pytest.approx(best, abs=0.04)
+    assert 0.1 < fitted[0] < 0.45
+
+
+def test_shares_stay_equal_where_there_is_little_evidence() -> None:
+    """Of ten photos, one member has nine right and the other eight: the better one gets a little more."""
+    good, bad = np.full((10, 2), [0.8, 0.2]), np.full((10, 2), [0.8, 0.2])
+    good[:1], bad[:2] = [0.2, 0.8], [0.2, 0.8]
+    codes = np.zeros(10, int)
+    few = fit_shares(np.stack([good, bad]), codes, FIT)
+    many = fit_shares(np.stack([np.tile(good, (100, 1)), np.tile(bad, (100, 1))]), np.tile(codes, 100), FIT)
+    assert 0.5 < few[0] < 0.7 < many[0]
+    assert fit_shares(np.stack([good, good]), codes, FIT) == [0.5, 0.5]
+
+
+def test_shares_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"shares are \[0\.5, 0\.4\], which add up to 0\.9 and not to 1"):
+        Vote(by="mean", shares=[0.5, 0.4], temperature=1.0, clip=0.0)
+    with pytest.raises(ValidationError, match="shares cannot be fit where by is majority"):
+        Vote(by="majority", shares="fit", temperature=1.0, clip=0.0)
 
 
 def test_models_of_different_classes_do_not_vote_together() -> None:
@@ -93,7 +144,7 @@ def test_what_is_fitted_has_not_seen_the_photos_that_it_answers() -> None:
     """Five groups: the sure mistake's own part is answered by what was fitted to the faultless others: no clip."""
     rows = [[0.0, 1.0]] + [[1.0, 0.0]] * 9
     voted = vote([_guesses(rows, ["x"] * 10, VALIDATION)], PLAIN.model_copy(update={"clip": "fit"}))
-    assert voted.sharpness.clip > 0
+    assert voted.joint.sharpness.clip > 0
     assert voted.guesses.array[0, 0] < 1e-6
     assert voted.guesses.array[1, 1] > 0
 

@@ -24,9 +24,13 @@ class Exported(nn.Module):
         super().__init__()
         self.embedders = nn.ModuleList([member.embedder.cpu().eval() for member in ensemble.members])
         self.heads = nn.ModuleList([member.head.cpu().eval() for member in ensemble.members])
-        self.by = ensemble.by
+        joint = ensemble.joint
+        self.by = joint.by
         self.views = ensemble.views.views
-        self.temperature, self.clip = ensemble.sharpness.temperature, ensemble.sharpness.clip
+        self.temperature, self.clip = joint.sharpness.temperature, joint.sharpness.clip
+        folds = len(self.heads) // len(joint.shares)
+        self.shares: torch.Tensor
+        self.register_buffer("shares", torch.tensor(joint.shares).repeat(folds) / folds)
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         views = [crops.rot90(quarter, (2, 3)) for quarter in (QUARTERS if self.views == "turns" else range(1))]
@@ -38,9 +42,9 @@ class Exported(nn.Module):
             each.append(torch.stack(chances).mean(dim=0))
         stacked = torch.stack(each)  # (M, N, C)
         if self.by == "geometric":
-            joint = F.softmax(stacked.clamp(min=1e-12).log().mean(dim=0), dim=1)
+            joint = F.softmax(torch.tensordot(self.shares, stacked.clamp(min=1e-12).log(), 1), dim=1)
         else:
-            joint = stacked.mean(dim=0)
+            joint = torch.tensordot(self.shares, stacked, 1)
         sharp = F.softmax(joint.clamp(min=1e-12).log() / self.temperature, dim=1).clamp(min=self.clip)
         return sharp / sharp.sum(dim=1, keepdim=True)
 
@@ -60,7 +64,7 @@ def export(ensemble: Ensemble, folder: Path) -> float:
         raise UserError("the models look at extras, which an export cannot measure: set classify.extras to none")
     if ensemble.views.views in ("halton", "ten_crop"):
         raise UserError(f"guess.views is {ensemble.views.views}, but an export has plain, mirror or turns: choose one")
-    if ensemble.by == "majority":
+    if ensemble.joint.by == "majority":
         raise UserError("vote.by is majority, but an export has mean or geometric: choose one")
     config = ensemble.members[0].embedder.config
     if len(sizes := {member.embedder.config.image_size for member in ensemble.members}) > 1:

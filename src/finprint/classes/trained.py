@@ -13,7 +13,7 @@ from finprint.base.files import read_json, sha256_bytes
 from finprint.classes.classifier import Classifier, load_classifier
 from finprint.classes.extras import LENGTHS, measure
 from finprint.classes.params import Guess
-from finprint.classes.voting import Sharpness, joined
+from finprint.classes.voting import Joint, Sharpness
 from finprint.crops.cache import Cut
 from finprint.crops.cropping import made_crops, plan
 from finprint.crops.params import Crop
@@ -27,15 +27,13 @@ class Ensemble:
     """All models that tell one kind of class, and the rules that validation gave.
 
     Attributes:
-        members: a model for each fold.
-        by: how their probabilities are joined.
-        sharpness: of the joint ones.
+        members: of each fold, one fold's after the other's.
+        joint: how their probabilities become one.
         views: that each model looks at.
     """
 
     members: Sequence[Classifier]
-    by: str
-    sharpness: Sharpness
+    joint: Joint
     views: Guess
 
     @property
@@ -56,7 +54,7 @@ class Ensemble:
                 np.zeros((len(cuts), 0), np.float32) if kind == "none" else measure(index, pixels.__getitem__, kind)
             )
             arrays.append(member.probabilities(pixels.__getitem__, rows, extras, self.views))
-        return self.sharpness.apply(joined(arrays, self.by))
+        return self.joint.apply(arrays)
 
 
 def load_ensemble(models: Path, rules: Path) -> Ensemble:
@@ -77,8 +75,9 @@ def load_ensemble(models: Path, rules: Path) -> Ensemble:
     for member, folder in zip(members, folders, strict=True):
         if member.classes != members[0].classes:
             raise UserError(f"{folder} tells other classes than {folders[0]}: run `dvc repro` for the stage classify")
-    sharpness = Sharpness(fitted["temperature"], fitted["clip"])
-    return Ensemble(members, fitted["by"], sharpness, Guess.model_validate(fitted["guess"]))
+    shares = fitted.get("shares", [1.0])  # rules from before there were shares had equal ones
+    joint = Joint(fitted["by"], shares, Sharpness(fitted["temperature"], fitted["clip"]))
+    return Ensemble(members, joint, Guess.model_validate(fitted["guess"]))
 
 
 def images_in(paths: Sequence[Path]) -> list[Path]:

@@ -1,12 +1,14 @@
-"""Several models' probabilities as one, and what is fitted to them: a temperature and a least probability."""
+"""Several models' probabilities as one, and what is fitted to them: shares, a temperature and a least probability."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import softmax
 
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, write_json
@@ -16,8 +18,10 @@ from finprint.store.guesses import QUERY, Guesses
 from finprint.store.tables import VALIDATION
 
 CLIPS = (0.0, *np.geomspace(1e-6, 0.05, 24).tolist())
+EQUAL = 10  # photos: so much evidence is there beforehand that the shares are equal
 PARTS = 5  # of the validation photos' groups: each part is answered by what was fitted to the others
 TINY = 1e-12
+Arrays = Sequence[np.ndarray] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,31 +45,50 @@ class Sharpness:
 
 
 @dataclass(frozen=True)
+class Joint:
+    """How the probabilities of several models become one.
+
+    Attributes:
+        by: mean, geometric or majority.
+        shares: of the M members of a fold, in their order; they sum to 1.
+        sharpness: of the joint probabilities.
+    """
+
+    by: str
+    shares: Sequence[float]
+    sharpness: Sharpness
+
+    def apply(self, arrays: Arrays) -> np.ndarray:
+        """(N, C) of the models' (N, C): those of a fold, or those of several folds, one fold's after the other's."""
+        return self.sharpness.apply(joined(arrays, self.by, self.shares))
+
+
+@dataclass(frozen=True)
 class Voted:
     """The joint answer.
 
     Attributes:
         guesses: of all photos; each validation photo by what was fitted to other groups.
-        sharpness: fitted to all of validation.
+        joint: fitted to all of validation.
         models: how many have voted.
     """
 
     guesses: Guesses
-    sharpness: Sharpness
+    joint: Joint
     models: int
 
-    def save(self, path: Path, models: Sequence[str], params: Vote, views: Guess) -> None:
+    def save(self, path: Path, models: Sequence[str], views: Guess) -> None:
         """Write what new images are answered by: the models' names, how they are joined, sharpness and views."""
-        rules = {"by": params.by, "temperature": self.sharpness.temperature, "clip": self.sharpness.clip}
-        write_json(path, {"models": list(models)} | rules | {"guess": views.model_dump()})
+        rules = {"by": self.joint.by, "shares": list(self.joint.shares), **asdict(self.joint.sharpness)}
+        write_json(path, {"models": list(models), **rules, "guess": views.model_dump()})
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, Any]:
         """The content of metrics/classes/OF_vote.json."""
         roles = self.guesses.photos["role"].value_counts()
         return {
             "models": self.models,
-            "temperature": self.sharpness.temperature,
-            "clip": self.sharpness.clip,
+            "shares": {f"member{number}": share for number, share in enumerate(self.joint.shares, start=1)},
+            **asdict(self.joint.sharpness),
             **{f"{role}_photos": int(roles.get(role, 0)) for role in (VALIDATION, "test", QUERY)},
         }
 
@@ -76,7 +99,7 @@ def vote(members: Sequence[Guesses], params: Vote) -> Voted:
     A validation photo is answered by the models that have not learned from it, every other photo by all of them.
 
     Args:
-        members: of each model; those of one fold validate on the same photos.
+        members: of each model, M of each fold in the same order, one fold's after the other's.
         params: the section.
 
     Raises:
@@ -85,21 +108,54 @@ def vote(members: Sequence[Guesses], params: Vote) -> Voted:
     for member in members[1:]:
         if member.classes != members[0].classes:
             raise UserError("the models tell different classes: run `dvc repro` for the stages classify and guess")
-    first, classes = members[0], members[0].classes
+    first, left_out = members[0], [member.of(VALIDATION) for member in members]
+    count = sum(one.photos["image"].equals(left_out[0].photos["image"]) for one in left_out)  # M
+    judged = pd.concat([one.photos for one in left_out[::count]], ignore_index=True)
+    each = np.stack([np.concatenate([one.array for one in left_out[place::count]]) for place in range(count)])
     shared = first.photos["role"] != VALIDATION
     images = first.photos.loc[shared, "image"]
     rest = [member.array[pd.Index(member.photos["image"]).get_indexer(images)] for member in members]
-    folds: dict[tuple[str, ...], list[Guesses]] = {}
-    for left_out in (member.of(VALIDATION) for member in members):
-        folds.setdefault(tuple(left_out.photos["image"]), []).append(left_out)
-    photos = pd.concat([*(fold[0].photos for fold in folds.values()), first.photos[shared]], ignore_index=True)
-    judged = [joined([one.array for one in fold], params.by) for fold in folds.values()]
-    raw = np.concatenate([*judged, joined(rest, params.by)])
-    validation = Guesses(photos, raw, classes).of(VALIDATION)
-    sharpness = fit_sharpness(validation.array, validation.codes(), params)
-    array = sharpness.apply(raw)
-    array[(photos["role"] == VALIDATION).to_numpy()] = _cross_fitted(validation, params)
-    return Voted(Guesses(photos, array, classes), sharpness, len(members))
+    codes = Guesses(judged, each[0], first.classes).codes()
+    joint = fit_joint(each, codes, params)
+    array = np.concatenate([_cross_fitted(each, codes, judged["group"], params), joint.apply(rest)])
+    photos = pd.concat([judged, first.photos[shared]], ignore_index=True)
+    return Voted(Guesses(photos, array, first.classes), joint, len(members))
+
+
+def fit_joint(each: np.ndarray, codes: np.ndarray, params: Vote) -> Joint:
+    """Shares of the members and sharpness, each as the params name it or with the least log loss.
+
+    Args:
+        each: (M, N, C) probabilities of the members.
+        codes: (N,) numbers of the right classes.
+        params: the section.
+    """
+    shares = fit_shares(each, codes, params)
+    return Joint(params.by, shares, fit_sharpness(joined(each, params.by, shares), codes, params))
+
+
+def fit_shares(each: np.ndarray, codes: np.ndarray, params: Vote) -> list[float]:
+    """(M,) shares of the members; they sum to 1. Arguments as for `fit_joint`.
+
+    Fitted shares have the least log loss, at the best temperature, and are drawn towards equal ones. So they stay equal
+    where there are few photos, or where the members are equally good.
+    """
+    count = len(each)
+    if isinstance(params.shares, list):
+        return params.shares
+    if params.shares == "equal" or count == 1:
+        return [1 / count] * count
+    fixed = None if params.temperature == "fit" else params.temperature
+
+    def loss(values: np.ndarray) -> float:
+        shares, temperature = softmax(np.append(values[:-1], 0.0)), fixed or float(np.exp(values[-1]))
+        sharp = Sharpness(temperature, 0.0).apply(joined(each, params.by, shares.tolist()))
+        prior = -np.log(np.maximum(shares * count, TINY)).mean()
+        return log_loss(sharp, codes) + EQUAL / len(codes) * float(prior)
+
+    least = minimize(loss, np.zeros(count), method="L-BFGS-B", bounds=[(-8, 8)] * (count - 1) + [(-1.5, 1.5)])
+    shares = softmax(np.append(least.x[:-1], 0.0)).round(3)
+    return (shares / shares.sum()).tolist()
 
 
 def fit_sharpness(array: np.ndarray, codes: np.ndarray, params: Vote) -> Sharpness:
@@ -123,29 +179,39 @@ def fit_sharpness(array: np.ndarray, codes: np.ndarray, params: Vote) -> Sharpne
     return Sharpness(temperature, clip)
 
 
-def _cross_fitted(validation: Guesses, params: Vote) -> np.ndarray:
-    """(N, C): each part of the groups by what was fitted to the others."""
-    _, number = np.unique(validation.photos["group"], return_inverse=True)
-    part, codes = number % PARTS, validation.codes()
-    array = np.empty(validation.array.shape)
+def _cross_fitted(each: np.ndarray, codes: np.ndarray, groups: pd.Series, params: Vote) -> np.ndarray:
+    """(N, C) of the members' (M, N, C): each part of the groups by what was fitted to the others."""
+    _, number = np.unique(groups, return_inverse=True)
+    part = number % PARTS
+    array = np.empty(each.shape[1:])
     for one in np.unique(part):
         here = part == one
         others = ~here if not here.all() else here
-        array[here] = fit_sharpness(validation.array[others], codes[others], params).apply(validation.array[here])
+        array[here] = fit_joint(each[:, others], codes[others], params).apply(each[:, here])
     return array
 
 
-def joined(arrays: Sequence[np.ndarray], by: str) -> np.ndarray:
-    """(N, C) of the members' (N, C)."""
-    stacked = np.stack(arrays).astype(float)  # (M, N, C)
+def joined(arrays: Arrays, by: str, shares: Sequence[float]) -> np.ndarray:
+    """(N, C) of the models' (N, C).
+
+    Args:
+        arrays: of the M members of a fold, or of several folds, one fold's after the other's.
+        by: mean, geometric or majority.
+        shares: of the M members.
+    """
+    stacked = np.asarray(arrays, float)  # (models, N, C)
+    folds = len(stacked) // len(shares)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.tensordot(np.tile(shares, folds) / folds, values, 1)
+
     if by == "majority":
         first = stacked.argmax(axis=2)[..., None] == np.arange(stacked.shape[2])
         # A hundredth of the mean settles ties.
-        return (first.mean(axis=0) + 0.01 * stacked.mean(axis=0)) / 1.01
+        return (mean(first) + 0.01 * mean(stacked)) / 1.01
     if by == "geometric":
-        product = np.exp(np.log(np.maximum(stacked, TINY)).mean(axis=0))
-        return product / product.sum(axis=1, keepdims=True)
-    return stacked.mean(axis=0)
+        return softmax(mean(np.log(np.maximum(stacked, TINY))), axis=1)
+    return mean(stacked)
 
 
 def submission(voted: Voted, queries: Sequence[str]) -> tuple[pd.DataFrame, int]:
