@@ -72,7 +72,9 @@ def test_species_are_told_as_in_the_pipeline(root: Path, project: Project, tmp_p
     plain = build_catalogue(photos, *members)
     without = answer_queries(plain, plain.where(TEST), plain.labelled, fitted)
 
+    shutil.copytree(root / "models/classes/species/0", root / "models/classes/species/left_from_before")
     write_bundle(read_finished(data, root / "models", []), SETTINGS, root / "bundle")
+    assert [folder.name for folder in (root / "bundle/species/models").iterdir()] == ["0"]
     ours = identify([project.queries], Bundle.load(root / "bundle"), tmp_path / "out").answers
     assert ours["identity"].tolist() == theirs["identity"].tolist()
     np.testing.assert_allclose(ours["probability"], theirs["probability"], atol=1e-6)

@@ -11,7 +11,7 @@ import pandas as pd
 from finprint.answers.rules import Rules
 from finprint.answers.species import PROBABILITIES
 from finprint.base.errors import UserError
-from finprint.base.files import atomic, sha256_json, sha256_path
+from finprint.base.files import atomic, read_json, sha256_json, sha256_path
 from finprint.base.unchanged import depend_on
 from finprint.bundle.features import FEATURES, write_features
 from finprint.bundle.gallery import Gallery
@@ -105,7 +105,8 @@ def write_bundle(run: Finished, settings: Settings, folder: Path) -> dict[str, f
         for name in members:
             _copy_model(run.models[name], run.vectors[name], draft / MODELS / name)
         if run.species and rules.params.species == "prior":
-            shutil.copytree(run.species[0], draft / SPECIES / MODELS)
+            for name in read_json(run.species[1])["models"]:  # others may lie there, left from earlier runs
+                shutil.copytree(run.species[0] / name, draft / SPECIES / MODELS / name)
             shutil.copy(run.species[1], draft / SPECIES / SPECIES_RULES)
         system = sha256_json(hashes(draft))
         gallery.write(draft / GALLERY)
