@@ -106,13 +106,12 @@ def test_shares_stay_equal_where_there_is_little_evidence() -> None:
     many = fit_shares(np.stack([np.tile(good, (100, 1)), np.tile(bad, (100, 1))]), np.tile(codes, 100), FIT)
     assert 0.5 < few[0] < 0.7 < many[0]
     assert fit_shares(np.stack([good, good]), codes, FIT) == [0.5, 0.5]
+    assert fit_shares(np.stack([good, bad]), codes, FIT.model_copy(update={"by": "majority"})) == [0.5, 0.5]
 
 
 def test_shares_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValidationError, match=r"shares are \[0\.5, 0\.4\], which add up to 0\.9 and not to 1"):
         Vote(by="mean", shares=[0.5, 0.4], temperature=1.0, clip=0.0)
-    with pytest.raises(ValidationError, match="shares cannot be fit where by is majority"):
-        Vote(by="majority", shares="fit", temperature=1.0, clip=0.0)
 
 
 def test_models_of_different_classes_do_not_vote_together() -> None:

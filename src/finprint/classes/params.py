@@ -150,8 +150,6 @@ class Vote(Section):
     def _shares_that_fit(self) -> Self:
         if isinstance(self.shares, list) and abs(sum(self.shares) - 1) > 1e-6:
             raise ValueError(f"shares are {self.shares}, which add up to {sum(self.shares):g} and not to 1")
-        if self.shares == "fit" and self.by == "majority":
-            raise ValueError("shares cannot be fit where by is majority: first answers change by jumps")
         return self
 
 

@@ -138,12 +138,12 @@ def fit_shares(each: np.ndarray, codes: np.ndarray, params: Vote) -> list[float]
     """(M,) shares of the members; they sum to 1. Arguments as for `fit_joint`.
 
     Fitted shares have the least log loss, at the best temperature, and are drawn towards equal ones. So they stay equal
-    where there are few photos, or where the members are equally good.
+    where there are few photos, or where the members are equally good. Votes of first answers have equal ones.
     """
     count = len(each)
     if isinstance(params.shares, list):
         return params.shares
-    if params.shares == "equal" or count == 1:
+    if params.shares == "equal" or params.by == "majority" or count == 1:
         return [1 / count] * count
     fixed = None if params.temperature == "fit" else params.temperature
 
