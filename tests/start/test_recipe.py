@@ -176,6 +176,11 @@ def test_what_a_mirror_image_shows(small: Facts) -> None:
         assert values(planned(replace(small, **changes), 60))["train.augment.mirror"] == wanted
 
 
+def test_the_sides_of_an_animal_are_classes_where_both_are_told(small: Facts) -> None:
+    for sides, wanted in (({"left": 3, "right": 2}, "apart"), ({"left": 5}, "together"), ({"": 5}, "together")):
+        assert values(planned(replace(small, sides=sides), 60))["train.viewpoints"] == wanted
+
+
 @pytest.mark.parametrize("form", ["folder", "csv", "semicolons", "coco", "happywhale"])
 def test_the_layout_is_found(form: str, tmp_path: Path) -> None:
     root = tmp_path / "survey"

@@ -46,7 +46,7 @@ def test_a_folder_becomes_params(project: Path) -> None:
         "  catalogue    4 photos, 2 individuals, 0 of them with one photo",
     ]
     lines = second.splitlines()
-    assert lines[0] == "params.yaml: 16 of 29 values changed"
+    assert lines[0] == "params.yaml: 17 of 30 values changed"
     told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[1:]}
     assert told["prepare.source"] == "folder sub-folders are named after the animals"
     assert told["detector.enabled"] == "false no photo has a box: each is used whole"
@@ -54,10 +54,11 @@ def test_a_folder_becomes_params(project: Path) -> None:
     params = read_yaml(project / "params.yaml")
     assert params["prepare"]["folder"] == "data/raw/seals"
     assert params["train"]["augment"]["mirror"] == "other"
+    assert params["train"]["viewpoints"] == "apart"
     assert third.startswith("`dvc repro` will take about ")
     assert third.endswith("Next: dvc repro. Then open metrics/data.html and metrics/report.html")
     _, again, _ = start(Asked(Path("data/raw/seals"), 60))
-    assert again.startswith("params.yaml: 0 of 29 values changed")
+    assert again.startswith("params.yaml: 0 of 30 values changed")
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,7 @@ def training_choices(training: Training, facts: Facts) -> Iterator[Choice]:
         "train.augment.mixup", mixup, "keeps a long training from overfitting" if mixup else "slows a short one"
     )
     yield _mirror(facts)
+    yield _viewpoints(facts)
     yield Choice("retrain.start", training.start, _why_start(training))
     yield Choice("retrain.epochs", training.second, "as long as round 1" if training.start == "pretrained" else "a few")
     yield Choice("retrain.lr_scale", 1.0 if training.start == "pretrained" else 0.5, "goes with retrain.start")
@@ -263,6 +264,14 @@ def _mirror(facts: Facts) -> Choice:
     if facts.alike and not facts.boxed:
         return Choice(key, "other", "the photos are cropped alike, so a mirror image would be another animal")
     return Choice(key, "same", "photos may show either side")
+
+
+def _viewpoints(facts: Facts) -> Choice:
+    """Whether the sides of an animal are classes of their own."""
+    key = "train.viewpoints"
+    if facts.two_sides:
+        return Choice(key, "apart", "the two sides of an animal are two pictures, and new animals are told better")
+    return Choice(key, "together", "left and right are not told")
 
 
 def _why_trainable(frozen: bool) -> str:
