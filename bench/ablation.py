@@ -17,12 +17,13 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
-from overrides import changed, parsed
+from overrides import parsed
 from trainings import BUDGET, Cropped, Row, chosen, of_jobs, picked, run_missing
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import run
 from finprint.base.files import sha256_json
+from finprint.base.params import changed
 from finprint.individuals.task import Individuals
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import train_round

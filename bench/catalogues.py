@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
-from overrides import changed, parsed
+from overrides import parsed
 from trainings import Cropped, Row, of_jobs, picked, run_missing
 
 from finprint.answers.search import search
@@ -26,6 +26,7 @@ from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import run
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_json
+from finprint.base.params import changed
 from finprint.evaluation.judging import judged_validation
 from finprint.individuals.mining import mine
 from finprint.individuals.rounds import Earlier, Later, later_rounds

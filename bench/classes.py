@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from overrides import changed, parsed
+from overrides import parsed
 from sklearn.linear_model import LogisticRegression
 from torchvision.transforms import v2
 from trainings import Cropped, picked
@@ -31,6 +31,7 @@ from trainings import Cropped, picked
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import guard
 from finprint.base.device import best_device
+from finprint.base.params import changed
 from finprint.classes.classifier import Classifier
 from finprint.classes.extras import extras_of
 from finprint.classes.guesses import by_features

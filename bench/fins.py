@@ -13,11 +13,12 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import typer
-from overrides import changed, parsed
+from overrides import parsed
 from sklearn.model_selection import GroupKFold
 
 from finprint.base.cli import run
 from finprint.base.errors import UserError
+from finprint.base.params import changed
 from finprint.detector.training import train_detector
 from finprint.params import load_params
 from finprint.store.tables import BOXES

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 from classes import given_photos
-from overrides import changed, parsed
+from overrides import parsed
 from trainings import Cropped
 
 from finprint.base.cli import guard
+from finprint.base.params import changed
 from finprint.classes.imagined import beside_made
 from finprint.classes.imagining import Asked, imagine
 from finprint.classes.labels import labelled

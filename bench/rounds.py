@@ -17,13 +17,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pandas as pd
 import typer
-from overrides import changed, parsed
+from overrides import parsed
 from trainings import BUDGET, Cropped, chosen, picked, side_by_side
 
 from finprint.answers.search import search
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import run
 from finprint.base.files import write_csv
+from finprint.base.params import changed
 from finprint.evaluation.judging import judged_test, judged_validation, label_precision
 from finprint.individuals.mining import mine
 from finprint.individuals.rounds import Earlier, Later, later_rounds

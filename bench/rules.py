@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
-from overrides import changed, parsed
+from overrides import parsed
 from scipy.special import logsumexp
 from small_catalogues import Size, drawn
 from trainings import picked
@@ -28,6 +28,7 @@ from finprint.answers.scoring import blended, fit_blend
 from finprint.answers.search import answer, perhaps_together, search
 from finprint.answers.shortlist import Shortlist, look_up
 from finprint.base.cli import run
+from finprint.base.params import changed
 from finprint.evaluation.judging import judged_test, judged_validation
 from finprint.keypoints.tables import read_local_scores
 from finprint.matching.calibration import animal_folds

@@ -19,13 +19,14 @@ import pandas as pd
 import torch
 import typer
 from frozen import frozen_vectors
-from overrides import changed, parsed
+from overrides import parsed
 from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 from trainings import BUDGET, Cropped, chosen, picked
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import run
+from finprint.base.params import changed
 from finprint.individuals.task import Individuals
 from finprint.keypoints.features import extract, opened
 from finprint.keypoints.look import shortlist

@@ -17,13 +17,14 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
-from overrides import changed, parsed
+from overrides import parsed
 
 from finprint.answers.params import Search
 from finprint.answers.scoring import blended
 from finprint.answers.search import search
 from finprint.answers.shortlist import look_up
 from finprint.base.cli import run
+from finprint.base.params import changed
 from finprint.evaluation.judging import Judged, judged_test, judged_validation
 from finprint.matching.calibration import ALIKE, fit_new, told_apart
 from finprint.matching.catalogue import Catalogue, build_catalogue

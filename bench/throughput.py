@@ -25,10 +25,11 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 import typer
-from overrides import changed, parsed
+from overrides import parsed
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.device import best_device
+from finprint.base.params import changed
 from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
 from finprint.learning.inputs import Photos

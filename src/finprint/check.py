@@ -4,6 +4,7 @@ from pathlib import Path
 
 from finprint.base.errors import UserError
 from finprint.base.params import PARAMS
+from finprint.classes.params import PLAIN
 from finprint.detector.loading import check_network
 from finprint.engine.cluster import check_engine
 from finprint.learning.finetuning import check_training
@@ -35,11 +36,12 @@ def check_named(params: Params) -> None:
     if params.detector.enabled:
         check_network(params.detector.network)
     _check_train(params.train)
-    for section in params.class_models:
+    for member, section in params.class_models:
         try:
             _check_train(section)
         except UserError as error:
-            raise UserError(str(error).replace("train.", "classify.", 1)) from None
+            told = str(error).replace("train.", "classify.").replace("models/round1", "models/classes/OF/FOLD-MEMBER")
+            raise UserError(told if member == PLAIN else f"classify.members.{member}: {told}") from None
 
 
 def _check_train(train: Training) -> None:

@@ -1,5 +1,6 @@
 """All of params.yaml, gathered from the rooms that use it."""
 
+import itertools
 from pathlib import Path
 
 from pydantic import model_validator
@@ -43,9 +44,14 @@ class Params(Section):
     evaluate: Evaluate
 
     @property
-    def class_models(self) -> list[Classify]:
-        """The section `classify` as each member uses it, if classes are told."""
-        return [self.classify.of_model(member) for member in self.classes.members if self.classes.of]
+    def class_models(self) -> list[tuple[str, Classify]]:
+        """The section `classify` as each member uses it, at each of its image sizes, by the member; if classes are
+        told."""
+        models: list[tuple[str, Classify]] = []
+        for member, fold in itertools.product(self.classes.members, self.classes.folds) if self.classes.of else ():
+            model = (member, self.classify.of_model(member, self.classes.turn(fold)))
+            models += [model] if model not in models else []
+        return models
 
     @model_validator(mode="after")
     def _unfreezes_in_time_again(self) -> "Params":
@@ -60,7 +66,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _processes_that_share_each_step(self) -> "Params":
         asked = self.engine.processes
-        for name, section in (("train", self.train), *(("classify", model) for model in self.class_models)):
+        for name, section in (("train", self.train), *(("classify", model) for _, model in self.class_models)):
             if section.finetune.trainable and section.parts % asked:
                 raise ValueError(
                     f"engine.processes is {asked}, which does not divide {name}.parts: {section.parts}; "
@@ -94,7 +100,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _made_images_have_no_true_size(self) -> "Params":
-        extras = {section.extras for section in (self.classify, *self.class_models)}
+        extras = {section.extras for section in (self.classify, *(model for _, model in self.class_models))}
         if self.imagine.per_class and extras != {"none"}:
             raise ValueError(
                 f"imagine.per_class is {self.imagine.per_class}, which needs classify.extras: none; "

@@ -24,9 +24,9 @@ from finprint.bundle.writing import read_finished, write_bundle
 from finprint.keypoints.look import second_look
 from finprint.keypoints.tables import read_local_scores, write_second_look
 from finprint.matching.catalogue import build_catalogue
-from finprint.pictures.shards import Crops
+from finprint.pictures.shards import INDEX, Crops
 from finprint.store.decisions import Decision, Log
-from finprint.store.tables import PHOTOS, TEST, read_table
+from finprint.store.tables import CROPS, PHOTOS, TEST, read_table, write_table
 from finprint.store.vectors import read_vectors
 
 SMALL = {"extractor": "xfeat", "image_size": 128, "keypoints": 64, "individuals": 4, "photos": 2}
@@ -36,9 +36,17 @@ LOOK = SETTINGS.match.model_copy(update={"enabled": True, "choose": "both"} | SM
 @pytest.fixture(scope="module")
 def looked(project: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     """A bundle whose rules weigh the second look, and the pipeline's answers by the same rules."""
-    root = tmp_path_factory.mktemp("looked")
+    return _looked(project, tmp_path_factory.mktemp("looked"))
+
+
+def _looked(project: Project, root: Path, tiny: str = "") -> tuple[Path, pd.DataFrame]:
+    """The fixture; the box of a photo `tiny` is too small for local features."""
     data = Path(shutil.copytree(project.root / "data", root / "data"))
     shutil.copytree(project.root / "models", root / "models", ignore=shutil.ignore_patterns("bundle"))
+    index = read_table(data / "crops" / INDEX, CROPS)
+    for low, high in (("x_min", "x_max"), ("y_min", "y_max")):
+        index[high] = index[high].mask(index["image"] == tiny, index[low] + 8)
+    write_table(data / "crops" / INDEX, index, CROPS)
     table, crops = read_table(data / "photos.parquet", PHOTOS), Crops(data / "crops")
     catalogue = build_catalogue(table, *(read_vectors(data / f"round{n}") for n in (1, 2)))
     with caching_in(root / "kept"):
@@ -73,6 +81,18 @@ def test_the_second_look_is_the_pipelines(
     assert set(identified.points["query"]) <= set(identified.photos["image"])
     assert len(identified.points) > 50
     pd.testing.assert_frame_equal(Identified.load(tmp_path / "out").points, identified.points)
+
+
+def test_a_photo_of_the_gallery_that_is_too_small_for_local_features(project: Project, tmp_path: Path) -> None:
+    """As in the pipeline, its pairs have no score; the photo itself need not be there."""
+    folder, theirs = _looked(project, tmp_path / "small", "03_1.jpg")
+    (project.root / "survey").rename(project.root / "gone")
+    try:
+        identified = identify([project.queries], Bundle.load(folder), tmp_path / "out")
+    finally:
+        (project.root / "gone").rename(project.root / "survey")
+    assert identified.answers["identity"].tolist() == theirs["identity"].tolist()
+    np.testing.assert_allclose(identified.answers["score"], theirs["score"], atol=1e-6)
 
 
 def test_a_photo_of_the_gallery_is_not_looked_at_beside_itself(

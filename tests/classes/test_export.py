@@ -131,14 +131,20 @@ def test_what_cannot_be_exported_is_named(
         export(replace(ensemble, **change), tmp_path / "out")  # type: ignore[arg-type]
 
 
-def _untrained(side: int, classes: list[str]) -> Classifier:
-    embedder = Embedder(ModelConfig("resnet18", "average", 0, side)).eval()
+def _untrained(side: int, classes: list[str], padded: bool = False) -> Classifier:
+    embedder = Embedder(ModelConfig("resnet18", "average", 0, side, padded=padded)).eval()
     return Classifier(embedder, SoftmaxHead(embedder.features, len(classes)), classes)
+
+
+def test_padded_views_beside_others_cannot_be_exported(tmp_path: Path) -> None:
+    members = [_untrained(32, ["ant", "bee"], padded) for padded in (True, False)]
+    with pytest.raises(UserError, match="some models look at padded views and others do not: set one padded for all"):
+        export(Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1)), tmp_path / "out")
 
 
 def test_views_of_two_sizes_cannot_be_exported(tmp_path: Path) -> None:
     members = [_untrained(side, ["ant", "bee"]) for side in (64, 32)]
-    with pytest.raises(UserError, match=r"the models look at views of 32, 64 px.*set classify.sizes to \[\]"):
+    with pytest.raises(UserError, match=r"the models look at views of 32, 64 px.*set classify.sizes to \[\], and one"):
         export(Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1)), tmp_path / "out")
 
 

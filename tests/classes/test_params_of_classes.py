@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from conftest import edited_params
 from pods import CLASSIFY
+from pydantic import ValidationError
 
 from finprint.base.errors import UserError
 from finprint.check import check_params
-from finprint.classes.params import Classes
+from finprint.classes.params import Classes, Classify
 from finprint.params import load_params
 
 
@@ -90,6 +91,37 @@ def test_what_the_section_names_is_looked_at_when_classes_are_told(tmp_path: Pat
         check_params(edited_params(tmp_path, wrong | {"classes.of": ["species"]}))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": "resnet5O"}, "classify.members.big: classify.backbone: timm has no resnet5O"),
+        (
+            {"continue_from": "models/old"},
+            "classify.members.big: classify.continue_from: models/old is no model folder; a copy of "
+            "models/classes/OF/FOLD-MEMBER is one",
+        ),
+    ],
+)
+def test_what_a_member_names_is_looked_at(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    edits = {"classes.of": ["species"], "classes.members": ["plain", "big"], "classify.members": {"big": changes}}
+    with pytest.raises(UserError) as caught:
+        check_params(edited_params(tmp_path, edits))
+    assert str(caught.value).startswith(message)
+
+
+def test_every_size_of_a_model_is_looked_at(tmp_path: Path) -> None:
+    """The second fold's model would see views of a size that a transformer does not have."""
+    sizes = {"classify.sizes": [128, 130], "classify.backbone": "vit_tiny_patch16_224", "classify.weights": "none"}
+    edits = {"classes.of": ["species"], "classes.folds": [0, 2], "classify.first_size": 96}
+    with pytest.raises(UserError, match=r"^classify\.first_size: vit_tiny_patch16_224 takes views of one size alone"):
+        check_params(edited_params(tmp_path, sizes | edits | {"classify.finetune.trainable": 1.0}))
+
+
+def test_plain_is_no_name_for_changes() -> None:
+    with pytest.raises(ValidationError, match="members has plain, which is the section as it stands"):
+        Classify.model_validate(CLASSIFY.model_dump() | {"members": {"plain": {"smoothing": 0.2}}})
+
+
 def test_the_folds_models_take_the_sizes_in_turn() -> None:
     one = CLASSIFY.model_copy(update={"image_size": 64, "first_size": 64})
     assert one.of_model("plain", 3) == one
@@ -115,3 +147,4 @@ def test_models_have_names_and_seeds_of_their_own() -> None:
     assert classes.models == ["0-plain", "0-lite1", "3-plain", "3-lite1"]
     numbers = [classes.number(member, fold) for fold in classes.folds for member in classes.members]
     assert numbers == [0, 1000, 3, 1003]
+    assert [classes.turn(fold) for fold in classes.folds] == [0, 1]

@@ -281,6 +281,23 @@ def test_later_rounds_name_photos_anew(
     assert torch.equal(resumed.network.head.weight, trained.network.head.weight)
 
 
+def test_the_epoch_that_is_kept_is_one_of_the_last_round(
+    tmp_path: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Individuals, "merit", lambda _, row: row["loss"])  # which is greatest in the middle
+    first = _network(crops)
+    save_model(tmp_path / "r1", first.embedder, first.head, ["al", "bo"])
+    train = SMALL_TRAIN.model_copy(update={"keep": "best", "epochs": 3})
+    again = Retrain(start="round1", rounds=2, epochs=3, lr_scale=1.0)
+    asked = Embed(batch=4, mirror=False, amp=False), Mine(precision=0.01, targets="hard")
+    places = [Checkpoint("retrain", {"round": n}, [], []) for n in range(2)]
+    photos = PHOTOS.assign(group=range(len(PHOTOS)))
+    before = Earlier(tmp_path / "r1", _pseudo({"q1.jpg": "bo"}))
+    trained = later_rounds(photos, crops, Later(0, 1e-3, train, *asked, again), before, places)
+    losses = [row["loss"] for row in trained.history]
+    assert trained.metrics()["loss"] == max(losses[3:]) not in (losses[1], losses[-1])
+
+
 def test_checkpoints_of_rounds_depend_on_what_each_round_depends_on() -> None:
     """Round 2 is made of given names; the rounds after it name the photos themselves."""
     again = Retrain(start="round1", rounds=2, epochs=1, lr_scale=0.5)

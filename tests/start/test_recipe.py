@@ -11,6 +11,8 @@ from conftest import SurveyFolder, prepare_params, save_photo, scenery
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finprint.base.params import changed
+from finprint.check import check_named
 from finprint.params import load_params
 from finprint.start.cost import Speed, Work, minutes
 from finprint.start.facts import Facts, facts_of
@@ -161,6 +163,37 @@ def test_boxes_decide_on_the_detector(
     assert (told["detector.enabled"], told["crop.boxes_from"], told["crop.parts"]) == wanted
     alone = chosen.seconds["detector"] == planned(replace(small, photos=100), 60).seconds["detector"]
     assert alone is not wanted[0]
+
+
+def test_a_backbone_of_one_size_keeps_it(right_whales: Facts) -> None:
+    """As transformers are: else `dvc repro` would refuse what `start` wrote."""
+    vit = {"train.backbone": "vit_tiny_patch16_224", "train.weights": "none", "train.image_size": 224}
+    base = changed(load_params(OURS), vit | {"train.first_size": 224})
+    for budget in (1, 60, 600):
+        chosen = plan(Work(right_whales, SPEED), base, budget)
+        assert (chosen.params.train.image_size, chosen.params.train.first_size) == (224, 224)
+        check_named(chosen.params)
+
+
+def test_values_that_cannot_stay_are_given_up(small: Facts) -> None:
+    ours = {"crop.animals": "each", "crop.slices": 2, "train.augment.cutmix": 1.0, "train.finetune.unfreeze": [0, 8]}
+    base = changed(load_params(OURS), ours)
+    chosen = values(plan(Work(small, SPEED), base, 60))  # no box, so no detector; 30 epochs
+    assert (chosen["crop.animals"], chosen["crop.slices"]) == ("best", 1)
+    assert {"train.augment.cutmix", "train.finetune.unfreeze"}.isdisjoint(chosen)
+    large = replace(small, each=np.full(429, 80), photos=44000)
+    chosen = values(plan(Work(large, SPEED), base, 1))
+    assert chosen["train.augment.cutmix"] == 0.0
+    boxed = replace(small, boxed=5, parts=["body"])
+    assert "crop.animals" not in values(plan(Work(boxed, SPEED), base, 60))  # each box of the tables is an animal
+
+
+def test_photos_without_an_animal_are_not_counted(tmp_path: Path) -> None:
+    names = ["A/left/1.jpg", "A/left/2.jpg", "B/left/1.jpg", "B/left/2.jpg", "queries/left/q.jpg", "sea/1.jpg"]
+    for number, name in enumerate(names):
+        save_photo(tmp_path / name, scenery(number))
+    found = facts_of(look(tmp_path, prepare_params(source="folder", background="sea")))
+    assert (found.photos, found.sides) == (5, {"left": 5})
 
 
 def test_what_a_mirror_image_shows(small: Facts) -> None:

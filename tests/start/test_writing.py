@@ -81,6 +81,8 @@ def test_what_it_wrote_itself_is_no_change_of_a_person(params: Path) -> None:
     _commit(params)
     write_params(params, {"train.epochs": 30})
     refuse_unclean(params, {"train.epochs": 16})
+    write_params(params, {"train.image_size": 96})  # a later call that writes other keys does not forget it
+    refuse_unclean(params, {"train.epochs": 16})
     params.write_text(params.read_text().replace("  epochs: 30", "  epochs: 31"))
     with pytest.raises(UserError, match=r"train\.epochs is 31, a change that is not committed"):
         refuse_unclean(params, {"train.epochs": 16})

@@ -6,6 +6,7 @@ A loader of YAML 1.2 is used on purpose: `dvc exp run -S lr=1e-5` writes `lr: 1e
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -61,6 +62,19 @@ WANTED = {  # pydantic's kinds of mistakes
 
 S = TypeVar("S", bound=Section)
 _read: list[tuple[Path, dict[str, Any]]] = []  # of this process, for `read_so_far`
+
+
+def changed(section: S, values: Mapping[str, Any]) -> S:
+    """A section of params, or all of them, with some values changed, each named by its dotted key.
+
+    Raises:
+        UserError: there is no such key, or the value is none of its.
+    """
+    tree = section.model_dump()
+    for key, value in values.items():
+        place, last = section_at(tree, key)
+        place[last] = value
+    return checked(type(section), tree, PARAMS)
 
 
 def load_sections(path: Path = PARAMS, **sections: Any) -> Any:

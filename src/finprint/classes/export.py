@@ -69,7 +69,12 @@ def export(ensemble: Ensemble, folder: Path) -> float:
     config = ensemble.members[0].embedder.config
     if len(sizes := {member.embedder.config.image_size for member in ensemble.members}) > 1:
         told = ", ".join(map(str, sorted(sizes)))
-        raise UserError(f"the models look at views of {told} px, but an export has one size: set classify.sizes to []")
+        raise UserError(
+            f"the models look at views of {told} px, but an export has one size: set classify.sizes to [], and one "
+            "image_size for all of classes.members"
+        )
+    if len({member.embedder.config.padded for member in ensemble.members}) > 1:
+        raise UserError("some models look at padded views and others do not: set one padded for all of classes.members")
     module = Exported(ensemble).eval()
     side = config.image_size
     crops = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))

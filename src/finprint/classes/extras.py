@@ -31,7 +31,8 @@ def extras_of(crops: Crops, kind: str) -> np.ndarray:
         return np.zeros((len(crops), 0), np.float32)
     boxes = crops.index[SIDES].to_numpy(float).tolist()
     contents = [crops.digest(row) for row in range(len(crops))]
-    key = sha256_json([kind, boxes, contents, code_of(("classes", "pictures")), mahotas.__version__, cv2.__version__])
+    code = [code_of(("classes", "model", "pictures")), mahotas.__version__, cv2.__version__]
+    key = sha256_json([kind, boxes, contents, code])
     path = cache() / "extras" / f"{key[:16]}.npy"
     with hold(path.with_name("lock"), "another run measures the crops: waiting for its end"):
         if not intact(path):

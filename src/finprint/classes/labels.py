@@ -59,7 +59,8 @@ class Labelled:
         """A hash of what models learn from and are validated on."""
         table = self.table[self.table["label"].notna()]
         contents = [crops.digest(row) for row in crops.rows(table["image"])]
-        return sha256_json([table[["image", "label", "fold"]].to_numpy().tolist(), contents, list(self.test)])
+        groups = pd.factorize(table["group"])[0].tolist()  # by which the penalty of a fitted head is chosen
+        return sha256_json([table[["image", "label", "fold"]].to_numpy().tolist(), groups, contents, list(self.test)])
 
 
 def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> Labelled:

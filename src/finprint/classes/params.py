@@ -24,6 +24,10 @@ class Classes(Section):
         """The names of all models' folders."""
         return [f"{fold}-{member}" for fold in self.folds for member in self.members]
 
+    def turn(self, fold: int) -> int:
+        """The place of a fold among those that are left out, by which its models take turns (`classify.sizes`)."""
+        return self.folds.index(fold)
+
     def number(self, member: str, fold: int) -> int:
         """A number for each model, which its seed is shifted by."""
         return 1000 * self.members.index(member) + fold
@@ -75,8 +79,8 @@ class Classify(Training):
     soft_share: Annotated[float, Field(gt=0, lt=1)]
     members: dict[str, dict[str, Any]]
 
-    def of_model(self, member: str, fold: int = 0) -> "Classify":
-        """The section as one model uses it: with the member's changes, and the image size of its fold, if `sizes` has
+    def of_model(self, member: str, turn: int = 0) -> "Classify":
+        """The section as one model uses it: with the member's changes, and the image size of its turn, if `sizes` has
         several.
 
         Raises:
@@ -92,9 +96,15 @@ class Classify(Training):
             raise UserError(f"classify.members.{member}: {error}") from None
         if not section.sizes:
             return section
-        size = section.sizes[fold % len(section.sizes)]
+        size = section.sizes[turn % len(section.sizes)]
         first = size if section.first_size == section.image_size else min(section.first_size, size)
         return section.model_copy(update={"image_size": size, "first_size": first})
+
+    @model_validator(mode="after")
+    def _plain_changes_nothing(self) -> Self:
+        if PLAIN in self.members:
+            raise ValueError(f"members has {PLAIN}, which is the section as it stands: give these changes another name")
+        return self
 
     @model_validator(mode="after")
     def _a_fitted_head_is_plain(self) -> Self:

@@ -177,4 +177,5 @@ def later_rounds(
                 flush=True,
             )
             checkpoint.finish()
-    return replace(trained, history=history, more={"named_for_round": named} if named else {})
+    epoch = trained.epoch if trained.epoch < 0 else len(history) - len(trained.history) + trained.epoch
+    return replace(trained, history=history, epoch=epoch, more={"named_for_round": named} if named else {})

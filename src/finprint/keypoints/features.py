@@ -7,6 +7,7 @@ from functools import partial
 
 import cv2
 import numpy as np
+import PIL
 
 from finprint.base.code import code_of
 from finprint.base.errors import UserError
@@ -20,6 +21,7 @@ from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features
 from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import Cutout, Views, enlarged
+from finprint.pictures.decoding import decoder
 from finprint.pictures.shards import StoredCrop
 
 CODE = ("keypoints", "pictures")  # the rooms that features and matches depend on
@@ -58,7 +60,7 @@ def opened(params: Match, engine: Engine = LOCAL) -> Iterator[Bench]:
     """
     networks = load_networks(params.extractor, params.weights, params.keypoints)
     settings = params.model_dump(include={"extractor", "image_size", "keypoints"})
-    libraries = [cv2.__version__, np.__version__]
+    libraries = [cv2.__version__, np.__version__, PIL.__version__, decoder()]
     key = sha256_json([settings, networks.key, code_of(CODE), libraries, device_of(engine)])[:16]
     folder = cache() / "match" / key
     with hold(folder.with_name("lock"), "another run matches local features: waiting for its end"):
@@ -85,14 +87,15 @@ def networks_elsewhere(params: Match, key: str) -> Networks:
 
 
 def extract(bench: Bench, views: Views, keys: Mapping[int, str], image_size: int) -> None:
-    """Compute the local features of views that are not in the cache; a view that is too small gets none.
+    """Compute the local features of views that are not in the cache; a view that is too small gets none, and so does
+    one whose photo is not there.
 
     Args:
         views: of photos.
         keys: the key of each wanted view, by its row.
         image_size: px, the longer side of a view as the network sees it.
     """
-    todo = {key: row for row, key in keys.items() if key not in bench.features}
+    todo = {key: row for row, key in keys.items() if key not in bench.features and views.there(row)}
 
     def here(keys: Sequence[str]) -> Iterator[Arrays | None]:
         return side_by_side(lambda key: _arrays(bench.networks, views.pixels(todo[key]), image_size), keys)

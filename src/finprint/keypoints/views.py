@@ -62,6 +62,9 @@ class Views(Protocol):
     def key(self, row: int) -> str:
         """A SHA-256 of all that the view depends on."""
 
+    def there(self, row: int) -> bool:
+        """Can its pixels be had? A bundle holds local features of its gallery, but not the photos."""
+
     def pixels(self, row: int) -> np.ndarray:
         """`(H, W, 3)` RGB uint8."""
 
@@ -91,6 +94,10 @@ class StoredCrops:
     def key(self, row: int) -> str:
         """The SHA-256 of the JPEG."""
         return self._crops.digest(row)
+
+    def there(self, row: int) -> bool:
+        """They are: crops lie in the bundle, too."""
+        return True
 
     def pixels(self, row: int) -> np.ndarray:
         """`(H, W, 3)` RGB uint8."""
@@ -131,6 +138,10 @@ class CutAgain:
     def key(self, row: int) -> str:
         """The SHA-256 of the photo's content and the box."""
         return sha256_json([self._contents[row], self._boxes[row].tolist()])
+
+    def there(self, row: int) -> bool:
+        """Does the table tell where the photo lies?"""
+        return isinstance(self._paths[row], str)
 
     def pixels(self, row: int) -> np.ndarray:
         """`(H, W, 3)` RGB uint8.

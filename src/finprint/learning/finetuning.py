@@ -77,10 +77,7 @@ def check_training(train: Training) -> None:
         UserError: see `check_stages` and `check_views`. The backbone itself is looked at by `check_backbone`.
     """
     if _by_stages(train.finetune) or _views_grow(train):
-        with torch.random.fork_rng(devices=[]):  # a check leaves chance alone
-            check_learning(
-                create_backbone(origin(train.backbone, "none").architecture, "none", train.image_size), train
-            )
+        check_learning(_untrained(train), train)
 
 
 def check_learning(backbone: nn.Module, train: Training) -> None:
@@ -108,17 +105,35 @@ def check_views(backbone: nn.Module, train: Training) -> None:
     Raises:
         UserError: `train.first_size` is another than `train.image_size`, and the backbone does not take it.
     """
-    if not _views_grow(train):
-        return
-    try:
-        with torch.inference_mode():
-            backbone.eval()(torch.zeros(1, 3, train.first_size, train.first_size))
-    except (AssertionError, RuntimeError):
+    if _views_grow(train) and not _takes(backbone, train.first_size):
         raise UserError(
             f"train.first_size: {train.backbone} takes views of one size alone: set it to {train.image_size}, "
             "which is train.image_size"
-        ) from None
-    backbone.train()
+        )
+
+
+def one_size(train: Training) -> bool:
+    """Does the backbone take views of one size alone, as transformers do?"""
+    return not _takes(_untrained(train), train.image_size // 2)
+
+
+def _untrained(train: Training) -> nn.Module:
+    """The backbone with random weights, to try it on."""
+    with torch.random.fork_rng(devices=[]):  # a check leaves chance alone
+        return create_backbone(origin(train.backbone, "none").architecture, "none", train.image_size)
+
+
+def _takes(backbone: nn.Module, side: int) -> bool:
+    """Does it take views of this size, px?"""
+    was = backbone.training
+    try:
+        with torch.inference_mode():
+            backbone.eval()(torch.zeros(1, 3, side, side))
+    except (AssertionError, RuntimeError):
+        return False
+    finally:
+        backbone.train(was)
+    return True
 
 
 def _by_stages(finetune: Finetune) -> bool:

@@ -15,7 +15,7 @@ HEADERS = 200  # photos whose width and height are read
 LEAST = 4  # named photos
 HELD = 1 / 6  # share of the named photos that validate, about
 ALIKE = 0.9  # share of the photos that must have one shape, to be taken for crops that show the animal in one place
-NEARLY = 0.9  # share of the photos that must tell their side, if any does; and of those to identify, their encounter
+NEARLY = 0.9  # share of the photos that must tell their side, if any does
 MET = 10  # encounters of several named photos, from which on they show whether an encounter is one with one animal
 
 
@@ -81,11 +81,11 @@ def facts_of(looked: Looked) -> Facts:
         UserError: it cannot be answered: fewer than two animals, too few photos, or no photo to identify.
     """
     source, folder = looked.source, looked.folder
-    named = source.labelled.dropna(subset="identity")
+    named = looked.animals.dropna(subset="identity")
     each = named["identity"].value_counts()
     queries = source.queries["image"].nunique()
     _refuse(folder, each, queries, looked.params.queries)
-    photos = pd.concat([source.labelled, source.queries], ignore_index=True)
+    photos = pd.concat([looked.animals, source.queries], ignore_index=True)
     boxes = source.boxes.dropna(subset="part") if "part" in source.boxes else source.boxes
     boxed = boxes[boxes["image"].isin(photos["image"])]
     return Facts(
@@ -112,8 +112,7 @@ def refuse_half_told(facts: Facts) -> None:
     count = sum(facts.sides.values())
     if not silent or silent == count or silent <= (1 - NEARLY) * count:
         return
-    source = facts.looked.source
-    photos = pd.concat([source.labelled, source.queries])
+    photos = pd.concat([facts.looked.animals, facts.looked.source.queries])
     first = photos.loc[photos["viewpoint"].isna(), "image"].iloc[0]
     raise UserError(
         f"{facts.looked.folder}: {silent} of {count} photos do not tell their viewpoint, such as {first}: tell it for "

@@ -89,9 +89,9 @@ def _line(seconds: Callable[[int], float]) -> Seconds:
 
 
 def _recipe(params: Params, side: int) -> Recipe:
-    """The recipe at another size."""
-    sizes = {"image_size": side, "first_size": side}
-    train = params.train.model_copy(update=sizes)
+    """A recipe by which the whole network learns, at another size."""
+    finetune = params.train.finetune.model_copy(update={"trainable": 1.0, "unfreeze": []})
+    train = params.train.model_copy(update={"image_size": side, "first_size": side, "finetune": finetune})
     return Recipe(train, EPOCHS, params.lr, params.seed)
 
 

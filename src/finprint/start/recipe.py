@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finprint.base.params import PARAMS, checked, section_at
+from finprint.base.params import changed
+from finprint.learning.finetuning import one_size
 from finprint.params import Params
 from finprint.start.cost import Work, minutes
 from finprint.start.facts import Facts
@@ -96,8 +97,10 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
     """
     fixed = [*source_choices(work.facts), *crop_choices(work.facts), *window_choices(window)]
     fixed.append(encounter_choice(work.facts))
-    for training, look in rungs(math.isfinite(work.speed.pair)):
-        choices = [*fixed, *training_choices(training, work.facts), *look_choices(look, work.facts)]
+    side = base.train.image_size if one_size(base.train) else None
+    for training, look in rungs(math.isfinite(work.speed.pair), side):
+        choices = [*fixed, *training_choices(training, work.facts, side), *look_choices(look, work.facts)]
+        choices += given_up(base, choices)
         params = changed(base, {choice.key: choice.value for choice in choices})
         seconds = work.seconds(params)
         if minutes(seconds) <= budget:
@@ -110,41 +113,34 @@ def within(base: Params, window: Window | None) -> Params:
     return changed(base, {choice.key: choice.value for choice in window_choices(window)})
 
 
-def changed(base: Params, values: Mapping[str, Any]) -> Params:
-    """Params with some values changed, each named by its dotted key, and checked.
+def trainings(only: int | None = None) -> Iterator[Training]:
+    """All that could be trained, from the best to the cheapest; the last ones are a head on frozen features.
 
-    Raises:
-        UserError: the values do not fit.
+    Args:
+        only: px of the views, if the backbone takes one size alone.
     """
-    tree = base.model_dump()
-    for key, value in values.items():
-        place, last = section_at(tree, key)
-        place[last] = value
-    return checked(Params, tree, PARAMS)
-
-
-def trainings() -> Iterator[Training]:
-    """All that could be trained, from the best to the cheapest; the last ones are a head on frozen features."""
-    for side in SIDES:
+    sides = SIDES if only is None else (only,)
+    for side in sides:
         for epochs in range(FULL, GOOD - 1, -2):
             yield Training(side, epochs, epochs)
     for epochs in range(GOOD - 2, FEW - 1, -2):
-        yield Training(SIDES[-1], epochs, epochs)
+        yield Training(sides[-1], epochs, epochs)
     for epochs in range(GOOD - 2, FEW - 1, -2):
-        yield Training(SIDES[-1], epochs, 3, "round1")
+        yield Training(sides[-1], epochs, 3, "round1")
     for epochs in HEAD_EPOCHS:
         yield Training(0, epochs, 1, "round1")
 
 
-def rungs(looks: bool) -> Iterator[tuple[Training, Look | None]]:
+def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look | None]]:
     """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do,
     but less than a training.
 
     Args:
         looks: can there be a second look?
+        only: as for `trainings`.
     """
-    whole = [training for training in trainings() if training.side]
-    heads = [training for training in trainings() if not training.side]
+    whole = [training for training in trainings(only) if training.side]
+    heads = [training for training in trainings(only) if not training.side]
     for some in (whole, heads):
         if looks:
             yield from itertools.product(some, LOOKS)
@@ -232,14 +228,19 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")
 
 
-def training_choices(training: Training, facts: Facts) -> Iterator[Choice]:
-    """How much is trained and how."""
+def training_choices(training: Training, facts: Facts, only: int | None = None) -> Iterator[Choice]:
+    """How much is trained and how; `only` as for `trainings`."""
     frozen = not training.side
-    side = training.side or SIDES[0]
-    size = f"{side} px: the largest views that the minutes allow" if side < SIDES[0] else "larger views gain little"
-    yield Choice("train.image_size", side, "the head alone learns, so large views cost little" if frozen else size)
-    first = side if frozen else max(32, round(GROW * side / 16) * 16)
-    yield Choice("train.first_size", first, "frozen features have one size" if frozen else "small views first: faster")
+    side = only or training.side or SIDES[0]
+    if only is not None:
+        size = first_size = "the backbone takes views of this size alone"
+    elif frozen:
+        size, first_size = "the head alone learns, so large views cost little", "frozen features have one size"
+    else:
+        first_size = "small views first: faster"
+        size = f"{side} px: the largest views that the minutes allow" if side < SIDES[0] else "larger views gain little"
+    yield Choice("train.image_size", side, size)
+    yield Choice("train.first_size", side if only or frozen else max(32, round(GROW * side / 16) * 16), first_size)
     yield Choice("train.finetune.trainable", 0.0 if frozen else 1.0, _why_trainable(frozen))
     yield Choice("train.epochs", training.first, _why_epochs(training))
     yield Choice("train.score_every", 1 if training.first < LONG else 5, "scoring costs time")
@@ -254,6 +255,20 @@ def training_choices(training: Training, facts: Facts) -> Iterator[Choice]:
     yield Choice("retrain.epochs", training.second, "as long as round 1" if training.start == "pretrained" else "a few")
     yield Choice("retrain.lr_scale", 1.0 if training.start == "pretrained" else 0.5, "goes with retrain.start")
     yield Choice("mine.precision", 0.95, "a second round learns from names that are nearly sure")
+
+
+def given_up(base: Params, choices: Sequence[Choice]) -> Iterator[Choice]:
+    """Values of `base` that cannot stay beside these choices."""
+    now = {choice.key: choice.value for choice in choices}
+    if not now["detector.enabled"]:
+        if base.crop.slices > 1:
+            yield Choice("crop.slices", 1, "only a detector looks at slices")
+        if base.crop.animals == "each" and now["crop.boxes_from"] == "detector":
+            yield Choice("crop.animals", "best", "only a detector or boxes find several animals")
+    if base.train.augment.cutmix and not now["train.finetune.trainable"]:
+        yield Choice("train.augment.cutmix", 0.0, "a head alone cannot learn from parts of photos")
+    if any(epoch >= now["train.epochs"] for epoch in base.train.finetune.unfreeze):
+        yield Choice("train.finetune.unfreeze", [], "there are fewer epochs than its values")
 
 
 def _mirror(facts: Facts) -> Choice:

@@ -8,7 +8,7 @@ from typing import Any
 
 from finprint.base.errors import UserError
 from finprint.base.params import PARAMS
-from finprint.check import check_params
+from finprint.check import check_named
 from finprint.params import Params, load_params
 from finprint.start.cost import Work, minutes
 from finprint.start.facts import facts_of, refuse_half_told
@@ -43,7 +43,8 @@ def start(asked: Asked) -> Iterator[str]:
     """Look at a folder, choose a recipe and write params.yaml; what is understood and done, text by text.
 
     Raises:
-        UserError: the folder, the minutes or params.yaml cannot be used; nothing is written then.
+        UserError: the folder, the minutes or params.yaml cannot be used; nothing is written then, but a link that was
+            asked for stays.
     """
     if not asked.minutes > 0:
         raise UserError(f"--minutes is {asked.minutes:g}: it must be more than 0")
@@ -60,9 +61,9 @@ def start(asked: Asked) -> Iterator[str]:
     window = None if facts.boxed or facts.two_sides else find_window(looked, base)
     chosen = plan(Work(facts, probe(paths, within(base, window))), base, asked.minutes, window)
     values = {choice.key: choice.value for choice in chosen.choices}
+    check_named(chosen.params)
     refuse_unclean(PARAMS, values)
     changed = write_params(PARAMS, values)
-    check_params()
     yield "\n".join(told(chosen, changed))
     yield "\n".join(forecast(chosen.seconds, asked.minutes, chosen.params))
 

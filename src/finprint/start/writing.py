@@ -12,7 +12,7 @@ from finprint.base.errors import UserError
 from finprint.base.files import atomic, cache, read_json, write_json
 from finprint.base.params import read_yaml, section_at
 
-WRITTEN = "start.json"  # in the cache: what was written last, so that it is not taken for a person's own change
+WRITTEN = "start.json"  # in the cache: what was written, so that it is not taken for a person's own change
 
 
 def refuse_unclean(path: Path, values: Mapping[str, Any]) -> None:
@@ -28,9 +28,7 @@ def refuse_unclean(path: Path, values: Mapping[str, Any]) -> None:
     committed = _committed(path)
     if committed is None:
         return
-    place = cache() / WRITTEN
-    earlier = read_json(place) if place.exists() else {}
-    now = read_yaml(path)
+    earlier, now = _earlier(), read_yaml(path)
     for key, value in values.items():
         mine = _at(now, key)
         if mine not in (value, _at(committed, key)) and (key not in earlier or mine != earlier[key]):
@@ -68,8 +66,14 @@ def write_params(path: Path, values: Mapping[str, Any]) -> list[str]:
     if changed:
         with atomic(path) as draft:
             draft.write_text(text.getvalue(), encoding="utf-8")
-    write_json(cache() / WRITTEN, dict(values))
+    write_json(cache() / WRITTEN, _earlier() | dict(values))
     return changed
+
+
+def _earlier() -> dict[str, Any]:
+    """What `finprint start` wrote before: the last value of each key."""
+    place = cache() / WRITTEN
+    return read_json(place) if place.exists() else {}
 
 
 def _set_items(items: Any, values: list[Any]) -> None:

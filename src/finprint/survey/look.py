@@ -41,6 +41,12 @@ class Looked:
     source: Source
     decided: dict[str, int]
 
+    @property
+    def animals(self) -> pd.DataFrame:
+        """The labelled photos but for those of `prepare.background`, which show no animal."""
+        labelled, empty = self.source.labelled, background(self.params)
+        return labelled[~labelled["image"].str.startswith(empty)] if empty else labelled
+
 
 def look(folder: Path, params: Prepare) -> Looked:
     """Read a folder as `prepare` will.
@@ -72,7 +78,7 @@ def describe(looked: Looked) -> str:
     rows = [
         *(_folders(folder, params) if params.source == "folder" else []),
         *(_columns(params.csv) if params.source == "csv" else []),
-        *_catalogue(source, background(params)),
+        *_catalogue(looked),
         *_facts(source, params),
         ("to identify", _photos(source.queries["image"].nunique())),
         *(("boxes", f"{name}: {tally(counts)}") for name, counts in source.counts.items()),
@@ -113,9 +119,8 @@ def _folders(folder: Path, params: Prepare) -> list[tuple[str, str]]:
     return [("folders", _listed(f"{form} ({_photos(count)})" for form, count in counts.most_common()))]
 
 
-def _catalogue(source: Source, background: str) -> list[tuple[str, str]]:
-    animals = ~source.labelled["image"].str.startswith(background) if background else slice(None)
-    labelled = source.labelled[animals]
+def _catalogue(looked: Looked) -> list[tuple[str, str]]:
+    labelled = looked.animals
     each = labelled["identity"].value_counts()
     photos = labelled["path"].nunique()
     rows = [
@@ -126,8 +131,8 @@ def _catalogue(source: Source, background: str) -> list[tuple[str, str]]:
     ]
     if unnamed := int(labelled["identity"].isna().sum()):
         rows.append(("nobody named", _photos(unnamed)))
-    if background:
-        rows.append(("no animal", _photos(len(source.labelled) - len(labelled))))
+    if looked.params.background:
+        rows.append(("no animal", _photos(len(looked.source.labelled) - len(labelled))))
     if len(each):
         rows.append(("individuals", _most(labelled["identity"].dropna())))
     return rows
