@@ -26,7 +26,7 @@ from finprint.learning.task import Task
 from finprint.pictures.shards import Crops
 from finprint.store.guesses import QUERY, Guesses, read_guesses
 
-PLAIN = Guess(batch=64, views="plain", count=1)  # how an epoch is validated
+ONE_VIEW = Guess(batch=64, views="plain", count=1)  # how an epoch is validated
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Classes(Task):
         if not len(self.rows):
             return {}
         classifier = Classifier(network.embedder, network.head, self.lessons.classes)
-        chances = classifier.probabilities(self.pixels, self.rows, self.extras[self.rows], PLAIN, quiet=True)
+        chances = classifier.probabilities(self.pixels, self.rows, self.extras[self.rows], ONE_VIEW, quiet=True)
         return scores(chances, self.codes)
 
     def at_step(self, network: Network, step: int, steps: int) -> None:

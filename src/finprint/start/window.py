@@ -36,7 +36,7 @@ SIDE = 256  # px of the view; the backbone's cells then have 16 px
 POOLED = 16  # pieces of a window that are compared each with its counterpart, about
 STEPS = 8  # of the coarse grid, along each side
 NARROWEST = 2  # steps, the least width and height of a window
-MARGIN = 1  # cells around the best window that are cut out, too: its own cells see beyond their edges
+AROUND = 1  # cells around the best window that are cut out, too: its own cells see beyond their edges
 CLEAR = 3.0  # standard errors by which a window must win on animals that did not choose it
 GAIN = 1.15  # and the factor by which it must win
 Edges = tuple[int, int, int, int]  # left, top, right, bottom, in cells
@@ -115,7 +115,7 @@ def best_window(views: Views) -> Window | None:
     near = [edges for edges in _near(best, width, height) if edges != best]
     fine = {edges: float(np.nanmean(reciprocal_ranks(views, edges))) for edges in (best, *near)}
     edges = max(fine, key=lambda one: fine[one])
-    left, top, right, bottom = np.clip(np.add(edges, (-MARGIN, -MARGIN, MARGIN, MARGIN)), 0, (width, height) * 2)
+    left, top, right, bottom = np.clip(np.add(edges, (-AROUND, -AROUND, AROUND, AROUND)), 0, (width, height) * 2)
     shares = [left / width, top / height, right / width, bottom / height]
     return Window([round(float(share), 3) for share in shares], fine[edges], float(ranks[0].mean()))
 
