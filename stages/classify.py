@@ -34,9 +34,9 @@ def main(paths: Paths) -> Callable[[], None] | None:
     crops, fold, member = Crops(paths.crops), paths.fold, paths.member
     told = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
     labels, crops = beside_made(told, crops, paths.imagined)
-    section = params.classify.of_model(member, params.classes.turn(fold))
-    seed = params.seed + params.classes.number(member, fold)
-    recipe = Recipe(section, section.epochs, section.lr, seed, params.engine.processes)
+    turn, shift = params.classes.turn(fold), params.classes.number(member, fold)
+    section = params.classify.of_model(member, turn)
+    recipe = Recipe(section, section.epochs, section.lr, params.seed + shift, params.engine.processes)
     checkpoint = class_checkpoint(f"{paths.of}{fold}{member}", recipe, labels.fingerprint(crops))
     write_round(train_model(labels, crops, recipe, fold, checkpoint), paths.model, paths.epochs, paths.metrics)
     return checkpoint.finish if checkpoint else None
