@@ -31,13 +31,12 @@ class Paths:
 
 def main(paths: Paths) -> Callable[[], None] | None:
     params = load_sections(seed=Seed, classes=Classes, classify=Classify, engine=Engine)
-    crops, fold, member = Crops(paths.crops), paths.fold, paths.member
-    told = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
+    crops, classes, fold = Crops(paths.crops), params.classes, paths.fold
+    told = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, classes)
     labels, crops = beside_made(told, crops, paths.imagined)
-    turn, shift = params.classes.turn(fold), params.classes.number(member, fold)
-    section = params.classify.of_model(member, turn)
+    section, shift = params.classify.of_model(paths.member, classes.turn(fold)), classes.number(paths.member, fold)
     recipe = Recipe(section, section.epochs, section.lr, params.seed + shift, params.engine.processes)
-    checkpoint = class_checkpoint(f"{paths.of}{fold}{member}", recipe, labels.fingerprint(crops))
+    checkpoint = class_checkpoint(f"{paths.of}{fold}{paths.member}", recipe, labels.fingerprint(crops))
     write_round(train_model(labels, crops, recipe, fold, checkpoint), paths.model, paths.epochs, paths.metrics)
     return checkpoint.finish if checkpoint else None
 
