@@ -23,6 +23,7 @@ SMALL = Match(
     choose="vectors",
     individuals=2,
     photos=2,
+    sure=2.0,
 )
 
 

@@ -33,7 +33,7 @@ from finprint.keypoints.views import StoredCrops
 from finprint.store.tables import read_table
 
 
-def _params(**changes: int | str | bool) -> Match:
+def _params(**changes: float | str | bool) -> Match:
     return SMALL.model_copy(update=changes)
 
 
@@ -76,6 +76,24 @@ def test_by_hand() -> None:
     assert table["cosine"].tolist() == pytest.approx(np.cos(np.deg2rad([10, 50, 20, 30])).tolist())
     more = shortlist(_photos(codes), vectors, np.array([0]), np.arange(1, 7), _params(individuals=9, photos=9))
     assert more["match"].tolist() == [1, 5, 2, 4, 6, 3]
+
+
+def test_a_sure_query_is_matched_with_one_photo() -> None:
+    """Animal 1 stands cos 10 - cos 60 = 0.48 above animal 2; the second query has nobody to be compared with but 1."""
+    photos, vectors = _photos([9, 9, 1, 1, 2], "-rlr-"), _at(0, 0, 20, 10, 60)
+    photos.loc[4, "viewpoint"] = "left"
+    gallery = np.array([2, 3, 4])
+
+    def pairs(query: int, sure: float, agreement: list[float] | None = None) -> list[int]:
+        params = _params(individuals=2, photos=2, sure=sure)
+        second = None if agreement is None else np.array([agreement])
+        return shortlist(photos, vectors, np.array([query]), gallery, params, second)["match"].tolist()
+
+    assert pairs(0, sure=0.4) == [3]
+    assert pairs(0, sure=0.5) == [3, 2, 4]
+    assert pairs(0, 0.4, agreement=[0.3, 0.2, 0.1]) == [2]  # the second measure says the same of the animal
+    assert sorted(pairs(0, 0.4, agreement=[0.1, 0.2, 0.3])) == [2, 3, 4]  # it says another one
+    assert pairs(1, sure=0.4) == [3]  # its only photo of this side, whoever is sure
 
 
 def test_ties_go_by_row() -> None:

@@ -11,6 +11,7 @@ from finprint.keypoints.params import Match
 from finprint.model.params import Embed
 
 SETTINGS = "params.json"
+LATER = {"sure": 2.0}  # params of `match` that bundles of an earlier version lack
 
 
 class Settings(Section):
@@ -33,6 +34,7 @@ class Settings(Section):
         """
         path = folder / SETTINGS
         try:
-            return checked(Settings, read_json(path), path)
-        except ValueError:
+            state = read_json(path)
+            return checked(Settings, state | {"match": LATER | state["match"]}, path)
+        except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is damaged: {AGAIN}") from None

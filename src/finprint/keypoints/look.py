@@ -92,6 +92,9 @@ def shortlist(
         agreement: (Q, G), a second measure, -inf where photos cannot be compared. With it, individuals are taken
             alternately by both measures, and their photos by this one.
 
+    A query is sure if its nearest individual stands `params.sure` above the second one, and is also first by the
+    second measure, if there is one. It is matched with one photo, which nearly always shows the right individual.
+
     Returns:
         Rows (query, match) of the photos and their cosine, by query, the best individual first; ties by row.
     """
@@ -108,14 +111,18 @@ def shortlist(
         block = queries[block_of]
         mask = comparable(viewpoints[block], viewpoints[gallery])
         measure = cosines = np.where(mask, vectors[block] @ vectors[gallery].T, -np.inf)
-        places = _places(np.maximum.reduceat(cosines, starts, axis=1))  # (B, C)
+        best = np.maximum.reduceat(cosines, starts, axis=1)  # (B, C)
+        places, sure = _places(best), _ahead(best) >= params.sure
         if agreement is not None:
             measure = agreement[block_of, by_code]
-            places = np.minimum(2 * places + 1, 2 * _places(np.maximum.reduceat(measure, starts, axis=1)))
-        for query, near, order in zip(block, measure, np.argsort(places, axis=1, kind="stable"), strict=True):
-            for individual in order[: params.individuals]:
+            others = _places(np.maximum.reduceat(measure, starts, axis=1))
+            sure &= places.argmin(axis=1) == others.argmin(axis=1)
+            places = np.minimum(2 * places + 1, 2 * others)
+        orders = np.argsort(places, axis=1, kind="stable")
+        for query, near, order, one in zip(block, measure, orders, sure, strict=True):
+            for individual in order[: 1 if one else params.individuals]:
                 own = near[starts[individual] : stops[individual]]
-                for place in np.argsort(-own, kind="stable")[: params.photos]:
+                for place in np.argsort(-own, kind="stable")[: 1 if one else params.photos]:
                     if np.isfinite(own[place]):
                         rows.append((query, gallery[starts[individual] + place]))
     ends = np.array(rows, np.int64).reshape(-1, 2)
@@ -126,6 +133,14 @@ def shortlist(
 def _places(measure: np.ndarray) -> np.ndarray:
     """(B, C) the place of each individual in the order of its row, from 0, best first."""
     return np.argsort(np.argsort(-measure, axis=1, kind="stable"), axis=1, kind="stable")
+
+
+def _ahead(measure: np.ndarray) -> np.ndarray:
+    """(B,) how far the first of each row (B, C) stands above the second; 0 where there is no second."""
+    if measure.shape[1] < 2:
+        return np.zeros(len(measure))
+    second, first = np.partition(measure, -2, axis=1)[:, -2:].T
+    return np.where(np.isfinite(second), first - np.where(np.isfinite(second), second, 0), 0)
 
 
 def comparable(ones: np.ndarray, others: np.ndarray) -> np.ndarray:

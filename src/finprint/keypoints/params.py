@@ -18,3 +18,4 @@ class Match(Section):
     choose: Literal["vectors", "both"]
     individuals: Count
     photos: Count
+    sure: Annotated[float, Field(gt=0, le=2)]

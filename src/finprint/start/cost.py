@@ -16,6 +16,7 @@ BEGIN = {
     "check": 7.0, "prepare": 4.0, "detector": 5.0, "crop": 5.0, "train": 6.0, "embed": 6.0, "mine": 5.0,
     "retrain": 6.0, "reembed": 6.0, "match": 5.0, "search": 6.0, "bundle": 6.0, "evaluate": 12.0,
 }  # fmt: skip
+SURE = 0.2  # share of the queries that are matched with one photo (`match.sure`): of right whales 0.3, of antelopes 0
 PSEUDO = 0.3  # share of the photos to identify that round 2 learns as well, about: of right whales 0.4, of antelopes 0
 HEAD = 0.0005  # seconds of one pass of a head over the frozen features of a photo
 ANSWERED = 0.004  # seconds of search and report for a photo
@@ -99,7 +100,8 @@ class Work:
     def _matching(self, match: Match) -> float:
         """Seconds of the second look at the photos to identify and those that validate."""
         facts = self.facts
-        pairs = facts.asked * min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
+        each = min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
+        pairs = facts.asked * (SURE + (1 - SURE) * each)
         described = facts.compared * DESCRIBED if match.choose == "both" else 0.0
         return pairs * self.speed.pair + facts.photos * self.speed.points + described
 

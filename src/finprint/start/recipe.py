@@ -25,11 +25,8 @@ LONG = 16  # epochs from which mixup is of use
 # The second look: ALIKED and LightGlue, px of the longer side, local features of a crop
 EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 480, 256
 Look = tuple[int, int]
-LOOKS: tuple[Look, ...] = (
-    (8, 2),
-    (5, 2),
-    (5, 1),
-)  # individuals and photos of each that a query is matched with, best first
+# Individuals and photos of each that a query is matched with, best first: second photos say more than more individuals
+LOOKS: tuple[Look, ...] = ((8, 2), (5, 2), (3, 2))
 COMPARED = 500_000  # pairs of photos that are compared by descriptors, at most: some minutes
 NEAREST, LISTED = 20, 200  # individuals that are scored for a query: by vectors alone, and at most
 ENOUGH_BOXES = 30  # that a detector can learn from
