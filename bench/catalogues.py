@@ -81,9 +81,7 @@ ALTERNATIVES: dict[str, Callable[[Params], dict[str, Any]]] = {
     "views of 96 px": lambda params: _sized(96),
     "views of 160 px": lambda params: _sized(160),
     "views of 224 px": lambda params: _sized(224) | {"crop.image_size": 224},
-    "viewpoints as classes": lambda params: {
-        "train.viewpoints": "together" if params.train.apart else "apart"
-    },
+    "viewpoints as classes": lambda params: {"train.viewpoints": "together" if params.train.apart else "apart"},
     "two centres": lambda params: {"train.margin.centres": 2},
     "round 2 from round 1": lambda params: {"retrain.start": "round1", "retrain.epochs": 5, "retrain.lr_scale": 0.5},
     "one long round of larger views": _one_round,
@@ -148,12 +146,13 @@ def _jobs(
     place = scratch / sha256_json(str(folder))[:8]
     place.mkdir()
     cropped = Cropped(photos, place)
+    sides = photos["viewpoint"].notna().any()  # else there are no classes by viewpoint
     for name in names:
         params = base if name == DEFAULTS else changed(recipe, ALTERNATIVES[name](recipe))
+        params = params if sides else changed(params, {"train.viewpoints": "together"})
         crops, looks = cropped.of(params.crop)
         for seed in range(seeds):
-            depends = params.model_dump(exclude={"prepare", "crop"})
-            key = sha256_json([folder.name, depends, seed, looks])[:16]
+            key = sha256_json([folder.name, params.model_dump(exclude={"prepare", "crop"}), seed, looks])[:16]
             yield Job(folder.name, name, seed, params, photos, crops, key)
 
 

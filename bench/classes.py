@@ -207,14 +207,15 @@ def main() -> None:
 
 
 def together(answers: dict[str, list[np.ndarray]], labels: Labelled, params: Vote) -> Iterator[str]:
-    """A line for all sets of two ways and more, joined by the mean and by the geometric mean."""
+    """A line for all sets of two ways and more, joined by mean and geometric mean, with equal and with fitted shares."""
     for count in range(2, len(answers) + 1):
         for names in itertools.combinations(answers, count):
             for by, shares in itertools.product(("mean", "geometric"), ("equal", "fit")):
                 asked = params.model_copy(update={"by": by, "shares": shares})
                 folds = enumerate(zip(*(answers[name] for name in names), strict=True))
                 measured = [judged_on(labels, fold, chances, asked) for fold, chances in folds]
-                yield f"{' + '.join(names)}, {by}, shares {shares}: {told(measured)}"
+                way = by if shares == "equal" else f"{by} with fitted shares"
+                yield f"{' + '.join(names)}, {way}: {told(measured)}"
 
 
 def told(measured: list[dict[str, float]]) -> str:

@@ -248,6 +248,8 @@ def test_classes(tmp_path: Path, printed: Printed) -> None:
     ]
     both = r"^finprint, frozen features \+ finprint, fine-tuning, (mean|geometric): log_loss \d+\.\d+, top1 "
     assert re.findall(both, told, re.MULTILINE) == ["mean", "geometric"]
+    fitted = both.replace("(mean|geometric):", "(mean|geometric) with fitted shares:")
+    assert re.findall(fitted, told, re.MULTILINE) == ["mean", "geometric"]
 
 
 def test_rules(project: Project, printed: Printed) -> None:
