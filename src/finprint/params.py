@@ -93,6 +93,10 @@ class Params(Section):
                     raise ValueError(f"classes.{name} has {fold}, but the folds are 0 to {self.prepare.folds - 1}")
         if self.classes.of and len(self.classes.test) >= self.prepare.folds - 1:
             raise ValueError("classes.test leaves no fold to learn from")
+        return self
+
+    @model_validator(mode="after")
+    def _a_share_for_each_member(self) -> "Params":
         shares, members = self.vote.shares, len(self.classes.members)
         if isinstance(shares, list) and len(shares) != members:
             raise ValueError(f"vote.shares has {len(shares)} shares for the {members} models of classes.members")

@@ -12,6 +12,7 @@ from finprint.base.errors import UserError
 from finprint.base.files import atomic, write_json
 from finprint.classes.poses import QUARTERS
 from finprint.classes.trained import Ensemble
+from finprint.classes.voting import weights_of
 
 MODEL, CONFIG, SCRIPT = "model.pt2", "config.json", "classify_images.py"
 SAME = 1e-4  # probabilities of the export and of the models differ by no more
@@ -28,9 +29,8 @@ class Exported(nn.Module):
         self.by = joint.by
         self.views = ensemble.views.views
         self.temperature, self.clip = joint.sharpness.temperature, joint.sharpness.clip
-        folds = len(self.heads) // len(joint.shares)
-        self.shares: torch.Tensor
-        self.register_buffer("shares", torch.tensor(joint.shares).repeat(folds) / folds)
+        self.weights: torch.Tensor
+        self.register_buffer("weights", torch.from_numpy(weights_of(joint.shares, len(self.heads))).float())
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         views = [crops.rot90(quarter, (2, 3)) for quarter in (QUARTERS if self.views == "turns" else range(1))]
@@ -42,9 +42,9 @@ class Exported(nn.Module):
             each.append(torch.stack(chances).mean(dim=0))
         stacked = torch.stack(each)  # (M, N, C)
         if self.by == "geometric":
-            joint = F.softmax(torch.tensordot(self.shares, stacked.clamp(min=1e-12).log(), 1), dim=1)
+            joint = F.softmax(torch.tensordot(self.weights, stacked.clamp(min=1e-12).log(), 1), dim=1)
         else:
-            joint = torch.tensordot(self.shares, stacked, 1)
+            joint = torch.tensordot(self.weights, stacked, 1)
         sharp = F.softmax(joint.clamp(min=1e-12).log() / self.temperature, dim=1).clamp(min=self.clip)
         return sharp / sharp.sum(dim=1, keepdim=True)
 

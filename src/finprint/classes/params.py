@@ -157,7 +157,7 @@ class Vote(Section):
     clip: Literal["fit"] | Share
 
     @model_validator(mode="after")
-    def _shares_that_fit(self) -> Self:
+    def _shares_add_up(self) -> Self:
         if isinstance(self.shares, list) and abs(sum(self.shares) - 1) > 1e-6:
             raise ValueError(f"shares are {self.shares}, which add up to {sum(self.shares):g} and not to 1")
         return self

@@ -191,6 +191,12 @@ def _cross_fitted(each: np.ndarray, codes: np.ndarray, groups: pd.Series, params
     return array
 
 
+def weights_of(shares: Sequence[float], models: int) -> np.ndarray:
+    """(models,) weights of all models, which sum to 1; of the shares of the M members, which are those of each fold."""
+    folds = models // len(shares)
+    return np.tile(shares, folds) / folds
+
+
 def joined(arrays: Arrays, by: str, shares: Sequence[float]) -> np.ndarray:
     """(N, C) of the models' (N, C).
 
@@ -200,10 +206,10 @@ def joined(arrays: Arrays, by: str, shares: Sequence[float]) -> np.ndarray:
         shares: of the M members.
     """
     stacked = np.asarray(arrays, float)  # (models, N, C)
-    folds = len(stacked) // len(shares)
+    weights = weights_of(shares, len(stacked))
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return np.tensordot(np.tile(shares, folds) / folds, values, 1)
+        return np.tensordot(weights, values, 1)
 
     if by == "majority":
         first = stacked.argmax(axis=2)[..., None] == np.arange(stacked.shape[2])

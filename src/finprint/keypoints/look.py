@@ -84,6 +84,9 @@ def shortlist(
 ) -> pd.DataFrame:
     """The gallery photos to match with each query: of the nearest individuals the nearest photos.
 
+    A query is sure if its nearest individual stands `params.sure` above the second one, and is also first by the
+    second measure, if there is one. It is matched with one photo, which nearly always shows the right individual.
+
     Args:
         photos: columns `code` and `viewpoint` of N photos.
         vectors: (N, D) their unit vectors.
@@ -91,9 +94,6 @@ def shortlist(
         params: how many individuals, and how many photos of each.
         agreement: (Q, G), a second measure, -inf where photos cannot be compared. With it, individuals are taken
             alternately by both measures, and their photos by this one.
-
-    A query is sure if its nearest individual stands `params.sure` above the second one, and is also first by the
-    second measure, if there is one. It is matched with one photo, which nearly always shows the right individual.
 
     Returns:
         Rows (query, match) of the photos and their cosine, by query, the best individual first; ties by row.
@@ -140,7 +140,7 @@ def _ahead(measure: np.ndarray) -> np.ndarray:
     if measure.shape[1] < 2:
         return np.zeros(len(measure))
     second, first = np.partition(measure, -2, axis=1)[:, -2:].T
-    return np.where(np.isfinite(second), first - np.where(np.isfinite(second), second, 0), 0)
+    return np.subtract(first, second, out=np.zeros(len(measure)), where=np.isfinite(second))
 
 
 def comparable(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
