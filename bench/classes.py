@@ -207,7 +207,7 @@ def main() -> None:
 
 
 def together(answers: dict[str, list[np.ndarray]], labels: Labelled, params: Vote) -> Iterator[str]:
-    """A line for all sets of two ways and more, joined by mean and geometric mean, with equal and with fitted shares."""
+    """A line for all sets of two ways and more, joined by mean and geometric mean, with equal and fitted shares."""
     for count in range(2, len(answers) + 1):
         for names in itertools.combinations(answers, count):
             for by, shares in itertools.product(("mean", "geometric"), ("equal", "fit")):
