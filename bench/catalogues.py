@@ -40,7 +40,8 @@ from finprint.pictures.shards import Crops
 from finprint.start.cost import Work
 from finprint.start.facts import facts_of
 from finprint.start.probe import probe
-from finprint.start.recipe import SIDES, WHOLE, plan, within
+from finprint.start.recipe import WHOLE, plan, within
+from finprint.start.rungs import SIDES
 from finprint.start.window import find_window
 from finprint.survey.look import look
 from finprint.survey.prepare import survey

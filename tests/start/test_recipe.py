@@ -16,7 +16,8 @@ from finprint.check import check_named
 from finprint.params import load_params
 from finprint.start.cost import Speed, Work, minutes
 from finprint.start.facts import Facts, facts_of
-from finprint.start.recipe import Plan, plan, rungs
+from finprint.start.recipe import Plan, plan
+from finprint.start.rungs import rungs
 from finprint.survey.look import look
 
 OURS = Path(__file__).parents[2] / "params.yaml"

@@ -3,7 +3,6 @@
 docs/experiments.md has where each rule was measured.
 """
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +13,12 @@ from finprint.learning.finetuning import one_size
 from finprint.params import Params
 from finprint.start.cost import Work, minutes
 from finprint.start.facts import Facts
+from finprint.start.rungs import FULL, SIDES, Look, Training, rungs
 
-SIDES = (160, 128, 112, 96)  # px of the views, best first
 GROW = 0.7  # the first views' side, as a share of the last ones'
-FULL = 30  # epochs of each of two rounds; more gave nothing
-GOOD = 20  # epochs that a size must leave room for; else a smaller one is taken
-FEW = 8  # epochs below which nothing but a head is trained
-HEAD_EPOCHS = (60, 20)  # of a head on frozen features
 LONG = 16  # epochs from which mixup is of use
 # The second look: ALIKED and LightGlue, px of the longer side, local features of a crop
 EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 480, 256
-Look = tuple[int, int]
-# Individuals and photos of each that a query is matched with, best first: second photos say more than more individuals
-LOOKS: tuple[Look, ...] = ((8, 2), (5, 2), (3, 2))
 COMPARED = 500_000  # pairs of photos that are compared by descriptors, at most: some minutes
 NEAREST, LISTED = 20, 200  # individuals that are scored for a query: by vectors alone, and at most
 ENOUGH_BOXES = 30  # that a detector can learn from
@@ -73,16 +65,6 @@ class Plan:
     seconds: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Training:
-    """How much is trained: px, epochs of both rounds; 0 px: a head alone."""
-
-    side: int
-    first: int
-    second: int
-    start: str = "pretrained"
-
-
 def plan(work: Work, base: Params, budget: float, window: Window | None = None) -> Plan:
     """The best recipe that fits into the minutes.
 
@@ -108,40 +90,6 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
 def within(base: Params, window: Window | None) -> Params:
     """Params with the window, on which the crops depend."""
     return changed(base, {choice.key: choice.value for choice in window_choices(window)})
-
-
-def trainings(only: int | None = None) -> Iterator[Training]:
-    """All that could be trained, from the best to the cheapest; the last ones are a head on frozen features.
-
-    Args:
-        only: px of the views, if the backbone takes one size alone.
-    """
-    sides = SIDES if only is None else (only,)
-    for side in sides:
-        for epochs in range(FULL, GOOD - 1, -2):
-            yield Training(side, epochs, epochs)
-    for epochs in range(GOOD - 2, FEW - 1, -2):
-        yield Training(sides[-1], epochs, epochs)
-    for epochs in range(GOOD - 2, FEW - 1, -2):
-        yield Training(sides[-1], epochs, 3, "round1")
-    for epochs in HEAD_EPOCHS:
-        yield Training(0, epochs, 1, "round1")
-
-
-def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look | None]]:
-    """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do,
-    but less than a training.
-
-    Args:
-        looks: can there be a second look?
-        only: as for `trainings`.
-    """
-    whole = [training for training in trainings(only) if training.side]
-    heads = [training for training in trainings(only) if not training.side]
-    for some in (whole, heads):
-        if looks:
-            yield from itertools.product(some, LOOKS)
-        yield from ((training, None) for training in some)
 
 
 def source_choices(facts: Facts) -> Iterator[Choice]:

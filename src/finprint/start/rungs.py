@@ -1,0 +1,58 @@
+"""What could be done, from the best to the cheapest: trainings, and second looks beside them."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIDES = (160, 128, 112, 96)  # px of the views, best first
+FULL = 30  # epochs of each of two rounds; more gave nothing
+GOOD = 20  # epochs that a size must leave room for; else a smaller one is taken
+FEW = 8  # epochs below which nothing but a head is trained
+HEAD_EPOCHS = (60, 20)  # of a head on frozen features
+Look = tuple[int, int]
+# Individuals and photos of each that a query is matched with, best first: second photos say more than more individuals
+LOOKS: tuple[Look, ...] = ((8, 2), (5, 2), (3, 2))
+
+
+@dataclass(frozen=True)
+class Training:
+    """How much is trained: px, epochs of both rounds; 0 px: a head alone."""
+
+    side: int
+    first: int
+    second: int
+    start: str = "pretrained"
+
+
+def trainings(only: int | None = None) -> Iterator[Training]:
+    """All that could be trained, from the best to the cheapest; the last ones are a head on frozen features.
+
+    Args:
+        only: px of the views, if the backbone takes one size alone.
+    """
+    sides = SIDES if only is None else (only,)
+    for side in sides:
+        for epochs in range(FULL, GOOD - 1, -2):
+            yield Training(side, epochs, epochs)
+    for epochs in range(GOOD - 2, FEW - 1, -2):
+        yield Training(sides[-1], epochs, epochs)
+    for epochs in range(GOOD - 2, FEW - 1, -2):
+        yield Training(sides[-1], epochs, 3, "round1")
+    for epochs in HEAD_EPOCHS:
+        yield Training(0, epochs, 1, "round1")
+
+
+def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look | None]]:
+    """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do,
+    but less than a training.
+
+    Args:
+        looks: can there be a second look?
+        only: as for `trainings`.
+    """
+    whole = [training for training in trainings(only) if training.side]
+    heads = [training for training in trainings(only) if not training.side]
+    for some in (whole, heads):
+        if looks:
+            yield from itertools.product(some, LOOKS)
+        yield from ((training, None) for training in some)
