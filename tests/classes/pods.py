@@ -16,6 +16,7 @@ CLASSIFY = Classify.model_validate(
         "embedding": 0,
         "lr": 1e-3,
         "head": "random",
+        "fitted": ["regression", "discriminant", "hidden"],
         "start_share": 0.0,
         "smoothing": 0.0,
         "stages": "all",

@@ -70,6 +70,7 @@ def test_extras_stand_beside_the_features(tmp_path: Path) -> None:
     head = load_classifier(tmp_path / "0").head
     assert head.extras == 61
     assert head.linear.in_features == 61 + 40 + 112 + 320  # the means of three stages
+    assert head.hidden[0].in_features == head.linear.in_features
     assert float(head.std.min()) > 0
 
 
@@ -93,6 +94,7 @@ def test_fine_tuning_begins_with_what_a_frozen_backbone_tells(tmp_path: Path) ->
     labels = labelled(table, stored, "identity", CLASSES)
     learns = CLASSIFY.finetune.model_copy(update={"trainable": 1.0, "hold_norms": True})
     asked = {"fusion": "means", "finetune": learns, "head": "fitted", "lr": 0.01, "extras": "all"}
+    asked["fitted"] = ["regression", "discriminant"]
     train = CLASSIFY.model_copy(update=asked)
     recipe = Recipe(train, 2, train.lr, 0)
     task = Classes.of(labels, stored, train, 0)

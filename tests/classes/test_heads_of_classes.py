@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.covariance import LedoitWolf
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
+from finprint.classes.fitting import fit_head, fit_shares
 from finprint.classes.heads import ClassHeads, SoftmaxHead, log_loss
-from finprint.classes.linear import PENALTIES, Examples, _path, fit_head
+from finprint.classes.linear import PENALTIES, Examples, discriminant, regressions
 from finprint.learning.lessons import Targets
 
 
@@ -53,6 +56,10 @@ def test_a_photo_s_extras_go_where_its_label_goes() -> None:
     assert heads(vectors, targets.reversed()).item() != pytest.approx(np.mean(each))
 
 
+LINEAR = ["regression"]
+ALL = ["regression", "discriminant", "hidden"]
+
+
 def _blobs(count: int, seed: int = 0) -> Examples:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 3, count)
@@ -63,23 +70,88 @@ def _blobs(count: int, seed: int = 0) -> Examples:
 
 def test_a_fitted_head_is_scikit_learn_s_logistic_regression() -> None:
     examples = _blobs(300)
-    *_, (penalty, weight, bias) = _path(examples, PENALTIES[:3])
+    *_, (penalty, (weight, bias)) = regressions(examples, PENALTIES[:3])
     theirs = LogisticRegression(C=1 / (penalty * 300), tol=1e-8, max_iter=1000)
     theirs.fit(examples.values[:, 0], examples.codes)
     ours = torch.softmax(torch.from_numpy(examples.values[:, 0]) @ weight.T + bias, dim=1).numpy()
     np.testing.assert_allclose(ours, theirs.predict_proba(examples.values[:, 0]), atol=2e-3)
 
 
+def test_the_discriminant_is_scikit_learn_s() -> None:
+    examples = _blobs(300)
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", priors=[1 / 3] * 3)
+    theirs.covariance_estimator = LedoitWolf(assume_centered=False)
+    values = examples.values[:, 0].astype(float)
+    theirs.fit(values, examples.codes)
+    weight, bias = discriminant(examples)
+    ours = torch.softmax(torch.from_numpy(examples.values[:, 0]) @ weight.T + bias, dim=1).numpy()
+    np.testing.assert_allclose(ours, theirs.predict_proba(values), atol=0.02)
+
+
+def test_classes_without_examples_do_not_spoil_the_discriminant() -> None:
+    examples = _blobs(300)
+    weight, bias = discriminant(replace(examples, count=5))
+    assert weight.shape == (5, 6)
+    assert torch.isfinite(weight).all()
+    logits = torch.from_numpy(examples.values[:, 0]) @ weight.T + bias
+    assert (logits.argmax(dim=1).numpy() == examples.codes).mean() > 0.6
+    assert (logits.argmax(dim=1) > 2).float().mean() < 0.4
+
+
+def test_a_hidden_layer_tells_what_no_linear_head_can() -> None:
+    """A ring around a blob."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 2, 600)
+    angle, radius = rng.uniform(0, 2 * np.pi, 600), np.where(codes == 1, 2.5, 0.5) + rng.normal(0, 0.2, 600)
+    values = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).astype(np.float32)[:, None]
+    examples, asked = Examples(values[:500], codes[:500], np.arange(500), 2), torch.from_numpy(values[500:, 0])
+    right = {}
+    for models in (LINEAR, ALL):
+        fitted = fit_head(examples, models)
+        right[len(models)] = (fitted.logits(asked).argmax(dim=1).numpy() == codes[500:]).mean()
+        hidden = fitted.logits.hidden
+        head = SoftmaxHead(2, 2, hidden=0 if hidden is None else len(hidden[0].bias))
+        fitted.fill(head)
+        again = SoftmaxHead.from_state(head.state_dict())
+        torch.testing.assert_close(again(asked), fitted.logits(asked))
+    assert right[1] < 0.75
+    assert right[3] > 0.95
+    assert torch.equal(fit_head(examples, ALL).logits(asked), fitted.logits(asked))
+
+
+def test_shares_by_hand() -> None:
+    """Of two models whose logits tell the class, and one that guesses: the guess hardly counts, the equal ones count
+    alike; a model that is ten times too sure is drawn back."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3, 400)
+    right = np.eye(3)[codes][:, None] * 2 + rng.normal(0, 1, (400, 1, 3))
+    guess = rng.normal(0, 1, (400, 1, 3))
+    shares = fit_shares([right, right, guess], codes)
+    assert shares[0] == pytest.approx(shares[1], rel=0.05)
+    assert shares[2] < 0.1 * shares[0]
+    assert fit_shares([10 * right], codes)[0] == pytest.approx(fit_shares([right], codes)[0] / 10, rel=0.1)
+
+
+def test_the_models_together_are_no_worse_than_each_on_other_photos() -> None:
+    examples, asked = _blobs(300, seed=2), _blobs(600, seed=3)
+    losses = []
+    for models in (ALL, *([model] for model in ALL)):
+        logits = fit_head(examples, models).logits(torch.from_numpy(asked.values[:, 0]))
+        losses.append(log_loss(torch.softmax(logits, dim=1).numpy(), asked.codes))
+    assert losses[0] < min(losses[1:]) + 0.01
+
+
 def test_noise_wants_a_stronger_penalty_than_signal() -> None:
     signal = _blobs(400)
     noise = Examples(signal.values, np.random.default_rng(5).integers(0, 3, 400), signal.groups, 3)
-    strong, weak = fit_head(noise).penalty, fit_head(signal).penalty
+    strong, weak = (fit_head(examples, LINEAR).penalty for examples in (noise, signal))
     assert strong > weak
-    assert fit_head(signal).penalty == weak
+    assert fit_head(signal, LINEAR).penalty == weak
 
 
 def test_a_penalty_without_photos_to_choose_it_by() -> None:
-    assert fit_head(_blobs(4)).penalty == PENALTIES[0]  # a fifth of four groups is none
+    fitted = fit_head(_blobs(4), ["discriminant", "regression"])  # a fifth of four groups is none
+    assert (fitted.penalty, fitted.shares) == (PENALTIES[0], {"discriminant": 1.0, "regression": 0.0})
 
 
 def test_log_loss_by_hand() -> None:
@@ -94,9 +166,12 @@ def test_a_head_looks_at_as_many_stages_as_help_photos_set_aside() -> None:
     extra = np.zeros((400, 1, 1), np.float32)
     told = _blobs(400)
     for stages, blocks in ((1, [noise, noise[::-1], told.values]), (3, [told.values, noise, noise[::-1]])):
-        fitted = fit_head(replace(told, values=np.concatenate([*blocks, extra], axis=2), stages=(6, 6, 6)))
+        examples = replace(told, values=np.concatenate([*blocks, extra], axis=2), stages=(6, 6, 6))
+        fitted = fit_head(examples, ALL)
         assert fitted.stages == stages
-        assert fitted.weight.shape == (3, 19)
-        unused = fitted.weight[:, : 18 - 6 * stages]
-        assert float(unused.abs().sum()) == 0
-    assert fit_head(told).stages == 1
+        assert fitted.logits.hidden is not None
+        for weight in (fitted.logits.weight, fitted.logits.hidden[0].weight):
+            assert weight.shape[1] == 19
+            assert float(weight[:, : 18 - 6 * stages].abs().sum()) == 0
+            assert float(weight[:, 18 - 6 * stages : 18].abs().sum()) > 0
+    assert fit_head(told, LINEAR).stages == 1

@@ -11,12 +11,13 @@ from pods import CLASSES, CLASSIFY, crops, photos
 from finprint.base.files import sha256_path
 from finprint.classes import rivals
 from finprint.classes.classifier import load_classifier
+from finprint.classes.fitting import _aside
 from finprint.classes.generator import Critic, Generator, gradient_penalty
 from finprint.classes.guesses import guess
 from finprint.classes.imagined import beside_made
 from finprint.classes.imagining import SHEET, Asked, imagine
 from finprint.classes.labels import ALONE, Labelled, labelled
-from finprint.classes.linear import Examples, _aside
+from finprint.classes.linear import Examples
 from finprint.classes.params import Guess, Imagine
 from finprint.classes.rivals import Rivals
 from finprint.classes.task import Classes

@@ -53,6 +53,12 @@ from finprint.params import load_params
             {"classify.finetune.trainable": 1.0, "classify.embedding": 64},
             "embedding must be 0 where head is fitted: a head is fitted to features",
         ),
+        ({"classify.fitted": []}, "fitted is empty: it must name what is fitted to the features, such as regression"),
+        ({"classify.fitted": ["hidden", "hidden"]}, "fitted is ['hidden', 'hidden'], which names something twice"),
+        (
+            {"classify.finetune.trainable": 1.0, "classify.fitted": ["hidden"]},
+            "fitted names hidden alone, but a network that learns begins without it: add regression",
+        ),
         (
             {"classify.head": "random", "classify.start_share": 0.5},
             "start_share must be 0 where head is random",

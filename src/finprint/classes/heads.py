@@ -1,4 +1,5 @@
-"""The head that tells classes: a linear layer on the vector, and on the extras where there are any."""
+"""The head that tells classes: a linear layer on the vector, and on the extras where there are any; beside it a hidden
+layer, if it has one."""
 
 import numpy as np
 import torch
@@ -16,15 +17,17 @@ class SoftmaxHead(nn.Module):
         features: D.
         classes: C.
         extras: E.
+        hidden: units of a layer beside the linear one, whose logits are added; 0: there is none.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, features: int, classes: int, extras: int = 0) -> None:
+    def __init__(self, features: int, classes: int, extras: int = 0, hidden: int = 0) -> None:
         super().__init__()
         self.linear = nn.Linear(features + extras, classes)
         nn.init.zeros_(self.linear.bias)
+        self.hidden = hidden_layer(features + extras, hidden, classes) if hidden else None
         self.register_buffer("mean", torch.zeros(extras))  # of the extras, in training
         self.register_buffer("std", torch.ones(extras))
 
@@ -41,15 +44,22 @@ class SoftmaxHead(nn.Module):
     def forward(self, vectors: torch.Tensor, extras: torch.Tensor | None = None) -> torch.Tensor:
         if extras is not None and self.extras:
             vectors = torch.cat([vectors, (extras - self.mean) / self.std], dim=1)
-        return self.linear(vectors)
+        logits = self.linear(vectors)
+        return logits if self.hidden is None else logits + self.hidden(vectors)
 
     @classmethod
     def from_state(cls, state: dict[str, torch.Tensor]) -> "SoftmaxHead":
         """The head with these weights, as `load_model` gives them."""
         classes, width = state["linear.weight"].shape
-        head = cls(width - len(state["mean"]), classes, len(state["mean"]))
+        hidden = len(state["hidden.0.bias"]) if "hidden.0.bias" in state else 0
+        head = cls(width - len(state["mean"]), classes, len(state["mean"]), hidden)
         head.load_state_dict(state)
         return head.eval()
+
+
+def hidden_layer(values: int, units: int, classes: int) -> nn.Sequential:
+    """Values (N, L) through one hidden layer to logits (N, C)."""
+    return nn.Sequential(nn.Linear(values, units), nn.GELU(), nn.Linear(units, classes))
 
 
 class ClassHeads(Heads):

@@ -70,6 +70,7 @@ class Imagine(Section):
 class Classify(Training):
     lr: Positive
     head: Literal["random", "fitted"]
+    fitted: list[Literal["regression", "discriminant", "hidden"]]
     start_share: Annotated[float, Field(ge=0, lt=1)]
     smoothing: Annotated[float, Field(ge=0, lt=1)]
     stages: Literal["all", "fit"]
@@ -117,6 +118,16 @@ class Classify(Training):
             raise ValueError(f"fusion cannot be dolg where {where}: dolg has to be trained")
         if self.stages == "fit" and self.fusion != "means":
             raise ValueError(f"stages must be all where fusion is {self.fusion}: only means has stages to choose from")
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_fitted(self) -> Self:
+        if len(set(self.fitted)) < len(self.fitted):
+            raise ValueError(f"fitted is {self.fitted}, which names something twice")
+        if not self.fitted:
+            raise ValueError("fitted is empty: it must name what is fitted to the features, such as regression")
+        if self.finetune.trainable > 0 and self.fitted == ["hidden"]:
+            raise ValueError("fitted names hidden alone, but a network that learns begins without it: add regression")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""A linear probe: a head that is fitted to what a backbone makes of the crops before it learns anything of them."""
+"""A probe: a head that is fitted to what a backbone makes of the crops before it learns anything of them."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,12 @@ import numpy as np
 import torch
 
 from finprint.classes.extras import extras_of
+from finprint.classes.fitting import UNITS, Fitted, fit_head
 from finprint.classes.heads import SoftmaxHead
 from finprint.classes.labels import Labelled
-from finprint.classes.linear import Examples, Fitted, fit_head
+from finprint.classes.linear import Examples
 from finprint.classes.params import Classify
+from finprint.learning.finetuning import is_frozen
 from finprint.learning.frozen import Features
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import new_embedder
@@ -36,7 +38,7 @@ class Probe:
     fitted: Fitted
 
 
-def linear_probe(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> Probe:
+def fitted_probe(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> Probe:
     """A head fitted to features of plain views and mirror images, and to the extras.
 
     Args:
@@ -56,7 +58,9 @@ def linear_probe(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> P
     norm = embedder.neck[0].state_dict()  # of the same tensors
     norm["running_mean"].copy_(torch.from_numpy(values.mean(axis=(0, 1))))
     norm["running_var"].copy_(torch.from_numpy(values.var(axis=(0, 1))))
-    head = SoftmaxHead(embedder.features, len(labels.classes), extras.shape[1])
+    models = [model for model in train.fitted if model != "hidden" or is_frozen(train)]
+    hidden = UNITS if "hidden" in models else 0
+    head = SoftmaxHead(embedder.features, len(labels.classes), extras.shape[1], hidden)
     head.standardise(extras[rows])
     examples = Examples(
         _standardised(embedder.neck, head, values, extras[rows]),
@@ -65,16 +69,14 @@ def linear_probe(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> P
         len(labels.classes),
         getattr(embedder.fusion, "lengths", ()) if train.stages == "fit" else (),
     )
-    fitted = fit_head(examples)
-    with torch.no_grad():
-        head.linear.weight.copy_(fitted.weight)
-        head.linear.bias.copy_(fitted.bias)
+    fitted = fit_head(examples, models)
+    fitted.fill(head)
     return Probe(embedder, head, features, extras, fitted)
 
 
 @torch.inference_mode()
 def _standardised(neck: torch.nn.Module, head: SoftmaxHead, values: np.ndarray, extras: np.ndarray) -> np.ndarray:
-    """(N, V, L + E) what the linear layer gets of features (N, V, L) and extras (N, E)."""
+    """(N, V, L + E) what the layers get of features (N, V, L) and extras (N, E)."""
     views = values.shape[1]
     vectors = neck.eval()(torch.from_numpy(values).flatten(0, 1))
     beside = (torch.from_numpy(extras) - head.mean) / head.std

@@ -16,7 +16,7 @@ from finprint.classes.extras import extras_of
 from finprint.classes.heads import ClassHeads, SoftmaxHead, log_loss
 from finprint.classes.labels import Labelled
 from finprint.classes.params import Classify, Guess
-from finprint.classes.probing import Probe, linear_probe
+from finprint.classes.probing import Probe, fitted_probe
 from finprint.learning.inputs import Inputs
 from finprint.learning.lessons import Lessons, Targets
 from finprint.learning.network import Network
@@ -68,7 +68,7 @@ class Classes(Task):
         extras = extras_of(crops, train.extras)
         lessons = Lessons(rows, replace(targets, extras=torch.from_numpy(extras[rows])), labels.classes)
         judge = crops.rows(judged["image"]), labels.codes(judged["label"])
-        probe = partial(linear_probe, labels, crops, fold=fold) if train.head == "fitted" else None
+        probe = partial(fitted_probe, labels, crops, fold=fold) if train.head == "fitted" else None
         return cls(lessons, train, crops.pixels, *judge, extras, soft, probe)
 
     def new_network(self, recipe: Recipe) -> Network:

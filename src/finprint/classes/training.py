@@ -9,7 +9,7 @@ from finprint.classes.classifier import Classifier
 from finprint.classes.heads import ClassHeads
 from finprint.classes.labels import Labelled, remarks
 from finprint.classes.params import Classify
-from finprint.classes.probing import linear_probe
+from finprint.classes.probing import fitted_probe
 from finprint.classes.task import Classes, scores
 from finprint.learning.finetuning import is_frozen
 from finprint.learning.inputs import Inputs, Photos
@@ -84,22 +84,25 @@ def drawn_back(task: Classes, trained: Trained, inputs: Inputs) -> Trained:
 
 
 def train_head(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> Trained:
-    """A linear probe alone: its backbone stays as it came.
+    """A probe alone: its backbone stays as it came.
 
     Args:
         labels, crops, recipe, fold: as for `train_model`.
     """
     train = recipe.train
     assert isinstance(train, Classify)
-    probe, judged = linear_probe(labels, crops, recipe, fold), labels.left_out(fold)
+    probe, judged = fitted_probe(labels, crops, recipe, fold), labels.left_out(fold)
     rows = crops.rows(judged["image"])
     classifier = Classifier(probe.embedder, probe.head, labels.classes)
     chances = classifier.from_features(probe.features, rows, probe.extras[rows])
     row = {"epoch": 1, **scores(chances, labels.codes(judged["label"]))}
-    chosen = {"penalty": probe.fitted.penalty, "stages": probe.fitted.stages}
+    shares, chosen = probe.fitted.shares, {"penalty": probe.fitted.penalty, "stages": probe.fitted.stages}
+    told = ", ".join(f"{model} x {share:.2f}" for model, share in shares.items())
     print(
-        f"penalty {chosen['penalty']:g}, stages {chosen['stages']}, "
+        f"penalty {chosen['penalty']:g}, stages {chosen['stages']}, {told}, "
         f"log loss {row['log_loss']:.3f}, top-1 {row['top1']:.3f}",
         flush=True,
     )
-    return Trained(Network(probe.embedder, ClassHeads(probe.head, train.smoothing)), labels.classes, [row], chosen)
+    return Trained(
+        Network(probe.embedder, ClassHeads(probe.head, train.smoothing)), labels.classes, [row], chosen | shares
+    )
