@@ -3,7 +3,8 @@
 Each figure is the median over interleaved repeats of photos a second, on drawn crops of the stored size. wildlife-tools
 is measured if it can be imported (its package and what it asks for, in a folder on PYTHONPATH). With --processes N,
 steps are also cut into N micro-batches, which one process computes, or N of them. The processor time of
-process 0 tells how much is gained where other jobs make seconds useless.
+process 0 tells how much is gained where other jobs make seconds useless. With --classes, the branch of classes is
+measured: a network that learns by `classify`, and its probabilities.
 In the activated environment: python bench/throughput.py [--set train.backbone=resnet18 --set train.weights=none]
 """
 
@@ -14,6 +15,7 @@ import finprint.base.cli  # first: it says how OpenMP's threads wait, which torc
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,13 +32,16 @@ from overrides import parsed
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.device import best_device
 from finprint.base.params import changed
+from finprint.classes.classifier import Classifier
+from finprint.classes.task import Classes
 from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
 from finprint.learning.inputs import Photos
-from finprint.learning.lessons import Targets
+from finprint.learning.lessons import Lessons, Targets
 from finprint.learning.loop import fit, new_optimiser
 from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe
+from finprint.learning.task import Task
 from finprint.model.embedder import Embedder
 from finprint.model.embedding import embed, fused
 from finprint.model.loading import Remembered, to_device
@@ -55,47 +60,91 @@ def main(
     repeats: int = 3,
     processes: Annotated[int, typer.Option(help="that share a step; 1: this is not measured")] = 1,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of params.yaml")] = None,
+    classes: Annotated[bool, typer.Option("--classes", help="the branch of classes instead")] = False,
 ) -> None:
     params = changed(load_params(), parsed(set_))
     jpegs = draw(photos, params.crop.image_size, params.crop.quality)
+    if classes:
+        with TemporaryDirectory() as folder:
+            of_classes(params, stored(Path(folder), jpegs), repeats)
+        return
     targets = Targets.sure(np.arange(photos) % INDIVIDUALS)
     names, species = [str(n) for n in range(INDIVIDUALS)], np.zeros(INDIVIDUALS, int)
     task = Individuals(IndividualLessons(np.arange(photos), targets, names, species), params.train)
-    train, device = params.train, best_device()
-    print(
-        f"{photos} crops, {train.backbone}, {train.image_size} px, {torch.get_num_threads()} threads, {device}",
-        flush=True,
-    )
+    recipe = Recipe(params.train, 2, params.lr, 0)
+    begin(photos, recipe)
 
     def network() -> Network:
-        return task.new_network(Recipe(train, 1, params.lr, 0))
+        return task.new_network(recipe)
 
     with TemporaryDirectory() as folder:
         crops = stored(Path(folder), jpegs)
         report(
             "training",
             {
-                "bare": lambda: bare_training(network(), params, targets),
-                "finprint": lambda: training(network(), params, crops, task)[0],
+                "bare": lambda: bare_training(network(), recipe, targets),
+                "finprint": lambda: training(network(), recipe, crops, task)[0],
             },
             repeats,
         )
         if processes > 1:
-            report_sharing(network, changed(params, {"train.parts": processes}), crops, task, processes, repeats)
-    embedder = network().embedder
+            parts = recipe.train.model_copy(update={"parts": processes})
+            report_sharing(network, replace(recipe, train=parts), crops, task, processes, repeats)
+    embedder, size = network().embedder, (params.train.image_size, params.embed.batch)
     for amp, mirror in sorted({(False, False), (params.embed.amp, False), (params.embed.amp, params.embed.mirror)}):
         report(
             f"embedding, {'bfloat16' if amp else 'float32'}{', mirror images too' if mirror else ''}",
             {
-                "bare": lambda amp=amp, mirror=mirror: bare_embedding(embedder, params, photos, amp) / (1 + mirror),
+                "bare": lambda amp=amp, mirror=mirror: bare_embedding(embedder, *size, photos, amp) / (1 + mirror),
                 "bare, norms fused": lambda amp=amp, mirror=mirror: (
-                    bare_embedding(fused(embedder.eval()), params, photos, amp) / (1 + mirror)
+                    bare_embedding(fused(embedder.eval()), *size, photos, amp) / (1 + mirror)
                 ),
                 "finprint": lambda amp=amp, mirror=mirror: embedding(embedder, params, jpegs, amp, mirror)[0],
             }
             | ({} if amp or mirror else theirs(embedder, params, jpegs)),
             repeats,
         )
+
+
+def begin(photos: int, recipe: Recipe) -> None:
+    """Say what is measured."""
+    train, threads = recipe.train, torch.get_num_threads()
+    print(f"{photos} crops, {train.backbone}, {train.image_size} px, {threads} threads, {best_device()}", flush=True)
+
+
+def of_classes(params: Params, crops: Crops, repeats: int) -> None:
+    """Print the speeds of a network that learns classes, and of its probabilities of plain views."""
+    learns = params.classify.finetune.model_copy(update={"trainable": 1.0})
+    train = params.classify.model_copy(update={"head": "random", "start_share": 0.0, "finetune": learns})
+    targets = Targets.sure(np.arange(len(crops)) % INDIVIDUALS)
+    names, rows = [str(n) for n in range(INDIVIDUALS)], np.arange(len(crops))
+    none, recipe = np.zeros((len(crops), 0), np.float32), Recipe(train, 2, train.lr, 0)
+    task = Classes(Lessons(rows, targets, names), train, crops.pixels, extras=none)
+    begin(len(crops), recipe)
+    report(
+        "training of classes",
+        {
+            "bare": lambda: bare_training(task.new_network(recipe), recipe, targets),
+            "finprint": lambda: training(task.new_network(recipe), recipe, crops, task)[0],
+        },
+        repeats,
+    )
+    network, guess = task.new_network(recipe), params.guess.model_copy(update={"views": "plain"})
+    embedder = network.embedder.eval()
+    classifier = Classifier(embedder, network.head, names)
+
+    def guessing() -> float:
+        started = time.perf_counter()
+        classifier.probabilities(Remembered(crops.pixels), rows, none, guess, quiet=True)
+        return len(crops) / (time.perf_counter() - started)
+
+    side, batch = train.image_size, guess.batch
+    ways = {
+        "bare": lambda: bare_embedding(embedder, side, batch, len(crops), amp=True),
+        "bare, norms fused": lambda: bare_embedding(fused(embedder.eval()), side, batch, len(crops), amp=True),
+        "finprint": guessing,
+    }
+    report("guessing, bfloat16", ways, repeats)
 
 
 def report(title: str, ways: dict[str, Callable[[], float]], repeats: int) -> None:
@@ -110,13 +159,13 @@ def report(title: str, ways: dict[str, Callable[[], float]], repeats: int) -> No
 
 
 def report_sharing(
-    network: Callable[[], Network], params: Params, crops: Crops, task: Individuals, processes: int, repeats: int
+    network: Callable[[], Network], recipe: Recipe, crops: Crops, task: Task, processes: int, repeats: int
 ) -> None:
     """Print the median speed of steps that one process computes, or several, and what it costs process 0."""
     taken: dict[int, list[tuple[float, float]]] = {1: [], processes: []}
     for _ in range(repeats):
         for count, own in taken.items():
-            own.append(training(network(), params, crops, task, count))
+            own.append(training(network(), replace(recipe, processes=count), crops, task))
     for count, own in taken.items():
         speed, cost = np.median(own, axis=0)
         print(
@@ -148,15 +197,15 @@ def stored(folder: Path, jpegs: list[bytes]) -> Crops:
     return Crops(folder)
 
 
-def bare_training(network: Network, params: Params, every: Targets) -> float:
+def bare_training(network: Network, recipe: Recipe, every: Targets) -> float:
     """Forward, backward and step on a batch that lies ready."""
-    device, batch, side = best_device(), params.train.batch, params.train.image_size
+    train, device = recipe.train, best_device()
     network.to(device).to(memory_format=torch.channels_last).train()
-    recipe = Recipe(params.train, 1, params.lr, 0)
     optimiser = new_optimiser(network, recipe)
-    photos = torch.rand(batch, 3, side, side, device=device).to(memory_format=torch.channels_last)
-    targets = every[np.arange(batch)].to(device)
-    amp = params.train.amp and device.type == "cuda"
+    photos = torch.rand(train.batch, 3, train.image_size, train.image_size, device=device)
+    photos = photos.to(memory_format=torch.channels_last)
+    targets = every[np.arange(train.batch)].to(device)
+    amp = train.amp and device.type == "cuda"
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=amp):
@@ -165,19 +214,17 @@ def bare_training(network: Network, params: Params, every: Targets) -> float:
         loss.backward()
         optimiser.step()
 
-    return speed(step, len(every) // batch, batch)
+    return speed(step, len(every) // train.batch, train.batch)
 
 
-def training(
-    network: Network, params: Params, crops: Crops, task: Individuals, processes: int = 1
-) -> tuple[float, float]:
+def training(network: Network, recipe: Recipe, crops: Crops, task: Task) -> tuple[float, float]:
     """The training loop from its second epoch on, when the crops are decoded: views, averaged weights and all.
 
     Returns:
         Photos a second, and ms of processor time of this process a photo.
     """
     checkpoint = Checkpoint("throughput", {"time": time.time()}, [], [])
-    photos = Photos(Remembered(crops.pixels), params.embed.batch)
+    photos = Photos(Remembered(crops.pixels), recipe.train.batch)
     epochs = []
 
     def watch(_: int, told: dict[str, float]) -> None:
@@ -185,7 +232,6 @@ def training(
             epochs.append((told["photos/s"], time.process_time()))
 
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        recipe = Recipe(params.train, 2, params.lr, 0, processes)
         fit(task, network, photos, recipe, checkpoint, watch)
     checkpoint.clear()
     (_, began), (speed, ended) = epochs
@@ -193,9 +239,9 @@ def training(
 
 
 @torch.inference_mode()
-def bare_embedding(embedder: Embedder, params: Params, photos: int, amp: bool) -> float:
-    """The forward pass on a batch that lies ready."""
-    device, batch, side = best_device(), params.embed.batch, params.train.image_size
+def bare_embedding(embedder: Embedder, side: int, batch: int, photos: int, amp: bool) -> float:
+    """The forward pass on a batch of views of `side` px that lies ready."""
+    device = best_device()
     embedder.to(device).to(memory_format=torch.channels_last).eval()
     views = torch.rand(batch, 3, side, side, device=device).to(memory_format=torch.channels_last)
 

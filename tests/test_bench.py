@@ -107,6 +107,16 @@ def test_throughput() -> None:
         assert re.search(line, told, re.MULTILINE), told
 
 
+def test_throughput_of_classes() -> None:
+    small = ("--set", "classify.image_size=32", "--set", "classify.first_size=32", "--set", "classify.batch=8")
+    told = _alone("throughput", "--classes", "--photos", "64", "--repeats", "1", *small)
+    ready = r"photos/s \(of bare\): bare \d+ \(1.00\), "
+    assert re.search(rf"^training of classes, {ready}finprint \d+ ", told, re.MULTILINE), told
+    assert re.search(
+        rf"^guessing, bfloat16, {ready}bare, norms fused \d+ \(\d+\.\d+\), finprint \d+ ", told, re.MULTILINE
+    )
+
+
 def test_ablation(tmp_path: Path, printed: Printed) -> None:
     """A bench that was interrupted goes on: what is done is not done again."""
     folder = SurveyFolder(tmp_path / "survey")
