@@ -31,6 +31,7 @@ from overrides import parsed
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.device import best_device
+from finprint.base.errors import UserError
 from finprint.base.params import changed
 from finprint.classes.classifier import Classifier
 from finprint.classes.task import Classes
@@ -65,6 +66,8 @@ def main(
     params = changed(load_params(), parsed(set_))
     jpegs = draw(photos, params.crop.image_size, params.crop.quality)
     if classes:
+        if processes > 1:
+            raise UserError("--classes and --processes: one at a time")
         with TemporaryDirectory() as folder:
             of_classes(params, stored(Path(folder), jpegs), repeats)
         return

@@ -78,24 +78,67 @@ def test_a_fitted_head_is_scikit_learn_s_logistic_regression() -> None:
 
 
 def test_the_discriminant_is_scikit_learn_s() -> None:
+    """Theirs is given the covariance within classes, shrunk by its own Ledoit-Wolf."""
     examples = _blobs(300)
-    theirs = LinearDiscriminantAnalysis(solver="lsqr", priors=[1 / 3] * 3)
-    theirs.covariance_estimator = LedoitWolf(assume_centered=False)
-    values = examples.values[:, 0].astype(float)
-    theirs.fit(values, examples.codes)
+    values, codes = examples.values[:, 0].astype(float), examples.codes
+    within = values - np.stack([values[codes == code].mean(axis=0) for code in range(3)])[codes]
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", priors=[1 / 3] * 3, covariance_estimator=Shared(within))
+    theirs.fit(values, codes)
     weight, bias = discriminant(examples)
-    ours = torch.softmax(torch.from_numpy(examples.values[:, 0]) @ weight.T + bias, dim=1).numpy()
-    np.testing.assert_allclose(ours, theirs.predict_proba(values), atol=0.02)
+    ours = torch.softmax(torch.from_numpy(values).float() @ weight.T + bias, dim=1).numpy()
+    np.testing.assert_allclose(ours, theirs.predict_proba(values), atol=1e-5)
 
 
-def test_classes_without_examples_do_not_spoil_the_discriminant() -> None:
-    examples = _blobs(300)
-    weight, bias = discriminant(replace(examples, count=5))
-    assert weight.shape == (5, 6)
-    assert torch.isfinite(weight).all()
-    logits = torch.from_numpy(examples.values[:, 0]) @ weight.T + bias
-    assert (logits.argmax(dim=1).numpy() == examples.codes).mean() > 0.6
-    assert (logits.argmax(dim=1) > 2).float().mean() < 0.4
+class Shared(LedoitWolf):
+    """The same covariance for every class."""
+
+    def __init__(self, within: np.ndarray) -> None:
+        super().__init__(assume_centered=True)
+        self.within = within
+
+    def fit(self, values: np.ndarray, y: object = None) -> "Shared":
+        super().fit(self.within)
+        return self
+
+
+def _many(classes: int, each: int, seed: int = 0) -> Examples:
+    """Few photos of many classes, in many dimensions."""
+    codes = np.repeat(np.arange(classes), each)
+    centres = np.random.default_rng(1).normal(0, 0.35, (classes, 60))
+    values = centres[codes] + np.random.default_rng(seed).normal(0, 1, (len(codes), 60))
+    return Examples(values.astype(np.float32)[:, None], codes, np.arange(len(codes)), classes)
+
+
+def test_a_class_without_examples_is_no_answer() -> None:
+    learned, asked = replace(_many(20, 6), count=21), _many(20, 10, seed=2)
+    values = torch.from_numpy(asked.values[:, 0])
+    weight, bias = discriminant(learned)
+    for logits in (values @ weight.T + bias, fit_head(learned, ALL).logits(values)):
+        answers = logits.argmax(dim=1).numpy()
+        assert (answers == asked.codes).mean() > 0.3
+        assert (answers == 20).mean() < 0.02
+
+
+def test_a_class_that_is_wholly_aside_does_not_switch_models_off() -> None:
+    """Half of the classes have one group each, so that some of them are set aside as a whole."""
+    examples = _many(20, 8)
+    groups = np.where(examples.codes < 10, examples.codes, 100 + np.arange(160))
+    shares = fit_head(replace(examples, groups=groups), ALL).shares
+    assert min(shares["regression"], shares["hidden"]) > 0.05
+
+
+def test_one_photo_aside_does_not_decide() -> None:
+    wrong = np.array([[[9.0, -9.0]]])
+    assert min(fit_shares([wrong, wrong], np.array([1]))) > 0.05
+
+
+def test_a_discriminant_alone_is_not_too_sure() -> None:
+    examples, asked = _many(20, 8), _many(20, 10, seed=2)
+    values = torch.from_numpy(asked.values[:, 0])
+    weight, bias = discriminant(examples)
+    bare = torch.softmax(values @ weight.T + bias, dim=1).numpy()
+    softened = torch.softmax(fit_head(examples, ["discriminant"]).logits(values), dim=1).numpy()
+    assert log_loss(softened, asked.codes) < min(log_loss(bare, asked.codes), np.log(20)) - 0.1
 
 
 def test_a_hidden_layer_tells_what_no_linear_head_can() -> None:
@@ -109,8 +152,7 @@ def test_a_hidden_layer_tells_what_no_linear_head_can() -> None:
     for models in (LINEAR, ALL):
         fitted = fit_head(examples, models)
         right[len(models)] = (fitted.logits(asked).argmax(dim=1).numpy() == codes[500:]).mean()
-        hidden = fitted.logits.hidden
-        head = SoftmaxHead(2, 2, hidden=0 if hidden is None else len(hidden[0].bias))
+        head = SoftmaxHead(2, 2)
         fitted.fill(head)
         again = SoftmaxHead.from_state(head.state_dict())
         torch.testing.assert_close(again(asked), fitted.logits(asked))
@@ -150,8 +192,9 @@ def test_noise_wants_a_stronger_penalty_than_signal() -> None:
 
 
 def test_a_penalty_without_photos_to_choose_it_by() -> None:
-    fitted = fit_head(_blobs(4), ["discriminant", "regression"])  # a fifth of four groups is none
-    assert (fitted.penalty, fitted.shares) == (PENALTIES[0], {"discriminant": 1.0, "regression": 0.0})
+    fitted = fit_head(_blobs(4), ["hidden", "regression"])  # a fifth of four groups is none
+    assert (fitted.penalty, fitted.shares) == (PENALTIES[0], {"hidden": 0.0, "regression": 1.0})
+    assert fitted.logits.hidden is None
 
 
 def test_log_loss_by_hand() -> None:

@@ -11,7 +11,7 @@ from pods import CLASSES, CLASSIFY, crops, photos
 from finprint.base.files import sha256_path
 from finprint.classes import rivals
 from finprint.classes.classifier import load_classifier
-from finprint.classes.fitting import _aside
+from finprint.classes.fitting import _divided
 from finprint.classes.generator import Critic, Generator, gradient_penalty
 from finprint.classes.guesses import guess
 from finprint.classes.imagined import beside_made
@@ -189,10 +189,10 @@ def test_features_of_photos_are_kept_whatever_is_made_beside_them(pod: tuple[Lab
 
 def test_made_images_never_choose_the_penalty() -> None:
     groups = np.array([ALONE, 4, 4, 5, ALONE, 6, 7, 8])
-    examples = Examples(np.zeros((8, 1, 2), np.float32), np.zeros(8, int), groups, 2)
-    aside = _aside(examples)
-    assert len(set(groups[aside])) == 1
-    assert not aside[groups == ALONE].any()
+    rest, judged = _divided(Examples(np.zeros((8, 1, 2), np.float32), np.zeros(8, int), groups, 2))
+    assert len(set(judged.groups)) == 1
+    assert {ALONE, *judged.groups}.isdisjoint(rest.groups)
+    assert {*rest.groups, *judged.groups} == {4, 5, 6, 7, 8}
 
 
 def test_nothing_is_made_by_default(pod: tuple[Labelled, Crops], tmp_path: Path) -> None:

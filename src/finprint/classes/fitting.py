@@ -14,10 +14,13 @@ from finprint.classes.hidden import fit_hidden
 from finprint.classes.labels import ALONE
 from finprint.classes.linear import PENALTIES, Examples, discriminant, regressions
 
+REGRESSION = "regression"
 INNER = 5  # parts of the groups, one of which chooses
 UNITS = 512  # of the hidden layer
-SHARPEST = 0.5  # log of the greatest factor by which a model's logits are sharpened
-EQUAL = 10  # photos: so much evidence is there beforehand that the models count equally
+FACTORS = (-5.0, 0.5)  # log of the factor by which one model's logits are sharpened or softened, at least and at most
+APART = (-8.0, 2.0)  # log of the factor by which its share then leaves that
+FITS = 1  # photos: so much evidence is there beforehand that a model's own logits fit
+EQUAL = 10  # photos: ... that all models count equally
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Fitted:
 
     Attributes:
         logits: of all L values; the weight of a value which the head does not look at is 0.
-        penalty: of the logistic regression.
+        penalty: of the logistic regression; 0 if there is none.
         stages: how many of the last stages it looks at; 1 where the examples tell no stages.
         shares: what the logits of each model are multiplied by.
     """
@@ -58,46 +61,46 @@ class Fitted:
 
     @torch.no_grad()
     def fill(self, head: SoftmaxHead) -> None:
-        """Write it into a head of this shape."""
+        """Write it into a head of L values."""
         head.linear.weight.copy_(self.logits.weight)
         head.linear.bias.copy_(self.logits.bias)
-        if head.hidden is not None and self.logits.hidden is not None:
-            head.hidden.load_state_dict(self.logits.hidden.state_dict())
+        head.hidden = self.logits.hidden
 
 
 def fit_head(examples: Examples, models: Sequence[str]) -> Fitted:
     """Fit some models to standardised values, and add their logits.
 
-    The sum of logits is the geometric mean of probabilities. Penalty, number of stages and shares are those with the
-    least log loss on a fifth of the groups; all photos then learn with them. Without groups to choose by, the penalty
-    is the strongest, all stages count, and the first model alone answers.
+    The sum of logits is the geometric mean of probabilities. A fifth of the groups is set aside, and the least log loss
+    on it chooses the regression's penalty, the number of stages (by the regression) and the shares. All photos then
+    learn with them. If nothing can be set aside, the penalty is the strongest, all stages count, and one model answers,
+    the regression if it is among them.
 
     Args:
         examples: of which photos.
         models: of `regression`, `discriminant`, `hidden`.
     """
-    aside, choices = _aside(examples), _choices(examples)
-    made = examples.groups == ALONE  # images by a generator that has seen what is aside
-    penalty, stages, shares = PENALTIES[0], len(choices), [1.0] + [0.0] * (len(models) - 1)
-    if aside.any() and not aside.all():
-        rest, judged = examples[~aside & ~made], examples[aside]
-        penalty, stages = _penalty_and_stages(rest, judged, choices)
-        if len(models) > 1:
-            columns = choices[stages - 1]
+    rest, judged, choices = *_divided(examples), _choices(examples)
+    columns, penalty = choices[-1], PENALTIES[0]
+    shares = {REGRESSION if REGRESSION in models else models[0]: 1.0}
+    if len(judged.codes):
+        if REGRESSION in models or len(choices) > 1:
+            penalty, columns = _penalty_and_columns(rest, judged, choices)
+        if list(models) != [REGRESSION]:  # its penalty sees to its sharpness
             values = torch.from_numpy(judged.at(columns).values)
             each = [_fit(model, rest.at(columns), penalty)(values).numpy() for model in models]
-            shares = fit_shares(each, judged.codes)
-    columns = choices[stages - 1]
-    parts = [_fit(model, examples.at(columns), penalty) for model in models]
-    told = dict(zip(models, [round(share, 4) for share in shares], strict=True))
-    return Fitted(_whole(parts, shares, columns, examples.values.shape[-1]), penalty, stages, told)
+            shares = dict(zip(models, fit_shares(each, judged.codes), strict=True))
+    parts = [_fit(model, examples.at(columns), penalty) for model in shares]
+    logits = _whole(parts, list(shares.values()), columns, examples.values.shape[-1])
+    stages = 1 + next(number for number, choice in enumerate(choices) if choice is columns)
+    told = {model: round(shares.get(model, 0.0), 4) for model in models}
+    return Fitted(logits, penalty if REGRESSION in shares else 0.0, stages, told)
 
 
 def fit_shares(each: Sequence[np.ndarray], codes: np.ndarray) -> list[float]:
-    """(M,) what the logits (N, V, C) of each of M models are multiplied by before they are added.
+    """The factor of each of M models' logits (N, V, C) in their sum.
 
-    Those with the least log loss of the mean over V views, drawn towards what is best for each model alone, divided by
-    M.
+    The factors have the least log loss of the mean over V views. They are drawn towards equal parts of what is best for
+    each model alone.
 
     Args:
         each: of N photos that the models have not learned from.
@@ -108,16 +111,16 @@ def fit_shares(each: Sequence[np.ndarray], codes: np.ndarray) -> list[float]:
         total = sum(np.exp(log) * one for log, one in zip(logs, logits, strict=True))
         return log_loss(F.softmax(torch.from_numpy(np.asarray(total)), dim=-1).mean(dim=1).numpy(), codes)
 
-    alone = [
-        minimize_scalar(lambda log, one=one: loss([log], [one]), bounds=(-5, SHARPEST), method="bounded").x
-        for one in each
-    ]
-    begin = np.array(alone) - np.log(len(each))
+    def alone(log: float, one: np.ndarray) -> float:
+        return loss([log], [one]) + FITS / len(codes) * log**2
+
+    best = [minimize_scalar(alone, args=(one,), bounds=FACTORS, method="bounded").x for one in each]
+    begin = np.array(best) - np.log(len(each))
 
     def drawn(apart: np.ndarray) -> float:
         return loss((begin + apart).tolist(), each) + EQUAL / len(codes) * float(np.square(apart).mean())
 
-    least = minimize(drawn, np.zeros(len(each)), method="L-BFGS-B", bounds=[(-8, 2)] * len(each))
+    least = minimize(drawn, np.zeros(len(each)), method="L-BFGS-B", bounds=[APART] * len(each))
     shares: list[float] = np.exp(begin + least.x).tolist()
     return shares
 
@@ -132,10 +135,10 @@ def _fit(model: str, examples: Examples, penalty: float) -> Logits:
     return Logits(*linear)
 
 
-def _penalty_and_stages(rest: Examples, judged: Examples, choices: Sequence[np.ndarray]) -> tuple[float, int]:
+def _penalty_and_columns(rest: Examples, judged: Examples, choices: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:
     """Those with the least log loss on what is judged; a weaker penalty is tried as long as it helps."""
-    lowest, best, stages = np.inf, PENALTIES[0], len(choices)
-    for number, columns in enumerate(choices, start=1):
+    lowest, best, chosen = np.inf, PENALTIES[0], choices[-1]
+    for columns in choices:
         last, values = np.inf, torch.from_numpy(judged.at(columns).values)
         for penalty, linear in regressions(rest.at(columns), PENALTIES):
             loss = log_loss(F.softmax(Logits(*linear)(values), dim=-1).mean(dim=1).numpy(), judged.codes)
@@ -143,8 +146,8 @@ def _penalty_and_stages(rest: Examples, judged: Examples, choices: Sequence[np.n
                 break
             last = loss
             if loss < lowest:
-                lowest, best, stages = loss, penalty, number
-    return best, stages
+                lowest, best, chosen = loss, penalty, columns
+    return best, chosen
 
 
 def _whole(parts: Sequence[Logits], shares: Sequence[float], columns: np.ndarray, length: int) -> Logits:
@@ -172,7 +175,14 @@ def _choices(examples: Examples) -> list[np.ndarray]:
     return [np.arange(start, length) for start in ends[:-1][::-1]] or [np.arange(length)]
 
 
-def _aside(examples: Examples) -> np.ndarray:
-    """(N,) bool: a fifth of the groups, drawn at random, the same each time."""
+def _divided(examples: Examples) -> tuple[Examples, Examples]:
+    """Examples to learn from, and a fifth of the groups to choose by, drawn at random, the same each time.
+
+    Made images do neither, because their generator has seen what is set aside. Of a class that is nowhere else nothing
+    can be learned, so its photos do not choose.
+    """
     names = np.unique(examples.groups[examples.groups != ALONE])
-    return np.isin(examples.groups, names[np.random.default_rng(0).permutation(len(names))[: len(names) // INNER]])
+    drawn = names[np.random.default_rng(0).permutation(len(names))[: len(names) // INNER]]
+    aside, made = np.isin(examples.groups, drawn), examples.groups == ALONE
+    rest = examples[~aside & ~made]
+    return rest, examples[aside & np.isin(examples.codes, rest.codes)]

@@ -34,7 +34,7 @@ def fit_hidden(examples: Examples, units: int) -> nn.Sequential:
     views, length = examples.values.shape[1:]
     values = torch.from_numpy(examples.values).to(device)
     codes = torch.from_numpy(examples.codes.astype(np.int64)).to(device)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(0)
         layers = hidden_layer(length, units, examples.count).to(device)
         optimiser = torch.optim.AdamW(layers.parameters(), RATE, weight_decay=DECAY)

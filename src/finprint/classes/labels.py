@@ -59,7 +59,7 @@ class Labelled:
         """A hash of what models learn from and are validated on."""
         table = self.table[self.table["label"].notna()]
         contents = [crops.digest(row) for row in crops.rows(table["image"])]
-        groups = pd.factorize(table["group"])[0].tolist()  # by which the penalty of a fitted head is chosen
+        groups = pd.factorize(table["group"])[0].tolist()  # by which penalty and shares of a fitted head are chosen
         return sha256_json([table[["image", "label", "fold"]].to_numpy().tolist(), groups, contents, list(self.test)])
 
 

@@ -69,16 +69,18 @@ def discriminant(examples: Examples) -> Linear:
     """Linear discriminant analysis: classes are equally frequent, and each is normal with one covariance for all.
 
     The covariance is shrunk as Ledoit and Wolf say (A well-conditioned estimator for large-dimensional covariance
-    matrices, 2004). A class without examples gets the mean of all.
+    matrices, 2004). A class without examples is as unlikely as the least likely class of a photo is on average.
     """
     from sklearn.covariance import ledoit_wolf  # takes a second to import
 
     values = examples.values.reshape(-1, examples.values.shape[-1]).astype(np.float64)
     codes = examples.codes.repeat(examples.values.shape[1])
-    centres = np.tile(values.mean(axis=0), (examples.count, 1))
-    for code in np.unique(codes):
-        centres[code] = values[codes == code].mean(axis=0)
-    covariance, _ = ledoit_wolf(values - centres[codes], assume_centered=True)
-    weight = np.linalg.lstsq(covariance, centres.T, rcond=None)[0].T
-    bias = -(weight * centres).sum(axis=1) / 2
+    present, number = np.unique(codes, return_inverse=True)
+    centres = np.stack([values[number == place].mean(axis=0) for place in range(len(present))])
+    covariance, _ = ledoit_wolf(values - centres[number], assume_centered=True)
+    told = np.linalg.lstsq(covariance, centres.T, rcond=None)[0].T
+    logits = values @ told.T - (told * centres).sum(axis=1) / 2
+    weight = np.zeros((examples.count, values.shape[1]))
+    bias = np.full(examples.count, logits.min(axis=1).mean())
+    weight[present], bias[present] = told, -(told * centres).sum(axis=1) / 2
     return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()

@@ -126,7 +126,7 @@ class Classify(Training):
             raise ValueError(f"fitted is {self.fitted}, which names something twice")
         if not self.fitted:
             raise ValueError("fitted is empty: it must name what is fitted to the features, such as regression")
-        if self.finetune.trainable > 0 and self.fitted == ["hidden"]:
+        if self.finetune.trainable > 0 and self.head == "fitted" and self.fitted == ["hidden"]:
             raise ValueError("fitted names hidden alone, but a network that learns begins without it: add regression")
         return self
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from finprint.classes.extras import extras_of
-from finprint.classes.fitting import UNITS, Fitted, fit_head
+from finprint.classes.fitting import Fitted, fit_head
 from finprint.classes.heads import SoftmaxHead
 from finprint.classes.labels import Labelled
 from finprint.classes.linear import Examples
@@ -59,8 +59,7 @@ def fitted_probe(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> P
     norm["running_mean"].copy_(torch.from_numpy(values.mean(axis=(0, 1))))
     norm["running_var"].copy_(torch.from_numpy(values.var(axis=(0, 1))))
     models = [model for model in train.fitted if model != "hidden" or is_frozen(train)]
-    hidden = UNITS if "hidden" in models else 0
-    head = SoftmaxHead(embedder.features, len(labels.classes), extras.shape[1], hidden)
+    head = SoftmaxHead(embedder.features, len(labels.classes), extras.shape[1])
     head.standardise(extras[rows])
     examples = Examples(
         _standardised(embedder.neck, head, values, extras[rows]),
