@@ -113,7 +113,9 @@ def test_throughput_of_classes() -> None:
     ready = r"photos/s \(of bare\): bare \d+ \(1.00\), "
     assert re.search(rf"^training of classes, {ready}finprint \d+ ", told, re.MULTILINE), told
     assert re.search(
-        rf"^guessing, bfloat16, {ready}bare, norms fused \d+ \(\d+\.\d+\), finprint \d+ ", told, re.MULTILINE
+        rf"^guessing, bfloat16, by two views each, {ready}bare, norms fused \d+ \(\d+\.\d+\), finprint \d+ ",
+        told,
+        re.MULTILINE,
     )
 
 

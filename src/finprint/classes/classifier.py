@@ -17,7 +17,7 @@ from finprint.classes.poses import Look, looks
 from finprint.learning.frozen import Features
 from finprint.model.embedder import Embedder, load_model
 from finprint.model.embedding import fused
-from finprint.model.loading import batches, in_order, to_device
+from finprint.model.loading import Remembered, batches, in_order, to_device
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,13 @@ class Classifier:
         network = fused(self.embedder.to(device).to(memory_format=torch.channels_last).eval())
         head, config, poses = self.head.to(device).eval(), self.embedder.config, looks(params)
         total = np.zeros((len(rows), len(self.classes)), np.float32)
+        crop = Remembered(pixels)  # each is decoded for its first view alone
         orders = in_order(len(rows), params.batch)
         with bar("guessing", len(rows) * len(poses), "view", quiet=quiet) as progress:
             for look in poses:
 
                 def view(item: int, look: Look = look) -> np.ndarray:
-                    return look(pixels(int(rows[item])), config.image_size, config.padded)
+                    return look(crop(int(rows[item])), config.image_size, config.padded)
 
                 stream = batches(view, orders)
                 for items, views in zip(orders, stream, strict=True):
