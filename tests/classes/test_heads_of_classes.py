@@ -203,6 +203,11 @@ def test_log_loss_by_hand() -> None:
     )
 
 
+def test_the_log_loss_of_what_is_certain_is_zero_and_has_no_sign() -> None:
+    assert str(log_loss(np.array([[1.0000001, 0.0], [1.0, 0.0]]), np.array([0, 0]))) == "0.0"
+    assert np.isnan(log_loss(np.array([[np.nan, 1.0]]), np.array([0])))
+
+
 def test_a_head_looks_at_as_many_stages_as_help_photos_set_aside() -> None:
     """Three stages of six values, an extra behind them: the last stage alone tells, or the first one as well."""
     noise = np.random.default_rng(7).normal(0, 1, (400, 1, 6)).astype(np.float32)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pandas as pd
 import torch
@@ -111,10 +111,20 @@ def read_case(root: Path) -> Case:
 @contextmanager
 def served(case: Case, port: int = 0, who: str = "ann") -> Iterator[str]:
     """Serve a case in a thread; the page's address."""
+    closing = Event()
+
+    def run() -> None:
+        try:
+            server.run()
+        except OSError:  # its sockets were closed while it waited for them
+            if not closing.is_set():
+                raise
+
     with listening(case, port, who) as (server, address):
-        thread = Thread(target=server.run, daemon=True)
+        thread = Thread(target=run, daemon=True)
         thread.start()
         yield address
+        closing.set()
         server.close()
         for channel in list(server.active_channels.values()):  # those that the browser keeps open
             channel.handle_close()

@@ -90,4 +90,5 @@ def log_loss(probabilities: np.ndarray, codes: np.ndarray) -> float:
         codes: (N,) numbers of the right classes.
     """
     right = probabilities[np.arange(len(codes)), codes]
-    return float(-np.log(np.maximum(right, 1e-15)).mean())
+    # A rounded probability may be above 1; + 0.0 makes 0 of -0.
+    return float(-np.log(np.clip(right, 1e-15, 1.0)).mean()) + 0.0
