@@ -34,6 +34,7 @@ from finprint.base.device import best_device
 from finprint.base.errors import UserError
 from finprint.base.params import changed
 from finprint.classes.classifier import Classifier
+from finprint.classes.poses import looks
 from finprint.classes.task import Classes
 from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
@@ -54,7 +55,6 @@ from finprint.pictures.shards import INDEX, Crops, write_shard
 from finprint.store.tables import CROPS, write_table
 
 INDIVIDUALS = 64
-VIEWS = 2  # of each photo whose class is guessed: plain and mirror image
 
 
 def main(
@@ -142,10 +142,10 @@ def of_classes(params: Params, crops: Crops, repeats: int) -> None:
         classifier.probabilities(crops.pixels, rows, none, guess, quiet=True)
         return len(crops) / (time.perf_counter() - started)
 
-    side, batch = train.image_size, guess.batch
+    side, batch, views = train.image_size, guess.batch, len(looks(guess))
     ways = {
-        "bare": lambda: bare_embedding(embedder, side, batch, len(crops), amp=True) / VIEWS,
-        "bare, norms fused": lambda: bare_embedding(fused(embedder.eval()), side, batch, len(crops), amp=True) / VIEWS,
+        "bare": lambda: bare_embedding(embedder, side, batch, len(crops), amp=True) / views,
+        "bare, norms fused": lambda: bare_embedding(fused(embedder.eval()), side, batch, len(crops), amp=True) / views,
         "finprint": guessing,
     }
     report("guessing, bfloat16, by two views each", ways, repeats)

@@ -128,7 +128,7 @@ def test_a_class_that_is_wholly_aside_does_not_switch_models_off() -> None:
 
 
 def test_one_photo_aside_does_not_decide() -> None:
-    wrong = np.array([[[9.0, -9.0]]])
+    wrong = torch.tensor([[[9.0, -9.0]]])
     assert min(fit_shares([wrong, wrong], np.array([1]))) > 0.05
 
 
@@ -166,8 +166,8 @@ def test_shares_by_hand() -> None:
     alike; a model that is ten times too sure is drawn back."""
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 3, 400)
-    right = np.eye(3)[codes][:, None] * 2 + rng.normal(0, 1, (400, 1, 3))
-    guess = rng.normal(0, 1, (400, 1, 3))
+    right = torch.from_numpy(np.eye(3)[codes][:, None] * 2 + rng.normal(0, 1, (400, 1, 3)))
+    guess = torch.from_numpy(rng.normal(0, 1, (400, 1, 3)))
     shares = fit_shares([right, right, guess], codes)
     assert shares[0] == pytest.approx(shares[1], rel=0.05)
     assert shares[2] < 0.1 * shares[0]

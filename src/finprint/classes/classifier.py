@@ -56,7 +56,7 @@ class Classifier:
         network = fused(self.embedder.to(device).to(memory_format=torch.channels_last).eval())
         head, config, poses = self.head.to(device).eval(), self.embedder.config, looks(params)
         total = np.zeros((len(rows), len(self.classes)), np.float32)
-        crop = Remembered(pixels)  # each is decoded for its first view alone
+        crop = Remembered(pixels) if len(poses) > 1 else pixels  # each is decoded for its first view alone
         orders = in_order(len(rows), params.batch)
         with bar("guessing", len(rows) * len(poses), "view", quiet=quiet) as progress:
             for look in poses:

@@ -80,23 +80,24 @@ def fit_head(examples: Examples, models: Sequence[str]) -> Fitted:
         models: of `regression`, `discriminant`, `hidden`.
     """
     rest, judged, choices = *_divided(examples), _choices(examples)
-    columns, penalty = choices[-1], PENALTIES[0]
+    penalty, stages = PENALTIES[0], len(choices)
     shares = {REGRESSION if REGRESSION in models else models[0]: 1.0}
     if len(judged.codes):
+        known: dict[str, Logits] = {}
         if REGRESSION in models or len(choices) > 1:
-            penalty, columns = _penalty_and_columns(rest, judged, choices)
+            penalty, stages, known[REGRESSION] = _best_regression(rest, judged, choices)
         if list(models) != [REGRESSION]:  # its penalty sees to its sharpness
-            values = torch.from_numpy(judged.at(columns).values)
-            each = [_fit(model, rest.at(columns), penalty)(values).numpy() for model in models]
-            shares = dict(zip(models, fit_shares(each, judged.codes), strict=True))
+            few, values = rest.at(choices[stages - 1]), torch.from_numpy(judged.at(choices[stages - 1]).values)
+            parts = [known[model] if model in known else _fit(model, few, penalty) for model in models]
+            shares = dict(zip(models, fit_shares([part(values) for part in parts], judged.codes), strict=True))
+    columns = choices[stages - 1]
     parts = [_fit(model, examples.at(columns), penalty) for model in shares]
     logits = _whole(parts, list(shares.values()), columns, examples.values.shape[-1])
-    stages = 1 + next(number for number, choice in enumerate(choices) if choice is columns)
     told = {model: round(shares.get(model, 0.0), 4) for model in models}
     return Fitted(logits, penalty if REGRESSION in shares else 0.0, stages, told)
 
 
-def fit_shares(each: Sequence[np.ndarray], codes: np.ndarray) -> list[float]:
+def fit_shares(each: Sequence[torch.Tensor], codes: np.ndarray) -> list[float]:
     """The factor of each of M models' logits (N, V, C) in their sum.
 
     The factors have the least log loss of the mean over V views. They are drawn towards equal parts of what is best for
@@ -107,13 +108,14 @@ def fit_shares(each: Sequence[np.ndarray], codes: np.ndarray) -> list[float]:
         codes: (N,) numbers of their classes.
     """
 
-    def loss(logs: Sequence[float], logits: Sequence[np.ndarray]) -> float:
-        total = sum(np.exp(log) * one for log, one in zip(logs, logits, strict=True))
-        return log_loss(F.softmax(torch.from_numpy(np.asarray(total)), dim=-1).mean(dim=1).numpy(), codes)
+    def loss(logs: Sequence[float], logits: Sequence[torch.Tensor]) -> float:
+        total = torch.stack([float(np.exp(log)) * one for log, one in zip(logs, logits, strict=True)]).sum(dim=0)
+        return _view_loss(total, codes)
 
-    def alone(log: float, one: np.ndarray) -> float:
+    def alone(log: float, one: torch.Tensor) -> float:
         return loss([log], [one]) + FITS / len(codes) * log**2
 
+    each = [one.double() for one in each]  # slopes are differences of nearly equal losses
     best = [minimize_scalar(alone, args=(one,), bounds=FACTORS, method="bounded").x for one in each]
     begin = np.array(best) - np.log(len(each))
 
@@ -135,19 +137,26 @@ def _fit(model: str, examples: Examples, penalty: float) -> Logits:
     return Logits(*linear)
 
 
-def _penalty_and_columns(rest: Examples, judged: Examples, choices: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:
-    """Those with the least log loss on what is judged; a weaker penalty is tried as long as it helps."""
-    lowest, best, chosen = np.inf, PENALTIES[0], choices[-1]
-    for columns in choices:
+def _best_regression(rest: Examples, judged: Examples, choices: Sequence[np.ndarray]) -> tuple[float, int, Logits]:
+    """The penalty, the number of stages and the regression with the least log loss on what is judged; a weaker penalty
+    is tried as long as it helps."""
+    lowest, best = np.inf, None
+    for stages, columns in enumerate(choices, start=1):
         last, values = np.inf, torch.from_numpy(judged.at(columns).values)
         for penalty, linear in regressions(rest.at(columns), PENALTIES):
-            loss = log_loss(F.softmax(Logits(*linear)(values), dim=-1).mean(dim=1).numpy(), judged.codes)
+            loss = _view_loss(Logits(*linear)(values), judged.codes)
             if loss >= last:
                 break
             last = loss
-            if loss < lowest:
-                lowest, best, chosen = loss, penalty, columns
-    return best, chosen
+            if best is None or loss < lowest:
+                lowest, best = loss, (penalty, stages, Logits(*linear))
+    assert best is not None
+    return best
+
+
+def _view_loss(logits: torch.Tensor, codes: np.ndarray) -> float:
+    """The log loss of logits (N, V, C): of the mean of the probabilities over V views."""
+    return log_loss(F.softmax(logits, dim=-1).mean(dim=1).numpy(), codes)
 
 
 def _whole(parts: Sequence[Logits], shares: Sequence[float], columns: np.ndarray, length: int) -> Logits:

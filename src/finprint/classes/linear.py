@@ -79,8 +79,8 @@ def discriminant(examples: Examples) -> Linear:
     centres = np.stack([values[number == place].mean(axis=0) for place in range(len(present))])
     covariance, _ = ledoit_wolf(values - centres[number], assume_centered=True)
     told = np.linalg.lstsq(covariance, centres.T, rcond=None)[0].T
-    logits = values @ told.T - (told * centres).sum(axis=1) / 2
+    offset = -(told * centres).sum(axis=1) / 2
     weight = np.zeros((examples.count, values.shape[1]))
-    bias = np.full(examples.count, logits.min(axis=1).mean())
-    weight[present], bias[present] = told, -(told * centres).sum(axis=1) / 2
+    bias = np.full(examples.count, (values @ told.T + offset).min(axis=1).mean())
+    weight[present], bias[present] = told, offset
     return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
