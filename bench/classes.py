@@ -5,10 +5,11 @@ checkout of this project with a finished run, whose crops are taken: there `--of
 see the same crops, learn from the same photos and are judged on the same fold, by log loss and top-1; the two that
 fine-tune have the same backbone, pretrained weights, views in px, epochs and batches.
 
-`--against KEY=VALUE` measures this pipeline once more with another setting, such as classify.fusion=gem, or with
-several: 'classify.lr=0.0003 classify.head=random'; `--set` changes every run; `--repeats` leaves out so many folds in
-turn, each with a seed of its own. `voted` is the log loss with temperature and clip as the stage vote fits them.
-`--together` also joins the answers of this pipeline's ways, two and more at a time, as members of a fold.
+`--against KEY=VALUE` measures this pipeline once more with another setting of classify or guess, such as
+classify.fusion=gem, or with several: 'classify.lr=0.0003 classify.head=random'; `--set` changes every run. `--repeats`
+leaves out so many folds in turn, each with a seed of its own. Behind each way stands how far it is from the first one,
+on average and in each fold. `voted` is the log loss with temperature and clip as the stage vote fits them. `--together`
+also joins the answers of this pipeline's ways, two and more at a time, as members of a fold.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from trainings import Cropped, picked
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import guard
 from finprint.base.device import best_device
+from finprint.base.files import sha256_json
 from finprint.base.params import changed
 from finprint.classes.classifier import Classifier
 from finprint.classes.extras import extras_of
@@ -42,6 +44,7 @@ from finprint.classes.task import scores
 from finprint.classes.training import train_head, train_model
 from finprint.classes.voting import joined, vote
 from finprint.learning.frozen import Features
+from finprint.learning.network import Network
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import new_embedder
 from finprint.model.loading import in_order
@@ -54,6 +57,7 @@ from finprint.survey.prepare import survey
 from finprint.survey.sources import read_source
 
 Way = Callable[[Labelled, Crops, Recipe, int, Guess], np.ndarray]
+TRAINED: dict[str, Network] = {}  # by settings and fold: other views of one network need no other training
 
 
 def ours(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess) -> np.ndarray:
@@ -66,9 +70,12 @@ def ours(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess
         network = train_head(labels, crops, recipe, fold).network
         classifier = Classifier(network.embedder, network.head, labels.classes)
         return classifier.from_features(Features(network.embedder, crops), rows, extras)
-    checkpoint = Checkpoint("bench", recipe.settings() | {"fold": fold}, [], [])
-    network = train_model(labels, crops, recipe, fold, checkpoint).network
-    checkpoint.clear()
+    settings = recipe.settings() | {"fold": fold}
+    if sha256_json(settings) not in TRAINED:
+        checkpoint = Checkpoint("bench", settings, [], [])
+        TRAINED[sha256_json(settings)] = train_model(labels, crops, recipe, fold, checkpoint).network
+        checkpoint.clear()
+    network = TRAINED[sha256_json(settings)]
     return Classifier(network.embedder, network.head, labels.classes).probabilities(crops.pixels, rows, extras, views)
 
 
@@ -147,22 +154,23 @@ def given_crops(given: argparse.Namespace, params: Params, scratch: Path) -> tup
     return photos, Crops(folder)
 
 
-def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Way, Classify]]:
+def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Way, Classify, Guess]]:
     """What is measured, by name."""
     sizes = {"image_size": given.side, "first_size": given.side, "epochs": given.epochs, "weights": given.weights}
     frozen = params.classify.model_copy(update=sizes)
     tuned = frozen.model_copy(update={"finetune": frozen.finetune.model_copy(update={"trainable": 1.0})})
-    ways: dict[str, tuple[Way, Classify]] = {
-        "scikit-learn, frozen features": (scikit_learn, frozen.model_copy(update={"padded": False})),
-        "finprint, frozen features": (ours, frozen),
-        "plain fine-tuning": (plain_fine_tuning, tuned.model_copy(update={"padded": False})),
-        "finprint, fine-tuning": (ours, tuned),
+    squeezed = {"padded": False}
+    ways: dict[str, tuple[Way, Classify, Guess]] = {
+        "scikit-learn, frozen features": (scikit_learn, frozen.model_copy(update=squeezed), params.guess),
+        "finprint, frozen features": (ours, frozen, params.guess),
+        "plain fine-tuning": (plain_fine_tuning, tuned.model_copy(update=squeezed), params.guess),
+        "finprint, fine-tuning": (ours, tuned, params.guess),
     }
     ways = {name: ways[name] for name in picked(given.only, ways)}
-    mine = {name: train for name, (way, train) in ways.items() if way is ours}
-    for option in given.against:
-        changes = {key.removeprefix("classify."): value for key, value in parsed(option.split()).items()}
-        ways |= {f"{name}, {option}": (ours, changed(train, changes)) for name, train in mine.items()}
+    mine = {name: train for name, (way, train, _) in ways.items() if way is ours}
+    for option, (name, train) in itertools.product(given.against, mine.items()):
+        other = changed(params.model_copy(update={"classify": train}), parsed(option.split()))
+        ways[f"{name}, {option}"] = ours, other.classify, other.guess
     return ways
 
 
@@ -179,7 +187,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="folds left out in turn, each with its own seed")
     parser.add_argument("--only", action="append", default=[], help="a way to measure; by default all four")
     parser.add_argument("--set", action="append", default=[], dest="set_", help="KEY=VALUE of params.yaml, everywhere")
-    parser.add_argument("--against", action="append", default=[], help="KEY=VALUE of classify, measured besides")
+    parser.add_argument("--against", action="append", default=[], help="KEY=VALUE of classify or guess, besides")
     parser.add_argument("--together", action="store_true", help="join this pipeline's ways, too")
     given = parser.parse_args()
     params = changed(load_params(), parsed(given.set_))
@@ -187,18 +195,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         photos, crops = given_crops(given, params, Path(scratch))
         labels = labelled(photos, crops, given.of, Classes(of=[given.of], folds=folds, members=[PLAIN], test=[]))
+        first: list[dict[str, float]] = []
         judged, answers = labels.left_out(0), {}
         print(f"{len(labels.learns(0))} photos of {len(labels.classes)} classes to learn from, {len(judged)} to judge")
-        for name, (way, train) in ways.items():
+        for name, (way, train, views) in ways.items():
             started, each = time.monotonic(), []
             for fold in folds:
                 lr = given.lr if way is plain_fine_tuning else train.lr
                 recipe = Recipe(train, train.epochs, lr, fold, params.engine.processes)
-                each.append(way(labels, crops, recipe, fold, params.guess))
+                each.append(way(labels, crops, recipe, fold, views))
             measured = [
                 judged_on(labels, fold, [chances], params.vote) for fold, chances in zip(folds, each, strict=True)
             ]
-            print(f"{name}: {told(measured)}, {time.monotonic() - started:.0f} s", flush=True)
+            first = first or measured
+            print(f"{name}: {told(measured)}{apart(measured, first)}, {time.monotonic() - started:.0f} s", flush=True)
             if way is ours:
                 answers[name] = each
         if given.together:
@@ -223,6 +233,15 @@ def told(measured: list[dict[str, float]]) -> str:
     table = pd.DataFrame(measured)
     ends = [f" ± {spread:.3f}" if len(table) > 1 else "" for spread in table.std()]
     return ", ".join(f"{metric} {table[metric].mean():.3f}{end}" for metric, end in zip(table, ends, strict=True))
+
+
+def apart(measured: list[dict[str, float]], first: list[dict[str, float]]) -> str:
+    """How far log loss and top-1 are from the first way's, on average and in each fold; nothing for this way itself."""
+    if measured is first:
+        return ""
+    gaps = pd.DataFrame(measured) - pd.DataFrame(first)
+    each = {metric: " ".join(f"{gap:+.3f}" for gap in gaps[metric]) for metric in ("log_loss", "top1")}
+    return "".join(f"; {metric} {gaps[metric].mean():+.3f} ({folds})" for metric, folds in each.items())
 
 
 if __name__ == "__main__":

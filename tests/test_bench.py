@@ -247,17 +247,22 @@ def test_imagine(tmp_path: Path, printed: Printed) -> None:
 
 def test_classes(tmp_path: Path, printed: Printed) -> None:
     _three_kinds(tmp_path)
-    told = printed("classes", str(tmp_path), "--epochs", "1", "--side", "32", "--weights", "none", "--together")
+    options = ("--epochs", "1", "--side", "32", "--weights", "none", "--together", "--against", "guess.views=plain")
+    told = printed("classes", str(tmp_path), *options)
     assert re.search(r"^\d+ photos of 3 classes to learn from, \d+ to judge$", told, re.MULTILINE), told
+    gap = r"([+-]\d+\.\d{3}) \(\3\)"  # the mean of one fold is the fold's
     lines = re.findall(
-        r"^([a-z -]+(?:, [a-z -]+)?): log_loss \d+\.\d+, top1 \d\.\d+, voted \d+\.\d+, \d+ s$", told, re.MULTILINE
+        r"^([a-z -]+(?:, [a-z =.-]+)*): log_loss (\d+\.\d+), top1 \d\.\d+, voted \d+\.\d+"
+        rf"(?:; log_loss {gap}; top1 [+-]\d+\.\d{{3}} \(.*\))?, \d+ s$",
+        told,
+        re.MULTILINE,
     )
-    assert lines == [
-        "scikit-learn, frozen features",
-        "finprint, frozen features",
-        "plain fine-tuning",
-        "finprint, fine-tuning",
-    ]
+    ours = ["finprint, frozen features", "finprint, fine-tuning"]
+    by_name = ["scikit-learn, frozen features", ours[0], "plain fine-tuning", ours[1]]
+    assert [name for name, *_ in lines] == [*by_name, *(f"{name}, guess.views=plain" for name in ours)]
+    first, *others = lines
+    assert not first[2]
+    assert all(abs(float(loss) - float(first[1]) - float(apart)) < 0.002 for _, loss, apart in others)
     both = r"^finprint, frozen features \+ finprint, fine-tuning, (mean|geometric): log_loss \d+\.\d+, top1 "
     assert re.findall(both, told, re.MULTILINE) == ["mean", "geometric"]
     fitted = both.replace("(mean|geometric):", "(mean|geometric) with fitted shares:")
