@@ -46,7 +46,7 @@ def ensemble(tmp_path: Path) -> Ensemble:
         trained = train_model(labels, stored, recipe, fold, Checkpoint("classify", {"fold": fold}, [], []))
         trained.save(tmp_path / "models" / str(fold))
     members = [load_classifier(tmp_path / "models" / str(fold)) for fold in CLASSES.folds]
-    return Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1))
+    return Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1, rotate=15))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -121,7 +121,7 @@ def test_the_exported_module_is_the_models_joined_and_sharpened(ensemble: Ensemb
     ("change", "message"),
     [
         ({"joint": replace(RULES, by="majority")}, "vote.by is majority"),
-        ({"views": Guess(batch=4, views="halton", count=4)}, "guess.views is halton"),
+        ({"views": Guess(batch=4, views="halton", count=4, rotate=15)}, "guess.views is halton"),
     ],
 )
 def test_what_cannot_be_exported_is_named(
@@ -139,13 +139,13 @@ def _untrained(side: int, classes: list[str], padded: bool = False) -> Classifie
 def test_padded_views_beside_others_cannot_be_exported(tmp_path: Path) -> None:
     members = [_untrained(32, ["ant", "bee"], padded) for padded in (True, False)]
     with pytest.raises(UserError, match="some models look at padded views and others do not: set one padded for all"):
-        export(Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1)), tmp_path / "out")
+        export(Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1, rotate=15)), tmp_path / "out")
 
 
 def test_views_of_two_sizes_cannot_be_exported(tmp_path: Path) -> None:
     members = [_untrained(side, ["ant", "bee"]) for side in (64, 32)]
     with pytest.raises(UserError, match=r"the models look at views of 32, 64 px.*set classify.sizes to \[\], and one"):
-        export(Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1)), tmp_path / "out")
+        export(Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1, rotate=15)), tmp_path / "out")
 
 
 def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
     write_json(rules, {"models": ["0", "1"]})
     with pytest.raises(UserError, match=r"models/1 tells other classes than .*/models/0: run `dvc repro` for the"):
         load_ensemble(tmp_path / "models", rules)
-    views = Guess(batch=4, views="mirror", count=1)
+    views = Guess(batch=4, views="mirror", count=1, rotate=15)
     write_json(rules, {"models": ["1"], "guess": views.model_dump()} | fitted)
     assert load_ensemble(tmp_path / "models", rules).classes == ["ant", "cod"], "what is left from before has no vote"
     write_json(rules, {"models": ["1", "2"]})
@@ -170,7 +170,7 @@ def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
             labelled(table, stored, "identity", CLASSES),
             stored,
             0,
-            Guess(batch=4, views="plain", count=1),
+            Guess(batch=4, views="plain", count=1, rotate=15),
             CLASSIFY,
         )
 

@@ -165,9 +165,8 @@ def test_made_images_are_learned_from_and_never_judged(pod: tuple[Labelled, Crop
     trained = train_head(both, joint, Recipe(CLASSIFY, 1, 1e-3, 0), 0)
     assert trained.metrics()["top1"] == 1.0
     trained.save(tmp_path / "model")
-    answered = guess(
-        load_classifier(tmp_path / "model"), labels, stored, 0, Guess(batch=4, views="mirror", count=1), CLASSIFY
-    )
+    views = Guess(batch=4, views="mirror", count=1, rotate=15)
+    answered = guess(load_classifier(tmp_path / "model"), labels, stored, 0, views, CLASSIFY)
     assert set(answered.photos["image"]) == set(labels.answers(0)["image"])
 
 

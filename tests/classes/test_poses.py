@@ -1,5 +1,7 @@
 """The views whose answers are averaged."""
 
+import math
+
 import numpy as np
 import pytest
 from conftest import scenery
@@ -10,7 +12,7 @@ from finprint.model.views import plain_view
 
 
 def _views(kind: str, count: int = 1, padded: bool = False) -> list[np.ndarray]:
-    return [look(scenery(1), 48, padded) for look in looks(Guess(batch=1, views=kind, count=count))]
+    return [look(scenery(1), 48, padded) for look in looks(Guess(batch=1, views=kind, count=count, rotate=15))]
 
 
 @pytest.mark.parametrize(
@@ -32,14 +34,18 @@ def test_turns_are_those_of_the_square() -> None:
 
 def test_ten_crops_are_five_places_and_their_mirror_images() -> None:
     ramp = np.tile(np.arange(64, dtype=np.uint8)[:, None] * 2, (1, 64))[..., None].repeat(3, axis=2)  # dark above
-    made = [look(ramp, 64, False) for look in looks(Guess(batch=1, views="ten_crop", count=1))]
+    made = [look(ramp, 64, False) for look in looks(Guess(batch=1, views="ten_crop", count=1, rotate=15))]
     assert len(made) == len(ten_crop()) == 10
     tops = [view[2:5].mean() for view in made]
     assert max(tops[1], tops[2]) < tops[0] < min(tops[3], tops[4])  # upper corners, middle, lower corners
 
 
 def test_halton_poses_stay_in_their_bounds_and_are_the_same_each_time() -> None:
-    poses = halton(70)
-    assert poses == halton(70)
+    poses = halton(70, 20.0)
+    assert poses == halton(70, 20.0)
+    angles = [math.degrees(pose.angle) for pose in poses]
+    assert -20 < min(angles) < -18
+    assert 18 < max(angles) < 20
+    assert [pose.angle * 9 for pose in poses] == pytest.approx([pose.angle for pose in halton(70, 180.0)])
     assert all(1 / 1.4 <= pose.zoom <= 1.4 and 1 / 1.2 <= pose.stretch <= 1.2 for pose in poses)
     assert 25 < sum(pose.mirror for pose in poses) < 45

@@ -159,6 +159,7 @@ class Guess(Section):
     batch: Count
     views: Literal["plain", "mirror", "turns", "halton", "ten_crop"]
     count: Count
+    rotate: Annotated[float, Field(ge=0, le=180)]
 
 
 class Vote(Section):

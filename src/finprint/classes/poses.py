@@ -18,10 +18,10 @@ def looks(params: Guess) -> list[Look]:
     """How each of the views is made, the plain one first but for `ten_crop`.
 
     Args:
-        params: `views` and, for `halton`, their number.
+        params: `views` and, for `halton`, their number and how far they turn.
     """
     if params.views == "halton":
-        return [plain_view, *(_posed(pose) for pose in halton(params.count)[1:])]
+        return [plain_view, *(_posed(pose) for pose in halton(params.count, params.rotate)[1:])]
     if params.views == "ten_crop":
         return [_posed(pose) for pose in ten_crop()]
     quarters = QUARTERS if params.views == "turns" else range(1)
@@ -29,15 +29,16 @@ def looks(params: Guess) -> list[Look]:
     return [_turned(quarter, mirror) for mirror in mirrors for quarter in quarters]
 
 
-def halton(count: int) -> list[Pose]:
-    """The plain pose, and so many less one of a Halton sequence of seven dimensions: any turn, zoom 1/1.4 to 1.4, shear
-    up to 10 degrees, shifts up to 1/12 of the side, stretch 1/1.2 to 1.2, mirror images (the plankton winners')."""
+def halton(count: int, rotate: float) -> list[Pose]:
+    """The plain pose, and so many less one of a Halton sequence of seven dimensions: turns of up to `rotate` degrees
+    either way, zoom 1/1.4 to 1.4, shear up to 10 degrees, shifts up to 1/12 of the side, stretch 1/1.2 to 1.2, mirror
+    images (the plankton winners' numbers; theirs turn by any angle)."""
     points = qmc.Halton(7, scramble=False).random(count)
     poses = [Pose()]
     for turn, zoom, shear, x, y, stretch, mirror in points[1:].tolist():
         poses.append(
             Pose(
-                angle=2 * math.pi * turn,
+                angle=math.radians(rotate * (2 * turn - 1)),
                 shear=math.tan(math.radians(10 * (2 * shear - 1))),
                 zoom=1.4 ** (2 * zoom - 1),
                 shift=((2 * x - 1) / 12, (2 * y - 1) / 12),
