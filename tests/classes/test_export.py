@@ -159,6 +159,8 @@ def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
     views = Guess(batch=4, views="mirror", count=1, rotate=15)
     write_json(rules, {"models": ["1"], "guess": views.model_dump()} | fitted)
     assert load_ensemble(tmp_path / "models", rules).classes == ["ant", "cod"], "what is left from before has no vote"
+    write_json(rules, {"models": ["1"], "guess": {"batch": 4, "views": "halton", "count": 9}} | fitted)
+    assert load_ensemble(tmp_path / "models", rules).views.rotate == 180, "rules of an earlier version"
     write_json(rules, {"models": ["1", "2"]})
     with pytest.raises(UserError, match=r"models/2 is missing: `dvc exp run -S 'classes.of=\[models\]' judge` trains"):
         load_ensemble(tmp_path / "models", rules)

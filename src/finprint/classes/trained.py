@@ -21,6 +21,8 @@ from finprint.detector.yolo import TrainedDetector
 from finprint.pictures.images import SUFFIXES, BadPhoto, decode, decode_jpeg, read_photo
 from finprint.store.tables import SIDES, TEST
 
+LATER = {"rotate": 180.0}  # params of `guess` that rules of an earlier version lack: their views turned by any angle
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -77,7 +79,7 @@ def load_ensemble(models: Path, rules: Path) -> Ensemble:
             raise UserError(f"{folder} tells other classes than {folders[0]}: run `dvc repro` for the stage classify")
     shares = fitted.get("shares", [1.0])  # rules from before there were shares had equal ones
     joint = Joint(fitted["by"], shares, Sharpness(fitted["temperature"], fitted["clip"]))
-    return Ensemble(members, joint, Guess.model_validate(fitted["guess"]))
+    return Ensemble(members, joint, Guess.model_validate(LATER | fitted["guess"]))
 
 
 def images_in(paths: Sequence[Path]) -> list[Path]:
