@@ -71,11 +71,12 @@ def ours(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess
         classifier = Classifier(network.embedder, network.head, labels.classes)
         return classifier.from_features(Features(network.embedder, crops), rows, extras)
     settings = recipe.settings() | {"fold": fold}
-    if sha256_json(settings) not in TRAINED:
+    key = sha256_json(settings)
+    if key not in TRAINED:
         checkpoint = Checkpoint("bench", settings, [], [])
-        TRAINED[sha256_json(settings)] = train_model(labels, crops, recipe, fold, checkpoint).network
+        TRAINED[key] = train_model(labels, crops, recipe, fold, checkpoint).network
         checkpoint.clear()
-    network = TRAINED[sha256_json(settings)]
+    network = TRAINED[key]
     return Classifier(network.embedder, network.head, labels.classes).probabilities(crops.pixels, rows, extras, views)
 
 
