@@ -31,7 +31,8 @@ def main(paths: Paths) -> None:
     crops = Crops(paths.crops)
     labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
     section = params.classify.of_model(paths.member, params.classes.turn(paths.fold))
-    guessed = guess(load_classifier(paths.model), labels, crops, paths.fold, params.guess, section)
+    views = params.guess.of_model(paths.member)
+    guessed = guess(load_classifier(paths.model), labels, crops, paths.fold, views, section)
     write_guesses(paths.guesses, guessed)
     write_metrics(paths.metrics, {"photos": len(guessed.array), "classes": len(guessed.classes)})
 

@@ -64,6 +64,15 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _members_that_are_told(self) -> "Params":
+        for member in self.guess.members:
+            if member not in self.classify.members:
+                told = ", ".join(sorted(self.classify.members))
+                raise ValueError(f"guess.members has {member!r}, but classify.members tells {told or 'none'}")
+            self.guess.of_model(member)
+        return self
+
+    @model_validator(mode="after")
     def _processes_that_share_each_step(self) -> "Params":
         asked = self.engine.processes
         for name, section in (("train", self.train), *(("classify", model) for _, model in self.class_models)):

@@ -31,7 +31,7 @@ from finprint.store.tables import PHOTOS, TEST, read_table, write_table
 from finprint.store.vectors import read_vectors
 
 KINDS = ["beluga", "orca"]
-VIEWS = Guess(batch=8, views="mirror", count=1, rotate=15)
+VIEWS = Guess(batch=8, views="mirror", count=1, rotate=15, members={})
 
 
 @pytest.fixture

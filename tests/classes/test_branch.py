@@ -28,7 +28,7 @@ from finprint.store.tables import TEST, VALIDATION
 
 pytestmark = pytest.mark.usefixtures("training_state")
 FROZEN = CLASSIFY.finetune
-MIRROR = Guess(batch=4, views="mirror", count=1, rotate=15)
+MIRROR = Guess(batch=4, views="mirror", count=1, rotate=15, members={})
 VOTE = Vote(by="mean", shares="equal", temperature=1.0, clip=0.0)
 TRUTH = pd.DataFrame({"image": ["a_0.jpg", "b_1.jpg", "c_2.jpg"], "identity": ["ant", "bee", "dab"]}, dtype="string")
 

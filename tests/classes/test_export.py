@@ -33,6 +33,7 @@ from finprint.params import load_params
 
 pytestmark = pytest.mark.usefixtures("training_state")
 RULES = Joint("mean", [1.0], Sharpness(1.2, 0.001))
+MIRROR = Guess(batch=4, views="mirror", count=1, rotate=15, members={})
 WHOLE: Crop = load_params(Path(__file__).parents[2] / "params.yaml").crop
 
 
@@ -46,7 +47,7 @@ def ensemble(tmp_path: Path) -> Ensemble:
         trained = train_model(labels, stored, recipe, fold, Checkpoint("classify", {"fold": fold}, [], []))
         trained.save(tmp_path / "models" / str(fold))
     members = [load_classifier(tmp_path / "models" / str(fold)) for fold in CLASSES.folds]
-    return Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1, rotate=15))
+    return Ensemble(members, RULES, [MIRROR] * len(members))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -117,11 +118,25 @@ def test_the_exported_module_is_the_models_joined_and_sharpened(ensemble: Ensemb
     np.testing.assert_allclose(exported, joint.apply(each), atol=1e-5)
 
 
+def test_each_exported_model_looks_at_its_own_views(ensemble: Ensemble) -> None:
+    crops = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+    views = [MIRROR.model_copy(update={"views": kind}) for kind in ("plain", "turns")]
+    shown = [[crops], [crops.rot90(quarter, (2, 3)) for quarter in range(4)]]
+    shown[1] += [view.flip(3) for view in shown[1]]
+    each = []
+    with torch.no_grad():
+        for member, looks in zip(ensemble.members, shown, strict=True):
+            chances = [torch.softmax(member.head(member.embedder.cpu()(look)), 1) for look in looks]
+            each.append(torch.stack(chances).mean(0).numpy())
+        exported = Exported(replace(ensemble, views=views)).eval()(crops).numpy()
+    np.testing.assert_allclose(exported, RULES.apply(each), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"joint": replace(RULES, by="majority")}, "vote.by is majority"),
-        ({"views": Guess(batch=4, views="halton", count=4, rotate=15)}, "guess.views is halton"),
+        ({"views": [MIRROR, MIRROR.model_copy(update={"views": "halton"})]}, "guess.views is halton"),
     ],
 )
 def test_what_cannot_be_exported_is_named(
@@ -139,13 +154,13 @@ def _untrained(side: int, classes: list[str], padded: bool = False) -> Classifie
 def test_padded_views_beside_others_cannot_be_exported(tmp_path: Path) -> None:
     members = [_untrained(32, ["ant", "bee"], padded) for padded in (True, False)]
     with pytest.raises(UserError, match="some models look at padded views and others do not: set one padded for all"):
-        export(Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1, rotate=15)), tmp_path / "out")
+        export(Ensemble(members, RULES, [MIRROR] * len(members)), tmp_path / "out")
 
 
 def test_views_of_two_sizes_cannot_be_exported(tmp_path: Path) -> None:
     members = [_untrained(side, ["ant", "bee"]) for side in (64, 32)]
     with pytest.raises(UserError, match=r"the models look at views of 32, 64 px.*set classify.sizes to \[\], and one"):
-        export(Ensemble(members, RULES, Guess(batch=4, views="mirror", count=1, rotate=15)), tmp_path / "out")
+        export(Ensemble(members, RULES, [MIRROR] * len(members)), tmp_path / "out")
 
 
 def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
@@ -156,11 +171,10 @@ def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
     write_json(rules, {"models": ["0", "1"]})
     with pytest.raises(UserError, match=r"models/1 tells other classes than .*/models/0: run `dvc repro` for the"):
         load_ensemble(tmp_path / "models", rules)
-    views = Guess(batch=4, views="mirror", count=1, rotate=15)
-    write_json(rules, {"models": ["1"], "guess": views.model_dump()} | fitted)
+    write_json(rules, {"models": ["1"], "guess": MIRROR.model_dump()} | fitted)
     assert load_ensemble(tmp_path / "models", rules).classes == ["ant", "cod"], "what is left from before has no vote"
     write_json(rules, {"models": ["1"], "guess": {"batch": 4, "views": "halton", "count": 9}} | fitted)
-    assert load_ensemble(tmp_path / "models", rules).views.rotate == 180, "rules of an earlier version"
+    assert load_ensemble(tmp_path / "models", rules).views[0].rotate == 180, "rules of an earlier version"
     write_json(rules, {"models": ["1", "2"]})
     with pytest.raises(UserError, match=r"models/2 is missing: `dvc exp run -S 'classes.of=\[models\]' judge` trains"):
         load_ensemble(tmp_path / "models", rules)
@@ -172,7 +186,7 @@ def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
             labelled(table, stored, "identity", CLASSES),
             stored,
             0,
-            Guess(batch=4, views="plain", count=1, rotate=15),
+            Guess(batch=4, views="plain", count=1, rotate=15, members={}),
             CLASSIFY,
         )
 

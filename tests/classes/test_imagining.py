@@ -165,7 +165,7 @@ def test_made_images_are_learned_from_and_never_judged(pod: tuple[Labelled, Crop
     trained = train_head(both, joint, Recipe(CLASSIFY, 1, 1e-3, 0), 0)
     assert trained.metrics()["top1"] == 1.0
     trained.save(tmp_path / "model")
-    views = Guess(batch=4, views="mirror", count=1, rotate=15)
+    views = Guess(batch=4, views="mirror", count=1, rotate=15, members={})
     answered = guess(load_classifier(tmp_path / "model"), labels, stored, 0, views, CLASSIFY)
     assert set(answered.photos["image"]) == set(labels.answers(0)["image"])
 

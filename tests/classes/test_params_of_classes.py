@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from finprint.base.errors import UserError
 from finprint.check import check_params
-from finprint.classes.params import Classes, Classify
+from finprint.classes.params import Classes, Classify, Guess
 from finprint.params import load_params
 
 
@@ -146,6 +146,28 @@ def test_a_member_changes_what_it_names() -> None:
     assert large.finetune.hold_norms == section.finetune.hold_norms
     assert (soft.smoothing, soft.finetune) == (0.2, section.finetune)
     assert large.members == {}, "another member is no reason to learn again"
+
+
+def test_a_member_looks_at_views_of_its_own() -> None:
+    section = Guess(batch=4, views="halton", count=9, rotate=180, members={"turned": {"views": "turns"}})
+    assert section.of_model("turned") == Guess(batch=4, views="turns", count=9, rotate=180, members={})
+    assert section.of_model("plain") == Guess(batch=4, views="halton", count=9, rotate=180, members={})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lite9": {"views": "turns"}}, "guess.members has 'lite9', but classify.members tells frozen, lite1, lite2"),
+        ({"lite1": {"views": "turn"}}, "guess.members.lite1: params.yaml: views must be 'plain'"),
+        ({"lite1": {"look": 1}}, "guess.members.lite1: params.yaml: unknown key look"),
+    ],
+)
+def test_what_guess_changes_for_a_member_is_looked_at(
+    tmp_path: Path, changes: dict[str, dict[str, str]], message: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        check_params(edited_params(tmp_path, {"guess.members": changes}))
+    assert message in str(caught.value)
 
 
 def test_models_have_names_and_seeds_of_their_own() -> None:

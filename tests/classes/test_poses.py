@@ -11,8 +11,12 @@ from finprint.classes.poses import halton, looks, ten_crop
 from finprint.model.views import plain_view
 
 
+def _asked(kind: str, count: int = 1) -> Guess:
+    return Guess.model_validate({"batch": 1, "views": kind, "count": count, "rotate": 15, "members": {}})
+
+
 def _views(kind: str, count: int = 1, padded: bool = False) -> list[np.ndarray]:
-    return [look(scenery(1), 48, padded) for look in looks(Guess(batch=1, views=kind, count=count, rotate=15))]
+    return [look(scenery(1), 48, padded) for look in looks(_asked(kind, count))]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +38,7 @@ def test_turns_are_those_of_the_square() -> None:
 
 def test_ten_crops_are_five_places_and_their_mirror_images() -> None:
     ramp = np.tile(np.arange(64, dtype=np.uint8)[:, None] * 2, (1, 64))[..., None].repeat(3, axis=2)  # dark above
-    made = [look(ramp, 64, False) for look in looks(Guess(batch=1, views="ten_crop", count=1, rotate=15))]
+    made = [look(ramp, 64, False) for look in looks(_asked("ten_crop"))]
     assert len(made) == len(ten_crop()) == 10
     tops = [view[2:5].mean() for view in made]
     assert max(tops[1], tops[2]) < tops[0] < min(tops[3], tops[4])  # upper corners, middle, lower corners

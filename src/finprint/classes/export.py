@@ -27,18 +27,16 @@ class Exported(nn.Module):
         self.heads = nn.ModuleList([member.head.cpu().eval() for member in ensemble.members])
         joint = ensemble.joint
         self.by = joint.by
-        self.views = ensemble.views.views
+        self.views = [asked.views for asked in ensemble.views]
         self.temperature, self.clip = joint.sharpness.temperature, joint.sharpness.clip
         self.weights: torch.Tensor
         self.register_buffer("weights", torch.from_numpy(weights_of(joint.shares, len(self.heads))).float())
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        views = [crops.rot90(quarter, (2, 3)) for quarter in (QUARTERS if self.views == "turns" else range(1))]
-        if self.views != "plain":
-            views += [view.flip(3) for view in views]
+        shown = {kind: _shown_as(kind, crops) for kind in sorted(set(self.views))}
         each = []
-        for embedder, head in zip(self.embedders, self.heads, strict=True):
-            chances = [F.softmax(head(embedder(view)), dim=1) for view in views]
+        for embedder, head, kind in zip(self.embedders, self.heads, self.views, strict=True):
+            chances = [F.softmax(head(embedder(view)), dim=1) for view in shown[kind]]
             each.append(torch.stack(chances).mean(dim=0))
         stacked = torch.stack(each)  # (M, N, C)
         if self.by == "geometric":
@@ -62,8 +60,9 @@ def export(ensemble: Ensemble, folder: Path) -> float:
     """
     if any(member.head.extras for member in ensemble.members):
         raise UserError("the models look at extras, which an export cannot measure: set classify.extras to none")
-    if ensemble.views.views in ("halton", "ten_crop"):
-        raise UserError(f"guess.views is {ensemble.views.views}, but an export has plain, mirror or turns: choose one")
+    for kind in (asked.views for asked in ensemble.views):
+        if kind not in ("plain", "mirror", "turns"):
+            raise UserError(f"guess.views is {kind}, but an export has plain, mirror or turns: choose one")
     if ensemble.joint.by == "majority":
         raise UserError("vote.by is majority, but an export has mean or geometric: choose one")
     config = ensemble.members[0].embedder.config
@@ -91,6 +90,12 @@ def export(ensemble: Ensemble, folder: Path) -> float:
         if apart > SAME:
             raise UserError(f"the export's probabilities differ by {apart:.1e} from the models': it is not written")
     return apart
+
+
+def _shown_as(kind: str, crops: torch.Tensor) -> list[torch.Tensor]:
+    """The views `plain`, `mirror` or `turns` of crops (N, 3, side, side)."""
+    views = [crops.rot90(quarter, (2, 3)) for quarter in (QUARTERS if kind == "turns" else range(1))]
+    return views if kind == "plain" else [*views, *(view.flip(3) for view in views)]
 
 
 @torch.no_grad()

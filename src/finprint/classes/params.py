@@ -1,7 +1,7 @@
 """The sections `classes`, `imagine`, `classify`, `guess`, `vote` and `judge` of params.yaml."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -90,11 +90,7 @@ class Classify(Training):
         if member != PLAIN and member not in self.members:
             told = ", ".join([PLAIN, *sorted(self.members)])
             raise UserError(f"classes.members has {member!r}, but classify.members tells {told} alone")
-        tree = _changed(self.model_dump(), self.members.get(member, {})) | {"members": {}}
-        try:
-            section = checked(Classify, tree, PARAMS)
-        except UserError as error:
-            raise UserError(f"classify.members.{member}: {error}") from None
+        section = _of_member(self, "classify", member)
         if not section.sizes:
             return section
         size = section.sizes[turn % len(section.sizes)]
@@ -149,17 +145,42 @@ class Classify(Training):
         return self
 
 
-def _changed(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A section with some values changed, those of its sub-sections one by one."""
-    sections = {key for key, value in changes.items() if isinstance(value, dict) and isinstance(tree.get(key), dict)}
-    return tree | changes | {key: _changed(tree[key], changes[key]) for key in sections}
-
-
 class Guess(Section):
     batch: Count
     views: Literal["plain", "mirror", "turns", "halton", "ten_crop"]
     count: Count
     rotate: Annotated[float, Field(ge=0, le=180)]
+    members: dict[str, dict[str, Any]]
+
+    def of_model(self, member: str) -> "Guess":
+        """The section as one model uses it: with the member's changes, if it has any.
+
+        Raises:
+            UserError: the changes do not fit.
+        """
+        return _of_member(self, "guess", member)
+
+
+S = TypeVar("S", Classify, Guess)
+
+
+def _of_member(section: S, name: str, member: str) -> S:
+    """The section of this name with what a member changes, which then has no members.
+
+    Raises:
+        UserError: the changes do not fit.
+    """
+    tree = _changed(section.model_dump(), section.members.get(member, {})) | {"members": {}}
+    try:
+        return checked(type(section), tree, PARAMS)
+    except UserError as error:
+        raise UserError(f"{name}.members.{member}: {error}") from None
+
+
+def _changed(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A section with some values changed, those of its sub-sections one by one."""
+    sections = {key for key, value in changes.items() if isinstance(value, dict) and isinstance(tree.get(key), dict)}
+    return tree | changes | {key: _changed(tree[key], changes[key]) for key in sections}
 
 
 class Vote(Section):

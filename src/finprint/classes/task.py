@@ -26,7 +26,7 @@ from finprint.learning.task import Task
 from finprint.pictures.shards import Crops
 from finprint.store.guesses import QUERY, Guesses, read_guesses
 
-ONE_VIEW = Guess(batch=64, views="plain", count=1, rotate=15)  # how an epoch is validated
+ONE_VIEW = Guess(batch=64, views="plain", count=1, rotate=15, members={})  # how an epoch is validated
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from finprint.detector.yolo import TrainedDetector
 from finprint.pictures.images import SUFFIXES, BadPhoto, decode, decode_jpeg, read_photo
 from finprint.store.tables import SIDES, TEST
 
-LATER = {"rotate": 180.0}  # params of `guess` that rules of an earlier version lack: their views turned by any angle
+# Params of `guess` that rules of an earlier version lack: their views turned by any angle.
+LATER = {"rotate": 180.0, "members": {}}
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class Ensemble:
     Attributes:
         members: of each fold, one fold's after the other's.
         joint: how their probabilities become one.
-        views: that each model looks at.
+        views: that the models look at, in their order.
     """
 
     members: Sequence[Classifier]
     joint: Joint
-    views: Guess
+    views: Sequence[Guess]
 
     @property
     def classes(self) -> list[str]:
@@ -50,12 +51,12 @@ class Ensemble:
         kinds = {length: kind for kind, length in LENGTHS.items()}
         rows = np.arange(len(cuts))
         arrays = []
-        for member in self.members:
+        for member, views in zip(self.members, self.views, strict=True):
             kind = kinds[member.head.extras]
             extras = (
                 np.zeros((len(cuts), 0), np.float32) if kind == "none" else measure(index, pixels.__getitem__, kind)
             )
-            arrays.append(member.probabilities(pixels.__getitem__, rows, extras, self.views))
+            arrays.append(member.probabilities(pixels.__getitem__, rows, extras, views))
         return self.joint.apply(arrays)
 
 
@@ -68,7 +69,8 @@ def load_ensemble(models: Path, rules: Path) -> Ensemble:
         UserError: there are none, a file is missing, or the models tell different classes.
     """
     fitted = read_json(rules) if rules.is_file() else {}
-    folders = [models / name for name in fitted.get("models", ["0-plain"])]
+    names = fitted.get("models", ["0-plain"])
+    folders = [models / name for name in names]
     for needed in (rules, *folders):
         if not needed.exists():
             told = f"`dvc exp run -S 'classes.of=[{models.name}]' judge` trains and fits it"
@@ -79,7 +81,8 @@ def load_ensemble(models: Path, rules: Path) -> Ensemble:
             raise UserError(f"{folder} tells other classes than {folders[0]}: run `dvc repro` for the stage classify")
     shares = fitted.get("shares", [1.0])  # rules from before there were shares had equal ones
     joint = Joint(fitted["by"], shares, Sharpness(fitted["temperature"], fitted["clip"]))
-    return Ensemble(members, joint, Guess.model_validate(LATER | fitted["guess"]))
+    section = Guess.model_validate(LATER | fitted["guess"])
+    return Ensemble(members, joint, [section.of_model(name.partition("-")[2]) for name in names])
 
 
 def images_in(paths: Sequence[Path]) -> list[Path]:
