@@ -6,7 +6,7 @@ import pandas as pd
 from conftest import NO_AUGMENT, SMALL_TRAIN
 from examples import stored_crops
 
-from finprint.classes.params import Classes, Classify
+from finprint.classes.params import Classes, Classify, Guess
 from finprint.pictures.shards import Crops
 
 CLASSIFY = Classify.model_validate(
@@ -28,6 +28,7 @@ CLASSIFY = Classify.model_validate(
         "finetune": SMALL_TRAIN.finetune.model_dump() | {"trainable": 0.0},
     }
 )
+MIRROR = Guess(batch=4, views="mirror", count=1, rotate=15, members={})
 CLASSES = Classes(of=["identity"], folds=[0, 1], members=["plain"], test=[2])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from pods import CLASSES, CLASSIFY, crops, photos
+from pods import CLASSES, CLASSIFY, MIRROR, crops, photos
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
@@ -15,7 +15,7 @@ from finprint.classes.classifier import load_classifier
 from finprint.classes.guesses import guess
 from finprint.classes.judging import judged
 from finprint.classes.labels import labelled, remarks
-from finprint.classes.params import Classify, Guess, Judge, Vote
+from finprint.classes.params import Classify, Judge, Vote
 from finprint.classes.results import judge, told
 from finprint.classes.task import Classes
 from finprint.classes.training import drawn_back, train_model
@@ -28,7 +28,6 @@ from finprint.store.tables import TEST, VALIDATION
 
 pytestmark = pytest.mark.usefixtures("training_state")
 FROZEN = CLASSIFY.finetune
-MIRROR = Guess(batch=4, views="mirror", count=1, rotate=15, members={})
 VOTE = Vote(by="mean", shares="equal", temperature=1.0, clip=0.0)
 TRUTH = pd.DataFrame({"image": ["a_0.jpg", "b_1.jpg", "c_2.jpg"], "identity": ["ant", "bee", "dab"]}, dtype="string")
 

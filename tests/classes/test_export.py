@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import save_photo
 from PIL import Image
-from pods import CLASSES, CLASSIFY, crops, photos
+from pods import CLASSES, CLASSIFY, MIRROR, crops, photos
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
@@ -22,7 +22,6 @@ from finprint.classes.export import CONFIG, MODEL, SCRIPT, Exported, export
 from finprint.classes.guesses import guess
 from finprint.classes.heads import SoftmaxHead
 from finprint.classes.labels import labelled
-from finprint.classes.params import Guess
 from finprint.classes.trained import Ensemble, classify_images, images_in, load_ensemble
 from finprint.classes.training import train_model
 from finprint.classes.voting import Joint, Sharpness
@@ -33,7 +32,6 @@ from finprint.params import load_params
 
 pytestmark = pytest.mark.usefixtures("training_state")
 RULES = Joint("mean", [1.0], Sharpness(1.2, 0.001))
-MIRROR = Guess(batch=4, views="mirror", count=1, rotate=15, members={})
 WHOLE: Crop = load_params(Path(__file__).parents[2] / "params.yaml").crop
 
 
@@ -181,14 +179,7 @@ def test_models_of_other_classes_are_named(tmp_path: Path) -> None:
     table = photos()
     stored = crops(tmp_path / "crops", table)
     with pytest.raises(UserError, match="the model tells other classes than the photos show: run `dvc repro`"):
-        guess(
-            model,
-            labelled(table, stored, "identity", CLASSES),
-            stored,
-            0,
-            Guess(batch=4, views="plain", count=1, rotate=15, members={}),
-            CLASSIFY,
-        )
+        guess(model, labelled(table, stored, "identity", CLASSES), stored, 0, MIRROR, CLASSIFY)
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

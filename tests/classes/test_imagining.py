@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pods import CLASSES, CLASSIFY, crops, photos
+from pods import CLASSES, CLASSIFY, MIRROR, crops, photos
 
 from finprint.base.files import sha256_path
 from finprint.classes import rivals
@@ -18,7 +18,7 @@ from finprint.classes.imagined import beside_made
 from finprint.classes.imagining import SHEET, Asked, imagine
 from finprint.classes.labels import ALONE, Labelled, labelled
 from finprint.classes.linear import Examples
-from finprint.classes.params import Guess, Imagine
+from finprint.classes.params import Imagine
 from finprint.classes.rivals import Rivals
 from finprint.classes.task import Classes
 from finprint.classes.training import train_head
@@ -165,8 +165,7 @@ def test_made_images_are_learned_from_and_never_judged(pod: tuple[Labelled, Crop
     trained = train_head(both, joint, Recipe(CLASSIFY, 1, 1e-3, 0), 0)
     assert trained.metrics()["top1"] == 1.0
     trained.save(tmp_path / "model")
-    views = Guess(batch=4, views="mirror", count=1, rotate=15, members={})
-    answered = guess(load_classifier(tmp_path / "model"), labels, stored, 0, views, CLASSIFY)
+    answered = guess(load_classifier(tmp_path / "model"), labels, stored, 0, MIRROR, CLASSIFY)
     assert set(answered.photos["image"]) == set(labels.answers(0)["image"])
 
 

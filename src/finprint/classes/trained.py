@@ -48,15 +48,15 @@ class Ensemble:
         """(N, C) of N crops; rows sum to 1."""
         pixels = [decode_jpeg(one.jpeg) for one in cuts]
         index = pd.DataFrame([one.box for one in cuts], columns=SIDES)
-        kinds = {length: kind for kind, length in LENGTHS.items()}
         rows = np.arange(len(cuts))
-        arrays = []
-        for member, views in zip(self.members, self.views, strict=True):
-            kind = kinds[member.head.extras]
-            extras = (
-                np.zeros((len(cuts), 0), np.float32) if kind == "none" else measure(index, pixels.__getitem__, kind)
-            )
-            arrays.append(member.probabilities(pixels.__getitem__, rows, extras, views))
+        extras = {0: np.zeros((len(cuts), 0), np.float32)}  # by their number
+        for kind, length in LENGTHS.items():
+            if length and any(member.head.extras == length for member in self.members):
+                extras[length] = measure(index, pixels.__getitem__, kind)
+        arrays = [
+            member.probabilities(pixels.__getitem__, rows, extras[member.head.extras], views)
+            for member, views in zip(self.members, self.views, strict=True)
+        ]
         return self.joint.apply(arrays)
 
 
