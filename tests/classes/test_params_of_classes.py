@@ -13,6 +13,8 @@ from finprint.check import check_params
 from finprint.classes.params import Classes, Classify, Guess
 from finprint.params import load_params
 
+NO_VIEWS: dict[str, Any] = {"guess.members": {}}  # of members that an edit takes away
+
 
 @pytest.mark.parametrize(
     ("edits", "complaint"),
@@ -30,10 +32,10 @@ from finprint.params import load_params
         ({"classes.members": ["no/name"]}, "members has 'no/name', but a name has letters of English, digits and _"),
         (
             {"classes.of": ["species"], "classes.members": ["lite3"]},
-            "classes.members has 'lite3', but classify.members tells plain, frozen, lite1, lite2 alone",
+            "classes.members has 'lite3', but classify.members tells plain, any_turn, any_turn_frozen, ",
         ),
         (
-            {"classes.of": ["species"], "classes.members": ["x"], "classify.members": {"x": {"epoch": 2}}},
+            {"classes.of": ["species"], "classes.members": ["x"], "classify.members": {"x": {"epoch": 2}}} | NO_VIEWS,
             "classify.members.x: params.yaml: unknown key epoch",
         ),
         (
@@ -41,7 +43,8 @@ from finprint.params import load_params
                 "classes.of": ["species"],
                 "classes.members": ["x"],
                 "classify.members": {"x": {"stages": "fit", "fusion": "gem"}},
-            },
+            }
+            | NO_VIEWS,
             "classify.members.x: params.yaml: stages must be all where fusion is gem",
         ),
         (
@@ -72,10 +75,6 @@ from finprint.params import load_params
         (
             {"classify.augment.grow": "restarts"},
             "augment.grow is restarts, which needs schedule.kind: restarts, with cycles of at least 2",
-        ),
-        (
-            {"classify.finetune.trainable": 1.0, "classify.extras": "all", "classify.augment.cutmix": 0.2},
-            "extras must be none where augment.mixup or cutmix is on",
         ),
         (
             {"imagine.per_class": 9, "classify.extras": "size"},
@@ -111,7 +110,7 @@ def test_what_the_section_names_is_looked_at_when_classes_are_told(tmp_path: Pat
 def test_what_a_member_names_is_looked_at(tmp_path: Path, changes: dict[str, str], message: str) -> None:
     edits = {"classes.of": ["species"], "classes.members": ["plain", "big"], "classify.members": {"big": changes}}
     with pytest.raises(UserError) as caught:
-        check_params(edited_params(tmp_path, edits))
+        check_params(edited_params(tmp_path, edits | NO_VIEWS))
     assert str(caught.value).startswith(message)
 
 
@@ -121,6 +120,12 @@ def test_every_size_of_a_model_is_looked_at(tmp_path: Path) -> None:
     edits = {"classes.of": ["species"], "classes.folds": [0, 2], "classify.first_size": 96}
     with pytest.raises(UserError, match=r"^classify\.first_size: vit_tiny_patch16_224 takes views of one size alone"):
         check_params(edited_params(tmp_path, sizes | edits | {"classify.finetune.trainable": 1.0}))
+
+
+def test_every_member_of_params_yaml_can_run(tmp_path: Path) -> None:
+    members = [*load_params().classify.members]
+    assert "any_turn" in members
+    check_params(edited_params(tmp_path, {"classes.of": ["identity"], "classes.members": members}))
 
 
 def test_plain_is_no_name_for_changes() -> None:
@@ -157,7 +162,7 @@ def test_a_member_looks_at_views_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lite9": {"views": "turns"}}, "guess.members has 'lite9', but classify.members tells frozen, lite1, lite2"),
+        ({"lite9": {"views": "turns"}}, "guess.members has 'lite9', but classify.members tells any_turn, "),
         ({"lite1": {"views": "turn"}}, "guess.members.lite1: params.yaml: views must be 'plain'"),
         ({"lite1": {"look": 1}}, "guess.members.lite1: params.yaml: unknown key look"),
     ],

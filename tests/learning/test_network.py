@@ -29,6 +29,16 @@ def test_vectors_can_be_mixed_instead_of_photos() -> None:
     assert network(photos, Targets.sure(labels.numpy()), 0.7).item() != pytest.approx(expected.item(), rel=1e-3)
 
 
+def test_both_photos_of_a_pair_have_the_measures_of_the_mixed_one() -> None:
+    targets = Targets(torch.tensor([[0], [1], [2]]), torch.ones(3, 1), torch.tensor([[10.0], [5.0], [20.0]]))
+    first, second = targets.mixed(0.8)
+    assert first.labels.flatten().tolist() == [0, 1, 2]
+    assert second.labels.flatten().tolist() == [2, 1, 0]
+    for one in (first, second):
+        assert one.extras is not None
+        torch.testing.assert_close(one.extras, torch.tensor([[12.0], [5.0], [18.0]]))
+
+
 def test_targets_by_hand() -> None:
     """A photo that is al to 0.6 and bo to 0.3 counts so much of either loss, beside one that is cy for sure."""
     head = SubCentreArcFace(TRAIN.embedding, torch.full((3,), 0.2), 2, 20.0)

@@ -133,12 +133,6 @@ class Classify(Training):
         return self
 
     @model_validator(mode="after")
-    def _extras_are_one_photo_s(self) -> Self:
-        if self.extras != "none" and self.finetune.trainable > 0 and (self.augment.mixup or self.augment.cutmix):
-            raise ValueError("extras must be none where augment.mixup or cutmix is on: measures are not mixed")
-        return self
-
-    @model_validator(mode="after")
     def _soft_labels_train_a_network(self) -> Self:
         if self.finetune.trainable == 0 and self.soft:
             raise ValueError("soft must be '' where finetune.trainable is 0: a head alone learns nothing from it")

@@ -1,7 +1,7 @@
 """What a network learns from: rows of crops, and what each of them shows."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -40,6 +40,13 @@ class Targets:
     def reversed(self) -> "Targets":
         """The last photo's targets first."""
         return self._each(lambda tensor: tensor.flip(0))
+
+    def mixed(self, share: float) -> tuple["Targets", "Targets"]:
+        """What the first and the second photo of each mixed pair show. The pairs are the first photo with the last, the
+        second with the last but one, and so on. Both have the measures of the mixed photo: `share` of the first one's.
+        """
+        extras = None if self.extras is None else share * self.extras + (1 - share) * self.extras.flip(0)
+        return replace(self, extras=extras), replace(self.reversed(), extras=extras)
 
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Targets":
         extras = None if self.extras is None else change(self.extras)

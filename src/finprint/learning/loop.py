@@ -289,7 +289,7 @@ def descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
 
 def new_optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
     """AdamW over `parameter_groups`."""
-    return torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay)
+    return torch.optim.AdamW(parameter_groups(network, recipe), weight_decay=recipe.train.weight_decay, fused=True)
 
 
 def parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, object]]:

@@ -76,7 +76,7 @@ class Network(nn.Module):
         else:
             vectors = embedded(self.embedder, batch)
             vectors = share * vectors + (1 - share) * vectors.flip(0)
-        return share * self.heads(vectors, targets) + (1 - share) * self.heads(vectors, targets.reversed())
+        return self._mixed_loss(vectors, targets, share)
 
     def _cut(
         self,
@@ -91,4 +91,8 @@ class Network(nn.Module):
         pasted[..., top:bottom, left:right] = photos.flip(0)[..., top:bottom, left:right]
         share = 1 - (bottom - top) * (right - left) / side**2
         vectors = embedded(self.embedder, pasted)
-        return share * self.heads(vectors, targets) + (1 - share) * self.heads(vectors, targets.reversed())
+        return self._mixed_loss(vectors, targets, share)
+
+    def _mixed_loss(self, vectors: torch.Tensor, targets: Targets, share: float) -> torch.Tensor:
+        first, second = targets.mixed(share)
+        return share * self.heads(vectors, first) + (1 - share) * self.heads(vectors, second)
