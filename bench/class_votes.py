@@ -83,7 +83,7 @@ def ways(
 def measured(voted: Voted, truth: pd.Series) -> dict[str, float]:
     """Log loss and top-1 of the folds that were left out, and of the hidden photos."""
     left, asked = voted.guesses.of(VALIDATION), voted.guesses.of(QUERY)
-    codes = pd.Index(asked.classes).get_indexer(pd.Index(truth[asked.photos["image"]]))
+    codes = pd.Index(asked.classes).get_indexer(pd.Index(truth.reindex(asked.photos["image"])))
     known = codes >= 0
     of_left, of_hidden = scores(left.array, left.codes()), scores(asked.array[known], codes[known])
     return {
