@@ -18,18 +18,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from classes import given_crops
+from classes import asking, given_crops, trained
 from overrides import parsed
 
-from finprint.base.checkpoint import Checkpoint
 from finprint.base.cli import guard
+from finprint.base.files import sha256_json
 from finprint.base.params import changed
-from finprint.classes.classifier import Classifier
 from finprint.classes.guesses import guess
 from finprint.classes.labels import Labelled, labelled
 from finprint.classes.params import PLAIN, Classes, Classify
 from finprint.classes.task import scores
-from finprint.classes.training import train_model
 from finprint.classes.voting import Voted, vote
 from finprint.learning.recipe import Recipe
 from finprint.params import Params, load_params
@@ -60,14 +58,16 @@ def ways(
     model: Model, train: Classify, given: argparse.Namespace, scratch: Path, params: Params
 ) -> Iterator[tuple[str, Voted]]:
     """Each way with its name."""
-    count, second = given.models, train.model_copy(update={"image_size": given.second, "first_size": given.second})
+    count = given.models
     alone = model(0, 0, train)
     yield "one model", vote([alone], params.vote)
     bag = vote([model(fold, 0, train) for fold in range(count)], params.vote)
     yield f"a model for each of {count} folds", bag
     yield f"{count} seeds", vote([model(0, seed, train) for seed in range(count)], params.vote)
     if given.second:
-        turns = [model(fold, 0, second if fold % 2 else train) for fold in range(count)]
+        sizes = train.model_copy(update={"sizes": [train.image_size, given.second]})
+        each = [sizes.of_model(PLAIN, fold).model_copy(update={"sizes": []}) for fold in range(count)]
+        turns = [model(fold, 0, section) for fold, section in enumerate(each)]
         yield (
             f"a model for each of {count} folds, {train.image_size} and {given.second} px in turn",
             vote(turns, params.vote),
@@ -99,37 +99,27 @@ def measure(
     """All ways while the labels of one fold are hidden, by their names."""
     told, truth = hidden(labels, fold)
     told = by_photo(told) if given.by_photo else told
-    known: dict[tuple[int, int, str], Guesses] = {}
+    known: dict[str, Guesses] = {}
 
     def model(fold: int, seed: int, train: Classify) -> Guesses:
         recipe = Recipe(train, train.epochs, train.lr, seed, params.engine.processes)
-        key = fold, seed, str(recipe.settings())
+        key = sha256_json(recipe.settings() | {"fold": fold})
         if key not in known:
-            checkpoint = Checkpoint("bench", {"key": str(key)}, [], [])
-            network = train_model(told, crops, recipe, fold, checkpoint).network
-            checkpoint.clear()
-            classifier = Classifier(network.embedder, network.head, told.classes)
-            known[key] = guess(classifier, told, crops, fold, params.guess, train)
+            known[key] = guess(trained(told, crops, recipe, fold), told, crops, fold, params.guess, train)
         return known[key]
 
+    train = params.classify.of_model(PLAIN)
     with tempfile.TemporaryDirectory() as scratch:
-        return {
-            name: measured(voted, truth) for name, voted in ways(model, params.classify, given, Path(scratch), params)
-        }
+        return {name: measured(voted, truth) for name, voted in ways(model, train, given, Path(scratch), params)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--of", default="identity", choices=["identity", "species"], help="what is told")
-    parser.add_argument("--share", type=float, default=1.0, help="share of each class's photos that is used")
-    parser.add_argument("--classes", type=int, default=0, help="about so many of the classes; 0: all")
+    parser = asking(__doc__)
     parser.add_argument("--models", type=int, default=4, help="that vote")
     parser.add_argument("--second", type=int, default=0, help="px of every second model's views in a way of its own")
     parser.add_argument("--soft", type=float, action="append", default=[], help="share of soft labels in a batch")
     parser.add_argument("--by-photo", action="store_true", help="deal the folds that are left out by photo")
     parser.add_argument("--repeats", type=int, default=3, help="folds that are hidden in turn: the last ones")
-    parser.add_argument("--set", action="append", default=[], dest="set_", help="KEY=VALUE of params.yaml")
     given = parser.parse_args()
     params = changed(load_params(), parsed(given.set_))
     started, each = time.monotonic(), []

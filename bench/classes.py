@@ -57,7 +57,7 @@ from finprint.survey.prepare import survey
 from finprint.survey.sources import read_source
 
 Way = Callable[[Labelled, Crops, Recipe, int, Guess], np.ndarray]
-TRAINED: dict[str, Network] = {}  # by settings and fold: other views of one network need no other training
+TRAINED: dict[str, Network] = {}  # by settings, fold and photos
 
 
 def ours(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess) -> np.ndarray:
@@ -70,14 +70,19 @@ def ours(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess
         network = train_head(labels, crops, recipe, fold).network
         classifier = Classifier(network.embedder, network.head, labels.classes)
         return classifier.from_features(Features(network.embedder, crops), rows, extras)
-    settings = recipe.settings() | {"fold": fold}
+    return trained(labels, crops, recipe, fold).probabilities(crops.pixels, rows, extras, views)
+
+
+def trained(labels: Labelled, crops: Crops, recipe: Recipe, fold: int) -> Classifier:
+    """The model that leaves a fold out, trained once: other views of one network need no other training."""
+    settings = recipe.settings() | {"fold": fold, "photos": labels.fingerprint(crops)}
     key = sha256_json(settings)
     if key not in TRAINED:
         checkpoint = Checkpoint("bench", settings, [], [])
         TRAINED[key] = train_model(labels, crops, recipe, fold, checkpoint).network
         checkpoint.clear()
     network = TRAINED[key]
-    return Classifier(network.embedder, network.head, labels.classes).probabilities(crops.pixels, rows, extras, views)
+    return Classifier(network.embedder, network.head, labels.classes)
 
 
 def scikit_learn(labels: Labelled, crops: Crops, recipe: Recipe, fold: int, views: Guess) -> np.ndarray:
@@ -133,6 +138,17 @@ def judged_on(labels: Labelled, fold: int, answers: Sequence[np.ndarray], params
     return {**scores(before, codes), "voted": log_loss(voted.guesses.array, codes)}
 
 
+def asking(description: str | None) -> argparse.ArgumentParser:
+    """A parser of what `given_crops` and every bench of classes is asked for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--of", default="identity", choices=["identity", "species"], help="what is told")
+    parser.add_argument("--share", type=float, default=1.0, help="share of each class's photos that is used")
+    parser.add_argument("--classes", type=int, default=0, help="about so many of the classes; 0: all")
+    parser.add_argument("--set", action="append", default=[], dest="set_", help="KEY=VALUE of params.yaml, everywhere")
+    return parser
+
+
 def given_photos(given: argparse.Namespace, params: Params) -> pd.DataFrame:
     """The labelled photos of the folder: all, a share of each class, or of some classes."""
     section = params.prepare.model_copy(update={"source": "folder", "folder": str(given.folder)})
@@ -176,18 +192,13 @@ def chosen_ways(given: argparse.Namespace, params: Params) -> dict[str, tuple[Wa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--of", default="identity", choices=["identity", "species"], help="what is told")
-    parser.add_argument("--share", type=float, default=1.0, help="share of each class's photos that is used")
-    parser.add_argument("--classes", type=int, default=0, help="about so many of the classes; 0: all")
+    parser = asking(__doc__)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--side", type=int, default=96, help="px of the views")
     parser.add_argument("--lr", type=float, default=1e-3, help="of the plain fine-tuning")
     parser.add_argument("--weights", default="package")
     parser.add_argument("--repeats", type=int, default=1, help="folds left out in turn, each with its own seed")
     parser.add_argument("--only", action="append", default=[], help="a way to measure; by default all four")
-    parser.add_argument("--set", action="append", default=[], dest="set_", help="KEY=VALUE of params.yaml, everywhere")
     parser.add_argument("--against", action="append", default=[], help="KEY=VALUE of classify or guess, besides")
     parser.add_argument("--together", action="store_true", help="join this pipeline's ways, too")
     given = parser.parse_args()
