@@ -83,6 +83,7 @@ ALTERNATIVES: dict[str, Callable[[Params], dict[str, Any]]] = {
     "views of 160 px": lambda params: _sized(160),
     "views of 224 px": lambda params: _sized(224) | {"crop.image_size": 224},
     "viewpoints as classes": lambda params: {"train.viewpoints": "together" if params.train.apart else "apart"},
+    "lite1 as backbone": lambda params: {"train.backbone": "tf_efficientnet_lite1"},
     "two centres": lambda params: {"train.margin.centres": 2},
     "round 2 from round 1": lambda params: {"retrain.start": "round1", "retrain.epochs": 5, "retrain.lr_scale": 0.5},
     "one long round of larger views": _one_round,

@@ -10,6 +10,7 @@ from conftest import save_photo, scenery
 
 from finprint.base.errors import UserError
 from finprint.base.params import read_yaml
+from finprint.start import class_probe
 from finprint.start.run import Asked, bring_in, start
 
 OURS = Path(__file__).parents[2] / "params.yaml"
@@ -46,7 +47,7 @@ def test_a_folder_becomes_params(project: Path) -> None:
         "  catalogue    4 photos, 2 individuals, 0 of them with one photo",
     ]
     lines = second.splitlines()
-    assert lines[0] == "params.yaml: 17 of 30 values changed"
+    assert lines[0] == "params.yaml: 17 of 31 values changed"
     told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[1:]}
     assert told["prepare.source"] == "folder sub-folders are named after the animals"
     assert told["detector.enabled"] == "false no photo has a box: each is used whole"
@@ -58,7 +59,54 @@ def test_a_folder_becomes_params(project: Path) -> None:
     assert third.startswith("`dvc repro` will take about ")
     assert third.endswith("Next: dvc repro. Then open metrics/data.html and metrics/report.html")
     _, again, _ = start(Asked(Path("data/raw/seals"), 60))
-    assert again.startswith("params.yaml: 0 of 30 values changed")
+    assert again.startswith("params.yaml: 0 of 31 values changed")
+
+
+@pytest.mark.usefixtures("training_state")
+def test_a_folder_of_classes_becomes_params(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(class_probe, "TIMED", 4)
+    fill(project / "data/raw/bottles", *(f"train/{'AB'[n % 2]}/{n}.jpg" for n in range(24)), "test/q.jpg")
+    asked = Asked(Path("data/raw/bottles"), 60, classes=True)
+    first, second, third = start(asked)
+    assert first.splitlines()[:3] == [
+        "data/raw/bottles is read with prepare.source: folder, prepare.queries: test",
+        "  folders      folder/NAME/photo (24 photos)",
+        "  catalogue    24 photos, 2 classes, 0 of them with one photo",
+    ]
+    told = {line.split()[0]: " ".join(line.split()[1:]) for line in second.splitlines()[1:]}
+    assert told["prepare.source"] == "folder sub-folders are named after the classes"
+    assert told["classes.folds"] == "[0] one part of 6 judge the models: as many as the minutes allow"
+    assert third.endswith("Next: dvc repro judge. Then open metrics/data.html and metrics/classes/identity.html")
+    params = read_yaml(project / "params.yaml")
+    assert params["prepare"]["queries"] == "test"
+    assert params["classes"]["of"] == ["identity"]
+    assert "\n  of: [identity]  " in (project / "params.yaml").read_text()
+    _, again, _ = start(asked)
+    assert again.startswith("params.yaml: 0 of ")
+    list(start(Asked(Path("data/raw/bottles"), 60)))  # the same folder, as individuals
+    assert read_yaml(project / "params.yaml")["classes"]["of"] == []
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["A/1.jpg", "A/2.jpg"],
+            "data/raw/x has one class, A (2 images): put the images of each class, at least two, into a folder of its "
+            "name",
+        ),
+        (
+            ["A/1.jpg", "B/1.jpg", "B/2.jpg"],
+            "data/raw/x has 3 images of 2 classes: at least 24 with a name are needed, because some of them judge what "
+            "the others teach",
+        ),
+    ],
+)
+def test_a_folder_of_too_few_classes(names: list[str], message: str, project: Path) -> None:
+    fill(project / "data/raw/x", *names)
+    with pytest.raises(UserError) as caught:
+        list(start(Asked(Path("data/raw/x"), 60, classes=True)))
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(

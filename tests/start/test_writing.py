@@ -60,6 +60,14 @@ def test_a_list_may_become_shorter_and_longer(params: Path) -> None:
     assert "the first one that has a box is used" in params.read_text()
 
 
+def test_an_empty_list_is_filled_in_its_line(params: Path) -> None:
+    """A block would begin behind the comments that follow."""
+    write_params(params, {"classes.of": ["identity"]})
+    assert "\n  of: [identity]  " in params.read_text()
+    write_params(params, {"classes.of": []})
+    assert read_yaml(params)["classes"]["of"] == []
+
+
 def test_changes_that_git_does_not_have_are_kept(params: Path) -> None:
     _commit(params)
     wanted = {"train.epochs": 30, "train.image_size": 160}

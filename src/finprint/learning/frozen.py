@@ -120,16 +120,22 @@ def _kept(embedder: Embedder, photos: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
+def of_views(embedder: Embedder, views: torch.Tensor) -> np.ndarray:
+    """(N, L) float16: what is kept of (N, 3, H, W) uint8 views, by an embedder in evaluation mode on this device."""
+    device = best_device()
+    with torch.autocast(device.type, torch.bfloat16):
+        return _kept(embedder, to_device(views, device)).half().cpu().numpy()
+
+
 def _write(path: Path, embedder: Embedder, crops: Crops) -> None:
-    device, side, padded = best_device(), embedder.config.image_size, embedder.config.padded
+    side, padded = embedder.config.image_size, embedder.config.padded
     orders = in_order(len(crops), BATCH)
     stream = batches(lambda row: plain_view(crops.pixels(row), side, padded), orders)
     with atomic(path) as draft, bar("frozen features", len(crops), "crop") as progress:
         array: np.ndarray | None = None
         for rows, views in zip(orders, stream, strict=True):
             for mirrored, shown in enumerate((views, views.flip(-1))):
-                with torch.autocast(device.type, torch.bfloat16):
-                    flat = _kept(embedder, to_device(shown, device)).half().cpu().numpy()
+                flat = of_views(embedder, shown)
                 if array is None:
                     shape = (len(crops), 2, flat.shape[1])
                     array = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape)

@@ -56,6 +56,10 @@ class Speed:
         """Seconds of one view."""
         return max(LEAST, self.embed[0] + self.embed[1] * side**2)
 
+    def training(self, recipe: Recipe) -> float:
+        """Seconds of all passes of a training over one photo."""
+        return sum(self.learning(side_at(epoch, recipe)) for epoch in range(recipe.epochs))
+
 
 @dataclass(frozen=True)
 class Work:
@@ -76,12 +80,7 @@ class Work:
         embedding = views * speed.embedding(train.image_size)
         frozen = train.finetune.trainable == 0
         features = 2 * facts.photos * speed.embedding(train.image_size) if frozen else 0.0  # round 2 takes them over
-        detector = params.detector
-        boxed = facts.boxed * (1 - detector.holdout) * detector.epochs if detector.enabled else 0
-        own = {
-            "prepare": facts.photos * speed.read,
-            "detector": boxed * DETECTED * speed.learning(detector.image_size),
-            "crop": facts.photos * (speed.crop + (speed.embedding(detector.image_size) if detector.enabled else 0)),
+        own = self.up_to_crops(params) | {
             "train": self._learning(train, train.epochs, learned) + features,
             "embed": embedding,
             "retrain": self._learning(
@@ -97,6 +96,16 @@ class Work:
             name: BEGIN.get(name, BEGIN["train"] + BEGIN["embed"]) + own.get(name, 0.0) for name in {**BEGIN, **own}
         }
 
+    def up_to_crops(self, params: Any) -> dict[str, float]:
+        """Seconds of the stages that make the crops, beyond what they take whatever the photos are."""
+        facts, speed, detector = self.facts, self.speed, params.detector
+        boxed = facts.boxed * (1 - detector.holdout) * detector.epochs if detector.enabled else 0
+        return {
+            "prepare": facts.photos * speed.read,
+            "detector": boxed * DETECTED * speed.learning(detector.image_size),
+            "crop": facts.photos * (speed.crop + (speed.embedding(detector.image_size) if detector.enabled else 0)),
+        }
+
     def _matching(self, match: Match) -> float:
         """Seconds of the second look at the photos to identify and those that validate."""
         facts = self.facts
@@ -110,8 +119,7 @@ class Work:
         named = self.facts.named
         if train.finetune.trainable == 0:
             return epochs * photos * HEAD
-        recipe = Recipe(train, epochs, 1.0, 0)
-        passes = sum(self.speed.learning(side_at(epoch, recipe)) for epoch in range(epochs))
+        passes = self.speed.training(Recipe(train, epochs, 1.0, 0))
         scored = -(-epochs // train.score_every) * named * self.speed.embedding(train.image_size)
         return photos * passes + scored
 

@@ -12,7 +12,8 @@ from finprint.base.errors import UserError
 from finprint.survey.look import Looked
 
 HEADERS = 200  # photos whose width and height are read
-LEAST = 4  # named photos
+LEAST = 4  # named photos of individuals
+LEAST_OF_CLASSES = 24  # labelled images, so that each fold has some
 HELD = 1 / 6  # share of the named photos that validate, about
 ALIKE = 0.9  # share of the photos that must have one shape, to be taken for crops that show the animal in one place
 NEARLY = 0.9  # share of the photos that must tell their side, if any does
@@ -74,17 +75,25 @@ class Facts:
         return bool(len(self.sizes) and counts.max() >= ALIKE * len(self.sizes))
 
 
-def facts_of(looked: Looked) -> Facts:
+def facts_of(looked: Looked, classes: bool = False) -> Facts:
     """The facts of a folder.
 
+    Args:
+        looked: the folder, understood.
+        classes: do its names tell classes, and not individuals?
+
     Raises:
-        UserError: it cannot be answered: fewer than two animals, too few photos, or no photo to identify.
+        UserError: it cannot be answered: fewer than two individuals or classes, too few photos, or no photo to identify
+            by the individuals.
     """
     source, folder = looked.source, looked.folder
     named = looked.animals.dropna(subset="identity")
     each = named["identity"].value_counts()
     queries = source.queries["image"].nunique()
-    _refuse(folder, each, queries, looked.params.queries)
+    if classes:
+        _refuse_classes(folder, each)
+    else:
+        _refuse(folder, each, queries, looked.params.queries)
     photos = pd.concat([looked.animals, source.queries], ignore_index=True)
     boxes = source.boxes.dropna(subset="part") if "part" in source.boxes else source.boxes
     boxed = boxes[boxes["image"].isin(photos["image"])]
@@ -149,6 +158,18 @@ def _refuse(folder: Path, each: pd.Series, queries: int, place: str) -> None:
         raise UserError(
             f"{folder} has no photo to identify, so there is nothing to answer: put such photos into "
             f"{folder / place.strip('/')}"
+        )
+
+
+def _refuse_classes(folder: Path, each: pd.Series) -> None:
+    count = int(each.sum())
+    if len(each) < 2:
+        one = f"has one class, {each.index[0]} ({count} images)" if len(each) else "names no class"
+        raise UserError(f"{folder} {one}: put the images of each class, at least two, into a folder of its name")
+    if count < LEAST_OF_CLASSES:
+        raise UserError(
+            f"{folder} has {count} images of {len(each)} classes: at least {LEAST_OF_CLASSES} with a name are needed, "
+            "because some of them judge what the others teach"
         )
 
 

@@ -4,9 +4,10 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 from finprint.base.cli import keep_memory
 from finprint.base.errors import UserError
 from finprint.crops.cutting import PhotoFile
+from finprint.crops.params import Crop
 from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
 from finprint.keypoints.networks import load_networks
@@ -41,6 +43,56 @@ LOOKED, PAIRS = 10, 20  # photos and pairs of the second look
 SIDES = (96, 160)  # px, at which it is timed: seconds are a + b side^2 between them and beyond
 
 
+@dataclass(frozen=True)
+class Cut:
+    """Some photos that were read and cropped.
+
+    Attributes:
+        read: seconds of reading a photo and all that is noted of it.
+        crop: seconds of cutting one crop out.
+        rows: which of the photos could be cropped.
+        files: these photos.
+        crops: (H, W, 3) uint8 each.
+    """
+
+    read: float
+    crop: float
+    rows: list[int]
+    files: list[PhotoFile]
+    crops: list[np.ndarray]
+
+    def pixels(self, row: int) -> np.ndarray:
+        """A crop; there is one for any number."""
+        return self.crops[row % len(self.crops)]
+
+
+def cut_out(paths: Sequence[Path], params: Crop) -> Cut:
+    """Read photos and cut them out.
+
+    Raises:
+        UserError: none can be read or cropped; the message names the first and the reason.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # as the stages do
+        began = time.monotonic()
+        readings = list(pool.map(read_one, paths))
+        read = (time.monotonic() - began) / len(paths)
+        files = {
+            row: PhotoFile(path, one.sha256, (one.width, one.height))
+            for row, (path, one) in enumerate(zip(paths, readings, strict=True))
+            if not one.reason
+        }
+        if not files:
+            raise UserError(f"no photo can be read; {paths[0]}, for one: {readings[0].reason}")
+        began = time.monotonic()
+        crops = dict(zip(files, pool.map(lambda file: whole_crop(file, params), files.values()), strict=True))
+        crop = (time.monotonic() - began) / len(files)
+    rows = [row for row, pixels in crops.items() if pixels is not None]
+    if not rows:
+        raise UserError(f"no photo can be cropped: {next(iter(files.values())).path} is damaged, for one")
+    good = [pixels for pixels in crops.values() if pixels is not None]
+    return Cut(read, crop, rows, [files[row] for row in rows], good)
+
+
 def probe(paths: Sequence[Path], params: Params) -> Speed:
     """Measure the speed of this machine on real photos, in seconds of work.
 
@@ -51,34 +103,26 @@ def probe(paths: Sequence[Path], params: Params) -> Speed:
     Raises:
         UserError: none of these photos can be read; the message has the reason for the first.
     """
-    spread = [paths[n] for n in np.unique(np.linspace(0, len(paths) - 1, PHOTOS).astype(int))]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # as the stages do
-        began = time.monotonic()
-        readings = list(pool.map(read_one, spread))
-        read = (time.monotonic() - began) / len(spread)
-        files = [
-            PhotoFile(path, one.sha256, (one.width, one.height))
-            for path, one in zip(spread, readings, strict=True)
-            if not one.reason
-        ]
-        if not files:
-            raise UserError(f"no photo can be read; {spread[0]}, for one: {readings[0].reason}")
-        began = time.monotonic()
-        cut_out = list(pool.map(lambda file: whole_crop(file, params.crop), files))
-        crop = (time.monotonic() - began) / len(files)
+    cut = cut_out([paths[n] for n in np.unique(np.linspace(0, len(paths) - 1, PHOTOS).astype(int))], params.crop)
+    with quiet():
+        speed = training_speed(cut, params)
+        points, pair = _match(cut.files, params)
+    return replace(speed, points=points, pair=pair)
+
+
+def training_speed(cut: Cut, params: Params) -> Speed:
+    """The speed of reading, cropping, learning and embedding, without a second look."""
     keep_memory()  # as in the stages
-    crops = [pixels for pixels in cut_out if pixels is not None]
-    if not crops:
-        raise UserError(f"no photo can be cropped: {files[0].path} is damaged, for one")
+    learn = _line(lambda side: _learn(cut.pixels, params, side))
+    seen = _line(lambda side: _embed(cut.pixels, params, side))
+    return Speed(cut.read, cut.crop, learn, seen, 0.0, math.inf)
 
-    def pixels(row: int) -> np.ndarray:
-        return crops[row % len(crops)]
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing of what is done within is printed."""
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        learn = _line(lambda side: _learn(pixels, params, side))
-        seen = _line(lambda side: _embed(pixels, params, side))
-        points, pair = _match(files, params)
-    return Speed(read, crop, learn, seen, points, pair)
+        yield
 
 
 def _line(seconds: Callable[[int], float]) -> Seconds:

@@ -92,16 +92,18 @@ def within(base: Params, window: Window | None) -> Params:
     return changed(base, {choice.key: choice.value for choice in window_choices(window)})
 
 
-def source_choices(facts: Facts) -> Iterator[Choice]:
-    """Where the photos lie and how they are read."""
+def source_choices(facts: Facts, named: str = "animals") -> Iterator[Choice]:
+    """Where the photos lie and how they are read; `named` is what has names."""
     prepare = facts.looked.params
     told = {
-        "folder": "sub-folders are named after the animals",
+        "folder": f"sub-folders are named after the {named}",
         "csv": f"{prepare.csv.file} lists the photos",
         "happywhale": "train_images and train.csv: Kaggle's layout",
     }
     yield Choice("prepare.source", prepare.source, told[prepare.source])
     yield Choice("prepare.folder", str(facts.looked.folder), "your photos")
+    if prepare.source == "folder":
+        yield Choice("prepare.queries", prepare.queries, "its sub-folder of photos to identify")
     if prepare.source == "csv":
         for key, value in prepare.csv.model_dump().items():
             yield Choice(f"prepare.csv.{key}", value, f"column of {prepare.csv.file}" if value else "no such column")
@@ -202,14 +204,23 @@ def training_choices(training: Training, facts: Facts, only: int | None = None) 
     yield Choice("mine.precision", 0.95, "a second round learns from names that are nearly sure")
 
 
+def without_detector(base: Params, choices: Sequence[Choice]) -> Iterator[Choice]:
+    """Values of `base` that cannot stay if these choices leave out the detector."""
+    now = {choice.key: choice.value for choice in choices}
+    if now["detector.enabled"]:
+        return
+    if base.crop.slices > 1:
+        yield Choice("crop.slices", 1, "only a detector looks at slices")
+    if base.crop.animals == "each" and now["crop.boxes_from"] == "detector":
+        yield Choice("crop.animals", "best", "only a detector or boxes find several animals")
+
+
 def given_up(base: Params, choices: Sequence[Choice]) -> Iterator[Choice]:
     """Values of `base` that cannot stay beside these choices."""
     now = {choice.key: choice.value for choice in choices}
-    if not now["detector.enabled"]:
-        if base.crop.slices > 1:
-            yield Choice("crop.slices", 1, "only a detector looks at slices")
-        if base.crop.animals == "each" and now["crop.boxes_from"] == "detector":
-            yield Choice("crop.animals", "best", "only a detector or boxes find several animals")
+    yield from without_detector(base, choices)
+    if "identity" in base.classes.of:
+        yield Choice("classes.of", [one for one in base.classes.of if one != "identity"], "individuals are no classes")
     if base.train.augment.cutmix and not now["train.finetune.trainable"]:
         yield Choice("train.augment.cutmix", 0.0, "a head alone cannot learn from parts of photos")
     if any(epoch >= now["train.epochs"] for epoch in base.train.finetune.unfreeze):

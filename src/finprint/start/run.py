@@ -10,16 +10,20 @@ from finprint.base.errors import UserError
 from finprint.base.params import PARAMS
 from finprint.check import check_named
 from finprint.params import Params, load_params
+from finprint.start.class_probe import probe_classes
+from finprint.start.class_recipe import plan_classes
 from finprint.start.cost import Work, minutes
 from finprint.start.facts import facts_of, refuse_half_told
 from finprint.start.probe import probe
 from finprint.start.recipe import Plan, plan, within
 from finprint.start.window import find_window
 from finprint.start.writing import refuse_unclean, write_params
-from finprint.survey.look import describe, look
+from finprint.survey.look import Looked, describe, look
 
 RAW = Path("data/raw")  # which git ignores and DVC watches
 SHOWN = 3  # stages of the longest time
+INDIVIDUALS = ("dvc repro", "metrics/report.html")  # the command that runs the plan, and the page to open then
+CLASSES = ("dvc repro judge", "metrics/classes/identity.html")
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,14 @@ class Asked:
         minutes: that the run may take.
         link: make a link to a folder outside of data/raw.
         some_viewpoints: go on if only some of the photos tell their viewpoint.
+        classes: the names tell classes, and not individuals.
     """
 
     folder: Path
     minutes: float
     link: bool = False
     some_viewpoints: bool = False
+    classes: bool = False
 
 
 def start(asked: Asked) -> Iterator[str]:
@@ -52,20 +58,29 @@ def start(asked: Asked) -> Iterator[str]:
     folder = bring_in(asked.folder, asked.link)
     kept = base.prepare if Path(base.prepare.folder) == folder else base.prepare.model_copy(update={"source": "sample"})
     looked = look(folder, kept)
-    yield describe(looked)
+    yield describe(looked, "class" if asked.classes else "individual")
+    chosen = (_for_classes if asked.classes else _for_individuals)(looked, base, asked)
+    values = {choice.key: choice.value for choice in chosen.choices}
+    check_named(chosen.params)
+    refuse_unclean(PARAMS, values)
+    changed = write_params(PARAMS, values)
+    yield "\n".join(told(chosen, changed))
+    yield "\n".join(forecast(chosen.seconds, asked.minutes, *(CLASSES if asked.classes else INDIVIDUALS)))
+
+
+def _for_individuals(looked: Looked, base: Params, asked: Asked) -> Plan:
     facts = facts_of(looked)
     if not asked.some_viewpoints:
         refuse_half_told(facts)
     paths = [Path(path) for path in looked.source.labelled["path"].unique() if path not in looked.source.barred]
     # The two sides of an animal lie mirrored in the photos, so one window cannot fit both.
     window = None if facts.boxed or facts.two_sides else find_window(looked, base)
-    chosen = plan(Work(facts, probe(paths, within(base, window))), base, asked.minutes, window)
-    values = {choice.key: choice.value for choice in chosen.choices}
-    check_named(chosen.params)
-    refuse_unclean(PARAMS, values)
-    changed = write_params(PARAMS, values)
-    yield "\n".join(told(chosen, changed))
-    yield "\n".join(forecast(chosen.seconds, asked.minutes, chosen.params))
+    return plan(Work(facts, probe(paths, within(base, window))), base, asked.minutes, window)
+
+
+def _for_classes(looked: Looked, base: Params, asked: Asked) -> Plan:
+    facts = facts_of(looked, classes=True)
+    return plan_classes(facts, probe_classes(looked, base), base, asked.minutes)
 
 
 def bring_in(folder: Path, link: bool) -> Path:
@@ -111,12 +126,19 @@ def _short(value: Any) -> str:
     return str(value) if value != "" else "''"
 
 
-def forecast(seconds: Mapping[str, float], budget: float, params: Params) -> Iterator[str]:
-    """What the run will take on this machine, and what to do next."""
+def forecast(seconds: Mapping[str, float], budget: float, command: str, page: str) -> Iterator[str]:
+    """What the run will take on this machine, and what to do next.
+
+    Args:
+        seconds: of each stage.
+        budget: minutes.
+        command: that runs it.
+        page: with the answers.
+    """
     total = minutes(seconds)
     longest = sorted(seconds.items(), key=lambda item: -item[1])[:SHOWN]
     most = ", ".join(f"{stage} {value / 60:.1f}" for stage, value in longest)
-    yield f"`dvc repro` will take about {max(1, round(total))} minutes on this machine (the most: {most})"
+    yield f"`{command}` will take about {max(1, round(total))} minutes on this machine (the most: {most})"
     if total > budget:
         yield f"This is more than {budget:g} minutes, but there is no shorter way: nothing but a head is trained"
-    yield "Next: dvc repro. Then open metrics/data.html and metrics/report.html"
+    yield f"Next: {command}. Then open metrics/data.html and {page}"

@@ -77,6 +77,8 @@ def _earlier() -> dict[str, Any]:
 
 
 def _set_items(items: Any, values: list[Any]) -> None:
+    if not items:
+        items.fa.set_flow_style()  # in one line: a block would begin behind the comments that follow
     for number, value in enumerate(values[: len(items)]):
         if items[number] != value:
             items[number] = value

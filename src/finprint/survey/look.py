@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from finprint.base.errors import UserError
-from finprint.base.words import counted
+from finprint.base.words import counted, plural
 from finprint.survey.dates import read_dates
 from finprint.survey.hygiene import identities_alike, species_alike
 from finprint.survey.layout import forms, understand
@@ -18,6 +18,7 @@ from finprint.survey.params import Csv, Prepare, is_project
 from finprint.survey.sources import read_source
 from finprint.survey.sources.boxes import tally
 from finprint.survey.sources.disk import walk
+from finprint.survey.sources.folders import asked_in
 from finprint.survey.sources.guess import guess_table
 from finprint.survey.sources.source import FACTS, Source, background, without_background
 
@@ -72,13 +73,13 @@ def look(folder: Path, params: Prepare) -> Looked:
     return Looked(folder, params, source, decided)
 
 
-def describe(looked: Looked) -> str:
-    """Tell in a few lines how `prepare` will understand a folder."""
+def describe(looked: Looked, kind: str = "individual") -> str:
+    """Tell in a few lines how `prepare` will understand a folder; `kind` is what its names tell."""
     folder, params, source = looked.folder, looked.params, looked.source
     rows = [
         *(_folders(folder, params) if params.source == "folder" else []),
         *(_columns(params.csv) if params.source == "csv" else []),
-        *_catalogue(looked),
+        *_catalogue(looked, kind),
         *_facts(source, params),
         ("to identify", _photos(source.queries["image"].nunique())),
         *(("boxes", f"{name}: {tally(counts)}") for name, counts in source.counts.items()),
@@ -88,19 +89,20 @@ def describe(looked: Looked) -> str:
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(
         [
-            f"{folder} is read with prepare.source: {params.source}",
+            f"{folder} is read with prepare.source: {params.source}" + _asked(params),
             *(f"  {name:<{width}}{text}" for name, text in rows),
         ]
     )
 
 
 def _kind(folder: Path, params: Prepare) -> Prepare:
-    """The section `prepare` with the kind of source that lies in a folder, and with the columns of its table."""
+    """The section `prepare` with the kind of source that lies in a folder, and with the columns of its table or the
+    folder of the photos to identify."""
     if (folder / "train_images").exists():
         return params.model_copy(update={"source": "happywhale"})
     if csv := guess_table(folder, params.csv):
         return params.model_copy(update={"source": "csv", "csv": csv})
-    return params.model_copy(update={"source": "folder"})
+    return params.model_copy(update={"source": "folder", "queries": asked_in(folder, params.queries)})
 
 
 def _columns(csv: Csv) -> list[tuple[str, str]]:
@@ -119,14 +121,20 @@ def _folders(folder: Path, params: Prepare) -> list[tuple[str, str]]:
     return [("folders", _listed(f"{form} ({_photos(count)})" for form, count in counts.most_common()))]
 
 
-def _catalogue(looked: Looked) -> list[tuple[str, str]]:
+def _asked(params: Prepare) -> str:
+    """The folder of the photos to identify, if it has a name of its own."""
+    own = params.source == "folder" and params.queries.strip("/") != "queries"
+    return f", prepare.queries: {params.queries}" if own else ""
+
+
+def _catalogue(looked: Looked, kind: str) -> list[tuple[str, str]]:
     labelled = looked.animals
     each = labelled["identity"].value_counts()
     photos = labelled["path"].nunique()
     rows = [
         (
             "catalogue",
-            f"{_photos(photos)}, {counted(len(each), 'individual')}, {int((each == 1).sum())} of them with one photo",
+            f"{_photos(photos)}, {counted(len(each), kind)}, {int((each == 1).sum())} of them with one photo",
         )
     ]
     if unnamed := int(labelled["identity"].isna().sum()):
@@ -134,7 +142,7 @@ def _catalogue(looked: Looked) -> list[tuple[str, str]]:
     if looked.params.background:
         rows.append(("no animal", _photos(len(looked.source.labelled) - len(labelled))))
     if len(each):
-        rows.append(("individuals", _most(labelled["identity"].dropna())))
+        rows.append((plural(kind), _most(labelled["identity"].dropna())))
     return rows
 
 

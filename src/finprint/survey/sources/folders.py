@@ -111,6 +111,13 @@ def groups(images: pd.Series, folder: Path, told: str) -> pd.Series:
     return f"{column} " + of
 
 
+def asked_in(folder: Path, queries: str) -> str:
+    """The sub-folder of the photos to identify: `queries` if it is there, else the only one that is called so."""
+    called = [] if (folder / queries).is_dir() else [one.name for one in folder.iterdir() if one.is_dir()]
+    meant = [name for name in called if letters(name) in ASKED]
+    return meant[0] if len(meant) == 1 else queries
+
+
 def refuse_alike(folder: Path, queries: str, names: Iterable[str], meant: frozenset[str] = frozenset()) -> None:
     """Raise a UserError where one of the folders of `names` looks as if it were meant by `prepare.queries`.
 

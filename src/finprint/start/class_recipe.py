@@ -1,0 +1,201 @@
+"""The rules for classes: from what a folder of images holds and the minutes there are to the values of params.yaml.
+
+docs/experiments.md has where each rule was measured.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from finprint.base.params import changed
+from finprint.classes.guesses import by_features
+from finprint.classes.params import PLAIN, Classify
+from finprint.classes.poses import looks
+from finprint.learning.finetuning import is_frozen
+from finprint.learning.recipe import Recipe
+from finprint.params import Params
+from finprint.start.cost import BEGIN, Speed, Work, minutes
+from finprint.start.facts import Facts
+from finprint.start.recipe import (
+    WHOLE,
+    Choice,
+    Plan,
+    crop_choices,
+    source_choices,
+    without_detector,
+)
+
+SURE = 3.0  # standard errors by which features of all quarter turns must be better, to say that nothing is upright
+MANY = 60  # labelled images from which on each of six folds has some
+SIXTHS, TENTHS = 6, 10
+UPRIGHT, TURNED = ("large0", "large1", "large2"), ("any_turn_frozen",)  # members whose backbones stay as they are
+LEARNER = "any_turn"  # a member that learns, beside TURNED
+FULL, FEW = 30, 12  # epochs that it learns, at most and at least
+MODEL, LAST = 8.0, 15.0  # seconds that each model's two stages take whatever the images are; vote and judge
+MEASURED = 0.004  # seconds of the extras of one crop
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What this machine needs, and what the images are.
+
+    Attributes:
+        speed: of reading, cropping and learning.
+        views: seconds that the backbone of each frozen member takes for one view, by the member's name.
+        fit: seconds of a head on frozen features, for each image that it learns from.
+        turns: standard errors by which features of all quarter turns are better than those of upright images.
+    """
+
+    speed: Speed
+    views: Mapping[str, float]
+    fit: float
+    turns: float
+
+
+@dataclass(frozen=True)
+class Models:
+    """Which models are trained: `members` for each of `folds`, which are some of `parts` folds.
+
+    Attributes:
+        epochs: of the member that learns; 0: none does.
+    """
+
+    members: Sequence[str]
+    folds: Sequence[int]
+    parts: int
+    epochs: int = 0
+
+
+def ladder(turns: float, many: bool) -> Iterator[Models]:
+    """All that could be trained, from the best to the cheapest; the last one is a head on frozen features.
+
+    Args:
+        turns: as for `Pace`.
+        many: are there enough images for every fold to have some?
+    """
+    sixths = tuple(range(SIXTHS)) if many else (0,)
+    frozen = UPRIGHT if turns < SURE else TURNED
+    if frozen == TURNED:
+        for folds in ((0, 1), (0,)) if many else ((0,),):
+            for epochs in range(FULL, FEW - 1, -3):
+                yield Models((LEARNER, *frozen), folds, TENTHS if many else SIXTHS, epochs)
+    yield Models(frozen, sixths, SIXTHS)
+    if frozen == UPRIGHT:
+        yield Models(("lite1", "lite2"), sixths, SIXTHS)
+    yield Models((PLAIN,), sixths, SIXTHS)
+    yield Models((PLAIN,), (0,), SIXTHS)
+
+
+def frozen_sections(base: Params, turns: float) -> dict[str, Classify]:
+    """How the members whose backbones stay as they are look at images, by their names.
+
+    Args:
+        base: params.yaml as it is.
+        turns: as for `Pace`.
+    """
+    found: dict[str, Classify] = {}
+    for models in ladder(turns, many=True):
+        params = changed(base, {choice.key: choice.value for choice in class_choices(models, turns)})
+        found |= {member: params.classify.of_model(member) for member in models.members}
+    return {member: section for member, section in found.items() if is_frozen(section)}
+
+
+def plan_classes(facts: Facts, pace: Pace, base: Params, budget: float) -> Plan:
+    """The best models that fit into the minutes.
+
+    Args:
+        facts: of the folder.
+        pace: of this machine with its images.
+        base: params.yaml as it is; what the rules do not decide stays.
+        budget: minutes.
+    """
+    for models in ladder(pace.turns, facts.named >= MANY):
+        choices = [*source_choices(facts, "classes"), *crop_choices(facts), *class_choices(models, pace.turns)]
+        choices += [_fine_crops(facts, models, base), *without_detector(base, choices), *_given_up(base)]
+        params = changed(base, {choice.key: choice.value for choice in choices})
+        seconds = class_seconds(facts, pace, params)
+        if minutes(seconds) <= budget:
+            break
+    return Plan(choices, params, seconds)
+
+
+def class_choices(models: Models, turns: float) -> Iterator[Choice]:
+    """Which models learn, from which folds, and how they answer together.
+
+    Args:
+        models: that are trained.
+        turns: as for `Pace`.
+    """
+    yield Choice("crop.whole", list(WHOLE), "classes may differ anywhere in an image")
+    yield Choice("classes.of", ["identity"], "the folders, or the column of names, tell the classes")
+    yield Choice("classes.members", list(models.members), _why_members(models, turns))
+    yield Choice("prepare.folds", models.parts, "parts of the images; near-duplicates stand in one")
+    yield Choice("classes.folds", list(models.folds), _why_folds(models))
+    yield Choice("classes.test", [], "all images teach")
+    if models.epochs:
+        why = "more were not better" if models.epochs == FULL else "as many as the minutes allow"
+        yield Choice(f"classify.members.{LEARNER}.epochs", models.epochs, why)
+    yield Choice("classify.finetune.trainable", 0.0, f"no backbone learns but that of {LEARNER}")
+    alone = turns >= SURE and PLAIN in models.members
+    yield Choice(
+        "classify.cyclic", alone, "all quarter turns are seen" if alone else "the members say it for themselves"
+    )
+    extras = ("all", "shape and texture tell classes, too") if alone else ("none", "the members say it for themselves")
+    yield Choice("classify.extras", *extras)
+    yield Choice("vote.by", "geometric", "models that differ make different mistakes")
+    yield Choice("vote.shares", "fit", "each model counts as far as it has shown to help")
+
+
+def class_seconds(facts: Facts, pace: Pace, params: Params) -> dict[str, float]:
+    """Seconds of each stage that `dvc repro judge` runs, by its name."""
+    classes, folds = params.classes, len(params.classes.folds)
+    learned = facts.named * (1 - 1 / params.prepare.folds)
+    answered = facts.queries + facts.named / params.prepare.folds
+    training = guessing = 0.0
+    for member in classes.members:
+        section, look = params.classify.of_model(member), params.guess.of_model(member)
+        training += MEASURED * facts.photos if section.extras == "all" else 0.0
+        if is_frozen(section):
+            training += 2 * facts.photos * pace.views[member] + folds * learned * pace.fit
+        else:
+            training += folds * learned * pace.speed.training(Recipe(section, section.epochs, section.lr, 0))
+        if not by_features(section, look):
+            guessing += folds * answered * len(looks(look)) * pace.speed.embedding(section.image_size)
+    work = Work(facts, pace.speed)
+    begun = {name: BEGIN[name] + seconds for name, seconds in work.up_to_crops(params).items()}
+    each = folds * len(classes.members) * MODEL
+    return {"check": BEGIN["check"]} | begun | {"classify": training + each, "guess": guessing + each, "judge": LAST}
+
+
+def _fine_crops(facts: Facts, models: Models, base: Params) -> Choice:
+    """Crops as fine as the largest views, if the images are."""
+    largest = max(base.classify.of_model(member).image_size for member in models.members)
+    finest = int(facts.sizes.min(axis=1).max()) if len(facts.sizes) else largest
+    side = max(base.crop.image_size, min(largest, finest))
+    why = "your images are no finer" if finest < largest else f"views have up to {largest} px"
+    return Choice("crop.image_size", side, why)
+
+
+def _given_up(base: Params) -> Iterator[Choice]:
+    """Values of `base` that cannot stay beside these models."""
+    if base.classify.sizes:
+        yield Choice("classify.sizes", [], "each member has its own size")
+    if base.classify.soft:
+        yield Choice("classify.soft", "", "soft labels come from an earlier run on the same images")
+    if base.imagine.per_class:
+        yield Choice("imagine.per_class", 0, "made images gave nothing")
+
+
+def _why_members(models: Models, turns: float) -> str:
+    by = f"{turns:+.1f} standard errors"
+    if turns >= SURE:
+        seen = f"no position is upright, because features of all quarter turns tell more ({by})"
+        return f"{seen}: a network learns any turn" if models.epochs else seen
+    seen = f"images are upright, because features of all quarter turns tell no more ({by})"
+    return f"{seen}: {'three backbones look at enlarged ones' if models.members == UPRIGHT else 'small views are fast'}"
+
+
+def _why_folds(models: Models) -> str:
+    if len(models.folds) == models.parts:
+        return "every labelled image is judged by a model that has not learned from it"
+    part = "one part" if len(models.folds) == 1 else f"{len(models.folds)} parts"
+    return f"{part} of {models.parts} judge the models: as many as the minutes allow"

@@ -1,0 +1,143 @@
+"""What is chosen for a folder of classes and the minutes there are."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import prepare_params, save_photo, scenery
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finprint.base.params import changed
+from finprint.check import check_named
+from finprint.params import load_params
+from finprint.start.class_recipe import Pace, class_seconds, frozen_sections, ladder, plan_classes
+from finprint.start.cost import Speed, minutes
+from finprint.start.facts import Facts, facts_of
+from finprint.start.recipe import Plan
+from finprint.survey.look import look
+
+OURS = Path(__file__).parents[2] / "params.yaml"
+# Two idle cores: lite0 learns from 300 images a second at 48 px, from 125 at 96 px.
+SPEED = Speed(read=0.0005, crop=0.0005, learn=(0.0017, 6.8e-7), embed=(0.0003, 1.0e-7), points=0.0, pair=float("inf"))
+VIEWS = {"any_turn_frozen": 0.023, "plain": 0.002, "large0": 0.006, "large1": 0.014, "large2": 0.022}
+FIT = 0.001  # seconds of a head for an image of a few classes; 0.02 for a hundred
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Facts:
+    root = tmp_path_factory.mktemp("classes")
+    for number in range(24):
+        save_photo(root / f"{'ABC'[number % 3]}/{number}.jpg", scenery(number))
+    return facts_of(look(root, prepare_params(source="sample")), classes=True)
+
+
+@pytest.fixture
+def plankton(folder: Facts) -> Facts:
+    """As many images as the plankton of docs/classes.md has."""
+    return replace(folder, each=np.full(121, 59), photos=9045, queries=1898, sizes=np.full((200, 2), 70))
+
+
+@pytest.fixture
+def scenes(folder: Facts) -> Facts:
+    return replace(folder, each=np.full(6, 400), photos=3600, queries=1200, sizes=np.full((200, 2), 150))
+
+
+def pace(turns: float, fit: float = FIT) -> Pace:
+    return Pace(SPEED, VIEWS | {"lite1": 0.003, "lite2": 0.005}, fit, turns)
+
+
+def planned(seen: Facts, turns: float, budget: float) -> Plan:
+    return plan_classes(seen, pace(turns, 0.02 if len(seen.each) > 100 else FIT), load_params(OURS), budget)
+
+
+def values(chosen: Plan) -> dict[str, Any]:
+    return {choice.key: choice.value for choice in chosen.choices}
+
+
+def test_an_hour_for_the_plankton_is_the_command_of_the_docs(plankton: Facts) -> None:
+    chosen = planned(plankton, 6.2, 60)
+    wanted = {
+        "classes.of": ["identity"], "classes.members": ["any_turn", "any_turn_frozen"], "vote.by": "geometric",
+        "prepare.folds": 10, "classes.folds": [0, 1], "detector.enabled": False,
+    }  # fmt: skip
+    assert {key: values(chosen)[key] for key in wanted} == wanted
+    assert values(chosen)["classify.members.any_turn.epochs"] == 30
+    check_named(chosen.params)
+    assert 35 < minutes(chosen.seconds) <= 60  # the run took 47
+
+
+def test_half_an_hour_for_the_scenes_is_the_command_of_the_docs(scenes: Facts) -> None:
+    chosen = planned(scenes, -0.4, 30)
+    wanted = {
+        "classes.members": ["large0", "large1", "large2"], "vote.by": "geometric", "prepare.folds": 6,
+        "classes.folds": [0, 1, 2, 3, 4, 5], "classify.cyclic": False, "classify.extras": "none",
+    }  # fmt: skip
+    assert {key: values(chosen)[key] for key in wanted} == wanted
+    assert 8 < minutes(chosen.seconds) < 15  # the run took 11
+
+
+def test_in_a_minute_one_backbone_looks_once(plankton: Facts, scenes: Facts) -> None:
+    told = values(planned(scenes, 0.0, 1))
+    assert (told["classes.members"], told["classes.folds"]) == (["plain"], [0])
+    assert (told["classify.cyclic"], told["classify.extras"]) == (False, "none")
+    chosen = planned(plankton, 6.0, 1)
+    check_named(chosen.params)
+    told = values(chosen)
+    assert told["classes.members"] == ["plain"]
+    assert (told["classify.cyclic"], told["classify.extras"]) == (True, "all")
+
+
+@settings(max_examples=10)
+@given(one=st.floats(0.1, 200), other=st.floats(0.1, 200), images=st.integers(20, 3000), turns=st.floats(-9, 9))
+def test_more_minutes_never_buy_less(folder: Facts, one: float, other: float, images: int, turns: float) -> None:
+    seen = replace(folder, each=np.full(5, images), photos=6 * images, queries=images)
+    order = [(list(each.members), list(each.folds), each.epochs) for each in ladder(turns, True)]
+
+    def place(chosen: Plan) -> int:
+        told = values(chosen)
+        epochs = told.get("classify.members.any_turn.epochs", 0)
+        return order.index((told["classes.members"], told["classes.folds"], epochs))
+
+    few, many = sorted([one, other])
+    low, high = planned(seen, turns, few), planned(seen, turns, many)
+    assert place(high) <= place(low)
+    for chosen, budget in ((low, few), (high, many)):
+        assert minutes(chosen.seconds) <= budget or place(chosen) == len(order) - 1
+
+
+def test_few_images_have_no_six_folds(folder: Facts) -> None:
+    for turns in (0.0, 6.0):
+        told = values(planned(folder, turns, 60))
+        assert (told["prepare.folds"], told["classes.folds"]) == (6, [0])
+
+
+def test_crops_are_as_fine_as_the_views(scenes: Facts) -> None:
+    for sides, wanted in ((150, 160), (200, 200), (3000, 288)):
+        told = values(planned(replace(scenes, sizes=np.full((9, 2), [4000, sides])), 0.0, 60))
+        assert told["crop.image_size"] == wanted
+
+
+def test_every_member_that_stays_frozen_is_timed() -> None:
+    """As it looks at images: a plain one at all quarter turns, if no position is upright."""
+    assert list(frozen_sections(load_params(OURS), 0.0)) == ["large0", "large1", "large2", "lite1", "lite2", "plain"]
+    turned = frozen_sections(load_params(OURS), 6.0)
+    assert {name: section.cyclic for name, section in turned.items()} == {"any_turn_frozen": True, "plain": True}
+
+
+def test_values_that_cannot_stay_are_given_up(scenes: Facts) -> None:
+    ours = {"classify.sizes": [96, 128], "imagine.per_class": 5, "crop.slices": 2, "classify.finetune.trainable": 1.0}
+    chosen = values(plan_classes(scenes, pace(0.0), changed(load_params(OURS), ours), 60))
+    assert (chosen["classify.sizes"], chosen["imagine.per_class"], chosen["crop.slices"]) == ([], 0, 1)
+    assert chosen["classify.finetune.trainable"] == 0
+
+
+def test_seconds_by_hand(scenes: Facts) -> None:
+    """One network learns for two epochs at 128 px; 2000 of 2400 images teach, 1600 are answered in two views each."""
+    ours = {"classes.of": ["identity"], "classify.epochs": 2, "classify.finetune.trainable": 1.0}
+    seconds = class_seconds(scenes, pace(0.0), changed(load_params(OURS), ours | {"detector.enabled": False}))
+    assert seconds["classify"] == pytest.approx(2000 * 2 * (0.0017 + 6.8e-7 * 128**2) + 8)
+    assert seconds["guess"] == pytest.approx(1600 * 2 * (0.0003 + 1e-7 * 128**2) + 8)
+    assert seconds["prepare"] == pytest.approx(3600 * 0.0005 + 4)
