@@ -131,7 +131,9 @@ def test_values_that_cannot_stay_are_given_up(scenes: Facts) -> None:
     ours = {"classify.sizes": [96, 128], "imagine.per_class": 5, "crop.slices": 2, "classify.finetune.trainable": 1.0}
     chosen = values(plan_classes(scenes, pace(0.0), changed(load_params(OURS), ours), 60))
     assert (chosen["classify.sizes"], chosen["imagine.per_class"], chosen["crop.slices"]) == ([], 0, 1)
-    assert chosen["classify.finetune.trainable"] == 0
+    assert (chosen["classify.finetune.trainable"], chosen["crop.image_size"]) == (0, 160)
+    fine = replace(scenes, sizes=np.full((9, 2), 900))
+    assert values(plan_classes(fine, pace(0.0), changed(load_params(OURS), ours), 60))["crop.image_size"] == 288
 
 
 def test_seconds_by_hand(scenes: Facts) -> None:

@@ -75,7 +75,7 @@ def test_a_folder_of_classes_becomes_params(project: Path, monkeypatch: pytest.M
     ]
     told = {line.split()[0]: " ".join(line.split()[1:]) for line in second.splitlines()[1:]}
     assert told["prepare.source"] == "folder sub-folders are named after the classes"
-    assert told["classes.folds"] == "[0] one part of 6 judge the models: as many as the minutes allow"
+    assert told["classes.folds"] == "[0] one part judges the models: as many as the minutes and the images allow"
     assert third.endswith("Next: dvc repro judge. Then open metrics/data.html and metrics/classes/identity.html")
     params = read_yaml(project / "params.yaml")
     assert params["prepare"]["queries"] == "test"

@@ -168,7 +168,8 @@ def class_seconds(facts: Facts, pace: Pace, params: Params) -> dict[str, float]:
 
 def _fine_crops(facts: Facts, models: Models, base: Params) -> Choice:
     """Crops as fine as the largest views, if the images are."""
-    largest = max(base.classify.of_model(member).image_size for member in models.members)
+    section = base.classify.model_copy(update={"sizes": []})
+    largest = max(section.of_model(member).image_size for member in models.members)
     finest = int(facts.sizes.min(axis=1).max()) if len(facts.sizes) else largest
     side = max(base.crop.image_size, min(largest, finest))
     why = "your images are no finer" if finest < largest else f"views have up to {largest} px"
@@ -197,5 +198,5 @@ def _why_members(models: Models, turns: float) -> str:
 def _why_folds(models: Models) -> str:
     if len(models.folds) == models.parts:
         return "every labelled image is judged by a model that has not learned from it"
-    part = "one part" if len(models.folds) == 1 else f"{len(models.folds)} parts"
-    return f"{part} of {models.parts} judge the models: as many as the minutes allow"
+    judges = "one part judges" if len(models.folds) == 1 else f"{len(models.folds)} parts judge"
+    return f"{judges} the models: as many as the minutes and the images allow"

@@ -8,6 +8,7 @@ from conftest import prepare_params, save_photo, scenery
 
 from finprint.base.errors import UserError
 from finprint.survey.sources import read_source
+from finprint.survey.sources.folders import asked_in
 from finprint.survey.sources.source import Source
 
 
@@ -300,3 +301,13 @@ def test_a_table_beside_the_folders_tells_what_belongs_together(tmp_path: Path) 
 def test_a_table_of_groups_that_cannot_be_used_is_named(tmp_path: Path, table: str, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         _grouped(tmp_path, table)
+
+
+def test_the_folder_of_photos_to_identify_under_another_name(tmp_path: Path) -> None:
+    (tmp_path / "A17").mkdir()
+    assert asked_in(tmp_path, "queries") == "queries"
+    (tmp_path / "To identify").mkdir()
+    assert asked_in(tmp_path, "queries") == "To identify"
+    (tmp_path / "test").mkdir()
+    assert asked_in(tmp_path, "queries") == "queries"  # which of the two is meant, a person must say
+    assert asked_in(tmp_path, "test") == "test"
