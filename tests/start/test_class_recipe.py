@@ -125,6 +125,8 @@ def test_every_member_that_stays_frozen_is_timed() -> None:
     assert list(frozen_sections(load_params(OURS), 0.0)) == ["large0", "large1", "large2", "lite1", "lite2", "plain"]
     turned = frozen_sections(load_params(OURS), 6.0)
     assert {name: section.cyclic for name, section in turned.items()} == {"any_turn_frozen": True, "plain": True}
+    soft = changed(load_params(OURS), {"classify.soft": "data/soft", "classify.finetune.trainable": 1.0})
+    assert list(frozen_sections(soft, 6.0)) == ["any_turn_frozen", "plain"]
 
 
 def test_values_that_cannot_stay_are_given_up(scenes: Facts) -> None:

@@ -94,7 +94,8 @@ def frozen_sections(base: Params, turns: float) -> dict[str, Classify]:
     """
     found: dict[str, Classify] = {}
     for models in ladder(turns, many=True):
-        params = changed(base, {choice.key: choice.value for choice in class_choices(models, turns)})
+        choices = [*class_choices(models, turns), *_given_up(base)]
+        params = changed(base, {choice.key: choice.value for choice in choices})
         found |= {member: params.classify.of_model(member) for member in models.members}
     return {member: section for member, section in found.items() if is_frozen(section)}
 
