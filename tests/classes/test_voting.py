@@ -125,6 +125,17 @@ def test_a_clip_keeps_rows_that_sum_to_1() -> None:
     np.testing.assert_allclose(clipped, [[1 / 1.2, 0.1 / 1.2, 0.1 / 1.2]])
 
 
+@pytest.mark.parametrize(("right", "classes"), [(15, 3), (75, 3), (400, 6)])
+def test_a_few_right_answers_make_nobody_sure(right: int, classes: int) -> None:
+    """After N right answers and no wrong one, wrong classes have about 1/(N + 1) of what chance would give them."""
+    codes = np.arange(right) % classes
+    array = np.full((right, classes), 0.001)
+    array[np.arange(right), codes] = 1 - 0.001 * (classes - 1)
+    sharp = fit_sharpness(array, codes, FIT).apply(array)
+    wrong = 1 - sharp[np.arange(right), codes]
+    assert wrong == pytest.approx((classes - 1) / classes / (right + 1), rel=0.35)
+
+
 def test_a_temperature_is_found_again() -> None:
     honest = _random(4000)
     sharp = Sharpness(0.5, 0).apply(honest.array)  # logits twice as large
@@ -140,12 +151,12 @@ def test_one_sure_mistake_is_what_a_clip_is_for() -> None:
 
 
 def test_what_is_fitted_has_not_seen_the_photos_that_it_answers() -> None:
-    """Five groups: the sure mistake's own part is answered by what was fitted to the faultless others: no clip."""
-    rows = [[0.0, 1.0]] + [[1.0, 0.0]] * 9
-    voted = vote([_guesses(rows, ["x"] * 10, VALIDATION)], PLAIN.model_copy(update={"clip": "fit"}))
-    assert voted.joint.sharpness.clip > 0
-    assert voted.guesses.array[0, 0] < 1e-6
-    assert voted.guesses.array[1, 1] > 0
+    """The sure mistake's own part is answered by what was fitted to the faultless others: 80 of five parts of 20."""
+    rows = [[0.0, 1.0]] + [[1.0, 0.0]] * 99
+    voted = vote([_guesses(rows, ["x"] * 100, VALIDATION)], PLAIN.model_copy(update={"clip": "fit"}))
+    assert voted.joint.sharpness.clip == pytest.approx(1.5 / 101, rel=0.35)  # one of 100, and half of one more
+    assert voted.guesses.array[0, 0] == pytest.approx(0.5 / 81, rel=0.35)
+    assert voted.guesses.array[1, 1] > 1.5 * voted.guesses.array[0, 0]
 
 
 def test_metrics_are_scikit_learn_s() -> None:

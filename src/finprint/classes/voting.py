@@ -161,13 +161,19 @@ def fit_shares(each: np.ndarray, codes: np.ndarray, params: Vote) -> list[float]
 def fit_sharpness(array: np.ndarray, codes: np.ndarray, params: Vote) -> Sharpness:
     """The temperature, and then the clip, with the least log loss, unless the params name them.
 
+    To the N photos comes one that shows every class equally often (Laplace's rule of succession). So a few right
+    answers do not make the models sure.
+
     Args:
         array: (N, C) probabilities.
         codes: (N,) numbers of the right classes.
     """
+    doubt = 1 / (len(codes) + 1)
 
     def loss(temperature: float, clip: float = 0.0) -> float:
-        return log_loss(Sharpness(temperature, clip).apply(array), codes)
+        sharp = Sharpness(temperature, clip).apply(array)
+        anything = float(-np.log(np.maximum(sharp, TINY)).mean())
+        return (1 - doubt) * log_loss(sharp, codes) + doubt * anything
 
     if params.temperature == "fit":
         least = minimize_scalar(lambda log: loss(float(np.exp(log))), bounds=(-1.5, 1.5), method="bounded")

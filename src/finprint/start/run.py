@@ -8,6 +8,7 @@ from typing import Any
 
 from finprint.base.errors import UserError
 from finprint.base.params import PARAMS
+from finprint.base.words import counted
 from finprint.check import check_named
 from finprint.params import Params, load_params
 from finprint.start.class_probe import probe_classes
@@ -138,7 +139,7 @@ def forecast(seconds: Mapping[str, float], budget: float, command: str, page: st
     total = minutes(seconds)
     longest = sorted(seconds.items(), key=lambda item: -item[1])[:SHOWN]
     most = ", ".join(f"{stage} {value / 60:.1f}" for stage, value in longest)
-    yield f"`{command}` will take about {max(1, round(total))} minutes on this machine (the most: {most})"
+    yield f"`{command}` will take about {counted(max(1, round(total)), 'minute')} on this machine (the most: {most})"
     if total > budget:
         yield f"This is more than {budget:g} minutes, but there is no shorter way: nothing but a head is trained"
     yield f"Next: {command}. Then open metrics/data.html and {page}"
