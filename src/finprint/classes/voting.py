@@ -19,6 +19,7 @@ from finprint.store.tables import VALIDATION
 
 CLIPS = (0.0, *np.geomspace(1e-6, 0.05, 24).tolist())
 EQUAL = 10  # photos: so much evidence is there beforehand that the shares are equal
+BELIEVED = 10  # photos: ... that the probabilities are right as they are
 PARTS = 5  # of the validation photos' groups: each part is answered by what was fitted to the others
 TINY = 1e-12
 Arrays = Sequence[np.ndarray] | np.ndarray
@@ -161,19 +162,18 @@ def fit_shares(each: np.ndarray, codes: np.ndarray, params: Vote) -> list[float]
 def fit_sharpness(array: np.ndarray, codes: np.ndarray, params: Vote) -> Sharpness:
     """The temperature, and then the clip, with the least log loss, unless the params name them.
 
-    To the N photos comes one that shows every class equally often (Laplace's rule of succession). So a few right
-    answers do not make the models sure.
+    They are drawn towards no change: besides the N photos, `BELIEVED` photos are there beforehand whose classes are as
+    these probabilities say. So a few right answers do not make the models sure.
 
     Args:
         array: (N, C) probabilities.
         codes: (N,) numbers of the right classes.
     """
-    doubt = 1 / (len(codes) + 1)
 
     def loss(temperature: float, clip: float = 0.0) -> float:
         sharp = Sharpness(temperature, clip).apply(array)
-        anything = float(-np.log(np.maximum(sharp, TINY)).mean())
-        return (1 - doubt) * log_loss(sharp, codes) + doubt * anything
+        believed = -(array * np.log(np.maximum(sharp, TINY))).sum(axis=1).mean()
+        return log_loss(sharp, codes) + BELIEVED / len(codes) * float(believed)
 
     if params.temperature == "fit":
         least = minimize_scalar(lambda log: loss(float(np.exp(log))), bounds=(-1.5, 1.5), method="bounded")
