@@ -177,5 +177,15 @@ def test_odd_sizes(width: int, height: int, odd: bool) -> None:
     assert found == ([(SIZE, "a", None, f"{width} x {height} px")] if odd else [])
 
 
+def test_odd_sizes_that_are_usual_are_told_once() -> None:
+    def told(small: int) -> list[str | None]:
+        sides = [40] * small + [90] * (300 - small)
+        table = pd.DataFrame({"image": [f"{n}.jpg" for n in range(300)], "width": sides, "height": sides})
+        return [why for _, _, _, why in odd_sizes(table)]
+
+    assert told(30) == ["40 x 40 px"] * 30
+    assert told(31) == ["40 x 40 px; 31 of 300 photos are that small or long"]
+
+
 def test_animals_that_are_numbered_by_years_are_not_alike() -> None:
     assert [*identities_alike(["BW-2019-01", "BW-2020-01", "2019-1", "2020-1", "A17", "1968", "1969"])] == []

@@ -34,6 +34,7 @@ KINDS = (
 
 Finding = tuple[str, str, str | None, str | None]  # a row of the table `FINDINGS`
 SMALL, LONG = 64, 6  # px of the shorter side, and ratio of the sides, from which on a photo is odd
+FEW, USUAL = 20, 0.1  # photos, and share of all photos, beyond which an odd size is a usual one
 TYPO = 0.92  # difflib's ratio of two species; short- and long-finned pilot whales have 0.85
 DOUBTS = frozenset(["possible", "possibly", "probable", "probably", "perhaps", "maybe", "likely"])
 LIKE = "cf"  # short for the same, if signs or nothing stand around it: hexadecimal names are full of it
@@ -88,10 +89,13 @@ def alike(photos: pd.DataFrame, pairs: Iterable[tuple[int, int]]) -> Iterator[Fi
 
 
 def odd_sizes(photos: pd.DataFrame) -> Iterator[Finding]:
-    """Photos that are very small or very long."""
-    for image, width, height in photos[["image", "width", "height"]].itertuples(index=False):
-        if min(width, height) < SMALL or max(width, height) > LONG * min(width, height):
-            yield (SIZE, image, None, f"{width} x {height} px")
+    """Photos that are very small or very long; where they are usual, as of plankton, the first one stands for all."""
+    short, long = photos[["width", "height"]].min(axis=1), photos[["width", "height"]].max(axis=1)
+    odd = photos[(short < SMALL) | (long > LONG * short)]
+    usual = len(odd) > max(FEW, USUAL * len(photos))
+    more = f"; {len(odd)} of {len(photos)} photos are that small or long" if usual else ""
+    for image, width, height in odd[["image", "width", "height"]][: 1 if usual else None].itertuples(index=False):
+        yield (SIZE, image, None, f"{width} x {height} px{more}")
 
 
 def nobodies(photos: Mapping[str, int], nobody: Nobody) -> Iterator[Finding]:
