@@ -1,7 +1,7 @@
 """What this machine needs for images of classes, and whether they have an upright position, measured on a few."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from finprint.learning.frozen import of_views
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import new_embedder
 from finprint.model.embedder import Embedder
+from finprint.model.loading import batches, in_order
 from finprint.model.views import plain_view
 from finprint.params import Params
 from finprint.start.class_recipe import Pace, frozen_sections
@@ -82,10 +83,9 @@ def _losses(features: np.ndarray, codes: np.ndarray) -> np.ndarray:
     place = np.zeros(len(codes), int)
     for code in np.unique(codes):
         place[codes == code] = np.arange((codes == code).sum()) % PARTS
-    losses = np.zeros(len(codes))
+    examples, losses = _examples(features, codes), np.zeros(len(codes))
     for part in range(PARTS):
         judged = place == part
-        examples = _examples(features, codes)
         *_, (_, (weight, bias)) = regressions(examples[~judged], PENALTIES[: PENALTIES.index(PENALTY) + 1])
         logits = torch.from_numpy(examples.values[judged]) @ weight.T + bias
         chances = F.softmax(logits, dim=-1).mean(dim=1).numpy()
@@ -104,16 +104,16 @@ def _features(cut: Cut, train: Classify, cyclic: bool) -> np.ndarray:
     """(N, 2, L) float32 of plain views and mirror images, by the frozen backbone of the section."""
     section = train.model_copy(update={"image_size": SIDE, "first_size": SIDE, "cyclic": cyclic})
     embedder = _embedder(section)
-    starts, both = range(0, len(cut.crops), TIMED), []
-    for start in bar("looking at quarter turns" if cyclic else "looking at images", len(starts), "batch", starts):
-        views = _views(cut.crops[start : start + TIMED], section)
-        both.append(np.stack([of_views(embedder, shown) for shown in (views, views.flip(-1))], axis=1))
+    orders = in_order(len(cut.crops), TIMED)
+    what = "looking at quarter turns" if cyclic else "looking at images"
+    shown = bar(what, len(orders), "batch", _views(cut, section, orders))
+    both = [np.stack([of_views(embedder, one) for one in (views, views.flip(-1))], axis=1) for views in shown]
     return np.concatenate(both).astype(np.float32)
 
 
 def _seconds(cut: Cut, section: Classify) -> float:
     """Seconds of one view of an image by a frozen backbone."""
-    embedder, views = _embedder(section), _views([cut.pixels(row) for row in range(TIMED)], section)
+    embedder, (views,) = _embedder(section), _views(cut, section, in_order(TIMED, TIMED))
     for _ in range(2):  # the first one warms up
         began = time.monotonic()
         of_views(embedder, views)
@@ -125,8 +125,6 @@ def _embedder(section: Classify) -> Embedder:
     return embedder.to(best_device()).to(memory_format=torch.channels_last).eval()  # as the stages have it
 
 
-def _views(crops: Sequence[np.ndarray], section: Classify) -> torch.Tensor:
-    """(N, 3, side, side) uint8 plain views, the channels last in memory."""
-    return torch.from_numpy(np.stack([plain_view(crop, section.image_size, section.padded) for crop in crops])).permute(
-        0, 3, 1, 2
-    )
+def _views(cut: Cut, section: Classify, orders: Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
+    """(B, 3, side, side) uint8 each: plain views of the crops in each of `orders`."""
+    return batches(lambda row: plain_view(cut.pixels(row), section.image_size, section.padded), orders)
