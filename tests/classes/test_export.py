@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,9 +17,10 @@ from pods import CLASSES, CLASSIFY, MIRROR, crops, photos
 
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
-from finprint.base.files import write_json
+from finprint.base.files import read_json, write_json
 from finprint.classes.classifier import Classifier, load_classifier
 from finprint.classes.export import CONFIG, MODEL, SCRIPT, Exported, export
+from finprint.classes.extras import LENGTHS
 from finprint.classes.guesses import guess
 from finprint.classes.heads import SoftmaxHead
 from finprint.classes.labels import labelled
@@ -28,6 +30,7 @@ from finprint.classes.voting import Joint, Sharpness
 from finprint.crops.params import Crop
 from finprint.learning.recipe import Recipe
 from finprint.model.embedder import Embedder, ModelConfig, save_model
+from finprint.model.views import plain_view
 from finprint.params import load_params
 
 pytestmark = pytest.mark.usefixtures("training_state")
@@ -112,7 +115,7 @@ def test_the_exported_module_is_the_models_joined_and_sharpened(ensemble: Ensemb
         for member in ensemble.members:
             both = [torch.softmax(member.head(member.embedder.cpu()(shown)), 1) for shown in (views, views.flip(3))]
             each.append(((both[0] + both[1]) / 2).numpy())
-        exported = Exported(replace(ensemble, joint=joint)).eval()(views).numpy()
+        exported = Exported(replace(ensemble, joint=joint)).eval()([views], torch.zeros(2, 2)).numpy()
     np.testing.assert_allclose(exported, joint.apply(each), atol=1e-5)
 
 
@@ -126,7 +129,7 @@ def test_each_exported_model_looks_at_its_own_views(ensemble: Ensemble) -> None:
         for member, looks in zip(ensemble.members, shown, strict=True):
             chances = [torch.softmax(member.head(member.embedder.cpu()(look)), 1) for look in looks]
             each.append(torch.stack(chances).mean(0).numpy())
-        exported = Exported(replace(ensemble, views=views)).eval()(crops).numpy()
+        exported = Exported(replace(ensemble, views=views)).eval()([crops], torch.zeros(2, 2)).numpy()
     np.testing.assert_allclose(exported, RULES.apply(each), atol=1e-5)
 
 
@@ -144,21 +147,43 @@ def test_what_cannot_be_exported_is_named(
         export(replace(ensemble, **change), tmp_path / "out")  # type: ignore[arg-type]
 
 
-def _untrained(side: int, classes: list[str], padded: bool = False) -> Classifier:
+def _untrained(side: int, classes: list[str], padded: bool = False, extras: str = "none") -> Classifier:
     embedder = Embedder(ModelConfig("resnet18", "average", 0, side, padded=padded)).eval()
-    return Classifier(embedder, SoftmaxHead(embedder.features, len(classes)), classes)
+    return Classifier(embedder, SoftmaxHead(embedder.features, len(classes), LENGTHS[extras]), classes)
 
 
-def test_padded_views_beside_others_cannot_be_exported(tmp_path: Path) -> None:
-    members = [_untrained(32, ["ant", "bee"], padded) for padded in (True, False)]
-    with pytest.raises(UserError, match="some models look at padded views and others do not: set one padded for all"):
-        export(Ensemble(members, RULES, [MIRROR] * len(members)), tmp_path / "out")
+def test_models_of_several_sizes_of_which_one_knows_the_size_of_a_crop(tmp_path: Path) -> None:
+    """They have 32 px, 64 px padded, and 32 px again; the script makes the squares and measures the image."""
+    torch.manual_seed(0)
+    told = [(32, False, "none"), (64, True, "size"), (32, False, "none")]
+    members = [_untrained(side, ["ant", "bee"], padded, extras) for side, padded, extras in told]
+    members[1].head.standardise(np.array([[3.0, 3.0], [5.0, 5.0]]))
+    ensemble = Ensemble(members, Joint("geometric", [0.2, 0.5, 0.3], Sharpness(1.0, 0.0)), [MIRROR] * 3)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 90, 3)).astype(np.uint8)
+    images = [save_photo(tmp_path / "wide.png", pixels), save_photo(tmp_path / "part.png", pixels[:, :50])]
+    assert export(ensemble, tmp_path / "out") < 1e-4
+    assert read_json(tmp_path / "out" / CONFIG)["squares"] == [
+        {"image_size": 32, "padded": False}, {"image_size": 64, "padded": True},
+    ]  # fmt: skip
+    script = [sys.executable, "-I", str(tmp_path / "out" / SCRIPT), *map(str, images)]
+    rows = list(csv.DictReader(subprocess.run(script, capture_output=True, text=True, check=True).stdout.splitlines()))
+    crops = [cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB) for image in images]
+    each = []
+    with torch.no_grad():
+        for member, (side, padded, extras) in zip(members, told, strict=True):
+            sizes = torch.tensor([[90.0, 40.0], [50.0, 40.0]]).log() if extras == "size" else None
+            squares = torch.from_numpy(np.stack([plain_view(crop, side, padded) for crop in crops]))
+            shown = squares.permute(0, 3, 1, 2).float() / 255
+            both = [torch.softmax(member.head(member.embedder(one), sizes), 1) for one in (shown, shown.flip(3))]
+            each.append(((both[0] + both[1]) / 2).numpy())
+    theirs = pd.DataFrame(rows)[["ant", "bee"]].astype(float)
+    np.testing.assert_allclose(theirs, ensemble.joint.apply(each), atol=1e-4)
 
 
-def test_views_of_two_sizes_cannot_be_exported(tmp_path: Path) -> None:
-    members = [_untrained(side, ["ant", "bee"]) for side in (64, 32)]
-    with pytest.raises(UserError, match=r"the models look at views of 32, 64 px.*set classify.sizes to \[\], and one"):
-        export(Ensemble(members, RULES, [MIRROR] * len(members)), tmp_path / "out")
+def test_texture_cannot_be_exported(tmp_path: Path) -> None:
+    members = [_untrained(32, ["ant", "bee"], extras="all")]
+    with pytest.raises(UserError, match=r"look at extras that .* cannot measure: set classify\.extras to size or"):
+        export(Ensemble(members, RULES, [MIRROR]), tmp_path / "out")
 
 
 def test_models_of_other_classes_are_named(tmp_path: Path) -> None:

@@ -69,8 +69,19 @@ def test_an_hour_for_the_plankton_is_the_command_of_the_docs(plankton: Facts) ->
     assert 35 < minutes(chosen.seconds) <= 60  # the run took 47
 
 
-def test_half_an_hour_for_the_scenes_is_the_command_of_the_docs(scenes: Facts) -> None:
-    chosen = planned(scenes, -0.4, 30)
+def test_in_an_hour_a_network_learns_scenes_beside_the_frozen_ones(scenes: Facts) -> None:
+    for budget, epochs, folds in ((90, 20, range(6)), (60, 17, range(6)), (30, 20, [0, 1]), (20, 11, [0, 1])):
+        chosen = planned(scenes, -0.4, budget)
+        wanted = {
+            "classes.members": ["outlines", "large0", "large1", "large2"], "prepare.folds": 6,
+            "classes.folds": list(folds), "classify.members.outlines.epochs": epochs,
+        }  # fmt: skip
+        assert {key: values(chosen)[key] for key in wanted} == wanted
+        check_named(chosen.params)
+
+
+def test_a_quarter_of_an_hour_for_the_scenes_is_the_command_of_the_docs(scenes: Facts) -> None:
+    chosen = planned(scenes, -0.4, 15)
     wanted = {
         "classes.members": ["large0", "large1", "large2"], "vote.by": "geometric", "prepare.folds": 6,
         "classes.folds": [0, 1, 2, 3, 4, 5], "classify.cyclic": False, "classify.extras": "none",
@@ -98,7 +109,7 @@ def test_more_minutes_never_buy_less(folder: Facts, one: float, other: float, im
 
     def place(chosen: Plan) -> int:
         told = values(chosen)
-        epochs = told.get("classify.members.any_turn.epochs", 0)
+        epochs = told.get(f"classify.members.{told['classes.members'][0]}.epochs", 0)
         return order.index((told["classes.members"], told["classes.folds"], epochs))
 
     few, many = sorted([one, other])

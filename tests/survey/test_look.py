@@ -64,6 +64,30 @@ def test_a_table(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("header", "cells", "read"),
+    [
+        ("file,label", "sea,sea,beach", "csv"),
+        ("file,label,class_name", "1,1,2;sea,sea,beach", "csv"),
+        ("Image,Id", "w_1,w_1,w_2", "csv"),  # Kaggle's humpbacks
+        ("Image,whaleID", "whale_1,whale_2,whale_3", "csv"),  # Kaggle's right whales
+        ("Image,Id", "1,2,3", "folder"),  # numbers of the rows
+        ("file,label,xmin,ymin,xmax,ymax", "fin,fin,body;1,1,1;1,1,1;9,9,9;9,9,9", "folder"),  # what boxes show
+        ("file,class,bbox", "fin,fin,body;1 1 9 9,1 1 9 9,1 1 9 9", "folder"),
+    ],
+)
+def test_which_columns_tell_classes(tmp_path: Path, header: str, cells: str, read: str) -> None:
+    for number in range(3):
+        save_photo(tmp_path / "A" / f"{number}.jpg", scenery(number))
+    columns = [f"A/{number}.jpg" for number in range(3)], *(cell.split(",") for cell in cells.split(";"))
+    (tmp_path / "labels.csv").write_text("\n".join([header, *(",".join(row) for row in zip(*columns, strict=True))]))
+    lines = describe(tmp_path, prepare_params(source="sample")).splitlines()
+    assert lines[0] == f"{tmp_path} is read with prepare.source: {read}"
+    if read == "csv":
+        image, identity = header.split(",")[:2]
+        assert lines[1].split(maxsplit=1)[1] == f"labels.csv: image from {image}, identity from {identity}"
+
+
 def test_kaggle_s_layout_with_boxes_and_decisions(folder: SurveyFolder) -> None:
     folder.train("a.jpg,orca,A,", "b.jpg,orca,a,")
     folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", "a.jpg,fin,1,2,3,4")

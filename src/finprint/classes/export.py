@@ -1,6 +1,7 @@
 """The trained models of classes as one file that torch alone can run, with a script of its own."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, write_json
+from finprint.classes.extras import LENGTHS
 from finprint.classes.poses import QUARTERS
 from finprint.classes.trained import Ensemble
 from finprint.classes.voting import weights_of
@@ -19,12 +21,19 @@ SAME = 1e-4  # probabilities of the export and of the models differ by no more
 
 
 class Exported(nn.Module):
-    """Crops (N, 3, side, side), values 0 to 1, to probabilities (N, C): all models, all views, sharpness and clip."""
+    """Crops as squares, with their sizes, to probabilities (N, C): all models, all views, sharpness and clip.
+
+    Attributes:
+        forms: the squares that are wanted: side in px, and whether they are padded.
+    """
 
     def __init__(self, ensemble: Ensemble) -> None:
         super().__init__()
         self.embedders = nn.ModuleList([member.embedder.cpu().eval() for member in ensemble.members])
         self.heads = nn.ModuleList([member.head.cpu().eval() for member in ensemble.members])
+        each = [(member.embedder.config.image_size, member.embedder.config.padded) for member in ensemble.members]
+        self.forms = sorted(set(each))
+        self.places = [self.forms.index(form) for form in each]
         joint = ensemble.joint
         self.by = joint.by
         self.views = [asked.views for asked in ensemble.views]
@@ -32,11 +41,17 @@ class Exported(nn.Module):
         self.weights: torch.Tensor
         self.register_buffer("weights", torch.from_numpy(weights_of(joint.shares, len(self.heads))).float())
 
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        shown = {kind: _shown_as(kind, crops) for kind in sorted(set(self.views))}
+    def forward(self, squares: Sequence[torch.Tensor], sizes: torch.Tensor) -> torch.Tensor:
+        """The probabilities of N crops.
+
+        Args:
+            squares: for each of `forms`, (N, 3, side, side) with values 0 to 1.
+            sizes: (N, 2) logarithms of the crops' width and height in px.
+        """
         each = []
-        for embedder, head, kind in zip(self.embedders, self.heads, self.views, strict=True):
-            chances = [F.softmax(head(embedder(view)), dim=1) for view in shown[kind]]
+        for embedder, head, place, kind in zip(self.embedders, self.heads, self.places, self.views, strict=True):
+            shown = _shown_as(kind, squares[place])
+            chances = [F.softmax(head(embedder(view), sizes), dim=1) for view in shown]
             each.append(torch.stack(chances).mean(dim=0))
         stacked = torch.stack(each)  # (M, N, C)
         if self.by == "geometric":
@@ -45,6 +60,12 @@ class Exported(nn.Module):
             joint = torch.tensordot(self.weights, stacked, 1)
         sharp = F.softmax(joint.clamp(min=1e-12).log() / self.temperature, dim=1).clamp(min=self.clip)
         return sharp / sharp.sum(dim=1, keepdim=True)
+
+    def example(self, count: int, seed: int) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Random squares and sizes of so many crops."""
+        drawn = torch.Generator().manual_seed(seed)
+        squares = [torch.rand(count, 3, side, side, generator=drawn) for side, _ in self.forms]
+        return squares, torch.empty(count, 2).uniform_(3, 8, generator=drawn)
 
 
 def export(ensemble: Ensemble, folder: Path) -> float:
@@ -55,38 +76,28 @@ def export(ensemble: Ensemble, folder: Path) -> float:
         The greatest difference of a probability between the file, as it is read again, and the models.
 
     Raises:
-        UserError: the models need what a file cannot do: extras, views by quasi-random numbers, votes of first answers,
-            views of several sizes.
+        UserError: the models need what a file cannot do: extras of shape and texture, views by quasi-random numbers,
+            votes of first answers.
     """
-    if any(member.head.extras for member in ensemble.members):
-        raise UserError("the models look at extras, which an export cannot measure: set classify.extras to none")
+    if any(member.head.extras > LENGTHS["size"] for member in ensemble.members):
+        raise UserError("the models look at extras that an export cannot measure: set classify.extras to size or none")
     for kind in (asked.views for asked in ensemble.views):
         if kind not in ("plain", "mirror", "turns"):
             raise UserError(f"guess.views is {kind}, but an export has plain, mirror or turns: choose one")
     if ensemble.joint.by == "majority":
         raise UserError("vote.by is majority, but an export has mean or geometric: choose one")
-    config = ensemble.members[0].embedder.config
-    if len(sizes := {member.embedder.config.image_size for member in ensemble.members}) > 1:
-        told = ", ".join(map(str, sorted(sizes)))
-        raise UserError(
-            f"the models look at views of {told} px, but an export has one size: set classify.sizes to [], and one "
-            "image_size for all of classes.members"
-        )
-    if len({member.embedder.config.padded for member in ensemble.members}) > 1:
-        raise UserError("some models look at padded views and others do not: set one padded for all of classes.members")
     module = Exported(ensemble).eval()
-    side = config.image_size
-    crops = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))
-    shapes = {"crops": {0: torch.export.Dim("photos", min=1, max=4096)}}
+    photos = {0: torch.export.Dim("photos", min=1, max=4096)}
+    shapes = {"squares": [photos] * len(module.forms), "sizes": photos}
     with torch.inference_mode(False), torch.no_grad():
-        program = torch.export.export(module, (crops,), dynamic_shapes=shapes)
+        program = torch.export.export(module, module.example(3, 0), dynamic_shapes=shapes)
     with atomic(folder) as draft:
         draft.mkdir()
         torch.export.save(program, draft / MODEL)
-        written = {"classes": ensemble.classes, "image_size": side, "padded": config.padded}
-        write_json(draft / CONFIG, written)
+        forms = [{"image_size": side, "padded": padded} for side, padded in module.forms]
+        write_json(draft / CONFIG, {"classes": ensemble.classes, "squares": forms})
         shutil.copy(Path(__file__).with_name("script.py"), draft / SCRIPT)
-        apart = _apart(draft / MODEL, ensemble, side)
+        apart = _apart(draft / MODEL, module)
         if apart > SAME:
             raise UserError(f"the export's probabilities differ by {apart:.1e} from the models': it is not written")
     return apart
@@ -99,8 +110,8 @@ def _shown_as(kind: str, crops: torch.Tensor) -> list[torch.Tensor]:
 
 
 @torch.no_grad()
-def _apart(path: Path, ensemble: Ensemble, side: int) -> float:
+def _apart(path: Path, module: Exported) -> float:
     """The greatest difference on random crops, of another number than the export was made with."""
-    crops = torch.rand(5, 3, side, side, generator=torch.Generator().manual_seed(1))
-    again = torch.export.load(path).module()(crops)
-    return float(np.abs(again.numpy() - Exported(ensemble).eval()(crops).numpy()).max())
+    crops = module.example(5, 1)
+    again = torch.export.load(path).module()(*crops)
+    return float(np.abs(again.numpy() - module(*crops).numpy()).max())

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def view(pixels: np.ndarray, side: int, padded: bool) -> np.ndarray:
-    """An image (H, W, 3) uint8 as the square that the model sees."""
+    """An image (H, W, 3) uint8 as a square that a model sees."""
     height, width = pixels.shape[:2]
     if padded and height != width:
         edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -40,9 +40,11 @@ def main(images: list[str]) -> None:
         if pixels is None:
             print(f"{image}: not an image", file=sys.stderr)
             continue
-        square = view(pixels[:, :, ::-1].copy(), config["image_size"], config["padded"])
+        squares = [view(pixels[:, :, ::-1].copy(), form["image_size"], form["padded"]) for form in config["squares"]]
+        crops = [torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255 for square in squares]
+        height, width = pixels.shape[:2]
         with torch.no_grad():
-            chances = model(torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255)[0].tolist()
+            chances = model(crops, torch.tensor([[width, height]]).log())[0].tolist()
         best = int(np.argmax(chances))
         out.writerow([image, config["classes"][best], f"{chances[best]:.6g}", *(f"{chance:.6g}" for chance in chances)])
 

@@ -27,9 +27,6 @@ from finprint.start.recipe import (
 SURE = 3.0  # standard errors by which features of all quarter turns must be better, to say that nothing is upright
 MANY = 60  # labelled images from which on each of six folds has some
 SIXTHS, TENTHS = 6, 10
-UPRIGHT, TURNED = ("large0", "large1", "large2"), ("any_turn_frozen",)  # members whose backbones stay as they are
-LEARNER = "any_turn"  # a member that learns, beside TURNED
-FULL, FEW = 30, 12  # epochs that it learns, at most and at least
 MODEL, LAST = 8.0, 15.0  # seconds that each model's two stages take whatever the images are; vote and judge
 MEASURED = 0.004  # seconds of the extras of one crop
 
@@ -56,13 +53,36 @@ class Models:
     """Which models are trained: `members` for each of `folds`, which are some of `parts` folds.
 
     Attributes:
-        epochs: of the member that learns; 0: none does.
+        epochs: that the first of the members learns; 0: none does.
     """
 
     members: Sequence[str]
     folds: Sequence[int]
     parts: int
     epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Team:
+    """Members of `classify.members` that answer together.
+
+    Attributes:
+        learner: the one whose backbone learns.
+        frozen: the others.
+        full, few: epochs that it learns, at most and at least.
+        dealt: which folds it learns without, and of how many, the best first.
+    """
+
+    learner: str
+    frozen: tuple[str, ...]
+    full: int
+    few: int
+    dealt: tuple[tuple[tuple[int, ...], int], ...]
+
+
+ALL = tuple(range(SIXTHS))
+UPRIGHT = Team("outlines", ("large0", "large1", "large2"), 20, 11, ((ALL, SIXTHS), ((0, 1), SIXTHS)))
+TURNED = Team("any_turn", ("any_turn_frozen",), 30, 12, (((0, 1), TENTHS), ((0,), TENTHS)))
 
 
 def ladder(turns: float, many: bool) -> Iterator[Models]:
@@ -72,16 +92,15 @@ def ladder(turns: float, many: bool) -> Iterator[Models]:
         turns: as for `Pace`.
         many: are there enough images for every fold to have some?
     """
-    sixths = tuple(range(SIXTHS)) if many else (0,)
-    frozen = UPRIGHT if turns < SURE else TURNED
-    if frozen == TURNED:
-        for folds in ((0, 1), (0,)) if many else ((0,),):
-            for epochs in range(FULL, FEW - 1, -3):
-                yield Models((LEARNER, *frozen), folds, TENTHS if many else SIXTHS, epochs)
-    yield Models(frozen, sixths, SIXTHS)
-    if frozen == UPRIGHT:
-        yield Models(("lite1", "lite2"), sixths, SIXTHS)
-    yield Models((PLAIN,), sixths, SIXTHS)
+    team = UPRIGHT if turns < SURE else TURNED
+    for folds, parts in team.dealt if many else ():
+        for epochs in range(team.full, team.few - 1, -3):
+            yield Models((team.learner, *team.frozen), folds, parts, epochs)
+    folds = ALL if many else (0,)
+    yield Models(team.frozen, folds, SIXTHS)
+    if team is UPRIGHT:
+        yield Models(("lite1", "lite2"), folds, SIXTHS)
+    yield Models((PLAIN,), folds, SIXTHS)
     yield Models((PLAIN,), (0,), SIXTHS)
 
 
@@ -94,10 +113,11 @@ def frozen_sections(base: Params, turns: float) -> dict[str, Classify]:
     """
     found: dict[str, Classify] = {}
     for models in ladder(turns, many=True):
-        choices = [*class_choices(models, turns), *_given_up(base)]
-        params = changed(base, {choice.key: choice.value for choice in choices})
-        found |= {member: params.classify.of_model(member) for member in models.members}
-    return {member: section for member, section in found.items() if is_frozen(section)}
+        if not models.epochs:
+            choices = [*class_choices(models, turns), *_given_up(base)]
+            params = changed(base, {choice.key: choice.value for choice in choices})
+            found |= {member: params.classify.of_model(member) for member in models.members}
+    return found
 
 
 def plan_classes(facts: Facts, pace: Pace, base: Params, budget: float) -> Plan:
@@ -133,9 +153,11 @@ def class_choices(models: Models, turns: float) -> Iterator[Choice]:
     yield Choice("classes.folds", list(models.folds), _why_folds(models))
     yield Choice("classes.test", [], "all images teach")
     if models.epochs:
-        why = "more were not better" if models.epochs == FULL else "as many as the minutes allow"
-        yield Choice(f"classify.members.{LEARNER}.epochs", models.epochs, why)
-    yield Choice("classify.finetune.trainable", 0.0, f"no backbone learns but that of {LEARNER}")
+        most = models.epochs in (UPRIGHT.full, TURNED.full)
+        why = "more were not measured" if most else "as many as the minutes allow"
+        yield Choice(f"classify.members.{models.members[0]}.epochs", models.epochs, why)
+    but = f" but that of {models.members[0]}" if models.epochs else ""
+    yield Choice("classify.finetune.trainable", 0.0, f"no backbone learns{but}")
     alone = turns >= SURE and PLAIN in models.members
     yield Choice(
         "classify.cyclic", alone, "all quarter turns are seen" if alone else "the members say it for themselves"
@@ -193,7 +215,9 @@ def _why_members(models: Models, turns: float) -> str:
         seen = f"no position is upright, because features of all quarter turns tell more ({by})"
         return f"{seen}: a network learns any turn" if models.epochs else seen
     seen = f"images are upright, because features of all quarter turns tell no more ({by})"
-    return f"{seen}: {'three backbones look at enlarged ones' if models.members == UPRIGHT else 'small views are fast'}"
+    if models.epochs:
+        return f"{seen}: a network learns, and three backbones look at enlarged ones"
+    return f"{seen}: {'three backbones look at enlarged ones' if len(models.members) > 2 else 'small views are fast'}"
 
 
 def _why_folds(models: Models) -> str:

@@ -92,6 +92,15 @@ def read_columns(table: pd.DataFrame, part: str, path: Path, said: Told = NOTHIN
     return _parse(Columns(table[photo], shows, text, sure, drawn, doubt), form, said.unit, str(path))[0]
 
 
+def has_boxes(table: pd.DataFrame) -> bool:
+    """Has a table columns for boxes, whatever their form?"""
+    try:
+        _texts(table, _by_name({name: _plain(name) for name in table.columns}), Path())
+    except UserError:
+        return False
+    return True
+
+
 def _by_name(names: dict[str, str]) -> dict[str, str]:
     """The first column of each plain name."""
     by_name: dict[str, str] = {}

@@ -6,6 +6,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.params import Csv
+from finprint.survey.sources.box_columns import has_boxes
 from finprint.survey.sources.coco import is_coco_file, read_coco
 from finprint.survey.sources.disk import plain_path, walk
 from finprint.survey.sources.photo_names import PhotoNames
@@ -15,8 +16,9 @@ from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, suffix_o
 NAMES = {
     "image": ("path", "image", "file_name", "filename", "file", "image_path", "filepath", "file_path", "photo"),
     "identity": (
-        "identity", "individual_id", "individual", "animal_id", "animal", "name", "attributes.individual",
-        "attributes.identity", "attributes.individual_id", "attributes.name",
+        "identity", "individual_id", "individual", "animal_id", "animal", "whale_id", "whaleid", "name",
+        "attributes.individual", "attributes.identity", "attributes.individual_id", "attributes.name",
+        "label", "class", "class_name", "id",
     ),
     "species": ("species",),
     "encounter": ("encounter", "encounter_id", "sighting", "sighting_id"),
@@ -28,6 +30,7 @@ NAMES = {
     "split": ("split", "original_split", "set", "subset"),
     "box": ("bbox",),
 }  # fmt: skip
+UNSURE = ("label", "class", "class_name", "id")  # what a box shows, or the number of a row, are called so as well
 QUERY = ("query", "queries", "test")  # values of the column `split` that mark a photo to identify
 OTHER = frozenset(name for table in ("boxes.csv", "decisions.csv") for name in forms_of(table))
 LOOKED_AT = 200  # rows whose photos are looked for on disk
@@ -87,6 +90,8 @@ def _columns(table: pd.DataFrame, csv: Csv, folder: Path, photos: PhotoNames) ->
         there = [spelled[name] for name in names if name in spelled]
         if key == "image":
             there = [column for column in there if _names_photos(table[column], folder, photos)]
+        if key == "identity":
+            there = [column for column in there if column.casefold() not in UNSURE or _tells(table, column)]
         columns[key] = told if told and set(told.split()) <= set(table.columns) else next(iter(there), "")
     if columns["split"]:
         values = set(table[columns["split"]].dropna())
@@ -95,6 +100,11 @@ def _columns(table: pd.DataFrame, csv: Csv, folder: Path, photos: PhotoNames) ->
     if "category" in table and set(table["category"].dropna()) & {"body", "fin"}:
         columns["part"] = "category"
     return columns
+
+
+def _tells(table: pd.DataFrame, column: str) -> bool:
+    """Can a column that is called like many others tell classes or individuals?"""
+    return not has_boxes(table) and bool(table[column].dropna().duplicated().any())
 
 
 def _names_photos(column: pd.Series, folder: Path, photos: PhotoNames) -> bool:
