@@ -81,7 +81,7 @@ def describe(looked: Looked, kind: str = "individual") -> str:
         *(_columns(params.csv) if params.source == "csv" else []),
         *_catalogue(looked, kind),
         *_facts(source, params),
-        ("to identify", _photos(source.queries["image"].nunique())),
+        ("to identify", _photos(source.queries["image"].nunique()) + _told(source)),
         *(("boxes", f"{name}: {tally(counts)}") for name, counts in source.counts.items()),
         *([("decisions", _each(looked.decided))] if any(looked.decided.values()) else []),
         *_wrong(source),
@@ -144,6 +144,12 @@ def _catalogue(looked: Looked, kind: str) -> list[tuple[str, str]]:
     if len(each):
         rows.append((plural(kind), _most(labelled["identity"].dropna())))
     return rows
+
+
+def _told(source: Source) -> str:
+    """Of how many photos to identify the names are told."""
+    known = source.truth.dropna()["image"].nunique()
+    return f", {known} of them with names, which only evaluate and judge read" if known else ""
 
 
 def _facts(source: Source, params: Prepare) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """A folder with a sub-folder for each individual."""
 
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -311,3 +312,16 @@ def test_the_folder_of_photos_to_identify_under_another_name(tmp_path: Path) -> 
     (tmp_path / "test").mkdir()
     assert asked_in(tmp_path, "queries") == "queries"  # which of the two is meant, a person must say
     assert asked_in(tmp_path, "test") == "test"
+
+
+def test_photos_to_identify_in_folders_of_names_tell_who_they_show(tmp_path: Path) -> None:
+    """As in collections that are divided into train and test; if one folder is no name, none is."""
+    _fill(tmp_path, "train/Cat/1.jpg", "train/Dog/2.jpg", "test/Cat/3.jpg", "test/ Dog/left/4.jpg")
+    truth = _read(tmp_path, queries="test").truth
+    assert dict(zip(truth["image"], truth["identity"], strict=True)) == {"Cat/3.jpg": "Cat", " Dog/left/4.jpg": "Dog"}
+    assert list(_read(tmp_path, queries="test").labelled["identity"]) == ["Cat", "Dog"]
+    _fill(tmp_path, "test/day 2/5.jpg")
+    assert _read(tmp_path, queries="test").truth.empty
+    shutil.rmtree(tmp_path / "test" / "day 2")
+    _fill(tmp_path, "test/6.jpg")
+    assert _read(tmp_path, queries="test").truth.empty

@@ -14,7 +14,7 @@ from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.disk import UNPACK, Disk, inner, walk
 from finprint.survey.sources.sheets import read_sheet, refuse_blanks
-from finprint.survey.sources.source import Source, photos, table_names, without_background
+from finprint.survey.sources.source import Source, in_one_form, photos, table_names, without_background
 
 # Sub-folders called so hold photos to identify, and no animal is called so.
 ASKED = frozenset({
@@ -68,14 +68,28 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
     labelled = pd.DataFrame(rows, columns=["image", "species", "identity", "viewpoint", "encounter"])
     if params.folders.groups:
         labelled["encounter"] = groups(labelled["image"], folder, params.folders.groups)
+    catalogue = photos(labelled, disk)
     return Source(
-        labelled=photos(labelled, disk),
+        labelled=catalogue,
         queries=queried,
         boxes=boxes,
-        truth=pd.DataFrame(columns=["image", "identity"], dtype="string"),
+        truth=sorted_by_name(queried["image"], set(catalogue["identity"])),
         strays=strays,
         counts=counts,
     )
+
+
+def sorted_by_name(images: pd.Series, names: set[str]) -> pd.DataFrame:
+    """The truth (image, identity) of photos to identify, if each lies in a folder with the name of an individual, as in
+    a share for tests; else an empty table.
+
+    Args:
+        images: (N,) ids.
+        names: of the catalogue.
+    """
+    outermost = in_one_form(images.str.extract("^(?P<identity>[^/]+)/"))
+    told = pd.concat([images, outermost], axis=1)
+    return told if told["identity"].isin(names).all() else told.iloc[:0]
 
 
 def groups(images: pd.Series, folder: Path, told: str) -> pd.Series:
