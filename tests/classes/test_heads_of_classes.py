@@ -44,6 +44,14 @@ def test_extras_are_standardised_beside_the_vector() -> None:
     assert torch.equal(again(torch.tensor([[3.0, 4.0]]), torch.tensor([[14.0]])), logits)
 
 
+def test_a_photo_of_a_size_that_no_other_had_is_told_by_its_vector() -> None:
+    """All photos had one width; their heights are 3 ± 1. Seen on images of 56 px, after images of 28 px alone."""
+    head = SoftmaxHead(2, 3, 2)
+    head.standardise(np.array([[4, 2], [4, 4]], np.float32))
+    odd = torch.tensor([[9.0, 2.0], [4.0, 4.0], [9.0, 300.0], [4.0, -1.9]])
+    torch.testing.assert_close(head.beside(odd), torch.tensor([[0.0, -1.0], [0.0, 1.0], [0.0, 5.0], [0.0, -4.9]]))
+
+
 def test_a_photo_s_extras_go_where_its_label_goes() -> None:
     torch.manual_seed(0)
     heads, vectors = ClassHeads(SoftmaxHead(2, 3, extras=1), 0.0), torch.randn(4, 2)

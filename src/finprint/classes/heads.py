@@ -9,6 +9,8 @@ from torch import nn
 from finprint.learning.lessons import Targets
 from finprint.learning.network import Heads
 
+FAR = 5.0  # standard deviations
+
 
 class SoftmaxHead(nn.Module):
     """Vectors (N, D), with extras (N, E) behind them, to logits (N, C).
@@ -37,13 +39,20 @@ class SoftmaxHead(nn.Module):
         return len(self.mean)
 
     def standardise(self, extras: np.ndarray) -> None:
-        """Take mean and deviation from the extras (N, E) of the photos that are learned from."""
+        """Take mean and deviation from the extras (N, E) of the photos that are learned from. What all of them have in
+        common tells nothing: it is 0 of any photo."""
         self.mean.copy_(torch.from_numpy(extras.mean(axis=0)))
-        self.std.copy_(torch.from_numpy(extras.std(axis=0)).clamp(min=1e-6))
+        std = torch.from_numpy(extras.std(axis=0))
+        self.std.copy_(std.masked_fill(std < 1e-6, torch.inf))
+
+    def beside(self, extras: torch.Tensor) -> torch.Tensor:
+        """Extras (N, E) in standard deviations, `FAR` of them at most: a photo of a size that no other had says no more
+        than that by its size."""
+        return ((extras - self.mean) / self.std).clamp(-FAR, FAR)
 
     def forward(self, vectors: torch.Tensor, extras: torch.Tensor | None = None) -> torch.Tensor:
         if extras is not None and self.extras:
-            vectors = torch.cat([vectors, (extras - self.mean) / self.std], dim=1)
+            vectors = torch.cat([vectors, self.beside(extras)], dim=1)
         logits = self.linear(vectors)
         return logits if self.hidden is None else logits + self.hidden(vectors)
 

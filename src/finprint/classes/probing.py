@@ -78,6 +78,6 @@ def _standardised(neck: torch.nn.Module, head: SoftmaxHead, values: np.ndarray, 
     """(N, V, L + E) what the layers get of features (N, V, L) and extras (N, E)."""
     views = values.shape[1]
     vectors = neck.eval()(torch.from_numpy(values).flatten(0, 1))
-    beside = (torch.from_numpy(extras) - head.mean) / head.std
+    beside = head.beside(torch.from_numpy(extras))
     both = torch.cat([vectors, beside.repeat_interleave(views, dim=0)], dim=1)
     return both.view(len(values), views, -1).numpy()
