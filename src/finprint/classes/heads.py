@@ -43,7 +43,7 @@ class SoftmaxHead(nn.Module):
         common tells nothing: it is 0 of any photo."""
         self.mean.copy_(torch.from_numpy(extras.mean(axis=0)))
         std = torch.from_numpy(extras.std(axis=0))
-        self.std.copy_(std.masked_fill(std < 1e-6, torch.inf))
+        self.std.copy_(std.masked_fill(std < 1e-6, 1e9))  # no infinity, because weights are averaged
 
     def beside(self, extras: torch.Tensor) -> torch.Tensor:
         """Extras (N, E) in standard deviations, `FAR` of them at most: a photo of a size that no other had says no more
