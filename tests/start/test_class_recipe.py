@@ -80,6 +80,14 @@ def test_in_an_hour_a_network_learns_scenes_beside_the_frozen_ones(scenes: Facts
         check_named(chosen.params)
 
 
+def test_the_size_of_a_crop_counts_if_a_box_tells_it(scenes: Facts) -> None:
+    for boxed, extras in ((0, "none"), (900, "size")):
+        chosen = planned(replace(scenes, boxed=boxed), 0.0, 90)
+        assert values(chosen)["classify.members.outlines.extras"] == extras
+        assert chosen.params.classify.of_model("outlines").extras == extras
+    assert "classify.members.outlines.extras" not in values(planned(scenes, 0.0, 5))
+
+
 def test_a_quarter_of_an_hour_for_the_scenes_is_the_command_of_the_docs(scenes: Facts) -> None:
     chosen = planned(scenes, -0.4, 15)
     wanted = {

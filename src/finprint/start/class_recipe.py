@@ -131,7 +131,8 @@ def plan_classes(facts: Facts, pace: Pace, base: Params, budget: float) -> Plan:
     """
     for models in ladder(pace.turns, facts.named >= MANY):
         choices = [*source_choices(facts, "classes"), *crop_choices(facts), *class_choices(models, pace.turns)]
-        choices += [_fine_crops(facts, models, base), *without_detector(base, choices), *_given_up(base)]
+        choices += [_fine_crops(facts, models, base), *_sizes(facts, models)]
+        choices += [*without_detector(base, choices), *_given_up(base)]
         params = changed(base, {choice.key: choice.value for choice in choices})
         seconds = class_seconds(facts, pace, params)
         if minutes(seconds) <= budget:
@@ -197,6 +198,14 @@ def _fine_crops(facts: Facts, models: Models, base: Params) -> Choice:
     side = max(base.crop.image_size, min(largest, finest))
     why = "your images are no finer" if finest < largest else f"views have up to {largest} px"
     return Choice("crop.image_size", side, why)
+
+
+def _sizes(facts: Facts, models: Models) -> Iterator[Choice]:
+    """Does the size of a crop count for the network that learns from upright images?"""
+    if models.epochs and models.members[0] == UPRIGHT.learner:
+        key = f"classify.members.{UPRIGHT.learner}.extras"
+        whole = Choice(key, "none", "the size of a whole image tells of the camera, not of the class")
+        yield Choice(key, "size", "boxes tell how large an animal is in its photo") if facts.boxed else whole
 
 
 def _given_up(base: Params) -> Iterator[Choice]:
