@@ -182,7 +182,9 @@ def test_models_of_several_sizes_of_which_one_knows_the_size_of_a_crop(tmp_path:
 
 def test_texture_cannot_be_exported(tmp_path: Path) -> None:
     members = [_untrained(32, ["ant", "bee"], extras="all")]
-    with pytest.raises(UserError, match=r"look at extras that .* cannot measure: set classify\.extras to size or"):
+    with pytest.raises(
+        UserError, match=r"look at extras that .* cannot measure: set extras to size or none, in classify"
+    ):
         export(Ensemble(members, RULES, [MIRROR]), tmp_path / "out")
 
 

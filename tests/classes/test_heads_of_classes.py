@@ -45,10 +45,11 @@ def test_extras_are_standardised_beside_the_vector() -> None:
 
 
 def test_a_photo_of_a_size_that_no_other_had_is_told_by_its_vector() -> None:
-    """All photos had one width; their heights are 3 ± 1. Seen on images of 56 px, after images of 28 px alone."""
+    """All had a width of 28 px; their heights are 3 ± 1. Seen on images of 56 px, after 1,667 images of 28 px."""
     head = SoftmaxHead(2, 3, 2)
-    head.standardise(np.array([[4, 2], [4, 4]], np.float32))
-    odd = torch.tensor([[9.0, 2.0], [4.0, 4.0], [9.0, 300.0], [4.0, -1.9]])
+    width = np.full(2000, np.log(28), np.float32)
+    head.standardise(np.stack([width, np.tile(np.float32([2, 4]), 1000)], axis=1))
+    odd = torch.tensor([[4.0, 2.0], [width[0], 4.0], [3.0, 300.0], [9.0, -1.9]])
     torch.testing.assert_close(head.beside(odd), torch.tensor([[0.0, -1.0], [0.0, 1.0], [0.0, 5.0], [0.0, -4.9]]))
 
 

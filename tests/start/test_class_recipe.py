@@ -69,7 +69,7 @@ def test_an_hour_for_the_plankton_is_the_command_of_the_docs(plankton: Facts) ->
     assert 35 < minutes(chosen.seconds) <= 60  # the run took 47
 
 
-def test_in_an_hour_a_network_learns_scenes_beside_the_frozen_ones(scenes: Facts) -> None:
+def test_from_twenty_minutes_on_a_network_learns_scenes_beside_the_frozen_ones(scenes: Facts) -> None:
     for budget, epochs, folds in ((90, 20, range(6)), (60, 17, range(6)), (30, 20, [0, 1]), (20, 11, [0, 1])):
         chosen = planned(scenes, -0.4, budget)
         wanted = {
@@ -81,7 +81,7 @@ def test_in_an_hour_a_network_learns_scenes_beside_the_frozen_ones(scenes: Facts
 
 
 def test_the_size_of_a_crop_counts_if_a_box_tells_it(scenes: Facts) -> None:
-    for boxed, extras in ((0, "none"), (900, "size")):
+    for boxed, extras in ((0, "none"), (1, "none"), (3000, "size"), (3600, "size")):
         chosen = planned(replace(scenes, boxed=boxed), 0.0, 90)
         assert values(chosen)["classify.members.outlines.extras"] == extras
         assert chosen.params.classify.of_model("outlines").extras == extras
@@ -128,9 +128,10 @@ def test_more_minutes_never_buy_less(folder: Facts, one: float, other: float, im
 
 
 def test_few_images_have_no_six_folds(folder: Facts) -> None:
-    for turns in (0.0, 6.0):
+    for turns, members in ((0.0, ["large0", "large1", "large2"]), (6.0, ["any_turn_frozen"])):
         told = values(planned(folder, turns, 60))
         assert (told["prepare.folds"], told["classes.folds"]) == (6, [0])
+        assert told["classes.members"] == members, "no network learns from so few"
 
 
 def test_crops_are_as_fine_as_the_views(scenes: Facts) -> None:
@@ -146,6 +147,13 @@ def test_every_member_that_stays_frozen_is_timed() -> None:
     assert {name: section.cyclic for name, section in turned.items()} == {"any_turn_frozen": True, "plain": True}
     soft = changed(load_params(OURS), {"classify.soft": "data/soft", "classify.finetune.trainable": 1.0})
     assert list(frozen_sections(soft, 6.0)) == ["any_turn_frozen", "plain"]
+
+
+def test_a_learner_that_somebody_froze_learns_again(scenes: Facts) -> None:
+    ours = changed(load_params(OURS), {"classify.members.outlines.finetune.trainable": 0.0})
+    chosen = plan_classes(scenes, pace(0.0), ours, 30)
+    assert chosen.params.classify.of_model("outlines").finetune.trainable == 1.0
+    assert chosen.seconds == plan_classes(scenes, pace(0.0), load_params(OURS), 30).seconds
 
 
 def test_values_that_cannot_stay_are_given_up(scenes: Facts) -> None:

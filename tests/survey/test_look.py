@@ -68,7 +68,9 @@ def test_a_table(tmp_path: Path) -> None:
     ("header", "cells", "read"),
     [
         ("file,label", "sea,sea,beach", "csv"),
-        ("file,label,class_name", "1,1,2;sea,sea,beach", "csv"),
+        ("file,class_name,label", "sea,sea,beach;1,1,2", "csv"),
+        ("file,species,class", "seal,seal,seal;Mammalia,Mammalia,Mammalia", "folder"),  # one class of animals
+        ("file,label,coordinates", "sea,sea,beach;1.5 2,1.5 2,1.5 2", "csv"),  # of a place
         ("Image,Id", "w_1,w_1,w_2", "csv"),  # Kaggle's humpbacks
         ("Image,whaleID", "whale_1,whale_2,whale_3", "csv"),  # Kaggle's right whales
         ("Image,Id", "1,2,3", "folder"),  # numbers of the rows
@@ -86,6 +88,32 @@ def test_which_columns_tell_classes(tmp_path: Path, header: str, cells: str, rea
     if read == "csv":
         image, identity = header.split(",")[:2]
         assert lines[1].split(maxsplit=1)[1] == f"labels.csv: image from {image}, identity from {identity}"
+
+
+def _tables(root: Path, photos: list[str], **tables: str) -> str:
+    """How a folder with these photos and tables is read: the form, and the table with its columns."""
+    for number, name in enumerate(photos):
+        save_photo(root / name, scenery(number))
+    for name, text in tables.items():
+        (root / f"{name}.csv").write_text(text.replace(" ", "\n") + "\n")
+    lines = describe(root, prepare_params(source="sample")).splitlines()
+    return f"{lines[0].split(': ')[-1]} {lines[1].split(maxsplit=1)[1]}"
+
+
+def test_names_that_are_sure_come_before_names_that_are_not(tmp_path: Path) -> None:
+    photos = ["1.jpg", "2.jpg", "3.jpg"]
+    rated = "file,label 1.jpg,good 2.jpg,good 3.jpg,poor"
+    named = "file,individual_id 1.jpg,A 2.jpg,A 3.jpg,B"
+    assert _tables(tmp_path / "two", photos, a_quality=rated, individuals=named).startswith("csv individuals.csv: ")
+    blank = "Image,Id 1.jpg,new_whale 2.jpg,new_whale 3.jpg,w_1"
+    humpbacks = {"sample_submission": blank, "train": "Image,Id 1.jpg,w_1 2.jpg,w_1 3.jpg,w_2"}
+    assert _tables(tmp_path / "kaggle", photos, **humpbacks) == "csv train.csv: image from Image, identity from Id"
+    sorted_ = ["A17/1.jpg", "B3/2.jpg", "B3/3.jpg"]
+    assert _tables(tmp_path / "sorted", sorted_, ratings=rated) == "folder NAME/photo (3 photos)"
+    dealt = ["train/1.jpg", "test/2.jpg", "test/3.jpg"]
+    assert _tables(tmp_path / "dealt", dealt, ratings=rated) == "csv ratings.csv: image from file, identity from label"
+    numbers = "file,id,remark 1.jpg,1,mother 1.jpg,1,calf 2.jpg,2,calf"  # of the rows
+    assert _tables(tmp_path / "rows", ["A/1.jpg", "A/2.jpg"], notes=numbers).startswith("folder")
 
 
 def test_kaggle_s_layout_with_boxes_and_decisions(folder: SurveyFolder) -> None:

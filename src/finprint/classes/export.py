@@ -80,10 +80,16 @@ def export(ensemble: Ensemble, folder: Path) -> float:
             votes of first answers.
     """
     if any(member.head.extras > LENGTHS["size"] for member in ensemble.members):
-        raise UserError("the models look at extras that an export cannot measure: set classify.extras to size or none")
+        raise UserError(
+            "the models look at extras that an export cannot measure: set extras to size or none, in classify and in "
+            "classify.members"
+        )
     for kind in (asked.views for asked in ensemble.views):
         if kind not in ("plain", "mirror", "turns"):
-            raise UserError(f"guess.views is {kind}, but an export has plain, mirror or turns: choose one")
+            raise UserError(
+                f"guess.views is {kind}, but an export has plain, mirror or turns: choose one, in guess and in "
+                "guess.members"
+            )
     if ensemble.joint.by == "majority":
         raise UserError("vote.by is majority, but an export has mean or geometric: choose one")
     module = Exported(ensemble).eval()

@@ -41,8 +41,8 @@ class SoftmaxHead(nn.Module):
     def standardise(self, extras: np.ndarray) -> None:
         """Take mean and deviation from the extras (N, E) of the photos that are learned from. What all of them have in
         common tells nothing: it is 0 of any photo."""
-        self.mean.copy_(torch.from_numpy(extras.mean(axis=0)))
-        std = torch.from_numpy(extras.std(axis=0))
+        self.mean.copy_(torch.from_numpy(extras.mean(axis=0, dtype=float)))  # float32 adds up its errors
+        std = torch.from_numpy(extras.std(axis=0, dtype=float))
         self.std.copy_(std.masked_fill(std < 1e-6, 1e9))  # no infinity, because weights are averaged
 
     def beside(self, extras: torch.Tensor) -> torch.Tensor:

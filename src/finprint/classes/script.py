@@ -1,7 +1,7 @@
 """Classify images by an exported model: python classify_images.py IMAGES... > answers.csv
 
 It needs torch, numpy and opencv, and the files beside it; it does not need finprint. An image is looked at as a whole:
-crop it first if the model was trained on crops.
+crop it first if the model was trained on crops, and do not resize it, because its size in px may count.
 """
 
 import csv

@@ -49,35 +49,21 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Models:
-    """Which models are trained: `members` for each of `folds`, which are some of `parts` folds.
-
-    Attributes:
-        epochs: that the first of the members learns; 0: none does.
-    """
-
-    members: Sequence[str]
-    folds: Sequence[int]
-    parts: int
-    epochs: int = 0
-
-
-@dataclass(frozen=True)
 class Team:
-    """Members of `classify.members` that answer together.
+    """Members of `classify.members` for one kind of images.
 
     Attributes:
         learner: the one whose backbone learns.
-        frozen: the others.
-        full, few: epochs that it learns, at most and at least.
-        dealt: which folds it learns without, and of how many, the best first.
+        frozen: those whose backbones stay as they are.
+        full, few: epochs that the learner has, at most and at least.
+        splits: for which folds models are trained if it learns, and of how many, the best first.
     """
 
     learner: str
     frozen: tuple[str, ...]
     full: int
     few: int
-    dealt: tuple[tuple[tuple[int, ...], int], ...]
+    splits: tuple[tuple[tuple[int, ...], int], ...]
 
 
 ALL = tuple(range(SIXTHS))
@@ -85,23 +71,39 @@ UPRIGHT = Team("outlines", ("large0", "large1", "large2"), 20, 11, ((ALL, SIXTHS
 TURNED = Team("any_turn", ("any_turn_frozen",), 30, 12, (((0, 1), TENTHS), ((0,), TENTHS)))
 
 
+@dataclass(frozen=True)
+class Models:
+    """Which models are trained: `members` for each of `folds`, which are some of `parts` folds.
+
+    Attributes:
+        team: for what kind of images.
+        epochs: that the team's learner, the first of the members, learns; 0: it is none of them.
+    """
+
+    team: Team
+    members: Sequence[str]
+    folds: Sequence[int]
+    parts: int
+    epochs: int = 0
+
+
 def ladder(turns: float, many: bool) -> Iterator[Models]:
     """All that could be trained, from the best to the cheapest; the last one is a head on frozen features.
 
     Args:
         turns: as for `Pace`.
-        many: are there enough images for every fold to have some?
+        many: are there enough images for every fold to have some, and for a network to learn from?
     """
     team = UPRIGHT if turns < SURE else TURNED
-    for folds, parts in team.dealt if many else ():
+    for folds, parts in team.splits if many else ():
         for epochs in range(team.full, team.few - 1, -3):
-            yield Models((team.learner, *team.frozen), folds, parts, epochs)
+            yield Models(team, (team.learner, *team.frozen), folds, parts, epochs)
     folds = ALL if many else (0,)
-    yield Models(team.frozen, folds, SIXTHS)
+    yield Models(team, team.frozen, folds, SIXTHS)
     if team is UPRIGHT:
-        yield Models(("lite1", "lite2"), folds, SIXTHS)
-    yield Models((PLAIN,), folds, SIXTHS)
-    yield Models((PLAIN,), (0,), SIXTHS)
+        yield Models(team, ("lite1", "lite2"), folds, SIXTHS)
+    yield Models(team, (PLAIN,), folds, SIXTHS)
+    yield Models(team, (PLAIN,), (0,), SIXTHS)
 
 
 def frozen_sections(base: Params, turns: float) -> dict[str, Classify]:
@@ -113,11 +115,10 @@ def frozen_sections(base: Params, turns: float) -> dict[str, Classify]:
     """
     found: dict[str, Classify] = {}
     for models in ladder(turns, many=True):
-        if not models.epochs:
-            choices = [*class_choices(models, turns), *_given_up(base)]
-            params = changed(base, {choice.key: choice.value for choice in choices})
-            found |= {member: params.classify.of_model(member) for member in models.members}
-    return found
+        choices = [*class_choices(models, turns), *_given_up(base)]
+        params = changed(base, {choice.key: choice.value for choice in choices})
+        found |= {member: params.classify.of_model(member) for member in models.members}
+    return {member: section for member, section in found.items() if is_frozen(section)}
 
 
 def plan_classes(facts: Facts, pace: Pace, base: Params, budget: float) -> Plan:
@@ -131,8 +132,8 @@ def plan_classes(facts: Facts, pace: Pace, base: Params, budget: float) -> Plan:
     """
     for models in ladder(pace.turns, facts.named >= MANY):
         choices = [*source_choices(facts, "classes"), *crop_choices(facts), *class_choices(models, pace.turns)]
-        choices += [_fine_crops(facts, models, base), *_sizes(facts, models)]
-        choices += [*without_detector(base, choices), *_given_up(base)]
+        choices += [_fine_crops(facts, models, base), *without_detector(base, choices), *_given_up(base)]
+        choices += _sizes(facts, models, choices)
         params = changed(base, {choice.key: choice.value for choice in choices})
         seconds = class_seconds(facts, pace, params)
         if minutes(seconds) <= budget:
@@ -153,11 +154,12 @@ def class_choices(models: Models, turns: float) -> Iterator[Choice]:
     yield Choice("prepare.folds", models.parts, "parts of the images; near-duplicates stand in one")
     yield Choice("classes.folds", list(models.folds), _why_folds(models))
     yield Choice("classes.test", [], "all images teach")
+    learner, key = models.team.learner, f"classify.members.{models.team.learner}"
     if models.epochs:
-        most = models.epochs in (UPRIGHT.full, TURNED.full)
-        why = "more were not measured" if most else "as many as the minutes allow"
-        yield Choice(f"classify.members.{models.members[0]}.epochs", models.epochs, why)
-    but = f" but that of {models.members[0]}" if models.epochs else ""
+        why = "more were not measured" if models.epochs == models.team.full else "as many as the minutes allow"
+        yield Choice(f"{key}.epochs", models.epochs, why)
+        yield Choice(f"{key}.finetune.trainable", 1.0, "the whole network learns")
+    but = f" but that of {learner}" if models.epochs else ""
     yield Choice("classify.finetune.trainable", 0.0, f"no backbone learns{but}")
     alone = turns >= SURE and PLAIN in models.members
     yield Choice(
@@ -200,12 +202,15 @@ def _fine_crops(facts: Facts, models: Models, base: Params) -> Choice:
     return Choice("crop.image_size", side, why)
 
 
-def _sizes(facts: Facts, models: Models) -> Iterator[Choice]:
-    """Does the size of a crop count for the network that learns from upright images?"""
-    if models.epochs and models.members[0] == UPRIGHT.learner:
+def _sizes(facts: Facts, models: Models, choices: Sequence[Choice]) -> Iterator[Choice]:
+    """Whether the size of a crop counts for the network that learns from upright images: if it is an animal's."""
+    if models.epochs and models.team is UPRIGHT:
         key = f"classify.members.{UPRIGHT.learner}.extras"
-        whole = Choice(key, "none", "the size of a whole image tells of the camera, not of the class")
-        yield Choice(key, "size", "boxes tell how large an animal is in its photo") if facts.boxed else whole
+        found = any(choice.key == "detector.enabled" and choice.value for choice in choices)
+        if found or facts.boxed >= facts.photos:
+            yield Choice(key, "size", "boxes tell how large an animal is in its photo")
+        else:
+            yield Choice(key, "none", "the size of a whole image tells of the camera, not of the class")
 
 
 def _given_up(base: Params) -> Iterator[Choice]:
@@ -226,7 +231,8 @@ def _why_members(models: Models, turns: float) -> str:
     seen = f"images are upright, because features of all quarter turns tell no more ({by})"
     if models.epochs:
         return f"{seen}: a network learns, and three backbones look at enlarged ones"
-    return f"{seen}: {'three backbones look at enlarged ones' if len(models.members) > 2 else 'small views are fast'}"
+    large = models.members == UPRIGHT.frozen
+    return f"{seen}: {'three backbones look at enlarged ones' if large else 'small views are fast'}"
 
 
 def _why_folds(models: Models) -> str:

@@ -1,6 +1,5 @@
 """A folder with a sub-folder for each individual."""
 
-import shutil
 import unicodedata
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from conftest import prepare_params, save_photo, scenery
 
 from finprint.base.errors import UserError
+from finprint.survey.look import describe, look
 from finprint.survey.sources import read_source
 from finprint.survey.sources.folders import asked_in
 from finprint.survey.sources.source import Source
@@ -314,14 +314,29 @@ def test_the_folder_of_photos_to_identify_under_another_name(tmp_path: Path) -> 
     assert asked_in(tmp_path, "test") == "test"
 
 
-def test_photos_to_identify_in_folders_of_names_tell_who_they_show(tmp_path: Path) -> None:
-    """As in collections that are divided into train and test; if one folder is no name, none is."""
-    _fill(tmp_path, "train/Cat/1.jpg", "train/Dog/2.jpg", "test/Cat/3.jpg", "test/ Dog/left/4.jpg")
-    truth = _read(tmp_path, queries="test").truth
-    assert dict(zip(truth["image"], truth["identity"], strict=True)) == {"Cat/3.jpg": "Cat", " Dog/left/4.jpg": "Dog"}
-    assert list(_read(tmp_path, queries="test").labelled["identity"]) == ["Cat", "Dog"]
-    _fill(tmp_path, "test/day 2/5.jpg")
-    assert _read(tmp_path, queries="test").truth.empty
-    shutil.rmtree(tmp_path / "test" / "day 2")
-    _fill(tmp_path, "test/6.jpg")
-    assert _read(tmp_path, queries="test").truth.empty
+@pytest.mark.parametrize(
+    ("asked", "truth"),
+    [
+        (["Cat/3.jpg", " Dog/left/4.jpg"], ["Cat", "Dog"]),
+        (["Cat/3.jpg", "Zed/4.jpg"], ["Cat", "Zed"]),  # a new one
+        (["pets/Cat/3.jpg", "pets/Dog/4.jpg"], ["Cat", "Dog"]),
+        (["Cat/3.jpg", "Zed/4.jpg", "Yak/5.jpg"], []),  # most are no names
+        (["Cat/3.jpg", "Dog/4.jpg", "trip 2/5.jpg"], []),
+        (["Cat/3.jpg", "Dog/4.jpg", "5.jpg"], []),
+        (["2019/3.jpg"], []),
+        ([], []),
+    ],
+)
+def test_photos_to_identify_in_folders_of_names_tell_who_they_show(
+    tmp_path: Path, asked: list[str], truth: list[str]
+) -> None:
+    """As in collections that are divided into train and test."""
+    _fill(tmp_path, "train/Cat/1.jpg", "train/Dog/2.jpg", *(f"test/{name}" for name in asked))
+    source = _read(tmp_path, queries="test")
+    told = dict(zip(source.truth["image"], source.truth["identity"], strict=True))
+    assert told == dict(zip(asked, truth, strict=False))
+    assert list(source.labelled["identity"]) == ["Cat", "Dog"]
+    known = f", {len(truth)} of them with names, which only evaluate and judge read" if truth else ""
+    photos = "1 photo" if len(asked) == 1 else f"{len(asked)} photos"
+    lines = describe(look(tmp_path, prepare_params(source="folder", queries="test"))).splitlines()
+    assert f"  to identify  {photos}{known}" in lines

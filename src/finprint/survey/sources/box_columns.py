@@ -26,6 +26,7 @@ from finprint.survey.sources.marks import (
 from finprint.survey.sources.sheets import COMMAS, refuse_blanks, require
 
 COLUMNS = list(Mark._fields)
+LOOKED_AT = 200  # cells in which four numbers are looked for
 # What columns are called, in small letters and without signs and a `bbox` or `box` in front.
 PHOTO = ("image", "filename", "file", "path", "imageid", "imagename", "imagepath", "filepath", "img", "relativepath")
 PART = ("part", "category", "label", "class", "classname", "labelname")
@@ -93,12 +94,11 @@ def read_columns(table: pd.DataFrame, part: str, path: Path, said: Told = NOTHIN
 
 
 def has_boxes(table: pd.DataFrame) -> bool:
-    """Has a table columns for boxes, whatever their form?"""
-    try:
-        _texts(table, _by_name({name: _plain(name) for name in table.columns}), Path())
-    except UserError:
-        return False
-    return True
+    """Has a table columns for boxes, whatever their form? One that may hold points needs four numbers in a cell."""
+    found = _which(_by_name({name: _plain(name) for name in table.columns}))
+    if found is None or found[0] != "cell":
+        return found is not None
+    return any(len(numbers_in(cell)) >= 4 for cell in table[found[1][0]].dropna().head(LOOKED_AT))
 
 
 def _by_name(names: dict[str, str]) -> dict[str, str]:
@@ -128,18 +128,25 @@ def _plain(name: str) -> str:
 
 def _texts(table: pd.DataFrame, by_name: dict[str, str], path: Path) -> tuple[pd.Series, str, list[str]]:
     """The boxes as text, their form (one of `FORMS`, or `cell` for one column of four numbers), and their columns."""
+    found = _which(by_name)
+    if found is None:
+        require(table, SIDES, path)
+    form, used = found or ("corners", list(SIDES))
+    return (joined(table[used]) if len(used) > 1 else table[used[0]]), form, used
+
+
+def _which(by_name: dict[str, str]) -> tuple[str, list[str]] | None:
+    """The form of a table's boxes (one of `FORMS`, or `cell` for one column of four numbers), and their columns; None
+    if it has none."""
     for form, several in FOUR.items():
         for sides in several:
             if all(side in by_name for side in sides):
-                used = [by_name[side] for side in sides]
-                return joined(table[used]), form, used
+                return form, [by_name[side] for side in sides]
     for name, column in by_name.items():
         if form_of_cell := FORM_OF_CELL.fullmatch(name):
-            return table[column], FORMS_OF_CELLS[form_of_cell[1]], [column]
+            return FORMS_OF_CELLS[form_of_cell[1]], [column]
     cell = next((by_name[name] for name in CELL if name in by_name), "")
-    if not cell:
-        require(table, SIDES, path)
-    return table[cell], "cell", [cell]
+    return ("cell", [cell]) if cell else None
 
 
 def _form_of(text: pd.Series) -> str:

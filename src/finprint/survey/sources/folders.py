@@ -2,19 +2,21 @@
 
 import difflib
 import posixpath
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.errors import UserError
+from finprint.survey.folder_names import Kind, kind_of
 from finprint.survey.layout import loose, understand
-from finprint.survey.names import Nobody, letters
+from finprint.survey.names import Nobody, letters, one_form
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.disk import UNPACK, Disk, inner, walk
 from finprint.survey.sources.sheets import read_sheet, refuse_blanks
-from finprint.survey.sources.source import Source, in_one_form, photos, table_names, without_background
+from finprint.survey.sources.source import Source, photos, table_names, without_background
 
 # Sub-folders called so hold photos to identify, and no animal is called so.
 ASKED = frozenset({
@@ -73,23 +75,32 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
         labelled=catalogue,
         queries=queried,
         boxes=boxes,
-        truth=sorted_by_name(queried["image"], set(catalogue["identity"])),
+        truth=sorted_by_name(queried["image"], set(catalogue["identity"].dropna())),
         strays=strays,
         counts=counts,
     )
 
 
 def sorted_by_name(images: pd.Series, names: set[str]) -> pd.DataFrame:
-    """The truth (image, identity) of photos to identify, if each lies in a folder with the name of an individual, as in
-    a share for tests; else an empty table.
+    """The truth (image, identity) of photos to identify that lie in folders of names, as in a share for tests.
+
+    One level of the folders must name individuals, at least half of them those of the catalogue; the others are new
+    ones. If a photo has no folder at that level, or one that reads like a side, a date or an encounter, nothing is
+    known.
 
     Args:
         images: (N,) ids.
         names: of the catalogue.
     """
-    outermost = in_one_form(images.str.extract("^(?P<identity>[^/]+)/"))
-    told = pd.concat([images, outermost], axis=1)
-    return told if told["identity"].isin(names).all() else told.iloc[:0]
+    chains = [[one_form(folder).strip() for folder in image.split("/")[:-1]] for image in images]
+    levels = Counter(level for chain in chains for level, folder in enumerate(chain) if folder in names)
+    level = levels.most_common(1)[0][0] if levels else 0
+    told = {chain[level] if len(chain) > level else "" for chain in chains}
+    known = told & names
+    named = all(folder and kind_of(folder) == Kind.NAME for folder in told - known)
+    rows = [(image, chain[level]) for image, chain in zip(images, chains, strict=True) if named and len(chain) > level]
+    rows = rows if 2 * len(known) >= len(told) else []
+    return pd.DataFrame(rows, columns=["image", "identity"], dtype="string")
 
 
 def groups(images: pd.Series, folder: Path, told: str) -> pd.Series:

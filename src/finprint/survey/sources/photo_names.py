@@ -1,7 +1,7 @@
 """Photos found by the names that tables have for them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -43,6 +43,9 @@ class PhotoNames:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
 
     def first(self) -> str:
         """The first of the ids."""
