@@ -156,7 +156,7 @@ def class_choices(models: Models, turns: float) -> Iterator[Choice]:
     yield Choice("classes.test", [], "all images teach")
     learner, key = models.team.learner, f"classify.members.{models.team.learner}"
     if models.epochs:
-        why = "more were not measured" if models.epochs == models.team.full else "as many as the minutes allow"
+        why = "the whole recipe" if models.epochs == models.team.full else "as many as the minutes allow"
         yield Choice(f"{key}.epochs", models.epochs, why)
         yield Choice(f"{key}.finetune.trainable", 1.0, "the whole network learns")
     but = f" but that of {learner}" if models.epochs else ""
