@@ -116,6 +116,25 @@ def test_names_that_are_sure_come_before_names_that_are_not(tmp_path: Path) -> N
     assert _tables(tmp_path / "rows", ["A/1.jpg", "A/2.jpg"], notes=numbers).startswith("folder")
 
 
+@pytest.mark.parametrize(
+    ("names", "queries"),
+    [
+        ("1,2,3", "test"),
+        ("train/1.jpg,train/2.jpg,4", "test"),  # 4 is nowhere
+        ("1,2,train/5.jpg", "test"),
+        ("1,2,5", "queries"),  # the table names a photo of the test share
+        ("1,2,test/q.jpg", "queries"),
+    ],
+)
+def test_photos_to_identify_beside_a_table(tmp_path: Path, names: str, queries: str) -> None:
+    photos = ["train/1.jpg", "train/2.jpg", "train/3.jpg", "test/1.jpg", "test/5.jpg", "test/q.jpg"]
+    rows = [f"{name},{label}" for name, label in zip(names.split(","), "AAB", strict=True)]
+    _tables(tmp_path, photos, labels=" ".join(["file,label", *rows]))
+    looked = look.look(tmp_path, prepare_params(source="sample"))
+    assert (looked.params.source, looked.params.queries) == ("csv", queries)
+    assert len(looked.source.queries) == (3 if queries == "test" else 0)
+
+
 def test_kaggle_s_layout_with_boxes_and_decisions(folder: SurveyFolder) -> None:
     folder.train("a.jpg,orca,A,", "b.jpg,orca,a,")
     folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", "a.jpg,fin,1,2,3,4")

@@ -48,10 +48,11 @@ class Exported(nn.Module):
             squares: for each of `forms`, (N, 3, side, side) with values 0 to 1.
             sizes: (N, 2) logarithms of the crops' width and height in px.
         """
+        looks = list(zip(self.views, self.places, strict=True))
+        shown = {(kind, place): _shown_as(kind, squares[place]) for kind, place in looks}
         each = []
-        for embedder, head, place, kind in zip(self.embedders, self.heads, self.places, self.views, strict=True):
-            shown = _shown_as(kind, squares[place])
-            chances = [F.softmax(head(embedder(view), sizes), dim=1) for view in shown]
+        for embedder, head, look in zip(self.embedders, self.heads, looks, strict=True):
+            chances = [F.softmax(head(embedder(view), sizes), dim=1) for view in shown[look]]
             each.append(torch.stack(chances).mean(dim=0))
         stacked = torch.stack(each)  # (M, N, C)
         if self.by == "geometric":

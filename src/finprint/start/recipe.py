@@ -102,7 +102,7 @@ def source_choices(facts: Facts, named: str = "animals") -> Iterator[Choice]:
     }
     yield Choice("prepare.source", prepare.source, told[prepare.source])
     yield Choice("prepare.folder", str(facts.looked.folder), "your photos")
-    if prepare.source == "folder":
+    if prepare.source == "folder" or (prepare.source == "csv" and (facts.looked.folder / prepare.queries).is_dir()):
         yield Choice("prepare.queries", prepare.queries, "its sub-folder of photos to identify")
     if prepare.source == "csv":
         for key, value in prepare.csv.model_dump().items():

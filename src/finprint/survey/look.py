@@ -19,7 +19,7 @@ from finprint.survey.sources import read_source
 from finprint.survey.sources.boxes import tally
 from finprint.survey.sources.disk import walk
 from finprint.survey.sources.folders import asked_in
-from finprint.survey.sources.guess import guess_table
+from finprint.survey.sources.guess import asked_beside, guess_table
 from finprint.survey.sources.source import FACTS, Source, background, without_background
 
 SHOWN = 8  # items of a list
@@ -96,12 +96,12 @@ def describe(looked: Looked, kind: str = "individual") -> str:
 
 
 def _kind(folder: Path, params: Prepare) -> Prepare:
-    """The section `prepare` with the kind of source that lies in a folder, and with the columns of its table or the
-    folder of the photos to identify."""
+    """The section `prepare` with the kind of source that lies in a folder, the columns of its table, and the folder of
+    the photos to identify."""
     if (folder / "train_images").exists():
         return params.model_copy(update={"source": "happywhale"})
     if csv := guess_table(folder, params.csv):
-        return params.model_copy(update={"source": "csv", "csv": csv})
+        return params.model_copy(update={"source": "csv", "csv": csv, "queries": asked_beside(folder, csv, params)})
     return params.model_copy(update={"source": "folder", "queries": asked_in(folder, params.queries)})
 
 
@@ -123,7 +123,7 @@ def _folders(folder: Path, params: Prepare) -> list[tuple[str, str]]:
 
 def _asked(params: Prepare) -> str:
     """The folder of the photos to identify, if it has a name of its own."""
-    own = params.source == "folder" and params.queries.strip("/") != "queries"
+    own = params.source in ("folder", "csv") and params.queries.strip("/") != "queries"
     return f", prepare.queries: {params.queries}" if own else ""
 
 

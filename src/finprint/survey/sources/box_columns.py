@@ -128,10 +128,8 @@ def _plain(name: str) -> str:
 
 def _texts(table: pd.DataFrame, by_name: dict[str, str], path: Path) -> tuple[pd.Series, str, list[str]]:
     """The boxes as text, their form (one of `FORMS`, or `cell` for one column of four numbers), and their columns."""
-    found = _which(by_name)
-    if found is None:
-        require(table, SIDES, path)
-    form, used = found or ("corners", list(SIDES))
+    form, used = _which(by_name) or ("corners", list(SIDES))
+    require(table, used, path)
     return (joined(table[used]) if len(used) > 1 else table[used[0]]), form, used
 
 

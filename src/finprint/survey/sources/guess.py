@@ -1,5 +1,6 @@
 """Which table in a folder lists its photos, and what its columns mean."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -7,11 +8,12 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.survey.folder_names import Kind, kind_of
 from finprint.survey.names import letters
-from finprint.survey.params import Csv
+from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.box_columns import has_boxes
 from finprint.survey.sources.coco import is_coco_file, read_coco
 from finprint.survey.sources.disk import plain_path, walk
-from finprint.survey.sources.folders import ASKED
+from finprint.survey.sources.folders import ASKED, asked_in
+from finprint.survey.sources.happywhale import SUBMISSION
 from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, suffix_of
 
@@ -35,7 +37,7 @@ NAMES = {
 }  # fmt: skip
 UNSURE = ("label", "class", "class_name", "id")  # what a box shows, or the number of a row, are called so as well
 QUERY = ("query", "queries", "test")  # values of the column `split` that mark a photo to identify
-OTHER = frozenset(name for table in ("boxes.csv", "decisions.csv", "sample_submission.csv") for name in forms_of(table))
+OTHER = frozenset(name for table in ("boxes.csv", "decisions.csv", SUBMISSION) for name in forms_of(table))
 LOOKED_AT = 200  # rows whose photos are looked for on disk
 
 
@@ -57,30 +59,37 @@ def guess_table(folder: Path, csv: Csv) -> Csv | None:
         for path in folder.iterdir()
         if path.is_file() and path.name.lower().endswith((*FORMS, ".json", ".json.gz"))
     }
-    photos = PhotoNames(walk(folder).photos())
     called = {name.casefold() for name in forms_of(csv.file)}
     own = {name for name in names if name.casefold() in called}
-    tables: dict[str, pd.DataFrame] = {}
-    for name in [*sorted(own), *sorted(name for name in names - own if name.casefold() not in OTHER)]:
-        try:
-            table = _read(folder / name)
-        except UserError:
-            if name in own:
-                raise
-            continue  # it may be anything
-        if table is not None:
-            tables[name] = table
-    doubts = [False] if _are_sorted(photos) else [False, True]
-    ours = [name for name in tables if name in own]
-    for some in (ours, [name for name in tables if name not in own]):
-        for doubt in doubts:
-            for name in some:
-                columns = _columns(tables[name], csv, folder, photos, doubt)
-                if columns["image"] and columns["identity"]:
-                    return csv.model_copy(update=columns | {"file": csv.file if name in own else name})
-        if ours:
-            return csv  # reading it says what is missing
-    return None
+    if ours := {name: table for name in sorted(own) if (table := _read(folder / name)) is not None}:
+        found = _listing(ours, csv, folder)
+        return found.model_copy(update={"file": csv.file}) if found else csv  # reading it says what is missing
+    others = {}
+    for name in sorted(name for name in names - own if name.casefold() not in OTHER):
+        with suppress(UserError):  # it may be anything
+            others[name] = _read(folder / name)
+    return _listing({name: table for name, table in others.items() if table is not None}, csv, folder)
+
+
+def asked_beside(folder: Path, csv: Csv, params: Prepare) -> str:
+    """The sub-folder of the photos to identify beside a table that does not mark them.
+
+    It is that of `asked_in`, if the table names none of its photos; else `prepare.queries` as it is.
+
+    Args:
+        folder: where the table lies.
+        csv: `prepare.csv` of that table.
+        params: the section `prepare`.
+    """
+    place = asked_in(folder, params.queries)
+    if csv.split or place == params.queries or (table := _read(folder / csv.file)) is None:
+        return params.queries
+    inside, outside = (
+        PhotoNames(name for name in walk(folder).photos() if name.startswith(f"{place}/") == there)
+        for there in (True, False)
+    )
+    listed = any(inside.called(name) and not outside.called(name) for name in table[csv.image].dropna())
+    return params.queries if listed else place
 
 
 def _read(path: Path) -> pd.DataFrame | None:
@@ -90,29 +99,46 @@ def _read(path: Path) -> pd.DataFrame | None:
     return read_sheet(path, [])
 
 
+def _listing(tables: dict[str, pd.DataFrame], csv: Csv, folder: Path) -> Csv | None:
+    """`prepare.csv` of the first of some tables that lists photos and names their individuals. A column with one of the
+    names `UNSURE` may name them if no table has a surer one, and no folders do."""
+    photos = PhotoNames(walk(folder).photos())
+    images = {name: _image_column(table, csv, folder, photos) for name, table in tables.items()}
+    for doubt in [False] if _are_sorted(photos) else [False, True]:
+        for name, image in images.items():
+            columns = _columns(tables[name], csv, image, doubt)
+            if image and columns["identity"]:
+                return csv.model_copy(update=columns | {"file": name})
+    return None
+
+
 def _are_sorted(photos: PhotoNames) -> bool:
     """Do folders of several names hold the photos, so that these tell who is who?"""
     folders = {folder for name in photos for folder in name.split("/")[:-1] if letters(folder) not in ASKED}
     return sum(kind_of(folder) == Kind.NAME for folder in folders) > 1
 
 
-def _columns(table: pd.DataFrame, csv: Csv, folder: Path, photos: PhotoNames, doubt: bool) -> dict[str, str]:
+def _image_column(table: pd.DataFrame, csv: Csv, folder: Path, photos: PhotoNames) -> str:
+    """The column that names photos of a folder; '' if a table has none."""
+    there = (column for column in _called(table, "image") if _names_photos(table[column], folder, photos))
+    return csv.image if csv.image in table.columns else next(there, "")
+
+
+def _columns(table: pd.DataFrame, csv: Csv, image: str, doubt: bool) -> dict[str, str]:
     """The name of each column of `prepare.csv` in a table; '' if the table has none.
 
     Args:
+        image: the column of the photos, '' if there is none.
         doubt: may the identities stand in a column with one of the names `UNSURE`?
     """
-    spelled = {column.casefold(): column for column in table.columns}
-    columns: dict[str, str] = {}
-    for key, names in NAMES.items():
+    columns = {"image": image}
+    for key in (key for key in NAMES if key != "image"):
         told = getattr(csv, key)
-        there = [spelled[name] for name in names if name in spelled]
-        if key == "image":
-            there = [column for column in there if _names_photos(table[column], folder, photos)]
+        there = _called(table, key)
         if key == "identity":
             unsure = [column for column in there if column.casefold() in UNSURE]
             there = [column for column in there if column not in unsure]
-            there += _telling(table, columns["image"], unsure) if doubt and columns["image"] else []
+            there += _telling(table, image, unsure) if doubt and image else []
         columns[key] = told if told and set(told.split()) <= set(table.columns) else next(iter(there), "")
     if columns["split"]:
         values = set(table[columns["split"]].dropna())
@@ -121,6 +147,12 @@ def _columns(table: pd.DataFrame, csv: Csv, folder: Path, photos: PhotoNames, do
     if "category" in table and set(table["category"].dropna()) & {"body", "fin"}:
         columns["part"] = "category"
     return columns
+
+
+def _called(table: pd.DataFrame, key: str) -> list[str]:
+    """The columns of a table that are called like a key of `prepare.csv`, the surest first."""
+    spelled = {column.casefold(): column for column in table.columns}
+    return [spelled[name] for name in NAMES[key] if name in spelled]
 
 
 def _telling(table: pd.DataFrame, image: str, columns: list[str]) -> list[str]:

@@ -14,7 +14,8 @@ from finprint.survey.sources.sheets import locate, read_sheet, refuse_errors
 from finprint.survey.sources.source import FACTS, Source, in_one_form, photos, without_identity
 
 SPLITS = ("train", "test")
-TABLES = ("train.csv", "test.csv", "test_truth.csv", "sample_submission.csv")
+SUBMISSION = "sample_submission.csv"
+TABLES = ("train.csv", "test.csv", "test_truth.csv", SUBMISSION)
 
 
 def read_happywhale(folder: Path, params: Prepare) -> Source:
@@ -85,7 +86,7 @@ def _disks(folder: Path) -> dict[str, Disk]:
 
 def _queries(folder: Path, on_disk: list[str]) -> pd.DataFrame:
     """The photos to identify, in the order of the answers, with the facts of test.csv."""
-    listed = read_sheet(folder / "sample_submission.csv", ["image"], optional=True)
+    listed = read_sheet(folder / SUBMISSION, ["image"], optional=True)
     images = listed["image"].map(one_form).tolist() if len(listed) else on_disk
     facts = in_one_form(read_sheet(folder / "test.csv", ["image"], optional=True)).drop_duplicates("image")
     return pd.DataFrame({"image": images}, dtype="string").merge(facts, on="image", how="left")
