@@ -1,5 +1,6 @@
 """The second look travels in the bundle: answers are the pipeline's, and no photo of the gallery is needed."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from finprint.bundle.enrol import enrol
 from finprint.bundle.identified import Identified
 from finprint.bundle.identify import identify
 from finprint.bundle.looks import look_again
+from finprint.bundle.settings import Settings
 from finprint.bundle.writing import read_finished, write_bundle
 from finprint.keypoints.look import second_look
 from finprint.keypoints.tables import read_local_scores, write_second_look
@@ -30,7 +32,7 @@ from finprint.store.tables import CROPS, PHOTOS, TEST, read_table, write_table
 from finprint.store.vectors import read_vectors
 
 SMALL = {"extractor": "xfeat", "image_size": 128, "keypoints": 64, "individuals": 4, "photos": 2}
-LOOK = SETTINGS.match.model_copy(update={"enabled": True, "choose": "both"} | SMALL)
+LOOK = SETTINGS.match.model_copy(update={"enabled": True, "compared": 200} | SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,19 @@ def test_the_second_look_is_the_pipelines(
     assert set(identified.points["query"]) <= set(identified.photos["image"])
     assert len(identified.points) > 50
     pd.testing.assert_frame_equal(Identified.load(tmp_path / "out").points, identified.points)
+
+
+@pytest.mark.parametrize(("choose", "compared"), [("vectors", 0), ("both", 10**9)])
+def test_the_settings_of_an_earlier_bundle(choose: str, compared: int, tmp_path: Path) -> None:
+    new = SETTINGS.model_copy(update={"match": LOOK})
+    new.write(tmp_path)
+    assert Settings.read(tmp_path) == new
+    state = json.loads((tmp_path / "params.json").read_text())
+    del state["match"]["compared"], state["match"]["sure"]
+    state["match"]["choose"] = choose
+    (tmp_path / "params.json").write_text(json.dumps(state))
+    old = LOOK.model_copy(update={"compared": compared, "sure": 2.0})
+    assert Settings.read(tmp_path) == new.model_copy(update={"match": old})
 
 
 def test_a_photo_of_the_gallery_that_is_too_small_for_local_features(project: Project, tmp_path: Path) -> None:

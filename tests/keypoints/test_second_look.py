@@ -16,7 +16,7 @@ from scenes import SMALL, scene, stored, turned
 
 from finprint.keypoints.descriptors import agreement
 from finprint.keypoints.features import opened
-from finprint.keypoints.look import _by_individual, second_look, shortlist
+from finprint.keypoints.look import Compared, nearest, second_look, shortlist
 from finprint.keypoints.params import Match
 from finprint.keypoints.tables import (
     COMPARED,
@@ -52,10 +52,21 @@ def test_individuals_are_taken_alternately_by_both_measures() -> None:
     """By vectors the order is 1, 2, 3, 4; by the other measure 4, 3, 2, 1, and of animal 4 the second photo is best."""
     photos, vectors = _photos([0, 1, 2, 3, 4, 4]), _at(0, 1, 2, 3, 4, 5)
     gallery = np.array([5, 4, 3, 2, 1])
-    agreement = np.array([[0.5, 0.4, 0.3, 0.2, 0.1]])
-    table = shortlist(photos, vectors, np.array([0]), gallery, _params(individuals=3, photos=1), agreement)
+    compared = Compared(gallery[None], np.array([[0.5, 0.4, 0.3, 0.2, 0.1]]))
+    table = shortlist(photos, vectors, np.array([0]), gallery, _params(individuals=3, photos=1), compared)
     assert table["match"].tolist() == [5, 1, 3]
     assert table["cosine"].tolist() == pytest.approx(np.cos(np.deg2rad([5, 1, 3])).tolist())
+    some = Compared(np.array([[3, 2, -1]]), np.array([[0.1, 0.2, 0.9]]))  # the others rank behind, by vectors
+    table = shortlist(photos, vectors, np.array([0]), gallery, _params(individuals=4, photos=2), some)
+    assert table["match"].tolist() == [2, 1, 3, 4, 5]
+
+
+def test_the_nearest_photos_of_the_same_side() -> None:
+    photos, vectors = _photos([0, 1, 2, 3, 4], "lrl-l"), _at(0, 1, 9, 6, 3)
+    rows = nearest(photos, vectors, np.array([0, 1]), np.array([4, 3, 2]), 2)
+    assert rows.tolist() == [[4, 3], [3, -1]]  # the second query shows the right side
+    assert nearest(photos, vectors, np.array([0]), np.array([], np.int64), 2).tolist() == [[-1, -1]]
+    assert nearest(photos, vectors, np.array([], np.int64), np.array([4]), 2).shape == (0, 2)
 
 
 def test_photos_of_two_sides_are_not_compared() -> None:
@@ -86,7 +97,7 @@ def test_a_sure_query_is_matched_with_one_photo() -> None:
 
     def pairs(query: int, sure: float, agreement: list[float] | None = None) -> list[int]:
         params = _params(individuals=2, photos=2, sure=sure)
-        second = None if agreement is None else np.array([agreement])
+        second = None if agreement is None else Compared(gallery[None], np.array([agreement]))
         return shortlist(photos, vectors, np.array([query]), gallery, params, second)["match"].tolist()
 
     assert pairs(0, sure=0.4) == [3]
@@ -165,19 +176,23 @@ def test_validation_looks_at_training_photos_and_test_at_all_named_ones(tmp_path
 
 
 def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) -> None:
-    looked = _look(tmp_path, _params(extractor="xfeat", choose="both", individuals=1, photos=1))
+    looked = _look(tmp_path, _params(extractor="xfeat", compared=9, individuals=1, photos=1))
     # q1 shows bo's scene, but its vector is nearest to al's a3.
     assert looked.pairs.set_index("query")["identity"].to_dict() == {"a3.jpg": "al", "q1.jpg": "bo"}
     agreement = looked.compared.set_index(["query", "identity"])["agreement"]
     assert len(agreement) == 4  # all individuals, also those that were not matched
     assert agreement["q1.jpg", "bo"] > 1.5 * agreement["q1.jpg", "al"]
     assert agreement["a3.jpg", "al"] > 1.5 * agreement["a3.jpg", "bo"]
+    # By vectors, a2 is the nearest photo of a3, then b1; and a3 and b1 are those of q1.
+    two = _look(tmp_path / "two", _params(extractor="xfeat", compared=1, individuals=1, photos=1)).compared
+    assert two[["query", "identity"]].to_numpy().tolist() == [["a3.jpg", "al"], ["q1.jpg", "bo"]]
+    assert two["agreement"].iloc[1] == agreement["q1.jpg", "bo"]
 
 
 def test_compared_by_descriptors_the_best_photo_of_an_individual_counts(tmp_path: Path) -> None:
-    agreement = np.array([[3.0, 5.0, 1.0, -np.inf], [0.0, 0.0, -np.inf, -np.inf]])
+    compared = Compared(np.array([[1, 0, 2], [0, 1, -1]]), np.array([[5.0, 3.0, 1.0], [0.0, 0.0, 9.0]]))
     queries, identities = np.array(["q", "r"], object), np.array(["al", "al", "bo", "cy"], object)
-    table = COMPARED.validate(_by_individual(queries, identities, agreement))
+    table = COMPARED.validate(compared.table(queries, identities))
     assert table.to_numpy().tolist() == [["q", "al", 5], ["q", "bo", 1], ["r", "al", 0]]
     pairs = pd.DataFrame({"query": ["q"], "identity": ["bo"], "score": pd.Series([7.0], dtype="Float64")})
     scores = local_scores(pairs, table)
@@ -193,7 +208,7 @@ def test_what_descriptors_were_computed_from_is_kept_for_the_next_run(tmp_path: 
     photos = pd.DataFrame({"image": images, "identity": images, "split": ["validation"] + ["train"] * 8})
     photos = photos.assign(code=range(9), viewpoint=pd.Series([None] * 9, dtype="string"))
     crops = stored(tmp_path / "crops", {image: scene(number) for number, image in enumerate(images)})
-    params = _params(extractor="xfeat", choose="both", individuals=1, photos=1)
+    params = _params(extractor="xfeat", compared=8, individuals=1, photos=1)
     assert len(second_look(photos, _at(*range(9)), crops, params).pairs) == 1
     views = StoredCrops(crops)
     with opened(params) as bench:

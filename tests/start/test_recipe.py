@@ -67,11 +67,13 @@ def test_an_hour_for_the_right_whales_is_the_recipe_of_the_readme(right_whales: 
 
 def test_a_small_gallery_is_also_searched_by_descriptors(small: Facts, right_whales: Facts) -> None:
     antelopes = replace(small, each=np.full(106, 6), photos=917, queries=305, sides={"left": 459, "right": 458})
-    assert antelopes.compared == pytest.approx((305 + 106) * 636 / 2)
-    wanted = {"match.choose": "both", "search.shortlist": 106}
+    assert antelopes.comparable == 318  # of one side
+    wanted = {"match.compared": 636, "search.shortlist": 106}
     assert wanted.items() <= values(planned(antelopes, 60)).items()
-    wanted = {"match.choose": "vectors", "search.shortlist": 20}
+    wanted = {"match.compared": 300, "search.shortlist": 200}  # about half a million pairs
     assert wanted.items() <= values(planned(right_whales, 60)).items()
+    many = replace(right_whales, each=np.full(4000, 8), photos=60_000, queries=28_000)
+    assert {"match.compared": 200}.items() <= values(planned(many, 600)).items()
 
 
 def _met(root: Path, *rows: str) -> Facts:

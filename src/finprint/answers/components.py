@@ -165,7 +165,7 @@ class Keypoints(Local):
 class Descriptors(Local):
     """How well the descriptors of local features agree with those of the individual's best photo.
 
-    It is missing where photos show two sides. `match.choose: both` asks for it.
+    It is missing where no photo of the individual was compared: `match.compared` photos of a query's side are.
     """
 
     name = "descriptors"

@@ -11,7 +11,8 @@ from finprint.keypoints.params import Match
 from finprint.model.params import Embed
 
 SETTINGS = "params.json"
-LATER = {"sure": 2.0}  # params of `match` that bundles of an earlier version lack
+LATER = {"sure": 2.0, "choose": "vectors"}  # params of `match` that bundles of an earlier version lack
+COMPARED = {"vectors": 0, "both": 10**9}  # `match.compared`, where they have `choose` instead: none, or all photos
 
 
 class Settings(Section):
@@ -35,6 +36,8 @@ class Settings(Section):
         path = folder / SETTINGS
         try:
             state = read_json(path)
-            return checked(Settings, state | {"match": LATER | state["match"]}, path)
+            match = LATER | state["match"]
+            match = {"compared": COMPARED[match.pop("choose")]} | match
+            return checked(Settings, state | {"match": match}, path)
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is damaged: {AGAIN}") from None

@@ -3,7 +3,8 @@
 The two flanks of an animal are two pictures: photos that are told to show different sides are not compared.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,49 @@ from finprint.store.arrays import Array
 from finprint.store.tables import TEST, TRAIN, VALIDATION
 
 BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
+BEHIND = 2.0  # what is taken from the cosines of photos not compared by descriptors: they rank behind those that were
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How well Q queries agree with their nearest photos by descriptors of local features.
+
+    Attributes:
+        rows: (Q, N) of the photos that each was compared with, nearest first; -1: nobody.
+        agreement: (Q, N) float32, of `descriptors.agreement`.
+    """
+
+    rows: np.ndarray
+    agreement: np.ndarray
+
+    def __getitem__(self, some: slice) -> "Compared":
+        return Compared(self.rows[some], self.agreement[some])
+
+    def table(self, queries: np.ndarray, identities: np.ndarray) -> pd.DataFrame:
+        """Table `COMPARED`: of each individual the photo that agrees best.
+
+        Args:
+            queries: (Q,) ids.
+            identities: names, by the photo's row.
+        """
+        asked, place = np.nonzero(self.rows >= 0)
+        named = {"query": queries[asked], "identity": identities[self.rows[asked, place]]}
+        table = pd.DataFrame(named | {"agreement": self.agreement[asked, place]})
+        return table.groupby(["query", "identity"], sort=False)["agreement"].max().reset_index()
+
+    def before(self, cosines: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        """(Q, G) a measure: the agreement of compared photos, and the cosines of the others, which rank behind them.
+
+        Args:
+            cosines: (Q, G), of photos.
+            gallery: (G,) their rows.
+        """
+        place = np.zeros(gallery.max() + 1, np.int64)
+        place[gallery] = np.arange(len(gallery))
+        measure = cosines - BEHIND
+        asked, near = np.nonzero(self.rows >= 0)
+        measure[asked, place[self.rows[asked, near]]] = self.agreement[asked, near]
+        return measure
 
 
 def second_look(
@@ -36,42 +80,80 @@ def second_look(
     if not params.enabled:
         return SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), no_points(), none_compared(), [])
     # The networks take seconds to import, which are of no use where nothing is matched.
-    from finprint.keypoints.descriptors import by_descriptors
     from finprint.keypoints.pairs import match_pairs
 
     split, named = photos["split"].to_numpy(str), photos["code"].to_numpy() >= 0
     images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
-    viewpoints = photos["viewpoint"].fillna("").to_numpy(str)
-    alike = by_descriptors(photos, crops, params, engine) if params.choose == "both" else None
-    listed, compared = [], [none_compared()]
-    for asked, searched in ((VALIDATION, [TRAIN]), (TEST, [TRAIN, VALIDATION])):
-        queries = np.flatnonzero((split == asked) & (named | (asked == TEST)))
-        gallery = np.flatnonzero(np.isin(split, searched) & named)
-        agreement = None
-        if alike is not None and len(queries) and len(gallery):
-            mask = comparable(viewpoints[queries], viewpoints[gallery])
-            agreement = np.where(mask, alike(queries, gallery, mask), -np.inf)
-            compared.append(_by_individual(images[queries], identities[gallery], agreement))
-        listed.append(shortlist(photos, vectors, queries, gallery, params, agreement))
+    searches = [
+        (np.flatnonzero((split == asked) & (named | (asked == TEST))), np.flatnonzero(np.isin(split, searched) & named))
+        for asked, searched in ((VALIDATION, [TRAIN]), (TEST, [TRAIN, VALIDATION]))
+    ]
+    compared = _compare(photos, vectors, crops, searches, params, engine)
+    listed = [
+        shortlist(photos, vectors, queries, gallery, params, one)
+        for (queries, gallery), one in zip(searches, compared, strict=True)
+    ]
     table = pd.concat(listed, ignore_index=True)
     rows = table[["query", "match"]].to_numpy()
     named_pairs = pd.DataFrame(images[rows], columns=["query", "match"])
     table = named_pairs.assign(identity=identities[rows[:, 1]], cosine=table["cosine"])
-    return replace(match_pairs(table, photos, crops, params, engine), compared=pd.concat(compared, ignore_index=True))
+    tables = [
+        one.table(images[queries], identities)
+        for (queries, _), one in zip(searches, compared, strict=True)
+        if one is not None
+    ]
+    told = pd.concat([none_compared(), *tables], ignore_index=True)
+    return replace(match_pairs(table, photos, crops, params, engine), compared=told)
 
 
-def _by_individual(queries: np.ndarray, identities: np.ndarray, agreement: np.ndarray) -> pd.DataFrame:
-    """Table `COMPARED`: of each individual the photo whose features agree best.
+def _compare(
+    photos: pd.DataFrame,
+    vectors: Array,
+    crops: Crops,
+    searches: Sequence[tuple[np.ndarray, np.ndarray]],
+    params: Match,
+    engine: Engine,
+) -> list[Compared | None]:
+    """Compare queries with their nearest photos by descriptors, for each of some searches; None if it is not wanted.
 
     Args:
-        queries: (Q,) ids, `identities`: (G,) names.
-        agreement: (Q, G), -inf where photos cannot be compared.
+        searches: rows of queries, and of the photos in which they are searched.
     """
-    names = np.unique(identities)
-    best = np.stack([agreement[:, identities == name].max(axis=1) for name in names], axis=1)
-    pairs = {"query": np.repeat(queries, len(names)), "identity": np.tile(names, len(queries))}
-    table = pd.DataFrame(pairs | {"agreement": best.ravel()})
-    return table[np.isfinite(table["agreement"])]
+    if not params.compared:
+        return [None] * len(searches)
+    from finprint.keypoints.descriptors import agreements
+
+    count = min(params.compared, max(len(gallery) for _, gallery in searches))
+    rows = [nearest(photos, vectors, queries, gallery, count) for queries, gallery in searches]
+    asked = np.concatenate([queries for queries, _ in searches])
+    agreement = agreements(photos, crops, asked, np.concatenate(rows), params, engine)
+    ends = np.cumsum([len(queries) for queries, _ in searches])[:-1]
+    return [Compared(*one) for one in zip(rows, np.split(agreement, ends), strict=True)]
+
+
+def nearest(photos: pd.DataFrame, vectors: Array, queries: np.ndarray, gallery: np.ndarray, count: int) -> np.ndarray:
+    """(Q, `count`) rows of the photos that are nearest to each query; -1 where there are fewer.
+
+    Args:
+        photos: a column `viewpoint` of the photos; those that show another side than the query are not taken.
+        vectors: (N, D) their unit vectors.
+        queries: (Q,) rows of the queries, and `gallery`, (G,), rows of the photos that they are compared with.
+        count: of photos.
+    """
+    rows = np.full((len(queries), count), -1)
+    for start in range(0, len(queries), BLOCK):
+        cosines = _cosines(photos, vectors, queries[start : start + BLOCK], gallery)
+        places = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        there = np.isfinite(np.take_along_axis(cosines, places, axis=1))
+        rows[start : start + BLOCK, : places.shape[1]] = np.where(there, gallery[places], -1)
+    return rows
+
+
+def _cosines(photos: pd.DataFrame, vectors: Array, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """(Q, G) cosines of photos, given by their rows; -inf where they show different sides."""
+    viewpoints = photos["viewpoint"].fillna("").to_numpy(str)
+    mask = comparable(viewpoints[queries], viewpoints[gallery])
+    return np.where(mask, vectors[queries] @ vectors[gallery].T, -np.inf)
 
 
 def shortlist(
@@ -80,7 +162,7 @@ def shortlist(
     queries: np.ndarray,
     gallery: np.ndarray,
     params: Match,
-    agreement: np.ndarray | None = None,
+    compared: Compared | None = None,
 ) -> pd.DataFrame:
     """The gallery photos to match with each query: of the nearest individuals the nearest photos.
 
@@ -92,15 +174,14 @@ def shortlist(
         vectors: (N, D) their unit vectors.
         queries: (Q,) rows of the queries, and `gallery`, (G,) rows of the photos that they are compared with.
         params: how many individuals, and how many photos of each.
-        agreement: (Q, G), a second measure, -inf where photos cannot be compared. With it, individuals are taken
-            alternately by both measures, and their photos by this one.
+        compared: a second measure. With it, individuals are taken alternately by both measures, and their photos by
+            this one.
 
     Returns:
         Rows (query, match) of the photos and their cosine, by query, the best individual first; ties by row.
     """
-    codes, viewpoints = photos["code"].to_numpy(), photos["viewpoint"].fillna("").to_numpy(str)
-    by_code = np.argsort(codes[gallery], kind="stable")
-    gallery = gallery[by_code]
+    codes = photos["code"].to_numpy()
+    gallery = gallery[np.argsort(codes[gallery], kind="stable")]
     if not len(gallery) or not len(queries):
         return pd.DataFrame({"query": np.zeros(0, np.int64), "match": np.zeros(0, np.int64), "cosine": np.zeros(0)})
     _, starts = np.unique(codes[gallery], return_index=True)
@@ -109,12 +190,11 @@ def shortlist(
     for start in range(0, len(queries), BLOCK):
         block_of = slice(start, start + BLOCK)
         block = queries[block_of]
-        mask = comparable(viewpoints[block], viewpoints[gallery])
-        measure = cosines = np.where(mask, vectors[block] @ vectors[gallery].T, -np.inf)
+        measure = cosines = _cosines(photos, vectors, block, gallery)
         best = np.maximum.reduceat(cosines, starts, axis=1)  # (B, C)
         places, sure = _places(best), _ahead(best) >= params.sure
-        if agreement is not None:
-            measure = agreement[block_of, by_code]
+        if compared is not None:
+            measure = compared[block_of].before(cosines, gallery)
             others = _places(np.maximum.reduceat(measure, starts, axis=1))
             sure &= places.argmin(axis=1) == others.argmin(axis=1)
             places = np.minimum(2 * places + 1, 2 * others)

@@ -55,8 +55,8 @@ def match_pairs(
         if len(todo) < len(able):
             print(f"{len(able) - len(todo)} of {len(able)} pairs were matched before", flush=True)
         keep(bench.pairs, _matching(bench, able), todo, engine, "second look", "pair")
-        # By descriptors all photos were compared: what only that needs is kept as well.
-        others = crops.rows(photos["image"]).tolist() if params.choose == "both" else []
+        # Comparing by descriptors needs the features of all photos: they are kept as well.
+        others = crops.rows(photos["image"]).tolist() if params.compared else []
         bench.features.tidy([*keys.values(), *(views.key(row) for row in others if row not in keys)])
         bench.pairs.tidy(list(able))
         matched = [_turned(bench.pairs.get(pair_key(c))[MATCHES], c) if pair_key(c) in able else None for c in couples]

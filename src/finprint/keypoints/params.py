@@ -15,7 +15,7 @@ class Match(Section):
     border: Annotated[float, Field(ge=0, le=1)]
     image_size: Annotated[int, Field(ge=64, le=4096)]
     keypoints: Annotated[int, Field(ge=8, le=4096)]
-    choose: Literal["vectors", "both"]
+    compared: Annotated[int, Field(ge=0)]
     individuals: Count
     photos: Count
     sure: Annotated[float, Field(gt=0, le=2)]

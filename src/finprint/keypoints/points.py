@@ -1,6 +1,5 @@
 """Local features of a picture, and which of those matched one affine map explains."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -9,8 +8,6 @@ import numpy as np
 # How far from its mapped place a point may lie, as a share of the picture's longer side. An animal bends and turns
 # between two photos, so that one plane's map fits its flank only roughly.
 SLACK = 0.03
-# Rows of queries, rows of gallery photos and which pairs are asked for (Q, G): how alike they are (Q, G)
-Alike = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 WIDEST = 128  # numbers of a descriptor, those of ALIKED and of DISK
 LEAST = 4  # points; three of them are explained by an affine map whatever they are
 

@@ -22,7 +22,7 @@ HEAD = 0.0005  # seconds of one pass of a head over the frozen features of a pho
 ANSWERED = 0.004  # seconds of search and report for a photo
 HEATED = 0.25  # seconds of the heat maps of one answer
 DETECTED = 1.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
-DESCRIBED = 0.001  # seconds of two photos compared by descriptors
+DESCRIBED = 0.0002  # seconds of two photos compared by descriptors
 
 LEAST = 1e-6  # seconds a photo
 Seconds = tuple[float, float]  # a and b of a + b side^2
@@ -111,7 +111,7 @@ class Work:
         facts = self.facts
         each = min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
         pairs = facts.asked * (SURE + (1 - SURE) * each)
-        described = facts.compared * DESCRIBED if match.choose == "both" else 0.0
+        described = facts.asked * min(match.compared, facts.comparable) * DESCRIBED
         return pairs * self.speed.pair + facts.photos * self.speed.points + described
 
     def _learning(self, train: Train, epochs: int, photos: float) -> float:

@@ -59,9 +59,9 @@ class Facts:
         return self.queries + self.named * HELD
 
     @property
-    def compared(self) -> float:
-        """About how many pairs of photos that may show one side there are between those and the named ones."""
-        return self.asked * self.named / (2 if self.two_sides else 1)
+    def comparable(self) -> float:
+        """About how many named photos may show the same side as a query."""
+        return self.named / (2 if self.two_sides else 1)
 
     @property
     def two_sides(self) -> bool:

@@ -19,8 +19,8 @@ GROW = 0.7  # the first views' side, as a share of the last ones'
 LONG = 16  # epochs from which mixup is of use
 # The second look: ALIKED and LightGlue, px of the longer side, local features of a crop
 EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 480, 256
-COMPARED = 500_000  # pairs of photos that are compared by descriptors, at most: some minutes
-NEAREST, LISTED = 20, 200  # individuals that are scored for a query: by vectors alone, and at most
+COMPARED, NEAR = 500_000, 200  # pairs compared by descriptors, about: minutes; photos of each query, at least
+NEAREST, LISTED = 20, 200  # individuals that are scored for a query: at least where there are so many, and at most
 ENOUGH_BOXES = 30  # that a detector can learn from
 NARROW = 0.5  # share of the photo's width or height; in a narrower window the views move less
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -164,12 +164,12 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     yield Choice("match.extractor", EXTRACTOR, "the strongest")
     yield Choice("match.image_size", LOOK_SIDE, "px that it was measured at")
     yield Choice("match.keypoints", KEYPOINTS, "half of 512 take half the time")
-    small = facts.compared <= COMPARED
-    why = "a gallery so small is also searched by descriptors" if small else "the gallery is too large for descriptors"
-    yield Choice("match.choose", "both" if small else "vectors", why)
-    listed = min(max(len(facts.each), NEAREST), LISTED) if small else NEAREST
-    why = "whomever the descriptors find is scored" if small else "the nearest individuals are scored"
-    yield Choice("search.shortlist", listed, why)
+    compared = max(NEAR, round(COMPARED / max(facts.asked, 1) / 100) * 100)
+    every = facts.comparable <= compared
+    why = "a gallery so small is also searched by descriptors" if every else "the nearest photos, by descriptors"
+    yield Choice("match.compared", facts.named if every else compared, why)
+    listed = min(max(len(facts.each), NEAREST), LISTED)
+    yield Choice("search.shortlist", listed, "whomever the descriptors find is scored")
     yield Choice("match.individuals", individuals, f"{individuals * photos} pairs for each photo fit into the minutes")
     yield Choice("match.photos", photos, "the nearest photos of each")
     yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")
