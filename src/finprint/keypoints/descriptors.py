@@ -1,7 +1,11 @@
-"""How alike photos are by the descriptors of their local features alone: fast enough for hundreds of photos a query.
+"""How alike photos are by their local features alone: fast enough for hundreds of photos a query.
 
-Features that are each other's nearest count, each by its cosine above `UNLIKE`.
+Features that are each other's nearest by their descriptors count, each by its cosine above `UNLIKE`, and by how many
+others lie shifted as far and in the same direction: those of one animal in one pose do. A vote of shifts is Lowe's
+(IJCV 2004), as a kernel density instead of bins.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,12 +16,35 @@ from finprint.base.progress import bar
 from finprint.engine.params import LOCAL, Engine
 from finprint.keypoints.features import extract, opened
 from finprint.keypoints.params import Match
+from finprint.keypoints.points import SLACK
 from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import views_of
 from finprint.pictures.shards import Crops
 
 UNLIKE = 0.6  # the cosine of two features that says nothing (docs/log.md, 2026-11-28, antelopes)
 CHUNK = 16  # gallery photos at a time, so that their cosines stay in the processor's cache
+TINY = 1e-6  # instead of a sum of no weights
+VOTERS = 64  # pairs of features that vote, the most alike ones; all 256 vote the same
+
+
+@dataclass(frozen=True)
+class Described:
+    """The local features of photos.
+
+    Attributes:
+        descriptors: (..., K, D) unit vectors, zeros where there are fewer features.
+        places: (..., K, 2) their x and y as shares of the photo's longer side.
+    """
+
+    descriptors: torch.Tensor
+    places: torch.Tensor
+
+    def __getitem__(self, photos: int | slice | list[int]) -> "Described":
+        return Described(self.descriptors[photos], self.places[photos])
+
+    def on(self, device: torch.device) -> "Described":
+        """The same on a device, in full precision."""
+        return Described(self.descriptors.to(device).float(), self.places.to(device))
 
 
 def agreements(
@@ -41,12 +68,14 @@ def agreements(
     keys = {row: views.key(row) for row in crops.rows(photos["image"].iloc[used]).tolist()}
     with opened(params, engine) as bench:
         extract(bench, views, keys, params.image_size)
-        described = [bench.load(key).descriptors if key in bench.features else None for key in keys.values()]
-    wide = next((one.shape[1] for one in described if one is not None), 1)
-    stacked = torch.zeros((len(described), params.keypoints, wide), dtype=torch.float16)
-    for place, one in zip(stacked, described, strict=True):
+        features = [bench.load(key) if key in bench.features else None for key in keys.values()]
+    wide = next((one.descriptors.shape[1] for one in features if one is not None), 1)
+    shape = (len(features), params.keypoints)
+    stacked = Described(torch.zeros((*shape, wide), dtype=torch.float16), torch.zeros((*shape, 2)))
+    for row, one in enumerate(features):
         if one is not None:
-            place[: len(one)] = torch.from_numpy(one)
+            stacked.descriptors[row, : len(one)] = torch.from_numpy(one.descriptors)
+            stacked.places[row, : len(one)] = torch.from_numpy(one.points / one.frame.max())
 
     def of_query(number: int) -> np.ndarray:
         there = rows[number] >= 0
@@ -61,17 +90,25 @@ def agreements(
 
 
 @torch.inference_mode()
-def agreement(one: torch.Tensor, others: torch.Tensor) -> np.ndarray:
+def agreement(one: Described, others: Described) -> np.ndarray:
     """(G,) float32, how much the features of a photo agree with those of each other photo.
 
     Args:
-        one: (K, D) unit vectors, zeros where there are fewer features, and `others`, (G, K, D).
+        one: of a photo, (K, D) and (K, 2).
+        others: of G photos, (G, K, D) and (G, K, 2).
     """
     device = best_device()
+    one = one.on(device)
     sums = []
-    for start in range(0, len(others), CHUNK):
-        cosines = others[start : start + CHUNK].to(device).float() @ one.to(device).float().T  # (C, K, K): theirs, ours
+    for start in range(0, len(others.descriptors), CHUNK):
+        some = others[start : start + CHUNK].on(device)
+        cosines = some.descriptors @ one.descriptors.T  # (C, K, K): theirs, ours
         best, theirs = cosines.max(dim=1)  # of each of our features
         mutual = cosines.amax(dim=2).gather(1, theirs) == best
-        sums.append(((best - UNLIKE).clamp(min=0) * mutual).sum(dim=1).cpu())
+        weights, ours = ((best - UNLIKE).clamp(min=0) * mutual).topk(min(VOTERS, best.shape[1]), dim=1)  # (C, V)
+        pairs = theirs.gather(1, ours)[..., None].expand(-1, -1, 2)
+        shifts = one.places[ours] - some.places.gather(1, pairs)  # (C, V, 2)
+        alike = (-torch.cdist(shifts, shifts).square() / (2 * SLACK**2)).exp()
+        votes = (alike @ weights[..., None])[..., 0]
+        sums.append(((weights * votes).sum(dim=1) / weights.sum(dim=1).clamp(min=TINY)).cpu())
     return torch.cat(sums).numpy() if sums else np.zeros(0, np.float32)

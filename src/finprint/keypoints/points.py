@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 # How far from its mapped place a point may lie, as a share of the picture's longer side. An animal bends and turns
-# between two photos, so that one plane's map fits its flank only roughly.
+# between two photos, so that one shift or one plane's map fits its flank only roughly.
 SLACK = 0.03
 WIDEST = 128  # numbers of a descriptor, those of ALIKED and of DISK
 LEAST = 4  # points; three of them are explained by an affine map whatever they are
