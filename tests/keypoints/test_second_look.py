@@ -183,15 +183,24 @@ def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) ->
     assert len(agreement) == 4  # all individuals, also those that were not matched
     assert agreement["q1.jpg", "bo"] > 1.5 * agreement["q1.jpg", "al"]
     assert agreement["a3.jpg", "al"] > 1.5 * agreement["a3.jpg", "bo"]
+    alone = _look(tmp_path / "alone", _params(extractor="xfeat", compared=9, individuals=0, sure=0.001))
+    assert len(alone.pairs) == 0
+    pd.testing.assert_frame_equal(alone.compared, looked.compared)
+    scores = local_scores(alone.pairs, alone.compared)
+    assert scores is not None
+    assert scores["descriptors"].notna().any()
+    assert scores["keypoints"].isna().all()
     # By vectors, a2 is the nearest photo of a3, then b1; and a3 and b1 are those of q1.
     two = _look(tmp_path / "two", _params(extractor="xfeat", compared=1, individuals=1, photos=1)).compared
     assert two[["query", "identity"]].to_numpy().tolist() == [["a3.jpg", "al"], ["q1.jpg", "bo"]]
     assert two["agreement"].iloc[1] == agreement["q1.jpg", "bo"]
 
 
-def test_compared_by_descriptors_the_best_photo_of_an_individual_counts(tmp_path: Path) -> None:
-    compared = Compared(np.array([[1, 0, 2], [0, 1, -1]]), np.array([[5.0, 3.0, 1.0], [0.0, 0.0, 9.0]]))
-    queries, identities = np.array(["q", "r"], object), np.array(["al", "al", "bo", "cy"], object)
+def test_compared_by_descriptors_the_two_best_photos_of_an_individual_count(tmp_path: Path) -> None:
+    compared = Compared(
+        np.array([[1, 0, 2, 4], [0, 1, -1, -1]]), np.array([[4.0, 2.0, 1.0, 6.0], [0.0, 0.0, 9.0, 9.0]])
+    )
+    queries, identities = np.array(["q", "r"], object), np.array(["al", "al", "bo", "cy", "al"], object)
     table = COMPARED.validate(compared.table(queries, identities))
     assert table.to_numpy().tolist() == [["q", "al", 5], ["q", "bo", 1], ["r", "al", 0]]
     pairs = pd.DataFrame({"query": ["q"], "identity": ["bo"], "score": pd.Series([7.0], dtype="Float64")})

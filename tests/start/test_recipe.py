@@ -132,8 +132,9 @@ def test_a_shorter_training_leaves_room_for_a_second_look(right_whales: Facts) -
 
 def test_a_training_is_not_given_up_for_a_second_look(right_whales: Facts) -> None:
     told = values(planned(right_whales, 60, replace(SPEED, pair=1.0)))
-    assert told["train.finetune.trainable"] == 1
-    assert told["match.enabled"] is False
+    assert (told["train.finetune.trainable"], told["train.epochs"]) == (1, 26)
+    assert (told["match.enabled"], told["match.individuals"]) == (True, 0)  # descriptors alone
+    assert values(planned(right_whales, 60, replace(SPEED, points=1.0)))["match.enabled"] is False
 
 
 def test_every_choice_has_a_reason_and_its_value_is_written(right_whales: Facts) -> None:

@@ -17,6 +17,7 @@ from finprint.store.arrays import Array
 from finprint.store.tables import TEST, TRAIN, VALIDATION
 
 BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
+BEST = 2  # photos of an individual whose agreement counts: right whales are told as well by one, antelopes less well
 BEHIND = 2.0  # what is taken from the cosines of photos not compared by descriptors: they rank behind those that were
 
 
@@ -36,7 +37,7 @@ class Compared:
         return Compared(self.rows[some], self.agreement[some])
 
     def table(self, queries: np.ndarray, identities: np.ndarray) -> pd.DataFrame:
-        """Table `COMPARED`: of each individual the photo that agrees best.
+        """Table `COMPARED`: of each individual the mean of the two photos that agree best.
 
         Args:
             queries: (Q,) ids.
@@ -45,7 +46,10 @@ class Compared:
         asked, place = np.nonzero(self.rows >= 0)
         named = {"query": queries[asked], "identity": identities[self.rows[asked, place]]}
         table = pd.DataFrame(named | {"agreement": self.agreement[asked, place]})
-        return table.groupby(["query", "identity"], sort=False)["agreement"].max().reset_index()
+        by = ["query", "identity"]
+        table = table.sort_values("agreement", ascending=False, kind="stable")
+        best = table[table.groupby(by, sort=False).cumcount() < BEST]
+        return best.groupby(by)["agreement"].mean().reset_index()
 
     def before(self, cosines: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         """(Q, G) a measure: the agreement of compared photos, and the cosines of the others, which rank behind them.
@@ -200,7 +204,7 @@ def shortlist(
             places = np.minimum(2 * places + 1, 2 * others)
         orders = np.argsort(places, axis=1, kind="stable")
         for query, near, order, one in zip(block, measure, orders, sure, strict=True):
-            for individual in order[: 1 if one else params.individuals]:
+            for individual in order[: min(1, params.individuals) if one else params.individuals]:
                 own = near[starts[individual] : stops[individual]]
                 for place in np.argsort(-own, kind="stable")[: 1 if one else params.photos]:
                     if np.isfinite(own[place]):

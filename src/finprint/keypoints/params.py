@@ -16,6 +16,6 @@ class Match(Section):
     image_size: Annotated[int, Field(ge=64, le=4096)]
     keypoints: Annotated[int, Field(ge=8, le=4096)]
     compared: Annotated[int, Field(ge=0)]
-    individuals: Count
+    individuals: Annotated[int, Field(ge=0)]
     photos: Count
     sure: Annotated[float, Field(gt=0, le=2)]

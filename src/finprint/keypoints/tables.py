@@ -45,7 +45,9 @@ COMPARED = pa.DataFrameSchema(  # queries and all individuals, compared by descr
     {
         "query": text(),
         "identity": text(),
-        "agreement": pa.Column("float32", pa.Check.ge(0), coerce=True),  # of `descriptors.agreement`, the best photo's
+        "agreement": pa.Column(
+            "float32", pa.Check.ge(0), coerce=True
+        ),  # of `descriptors.agreement`, the best photos' mean
     },
     unique=["query", "identity"],
     strict=True,

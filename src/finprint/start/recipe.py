@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finprint.base.params import changed
+from finprint.base.words import counted
 from finprint.learning.finetuning import one_size
 from finprint.params import Params
 from finprint.start.cost import Work, minutes
@@ -170,7 +171,7 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     yield Choice("match.compared", facts.named if every else compared, why)
     listed = min(max(len(facts.each), NEAREST), LISTED)
     yield Choice("search.shortlist", listed, "whomever the descriptors find is scored")
-    yield Choice("match.individuals", individuals, f"{individuals * photos} pairs for each photo fit into the minutes")
+    yield Choice("match.individuals", individuals, f"{counted(individuals * photos, 'pair')} for each photo")
     yield Choice("match.photos", photos, "the nearest photos of each")
     yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")
 

@@ -12,6 +12,7 @@ HEAD_EPOCHS = (60, 20)  # of a head on frozen features
 Look = tuple[int, int]
 # Individuals and photos of each that a query is matched with, best first: second photos say more than more individuals
 LOOKS: tuple[Look, ...] = ((8, 2), (5, 2), (3, 2))
+LEAST_LOOK: Look = (0, 1)  # by descriptors alone, which cost a tenth of the pairs and tell as much
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def trainings(only: int | None = None) -> Iterator[Training]:
 
 
 def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look | None]]:
-    """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do,
-    but less than a training.
+    """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do, but
+    less than a training. Pairs are given up before a training gets short, and descriptors after it.
 
     Args:
         looks: can there be a second look?
@@ -54,5 +55,7 @@ def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look
     heads = [training for training in trainings(only) if not training.side]
     for some in (whole, heads):
         if looks:
-            yield from itertools.product(some, LOOKS)
+            long = [training for training in some if training.first >= GOOD]
+            yield from itertools.product(long, LOOKS)
+            yield from itertools.product(some, [LEAST_LOOK])
         yield from ((training, None) for training in some)
