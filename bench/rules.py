@@ -39,12 +39,16 @@ from finprint.params import load_params
 from finprint.store.tables import NEW, PHOTOS, TEST, read_table
 from finprint.store.vectors import read_vectors
 
+LOOK = "look"  # the columns of the second look that count; else all, and the rest of a way is changed in search
 WAYS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "photos of an encounter together": {"encounter": "fit"},
     "nearest photo alone": {"blend": "nearest"},
     "expected_new: 0.15": {"new.expected_new": 0.15},
     "expected_new: validation": {"new.expected_new": "validation"},
+    "no second look": {LOOK: []},
+    "descriptors alone": {LOOK: ["descriptors"]},
+    "matched pairs alone": {LOOK: ["keypoints"]},
 }
 COLUMNS = ("map5", "top1_known", "baks", "baus", "auroc_new", "ece", "by chance")
 WARM = 0.05  # temperature of a softmax over scores; cosines of one animal's photos differ by about as much
@@ -79,7 +83,9 @@ def main(
         catalogue = finished(folder)
         params = base.model_copy(update={"shortlist": listed_for(catalogue, base)})
         for way in picked(only, WAYS):
-            rows += judged(catalogue, changed(params, WAYS[way]), draws, {"run": str(folder), "way": way})
+            settings = dict(WAYS[way])
+            seen = looked(catalogue, settings.pop(LOOK, None))
+            rows += judged(seen, changed(params, settings), draws, {"run": str(folder), "way": way})
         told[str(folder)] = statistics(catalogue, params, draws)
     if small is not None:
         told[f"small catalogues of {small}"] = of_small(small, base, draws)
@@ -94,8 +100,16 @@ def finished(folder: Path) -> Catalogue:
     """The catalogue of a finished run, with its second look if there was one."""
     rounds = [read_vectors(folder / name) for name in ("round1", "round2")]
     catalogue = build_catalogue(read_table(folder / "photos.parquet", PHOTOS), *rounds)
-    looked = (folder / "match").is_dir()
-    return replace(catalogue, local_scores=read_local_scores(folder / "match") if looked else None)
+    there = (folder / "match").is_dir()
+    return replace(catalogue, local_scores=read_local_scores(folder / "match") if there else None)
+
+
+def looked(catalogue: Catalogue, columns: list[str] | None) -> Catalogue:
+    """The catalogue with some columns of its second look; None: all."""
+    scores = catalogue.local_scores
+    if scores is None or columns is None:
+        return catalogue
+    return replace(catalogue, local_scores=scores[columns].reindex(columns=scores.columns))
 
 
 def listed_for(catalogue: Catalogue, params: Search) -> int:
