@@ -39,7 +39,7 @@ from finprint.params import load_params
 from finprint.store.tables import NEW, PHOTOS, TEST, read_table
 from finprint.store.vectors import read_vectors
 
-LOOK = "look"  # the columns of the second look that count; else all, and the rest of a way is changed in search
+LOOK = "look"  # key of a way: which columns of the second look count; without it all. Other keys are of search
 WAYS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "photos of an encounter together": {"encounter": "fit"},

@@ -15,6 +15,7 @@ from PIL import Image
 from finprint.answers.rules import Rules
 from finprint.answers.scoring import Blend
 from finprint.answers.search import answer_queries
+from finprint.base.errors import UserError
 from finprint.base.files import caching_in, sha256_path
 from finprint.bundle.bundle import Bundle
 from finprint.bundle.enrol import enrol
@@ -85,17 +86,23 @@ def test_the_second_look_is_the_pipelines(
     pd.testing.assert_frame_equal(Identified.load(tmp_path / "out").points, identified.points)
 
 
-@pytest.mark.parametrize(("choose", "compared"), [("vectors", 0), ("both", 10**9)])
-def test_the_settings_of_an_earlier_bundle(choose: str, compared: int, tmp_path: Path) -> None:
+def test_the_settings_of_an_earlier_bundle(tmp_path: Path) -> None:
     new = SETTINGS.model_copy(update={"match": LOOK})
     new.write(tmp_path)
     assert Settings.read(tmp_path) == new
-    state = json.loads((tmp_path / "params.json").read_text())
+    path = tmp_path / "params.json"
+    state = json.loads(path.read_text())
     del state["match"]["compared"], state["match"]["sure"]
-    state["match"]["choose"] = choose
-    (tmp_path / "params.json").write_text(json.dumps(state))
-    old = LOOK.model_copy(update={"compared": compared, "sure": 2.0})
+    path.write_text(json.dumps(state | {"match": state["match"] | {"choose": "vectors"}}))
+    old = LOOK.model_copy(update={"compared": 0, "sure": 2.0})
     assert Settings.read(tmp_path) == new.model_copy(update={"match": old})
+    path.write_text(json.dumps(state | {"match": state["match"] | {"choose": "both"}}))
+    with pytest.raises(UserError) as caught:
+        Settings.read(tmp_path)
+    assert str(caught.value) == (
+        f"{path} is of an earlier version, which compared local features otherwise: copy the bundle again, or make it "
+        "anew with `dvc repro bundle`"
+    )
 
 
 def test_a_photo_of_the_gallery_that_is_too_small_for_local_features(project: Project, tmp_path: Path) -> None:

@@ -62,6 +62,9 @@ def test_individuals_are_taken_by_their_places_in_both_orders() -> None:
     some = Compared(np.array([[3, 2, -1]]), np.array([[0.1, 0.2, 0.9]]))  # the others rank behind, by vectors
     table = shortlist(photos, vectors, np.array([0]), gallery, _params(individuals=4, photos=2), some)
     assert table["match"].tolist() == [2, 1, 3, 4, 5]
+    nothing = Compared(gallery[None], np.zeros((1, 5)))  # agree in nothing: by vectors
+    table = shortlist(photos, vectors, np.array([0]), gallery, _params(individuals=2, photos=1), nothing)
+    assert table["match"].tolist() == [1, 2]
 
 
 def test_the_nearest_photos_of_the_same_side() -> None:
@@ -152,12 +155,14 @@ SURVEY = [  # image, identity, split, degrees of its vector
 ]
 
 
-def _look(folder: Path, params: Match) -> SecondLook:
+def _look(folder: Path, params: Match, tiny: str = "") -> SecondLook:
+    """The second look at `SURVEY`; the crop of a photo `tiny` is too small for local features."""
     photos = pd.DataFrame(SURVEY, columns=["image", "identity", "split", "degrees"])
     photos["viewpoint"] = pd.Series([None] * len(photos), dtype="string")
     photos["code"] = photos["identity"].map({"al": 0, "bo": 1}).fillna(-1).astype(int)
     seeds = {"a": 1, "b": 2, "n": 3, "q": 2}
     pictures = {image: turned(scene(seeds[image[0]]), 4.0 * n) for n, image in enumerate(photos["image"])}
+    pictures = {image: pixels[:31] if image == tiny else pixels for image, pixels in pictures.items()}
     return second_look(photos, _at(*photos["degrees"]), stored(folder / "crops", pictures), params)
 
 
@@ -180,14 +185,14 @@ def test_validation_looks_at_training_photos_and_test_at_all_named_ones(tmp_path
 
 def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) -> None:
     looked = _look(tmp_path, _params(extractor="xfeat", compared=9, individuals=1, photos=1))
-    # q1 shows bo's scene, but its vector is nearest to al's a3. Each is first in one order, and ties go by row.
-    assert looked.pairs.set_index("query")["identity"].to_dict() == {"a3.jpg": "al", "q1.jpg": "al"}
+    # q1 shows bo's scene, but its vector is nearest to al's a3.
     agreement = looked.compared.set_index(["query", "identity"])["agreement"]
     assert len(agreement) == 4  # all individuals, also those that were not matched
     assert agreement["q1.jpg", "bo"] > 1.5 * agreement["q1.jpg", "al"]
     assert agreement["a3.jpg", "al"] > 1.5 * agreement["a3.jpg", "bo"]
     alone = _look(tmp_path / "alone", _params(extractor="xfeat", compared=9, individuals=0, sure=0.001))
     assert len(alone.pairs) == 0
+    assert alone.metrics() == {"queries": 2, "pairs": 0, "matched_pairs": 0, "too_small": 0}
     pd.testing.assert_frame_equal(alone.compared, looked.compared)
     scores = local_scores(alone.pairs, alone.compared)
     assert scores is not None
@@ -197,6 +202,13 @@ def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) ->
     two = _look(tmp_path / "two", _params(extractor="xfeat", compared=1, individuals=1, photos=1)).compared
     assert two[["query", "identity"]].to_numpy().tolist() == [["a3.jpg", "al"], ["q1.jpg", "bo"]]
     assert two["agreement"].iloc[1] == agreement["q1.jpg", "bo"]
+
+
+def test_a_photo_without_local_features_is_named_and_agrees_with_nobody(tmp_path: Path) -> None:
+    looked = _look(tmp_path, _params(extractor="xfeat", compared=9, individuals=0), tiny="q1.jpg")
+    assert looked.too_small == ["q1.jpg"]
+    assert looked.metrics() == {"queries": 2, "pairs": 0, "matched_pairs": 0, "too_small": 1}
+    assert set(looked.compared.loc[looked.compared["query"] == "q1.jpg", "agreement"]) == {0}
 
 
 def test_compared_by_descriptors_the_two_best_photos_of_an_individual_count(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_small_gallery_is_also_searched_by_descriptors(small: Facts, right_wha
     assert antelopes.comparable == 318  # of one side
     wanted = {"match.compared": 636, "search.shortlist": 106}
     assert wanted.items() <= values(planned(antelopes, 60)).items()
-    wanted = {"match.compared": 300, "search.shortlist": 200}  # about half a million pairs
+    wanted = {"match.compared": 300, "search.shortlist": 40}  # about half a million pairs
     assert wanted.items() <= values(planned(right_whales, 60)).items()
     many = replace(right_whales, each=np.full(4000, 8), photos=60_000, queries=28_000)
     assert {"match.compared": 200}.items() <= values(planned(many, 600)).items()
@@ -112,7 +112,7 @@ def test_more_minutes_never_buy_less(small: Facts, one: float, other: float, ani
     def place(chosen: Plan) -> int:
         told = values(chosen)
         side = told["train.image_size"] if told["train.finetune.trainable"] else 0
-        look = (told["match.individuals"], told["match.photos"]) if told["match.enabled"] else None
+        look = (told["match.individuals"], told.get("match.photos", 1)) if told["match.enabled"] else None
         return order.index((side, told["train.epochs"], told["retrain.epochs"], look))
 
     few, many = sorted([one, other])
@@ -132,7 +132,7 @@ def test_a_shorter_training_leaves_room_for_a_second_look(right_whales: Facts) -
 
 def test_a_training_is_not_given_up_for_a_second_look(right_whales: Facts) -> None:
     told = values(planned(right_whales, 60, replace(SPEED, pair=1.0)))
-    assert (told["train.finetune.trainable"], told["train.epochs"]) == (1, 26)
+    assert (told["train.finetune.trainable"], told["train.epochs"]) == (1, 28)
     assert (told["match.enabled"], told["match.individuals"]) == (True, 0)  # descriptors alone
     assert values(planned(right_whales, 60, replace(SPEED, points=1.0)))["match.enabled"] is False
 

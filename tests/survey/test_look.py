@@ -133,6 +133,9 @@ def test_photos_to_identify_beside_a_table(tmp_path: Path, names: str, queries: 
     looked = look.look(tmp_path, prepare_params(source="sample"))
     assert (looked.params.source, looked.params.queries) == ("csv", queries)
     assert len(looked.source.queries) == (3 if queries == "test" else 0)
+    (tmp_path / "metadata.csv").write_text("photograph,identity\n1,A\n")
+    with pytest.raises(UserError, match=r"metadata.csv has no column path"):
+        look.look(tmp_path, prepare_params(source="sample"))
 
 
 def test_kaggle_s_layout_with_boxes_and_decisions(folder: SurveyFolder) -> None:

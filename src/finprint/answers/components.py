@@ -165,7 +165,8 @@ class Keypoints(Local):
 class Descriptors(Local):
     """How well the descriptors of local features agree with those of the individual's best photos.
 
-    It is missing where no photo of the individual was compared: `match.compared` photos of a query's side are.
+    It is missing where no photo of the individual was compared. Only the nearest `match.compared` photos of the query's
+    side are.
     """
 
     name = "descriptors"

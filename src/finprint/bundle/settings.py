@@ -11,8 +11,7 @@ from finprint.keypoints.params import Match
 from finprint.model.params import Embed
 
 SETTINGS = "params.json"
-LATER = {"sure": 2.0, "choose": "vectors"}  # params of `match` that bundles of an earlier version lack
-COMPARED = {"vectors": 0, "both": 10**9}  # `match.compared`, where they have `choose` instead: none, or all photos
+LATER = {"sure": 2.0, "compared": 0}  # params of `match` that bundles of an earlier version lack
 
 
 class Settings(Section):
@@ -37,7 +36,8 @@ class Settings(Section):
         try:
             state = read_json(path)
             match = LATER | state["match"]
-            match = {"compared": COMPARED[match.pop("choose")]} | match
+            if match.pop("choose", "vectors") == "both":  # its rules were fitted to another agreement
+                raise UserError(f"{path} is of an earlier version, which compared local features otherwise: {AGAIN}")
             return checked(Settings, state | {"match": match}, path)
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is damaged: {AGAIN}") from None

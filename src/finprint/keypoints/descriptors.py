@@ -16,7 +16,7 @@ from finprint.base.progress import bar
 from finprint.engine.params import LOCAL, Engine
 from finprint.keypoints.features import extract, opened
 from finprint.keypoints.params import Match
-from finprint.keypoints.points import SLACK
+from finprint.keypoints.points import SLACK, WIDEST
 from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import views_of
 from finprint.pictures.shards import Crops
@@ -24,7 +24,7 @@ from finprint.pictures.shards import Crops
 UNLIKE = 0.6  # the cosine of two features that says nothing (docs/log.md, 2026-11-28, antelopes)
 CHUNK = 16  # gallery photos at a time, so that their cosines stay in the processor's cache
 TINY = 1e-6  # instead of a sum of no weights
-VOTERS = 64  # pairs of features that vote, the most alike ones; all 256 vote the same
+VOTERS = 64  # pairs of features that vote, the most alike ones; with all 256 the results are the same
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Described:
 
 def agreements(
     photos: pd.DataFrame, crops: Crops, queries: np.ndarray, rows: np.ndarray, params: Match, engine: Engine = LOCAL
-) -> np.ndarray:
-    """(Q, N) float32, how much the local features of queries agree with those of other photos.
+) -> tuple[np.ndarray, list[str]]:
+    """How much the local features of queries agree with those of other photos.
 
     Args:
         photos: table `PHOTOS`.
@@ -60,22 +60,27 @@ def agreements(
         params: the section `match`.
         engine: where the features are computed.
 
+    Returns:
+        (Q, N) float32 agreements, and the photos that are too small for local features.
+
     Raises:
         UserError: the networks' weights cannot be had, or a photo has no crop or cannot be read.
     """
     used = np.union1d(queries, rows[rows >= 0])
     views = views_of(photos, crops, params)
     keys = {row: views.key(row) for row in crops.rows(photos["image"].iloc[used]).tolist()}
+    shape = (len(used), params.keypoints)
+    stacked = Described(torch.zeros((*shape, WIDEST), dtype=torch.float16), torch.zeros((*shape, 2)))
+    small = []
     with opened(params, engine) as bench:
         extract(bench, views, keys, params.image_size)
-        features = [bench.load(key) if key in bench.features else None for key in keys.values()]
-    wide = next((one.descriptors.shape[1] for one in features if one is not None), 1)
-    shape = (len(features), params.keypoints)
-    stacked = Described(torch.zeros((*shape, wide), dtype=torch.float16), torch.zeros((*shape, 2)))
-    for row, one in enumerate(features):
-        if one is not None:
-            stacked.descriptors[row, : len(one)] = torch.from_numpy(one.descriptors)
-            stacked.places[row, : len(one)] = torch.from_numpy(one.points / one.frame.max())
+        for place, (row, key) in enumerate(keys.items()):
+            if key not in bench.features:
+                small.append(str(crops.index["image"].iloc[row]))
+                continue
+            one = bench.load(key)
+            stacked.descriptors[place, : len(one), : one.descriptors.shape[1]] = torch.from_numpy(one.descriptors)
+            stacked.places[place, : len(one)] = torch.from_numpy(one.points / one.frame.max())
 
     def of_query(number: int) -> np.ndarray:
         there = rows[number] >= 0
@@ -86,7 +91,7 @@ def agreements(
 
     each = side_by_side(of_query, range(len(queries)))
     compared = bar("photos compared by descriptors", len(queries), "query", each)
-    return np.stack([*compared]) if len(queries) else np.zeros(rows.shape, np.float32)
+    return np.stack([*compared]) if len(queries) else np.zeros(rows.shape, np.float32), small
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ BEST = 2  # photos of an individual whose agreement counts: right whales are tol
 # What is added to an individual's places by both measures, before their reciprocals are (Cormack, Clarke and Buettcher,
 # SIGIR 2009, have 60, with many more places).
 FUSED = 5
-BEHIND = 2.0  # what is taken from the cosines of photos not compared by descriptors: they rank behind those that were
+BEHIND = 2.0  # what is taken from the cosines of photos that agree in nothing: they rank behind the others
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Compared:
         return best.groupby(by)["agreement"].mean().reset_index()
 
     def before(self, cosines: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        """(Q, G) a measure: the agreement of compared photos, and the cosines of the others, which rank behind them.
+        """(Q, G) a measure: the agreement of photos, and behind them the cosines of those that agree in nothing or were
+        not compared.
 
         Args:
             cosines: (Q, G), of photos.
@@ -64,7 +65,7 @@ class Compared:
         place = np.zeros(gallery.max() + 1, np.int64)
         place[gallery] = np.arange(len(gallery))
         measure = cosines - BEHIND
-        asked, near = np.nonzero(self.rows >= 0)
+        asked, near = np.nonzero((self.rows >= 0) & (self.agreement > 0))
         measure[asked, place[self.rows[asked, near]]] = self.agreement[asked, near]
         return measure
 
@@ -95,7 +96,7 @@ def second_look(
         (np.flatnonzero((split == asked) & (named | (asked == TEST))), np.flatnonzero(np.isin(split, searched) & named))
         for asked, searched in ((VALIDATION, [TRAIN]), (TEST, [TRAIN, VALIDATION]))
     ]
-    compared = _compare(photos, vectors, crops, searches, params, engine)
+    compared, small = _compare(photos, vectors, crops, searches, params, engine)
     listed = [
         shortlist(photos, vectors, queries, gallery, params, one)
         for (queries, gallery), one in zip(searches, compared, strict=True)
@@ -110,7 +111,8 @@ def second_look(
         if one is not None
     ]
     told = pd.concat([none_compared(), *tables], ignore_index=True)
-    return replace(match_pairs(table, photos, crops, params, engine), compared=told)
+    looked = match_pairs(table, photos, crops, params, engine)
+    return replace(looked, compared=told, too_small=sorted({*looked.too_small, *small}))
 
 
 def _compare(
@@ -120,22 +122,23 @@ def _compare(
     searches: Sequence[tuple[np.ndarray, np.ndarray]],
     params: Match,
     engine: Engine,
-) -> list[Compared | None]:
+) -> tuple[list[Compared | None], list[str]]:
     """Compare queries with their nearest photos by descriptors, for each of some searches; None if it is not wanted.
+    And the photos that are too small for that.
 
     Args:
         searches: rows of queries, and of the photos in which they are searched.
     """
     if not params.compared:
-        return [None] * len(searches)
+        return [None] * len(searches), []
     from finprint.keypoints.descriptors import agreements
 
     count = min(params.compared, max(len(gallery) for _, gallery in searches))
     rows = [nearest(photos, vectors, queries, gallery, count) for queries, gallery in searches]
     asked = np.concatenate([queries for queries, _ in searches])
-    agreement = agreements(photos, crops, asked, np.concatenate(rows), params, engine)
+    agreement, small = agreements(photos, crops, asked, np.concatenate(rows), params, engine)
     ends = np.cumsum([len(queries) for queries, _ in searches])[:-1]
-    return [Compared(*one) for one in zip(rows, np.split(agreement, ends), strict=True)]
+    return [Compared(*one) for one in zip(rows, np.split(agreement, ends), strict=True)], small
 
 
 def nearest(photos: pd.DataFrame, vectors: Array, queries: np.ndarray, gallery: np.ndarray, count: int) -> np.ndarray:

@@ -55,7 +55,7 @@ def match_pairs(
         if len(todo) < len(able):
             print(f"{len(able) - len(todo)} of {len(able)} pairs were matched before", flush=True)
         keep(bench.pairs, _matching(bench, able), todo, engine, "second look", "pair")
-        # Comparing by descriptors needs the features of all photos: they are kept as well.
+        # Which photos are compared by descriptors changes with the vectors: the features of all are kept.
         others = crops.rows(photos["image"]).tolist() if params.compared else []
         bench.features.tidy([*keys.values(), *(views.key(row) for row in others if row not in keys)])
         bench.pairs.tidy(list(able))

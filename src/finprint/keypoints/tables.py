@@ -41,13 +41,12 @@ POINTS = pa.DataFrameSchema(  # the matched points of the best pair of each quer
     strict=True,
     name="matched points",
 )
-COMPARED = pa.DataFrameSchema(  # queries and all individuals, compared by descriptors alone
+COMPARED = pa.DataFrameSchema(  # queries, and the individuals with whose photos they were compared by descriptors
     {
         "query": text(),
         "identity": text(),
-        "agreement": pa.Column(
-            "float32", pa.Check.ge(0), coerce=True
-        ),  # of `descriptors.agreement`, the best photos' mean
+        # Of `descriptors.agreement`, the mean of the individual's best photos.
+        "agreement": pa.Column("float32", pa.Check.ge(0), coerce=True),
     },
     unique=["query", "identity"],
     strict=True,
@@ -84,7 +83,7 @@ class SecondLook:
     def metrics(self) -> dict[str, int]:
         """The numbers of metrics/match.json."""
         return {
-            "queries": self.pairs["query"].nunique(),
+            "queries": pd.concat([self.pairs["query"], self.compared["query"]]).nunique(),
             "pairs": len(self.pairs),
             "matched_pairs": int(self.pairs["score"].notna().sum()),
             "too_small": len(self.too_small),

@@ -110,9 +110,9 @@ class Work:
         """Seconds of the second look at the photos to identify and those that validate."""
         facts = self.facts
         each = min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
-        pairs = facts.asked * (SURE + (1 - SURE) * each)
+        pairs = facts.asked * (SURE * min(1, each) + (1 - SURE) * each)
         described = facts.asked * min(match.compared, facts.comparable) * DESCRIBED
-        return pairs * self.speed.pair + facts.photos * self.speed.points + described
+        return (pairs * self.speed.pair if pairs else 0.0) + facts.photos * self.speed.points + described
 
     def _learning(self, train: Train, epochs: int, photos: float) -> float:
         """Seconds of a round, with its scores on validation."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from finprint.base.params import changed
-from finprint.base.words import counted
 from finprint.learning.finetuning import one_size
 from finprint.params import Params
 from finprint.start.cost import Work, minutes
@@ -21,7 +20,7 @@ LONG = 16  # epochs from which mixup is of use
 # The second look: ALIKED and LightGlue, px of the longer side, local features of a crop
 EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 480, 256
 COMPARED, NEAR = 500_000, 200  # pairs compared by descriptors, about: minutes; photos of each query, at least
-NEAREST, LISTED = 20, 200  # individuals that are scored for a query: at least where there are so many, and at most
+NEAREST, LISTED = 40, 200  # individuals that are scored for a query: by the nearest photos, and by all, at most
 ENOUGH_BOXES = 30  # that a detector can learn from
 NARROW = 0.5  # share of the photo's width or height; in a narrower window the views move less
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -169,10 +168,12 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     every = facts.comparable <= compared
     why = "a gallery so small is also searched by descriptors" if every else "the nearest photos, by descriptors"
     yield Choice("match.compared", facts.named if every else compared, why)
-    listed = min(max(len(facts.each), NEAREST), LISTED)
+    listed = min(max(len(facts.each), NEAREST), LISTED) if every else NEAREST
     yield Choice("search.shortlist", listed, "whomever the descriptors find is scored")
-    yield Choice("match.individuals", individuals, f"{counted(individuals * photos, 'pair')} for each photo")
-    yield Choice("match.photos", photos, "the nearest photos of each")
+    why = f"{individuals * photos} pairs for each photo fit into the minutes" if individuals else "no time for pairs"
+    yield Choice("match.individuals", individuals, why)
+    if individuals:
+        yield Choice("match.photos", photos, "the nearest photos of each")
     yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")
 
 

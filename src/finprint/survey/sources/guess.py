@@ -82,7 +82,7 @@ def asked_beside(folder: Path, csv: Csv, params: Prepare) -> str:
         params: the section `prepare`.
     """
     place = asked_in(folder, params.queries)
-    if csv.split or place == params.queries or (table := _read(folder / csv.file)) is None:
+    if csv.split or place == params.queries or (table := _read(folder / csv.file)) is None or csv.image not in table:
         return params.queries
     inside, outside = (
         PhotoNames(name for name in walk(folder).photos() if name.startswith(f"{place}/") == there)
