@@ -166,7 +166,7 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     yield Choice("match.keypoints", KEYPOINTS, "half of 512 take half the time")
     compared = max(NEAR, round(COMPARED / max(facts.asked, 1) / 100) * 100)
     every = facts.comparable <= compared
-    why = "a gallery so small is also searched by descriptors" if every else "the nearest photos, by descriptors"
+    why = "a gallery so small is also searched by descriptors" if every else "farther photos would take minutes"
     yield Choice("match.compared", facts.named if every else compared, why)
     listed = min(max(len(facts.each), NEAREST), LISTED) if every else NEAREST
     yield Choice("search.shortlist", listed, "whomever the descriptors find is scored")
