@@ -19,6 +19,8 @@ def main(photos: Input, crops: Input, vectors: Inputs, matches: Output, metrics:
     looked = second_look(survey.photos, survey.blend(), Crops(crops), params.match, params.engine)
     for image in looked.too_small:
         print(f"{image} is too small for local features: its pairs get no score")
+    if looked.learned:
+        print(looked.learned)
     write_second_look(matches, looked)
     write_metrics(metrics, looked.metrics())
 

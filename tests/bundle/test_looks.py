@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import save_photo
 from finished import SEARCH, SETTINGS, Project
 from PIL import Image
@@ -24,8 +25,10 @@ from finprint.bundle.identify import identify
 from finprint.bundle.looks import look_again
 from finprint.bundle.settings import Settings
 from finprint.bundle.writing import read_finished, write_bundle
+from finprint.keypoints.lessons import Learned
 from finprint.keypoints.look import second_look
 from finprint.keypoints.tables import read_local_scores, write_second_look
+from finprint.keypoints.worth import Worth
 from finprint.matching.catalogue import build_catalogue
 from finprint.pictures.shards import INDEX, Crops
 from finprint.store.decisions import Decision, Log
@@ -52,8 +55,10 @@ def _looked(project: Project, root: Path, tiny: str = "") -> tuple[Path, pd.Data
     write_table(data / "crops" / INDEX, index, CROPS)
     table, crops = read_table(data / "photos.parquet", PHOTOS), Crops(data / "crops")
     catalogue = build_catalogue(table, *(read_vectors(data / f"round{n}") for n in (1, 2)))
+    worth = _worth()
     with caching_in(root / "kept"):
-        write_second_look(data / "match", second_look(catalogue.photos, catalogue.blend(), crops, LOOK))
+        looked = second_look(catalogue.photos, catalogue.blend(), crops, LOOK, worth=worth)
+        write_second_look(data / "match", replace(looked, learned=Learned(worth)))
         catalogue = replace(catalogue, local_scores=read_local_scores(data / "match"))
         rules = Rules.load(data / "search")
         weights = {"nearest": 0.4, "mean": 0.0, "classifier": 0.1, "keypoints": 0.3, "descriptors": 0.2}
@@ -65,6 +70,14 @@ def _looked(project: Project, root: Path, tiny: str = "") -> tuple[Path, pd.Data
         settings = SETTINGS.model_copy(update={"match": LOOK})
         write_bundle(read_finished(data, root / "models", []), settings, root / "bundle")
     return root / "bundle", answers
+
+
+def _worth() -> Worth:
+    """What could have been learned about matched features."""
+    torch.manual_seed(0)
+    worth = Worth()
+    torch.nn.init.normal_(worth.layers[-1].weight, std=0.1)
+    return worth.eval()
 
 
 def test_the_second_look_is_the_pipelines(
@@ -83,6 +96,8 @@ def test_the_second_look_is_the_pipelines(
     np.testing.assert_allclose(identified.answers["probability"], theirs["probability"], atol=1e-6)
     assert set(identified.points["query"]) <= set(identified.photos["image"])
     assert len(identified.points) > 50
+    learned, given = (worth.state_dict() for worth in (Bundle.load(folder).worth, _worth()) if worth)
+    assert all(torch.equal(learned[name], value) for name, value in given.items())
     pd.testing.assert_frame_equal(Identified.load(tmp_path / "out").points, identified.points)
 
 
@@ -92,9 +107,9 @@ def test_the_settings_of_an_earlier_bundle(tmp_path: Path) -> None:
     assert Settings.read(tmp_path) == new
     path = tmp_path / "params.json"
     state = json.loads(path.read_text())
-    del state["match"]["compared"], state["match"]["sure"]
+    del state["match"]["compared"], state["match"]["sure"], state["match"]["learn_epochs"]
     path.write_text(json.dumps(state | {"match": state["match"] | {"choose": "vectors"}}))
-    old = LOOK.model_copy(update={"compared": 0, "sure": 2.0})
+    old = LOOK.model_copy(update={"compared": 0, "sure": 2.0, "learn_epochs": 0})
     assert Settings.read(tmp_path) == new.model_copy(update={"match": old})
     path.write_text(json.dumps(state | {"match": state["match"] | {"choose": "both"}}))
     with pytest.raises(UserError) as caught:

@@ -21,6 +21,7 @@ SMALL = Match(
     image_size=192,
     keypoints=64,
     compared=0,
+    learn_epochs=0,
     individuals=2,
     photos=2,
     sure=2.0,

@@ -17,7 +17,7 @@ from finprint.params import load_params
 from finprint.start.cost import Speed, Work, minutes
 from finprint.start.facts import Facts, facts_of
 from finprint.start.recipe import Plan, plan
-from finprint.start.rungs import rungs
+from finprint.start.rungs import Look, rungs
 from finprint.survey.look import look
 
 OURS = Path(__file__).parents[2] / "params.yaml"
@@ -112,7 +112,8 @@ def test_more_minutes_never_buy_less(small: Facts, one: float, other: float, ani
     def place(chosen: Plan) -> int:
         told = values(chosen)
         side = told["train.image_size"] if told["train.finetune.trainable"] else 0
-        look = (told["match.individuals"], told.get("match.photos", 1)) if told["match.enabled"] else None
+        pairs = (told["match.individuals"], told.get("match.photos", 1)) if told["match.enabled"] else None
+        look = Look(*pairs, told["match.learn_epochs"]) if pairs else None
         return order.index((side, told["train.epochs"], told["retrain.epochs"], look))
 
     few, many = sorted([one, other])

@@ -24,6 +24,7 @@ from finprint.bundle.settings import Settings
 from finprint.bundle.tables import TOLD
 from finprint.bundle.writing import DETECTOR, MODELS, SPECIES, SPECIES_RULES
 from finprint.engine.params import LOCAL, Engine
+from finprint.keypoints.tables import WORTH
 from finprint.matching.catalogue import Catalogue, build_catalogue
 from finprint.store.arrays import Selection
 from finprint.store.tables import NEW, TEST, TRAIN
@@ -31,6 +32,7 @@ from finprint.store.tables import NEW, TEST, TRAIN
 if TYPE_CHECKING:
     from finprint.classes.trained import Ensemble
     from finprint.detector.yolo import TrainedDetector
+    from finprint.keypoints.worth import Worth
     from finprint.model.embedder import Embedder
 
 ASKED = "\0"  # before the id of a photo to identify, because a photo of the gallery may have the same id
@@ -122,6 +124,16 @@ class Bundle:
         from finprint.model.embedder import load_model
 
         return {name: load_model(self.folder / MODELS / name)[0] for name in self.manifest.members}
+
+    @cached_property
+    def worth(self) -> "Worth | None":
+        """What was learned about matched features; None: nothing."""
+        path = self.folder / WORTH
+        if not path.exists():
+            return None
+        from finprint.keypoints.worth import Worth
+
+        return Worth.load(path)
 
     @cached_property
     def species(self) -> "Ensemble | None":

@@ -73,10 +73,11 @@ def look_again(
     compared = replace(catalogue, members=tuple(catalogue.members[place] for place in places))
     files = pd.concat([bundle.gallery.photos, photos], ignore_index=True)
     table = catalogue.photos.assign(**{name: files[name] for name in ("path", "width", "height", "viewpoint")})
-    params, joined = bundle.settings.match, Joined(bundle.gallery.pictures, crops)
+    params = bundle.settings.match.model_copy(update={"learn_epochs": 0})  # what is known is not learned anew
+    joined = Joined(bundle.gallery.pictures, crops)
     queries = joined.rows(ASKED + photos["image"])
     write_features(features, table, joined, params, queries.tolist(), bundle.features)
-    looked = second_look(table, compared.blend(), joined, params)
+    looked = second_look(table, compared.blend(), joined, params, worth=bundle.worth)
     contents = table.set_index("image")["sha256"]
     pairs = looked.pairs
     itself = pairs["query"].map(contents) == pairs["match"].map(contents)

@@ -11,7 +11,7 @@ from finprint.keypoints.params import Match
 from finprint.model.params import Embed
 
 SETTINGS = "params.json"
-LATER = {"sure": 2.0, "compared": 0}  # params of `match` that bundles of an earlier version lack
+LATER = {"sure": 2.0, "compared": 0, "learn_epochs": 0}  # params of `match` that bundles of an earlier version lack
 
 
 class Settings(Section):

@@ -18,6 +18,7 @@ from finprint.bundle.gallery import Gallery
 from finprint.bundle.manifest import Manifest, hashes
 from finprint.bundle.settings import Settings
 from finprint.bundle.tables import gallery_table
+from finprint.keypoints.tables import WORTH
 from finprint.matching.catalogue import build_catalogue
 from finprint.pictures.shards import Crops
 from finprint.store.arrays import Selection
@@ -40,6 +41,7 @@ class Finished:
         models: the model folders by the members' names, the rounds first, in the order of the rules' shares.
         vectors: of the same members.
         rounds: how many of them are rounds: the second look compares by the vectors of these.
+        worth: file of what the second look has learned; it is missing if nothing was.
         species: the models that tell species, and the rules of their answers; None: there are none.
     """
 
@@ -50,6 +52,7 @@ class Finished:
     models: Mapping[str, Path]
     vectors: Mapping[str, Vectors]
     rounds: int
+    worth: Path
     species: tuple[Path, Path] | None = None
 
 
@@ -68,12 +71,13 @@ def read_finished(data: Path, models: Path, left_out: Sequence[int]) -> Finished
     tables = [data / name for name in ("photos.parquet", "crops", "search", "sightings.parquet")]
     told = data / "labels" / "species"
     species = (models / "classes" / "species", told / "rules.json") if (told / PROBABILITIES).is_dir() else None
-    for path in (models / "detector", *folders.values(), *sources.values(), *tables, *(species or ())):
+    worth = data / "match" / WORTH
+    for path in (worth.parent, models / "detector", *folders.values(), *sources.values(), *tables, *(species or ())):
         depend_on(path)
     photos, crops, rules = read_table(tables[0], PHOTOS), Crops(tables[1]), tables[2]
     photos = photos.merge(read_table(tables[3], SIGHTINGS), on="image", how="left")
     vectors = {name: read_vectors(folder) for name, folder in sources.items()}
-    return Finished(photos, crops, models / "detector", rules, folders, vectors, len(rounds), species)
+    return Finished(photos, crops, models / "detector", rules, folders, vectors, len(rounds), worth, species)
 
 
 def write_bundle(run: Finished, settings: Settings, folder: Path) -> dict[str, float]:
@@ -104,6 +108,8 @@ def write_bundle(run: Finished, settings: Settings, folder: Path) -> dict[str, f
         shutil.copytree(run.detector, draft / DETECTOR)
         for name in members:
             _copy_model(run.models[name], run.vectors[name], draft / MODELS / name)
+        if look and run.worth.exists():
+            shutil.copy(run.worth, draft / WORTH)
         if run.species and rules.params.species == "prior":
             for name in read_json(run.species[1])["models"]:  # others may lie there, left from earlier runs
                 shutil.copytree(run.species[0] / name, draft / SPECIES / MODELS / name)

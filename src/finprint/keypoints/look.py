@@ -5,16 +5,22 @@ The two flanks of an animal are two pictures: photos that are told to show diffe
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from finprint.engine.params import LOCAL, Engine
+from finprint.keypoints.near import Near
 from finprint.keypoints.params import Match
 from finprint.keypoints.tables import PAIRS, SecondLook, no_points, none_compared
 from finprint.pictures.shards import Crops
 from finprint.store.arrays import Array
 from finprint.store.tables import TEST, TRAIN, VALIDATION
+
+if TYPE_CHECKING:
+    from finprint.keypoints.lessons import Learned
+    from finprint.keypoints.worth import Worth
 
 BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
 BEST = 2  # photos of an individual whose agreement counts: right whales are told as well by one, antelopes less well
@@ -71,7 +77,12 @@ class Compared:
 
 
 def second_look(
-    photos: pd.DataFrame, vectors: Array, crops: Crops, params: Match, engine: Engine = LOCAL
+    photos: pd.DataFrame,
+    vectors: Array,
+    crops: Crops,
+    params: Match,
+    engine: Engine = LOCAL,
+    worth: "Worth | None" = None,
 ) -> SecondLook:
     """Match the validation photos with training photos, and the test photos with all labelled ones.
 
@@ -81,6 +92,8 @@ def second_look(
         crops: of these photos.
         params: the section `match`; if it is not enabled, nothing is matched.
         engine: where features are computed and pairs are matched.
+        worth: what was learned in an earlier second look about matched features; None: it is learned here from the
+            training photos, if the params ask for it.
 
     Raises:
         UserError: the networks' weights cannot be had, or a photo has no crop or cannot be read.
@@ -90,13 +103,9 @@ def second_look(
     # The networks take seconds to import, which are of no use where nothing is matched.
     from finprint.keypoints.pairs import match_pairs
 
-    split, named = photos["split"].to_numpy(str), photos["code"].to_numpy() >= 0
     images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
-    searches = [
-        (np.flatnonzero((split == asked) & (named | (asked == TEST))), np.flatnonzero(np.isin(split, searched) & named))
-        for asked, searched in ((VALIDATION, [TRAIN]), (TEST, [TRAIN, VALIDATION]))
-    ]
-    compared, small = _compare(photos, vectors, crops, searches, params, engine)
+    searches = _searches(photos)
+    compared, small, learned = _compare(photos, vectors, crops, params, engine, worth)
     listed = [
         shortlist(photos, vectors, queries, gallery, params, one)
         for (queries, gallery), one in zip(searches, compared, strict=True)
@@ -112,33 +121,46 @@ def second_look(
     ]
     told = pd.concat([none_compared(), *tables], ignore_index=True)
     looked = match_pairs(table, photos, crops, params, engine)
-    return replace(looked, compared=told, too_small=sorted({*looked.too_small, *small}))
+    return replace(looked, compared=told, too_small=sorted({*looked.too_small, *small}), learned=learned)
+
+
+def _searches(photos: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the photos that validate and of those to identify, each with the rows of the photos to search in."""
+    split, named = photos["split"].to_numpy(str), photos["code"].to_numpy() >= 0
+    return [
+        (np.flatnonzero((split == asked) & (named | (asked == TEST))), np.flatnonzero(np.isin(split, searched) & named))
+        for asked, searched in ((VALIDATION, [TRAIN]), (TEST, [TRAIN, VALIDATION]))
+    ]
 
 
 def _compare(
-    photos: pd.DataFrame,
-    vectors: Array,
-    crops: Crops,
-    searches: Sequence[tuple[np.ndarray, np.ndarray]],
-    params: Match,
-    engine: Engine,
-) -> tuple[list[Compared | None], list[str]]:
-    """Compare queries with their nearest photos by descriptors, for each of some searches; None if it is not wanted.
-    And the photos that are too small for that.
-
-    Args:
-        searches: rows of queries, and of the photos in which they are searched.
+    photos: pd.DataFrame, vectors: Array, crops: Crops, params: Match, engine: Engine, worth: "Worth | None"
+) -> tuple[Sequence[Compared | None], list[str], "Learned | None"]:
+    """Compare the queries of each search with their nearest photos by descriptors; None if it is not wanted. And the
+    photos that are too small for that, and what was learned.
     """
+    searches = _searches(photos)
     if not params.compared:
-        return [None] * len(searches), []
-    from finprint.keypoints.descriptors import agreements
+        return [None] * len(searches), [], None
+    from finprint.keypoints.descriptors import agreements, describe
+    from finprint.keypoints.lessons import learn_worth
 
     count = min(params.compared, max(len(gallery) for _, gallery in searches))
     rows = [nearest(photos, vectors, queries, gallery, count) for queries, gallery in searches]
-    asked = np.concatenate([queries for queries, _ in searches])
-    agreement, small = agreements(photos, crops, asked, np.concatenate(rows), params, engine)
-    ends = np.cumsum([len(queries) for queries, _ in searches])[:-1]
-    return [Compared(*one) for one in zip(rows, np.split(agreement, ends), strict=True)], small
+    used = np.unique(np.concatenate([*(queries for queries, _ in searches), *(each.ravel() for each in rows)]))
+    seen = describe(photos, crops, used[used >= 0], params, engine)
+    learned = None
+    if worth is None and params.learn_epochs:
+        named = (photos["split"] == TRAIN) & (photos["code"] >= 0) & ~photos["image"].isin(seen.small)
+        some = np.intersect1d(seen.rows, np.flatnonzero(named))
+        described = seen.described[seen.numbers(some)]
+        learned = learn_worth(photos.iloc[some], vectors[some], described, params.learn_epochs)
+        worth = learned.worth
+    compared = [
+        Compared(each, agreements(seen, queries, each, worth))
+        for each, (queries, _) in zip(rows, searches, strict=True)
+    ]
+    return compared, seen.small, learned
 
 
 def nearest(photos: pd.DataFrame, vectors: Array, queries: np.ndarray, gallery: np.ndarray, count: int) -> np.ndarray:
@@ -150,20 +172,14 @@ def nearest(photos: pd.DataFrame, vectors: Array, queries: np.ndarray, gallery: 
         queries: (Q,) rows of the queries, and `gallery`, (G,), rows of the photos that they are compared with.
         count: of photos.
     """
+    near = Near.of(photos, vectors)
     rows = np.full((len(queries), count), -1)
     for start in range(0, len(queries), BLOCK):
-        cosines = _cosines(photos, vectors, queries[start : start + BLOCK], gallery)
+        cosines = near.cosines(queries[start : start + BLOCK], gallery)
         places = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
         there = np.isfinite(np.take_along_axis(cosines, places, axis=1))
         rows[start : start + BLOCK, : places.shape[1]] = np.where(there, gallery[places], -1)
     return rows
-
-
-def _cosines(photos: pd.DataFrame, vectors: Array, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """(Q, G) cosines of photos, given by their rows; -inf where they show different sides."""
-    viewpoints = photos["viewpoint"].fillna("").to_numpy(str)
-    mask = comparable(viewpoints[queries], viewpoints[gallery])
-    return np.where(mask, vectors[queries] @ vectors[gallery].T, -np.inf)
 
 
 def shortlist(
@@ -196,11 +212,12 @@ def shortlist(
         return pd.DataFrame({"query": np.zeros(0, np.int64), "match": np.zeros(0, np.int64), "cosine": np.zeros(0)})
     _, starts = np.unique(codes[gallery], return_index=True)
     stops = np.append(starts[1:], len(gallery))
+    near = Near.of(photos, vectors)
     rows = []
     for start in range(0, len(queries), BLOCK):
         block_of = slice(start, start + BLOCK)
         block = queries[block_of]
-        measure = cosines = _cosines(photos, vectors, block, gallery)
+        measure = cosines = near.cosines(block, gallery)
         best = np.maximum.reduceat(cosines, starts, axis=1)  # (B, C)
         places, sure = _places(best), _ahead(best) >= params.sure
         if compared is not None:
@@ -209,10 +226,11 @@ def shortlist(
             sure &= places.argmin(axis=1) == others.argmin(axis=1)
             places = -1 / (FUSED + places) - 1 / (FUSED + others)
         orders = np.argsort(places, axis=1, kind="stable")
-        for query, near, order, one in zip(block, measure, orders, sure, strict=True):
-            for individual in order[: min(1, params.individuals) if one else params.individuals]:
-                own = near[starts[individual] : stops[individual]]
-                for place in np.argsort(-own, kind="stable")[: 1 if one else params.photos]:
+        for query, measured, order, one in zip(block, measure, orders, sure, strict=True):
+            individuals, each = (min(1, params.individuals), 1) if one else (params.individuals, params.photos)
+            for individual in order[:individuals]:
+                own = measured[starts[individual] : stops[individual]]
+                for place in np.argsort(-own, kind="stable")[:each]:
                     if np.isfinite(own[place]):
                         rows.append((query, gallery[starts[individual] + place]))
     ends = np.array(rows, np.int64).reshape(-1, 2)
@@ -231,8 +249,3 @@ def _ahead(measure: np.ndarray) -> np.ndarray:
         return np.zeros(len(measure))
     second, first = np.partition(measure, -2, axis=1)[:, -2:].T
     return np.subtract(first, second, out=np.zeros(len(measure)), where=np.isfinite(second))
-
-
-def comparable(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(Q, G) bool: do photos with these viewpoints show the same side, or is a side not told?"""
-    return (ones[:, None] == others) | (ones[:, None] == "") | (others == "")

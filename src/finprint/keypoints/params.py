@@ -6,6 +6,9 @@ from pydantic import Field
 
 from finprint.base.params import Count, Section
 
+LESSONS = 2500  # named photos from which it is learned what matched features tell, at most
+AGAIN = 3  # lessons of one photo, each with other photos of its animal, if there are fewer photos than lessons
+
 
 class Match(Section):
     enabled: bool
@@ -16,6 +19,7 @@ class Match(Section):
     image_size: Annotated[int, Field(ge=64, le=4096)]
     keypoints: Annotated[int, Field(ge=8, le=4096)]
     compared: Annotated[int, Field(ge=0)]
+    learn_epochs: Annotated[int, Field(ge=0, le=1000)]
     individuals: Annotated[int, Field(ge=0)]
     photos: Count
     sure: Annotated[float, Field(gt=0, le=2)]

@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pandera.pandas as pa
 
 from finprint.base.files import atomic
 from finprint.store.tables import read_table, text, write_table
+
+if TYPE_CHECKING:
+    from finprint.keypoints.lessons import Learned
+
+WORTH = "worth.safetensors"  # of `Worth`, beside the tables
 
 
 def _share() -> pa.Column:
@@ -73,30 +79,35 @@ class SecondLook:
         points: table `POINTS`.
         compared: table `COMPARED`; empty unless the params ask for it.
         too_small: photos without local features, sorted.
+        learned: which matched features tell animals apart; None: it was not asked for, or known before.
     """
 
     pairs: pd.DataFrame
     points: pd.DataFrame
     compared: pd.DataFrame
     too_small: list[str]
+    learned: "Learned | None" = None
 
-    def metrics(self) -> dict[str, int]:
+    def metrics(self) -> dict[str, float]:
         """The numbers of metrics/match.json."""
-        return {
+        numbers: dict[str, float] = {
             "queries": pd.concat([self.pairs["query"], self.compared["query"]]).nunique(),
             "pairs": len(self.pairs),
             "matched_pairs": int(self.pairs["score"].notna().sum()),
             "too_small": len(self.too_small),
         }
+        return numbers | (self.learned.metrics() if self.learned else {})
 
 
 def write_second_look(folder: Path, looked: SecondLook) -> None:
-    """Write the tables `pairs.parquet`, `points.parquet` and `compared.parquet`, atomically."""
+    """Write the tables `pairs.parquet`, `points.parquet` and `compared.parquet`, and what was learned, atomically."""
     with atomic(folder) as draft:
         draft.mkdir()
         write_table(draft / "pairs.parquet", looked.pairs, PAIRS)
         write_table(draft / "points.parquet", looked.points, POINTS)
         write_table(draft / "compared.parquet", looked.compared, COMPARED)
+        if looked.learned and looked.learned.worth:
+            looked.learned.worth.save(draft / WORTH)
 
 
 def read_points(folder: Path) -> pd.DataFrame:

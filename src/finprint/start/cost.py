@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from finprint.individuals.params import Train
-from finprint.keypoints.params import Match
+from finprint.keypoints.params import AGAIN, LESSONS, Match
 from finprint.learning.recipe import Recipe, side_at
 from finprint.start.facts import HELD, Facts
 
@@ -23,6 +23,7 @@ ANSWERED = 0.004  # seconds of search and report for a photo
 HEATED = 0.25  # seconds of the heat maps of one answer
 DETECTED = 1.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
 DESCRIBED = 0.0002  # seconds of two photos compared by descriptors
+LESSON = 0.004  # seconds of one lesson in which the second look learns
 
 LEAST = 1e-6  # seconds a photo
 Seconds = tuple[float, float]  # a and b of a + b side^2
@@ -112,7 +113,8 @@ class Work:
         each = min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
         pairs = facts.asked * (SURE * min(1, each) + (1 - SURE) * each)
         described = facts.asked * min(match.compared, facts.comparable) * DESCRIBED
-        return (pairs * self.speed.pair if pairs else 0.0) + facts.photos * self.speed.points + described
+        lessons = min(LESSONS, AGAIN * facts.named * (1 - HELD)) * match.learn_epochs * LESSON
+        return (pairs * self.speed.pair if pairs else 0.0) + facts.photos * self.speed.points + described + lessons
 
     def _learning(self, train: Train, epochs: int, photos: float) -> float:
         """Seconds of a round, with its scores on validation."""

@@ -159,7 +159,6 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
         why = "no time for a second look, its networks are not installed, or the photos are too small for it"
         yield Choice("match.enabled", False, why)
         return
-    individuals, photos = look
     yield Choice("match.enabled", True, "matched local features find what the training has not learned")
     yield Choice("match.extractor", EXTRACTOR, "the strongest")
     yield Choice("match.image_size", LOOK_SIDE, "px that it was measured at")
@@ -170,10 +169,13 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     yield Choice("match.compared", facts.named if every else compared, why)
     listed = min(max(len(facts.each), NEAREST), LISTED) if every else NEAREST
     yield Choice("search.shortlist", listed, "whomever the descriptors find is scored")
-    why = f"{individuals * photos} pairs for each photo fit into the minutes" if individuals else "no time for pairs"
-    yield Choice("match.individuals", individuals, why)
-    if individuals:
-        yield Choice("match.photos", photos, "the nearest photos of each")
+    why = "your named photos show which matched features tell animals apart" if look.epochs else "no time to learn"
+    yield Choice("match.learn_epochs", look.epochs, why)
+    each = look.individuals * look.photos
+    why = f"{each} pairs for each photo fit into the minutes" if each else "no time for pairs"
+    yield Choice("match.individuals", look.individuals, why)
+    if each:
+        yield Choice("match.photos", look.photos, "the nearest photos of each")
     yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")
 
 

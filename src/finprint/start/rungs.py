@@ -9,10 +9,20 @@ FULL = 30  # epochs of each of two rounds; more gave nothing
 GOOD = 20  # epochs that a size must leave room for; else a smaller one is taken
 FEW = 8  # epochs below which nothing but a head is trained
 HEAD_EPOCHS = (60, 20)  # of a head on frozen features
-Look = tuple[int, int]
-# Individuals and photos of each that a query is matched with, best first: second photos say more than more individuals
-LOOKS: tuple[Look, ...] = ((8, 2), (5, 2), (3, 2))
-LEAST_LOOK: Look = (0, 1)  # by descriptors alone, which cost a tenth of the pairs and tell as much
+
+
+@dataclass(frozen=True)
+class Look:
+    """Individuals and photos of each that a query is matched with; passes in which it is learned what matches tell."""
+
+    individuals: int
+    photos: int
+    epochs: int = 8
+
+
+LOOKS = (Look(8, 2), Look(5, 2), Look(3, 2))  # best first: second photos say more than more individuals
+BY_DESCRIPTORS = Look(0, 1)  # alone, which cost a tenth of the pairs and tell as much
+LEAST_LOOK = Look(0, 1, epochs=0)
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,8 @@ def trainings(only: int | None = None) -> Iterator[Training]:
 
 def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look | None]]:
     """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do, but
-    less than a training. Pairs are given up before a training gets short, and descriptors after it.
+    less than a training. Pairs are given up before a training gets short, and descriptors after it. What matches tell
+    is learned beside every training, because it takes a minute and adds as much as many epochs.
 
     Args:
         looks: can there be a second look?
@@ -57,5 +68,6 @@ def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look
         if looks:
             long = [training for training in some if training.first >= GOOD]
             yield from itertools.product(long, LOOKS)
-            yield from itertools.product(some, [LEAST_LOOK])
+            yield from itertools.product(some, [BY_DESCRIPTORS])
+            yield from itertools.product([one for one in some if not one.side], [LEAST_LOOK])
         yield from ((training, None) for training in some)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from finprint.base.progress import bar
 from finprint.crops.cutting import PhotoFile
-from finprint.keypoints.look import comparable
+from finprint.keypoints.near import comparable
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import new_embedder
 from finprint.model.loading import batches, in_order, to_device

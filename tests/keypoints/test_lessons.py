@@ -1,0 +1,131 @@
+"""What matched features tell, learned from named photos."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from finprint.base.errors import UserError
+from finprint.keypoints import lessons
+from finprint.keypoints.lessons import OTHERS, SAME, draw_lessons, learn_worth
+from finprint.keypoints.points import WIDEST
+from finprint.keypoints.worth import Described, Matches, Worth, mutual
+
+ANIMALS, EACH, FEATURES = 15, 4, 24
+TOLD = 6  # features of a photo that show the animal
+
+
+def _photos(codes: list[int], encounters: list[str | None] | None = None, sides: str = "") -> pd.DataFrame:
+    told = [{"l": "left", "r": "right"}.get(side) for side in sides] or [None] * len(codes)
+    table = pd.DataFrame({"code": codes, "encounter": encounters or [None] * len(codes), "viewpoint": told})
+    return table.astype({"encounter": "string", "viewpoint": "string"})
+
+
+def _at(degrees: list[float]) -> np.ndarray:
+    angles = np.deg2rad(degrees)
+    return np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+
+
+def _animals() -> tuple[pd.DataFrame, np.ndarray, Described]:
+    """Photos of 15 animals before four coasts, each animal once before each.
+
+    The features of an animal fill the first half of a descriptor, those of a coast the second half. A photo has 6 of
+    the one and 18 of the other, all in the same places: counted alike, they tell the coast.
+    """
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(ANIMALS), EACH)
+    coasts = np.tile(np.arange(EACH), ANIMALS)
+    animal = np.zeros((ANIMALS, TOLD, WIDEST))
+    animal[:, :, : WIDEST // 2] = rng.normal(size=(ANIMALS, TOLD, WIDEST // 2))
+    coast = np.zeros((EACH, FEATURES - TOLD, WIDEST))
+    coast[:, :, WIDEST // 2 :] = rng.normal(size=(EACH, FEATURES - TOLD, WIDEST // 2))
+    descriptors = np.concatenate([animal[codes], coast[coasts]], axis=1)
+    descriptors += 0.3 * rng.normal(size=descriptors.shape) * (descriptors != 0)
+    descriptors /= np.linalg.norm(descriptors, axis=2, keepdims=True)
+    places = np.broadcast_to(rng.random((FEATURES, 2)), (len(codes), FEATURES, 2))
+    vectors = np.eye(EACH, dtype=np.float32)[coasts]  # of the coasts: other animals before the same one are nearest
+    described = Described(torch.from_numpy(descriptors).half(), torch.from_numpy(places.astype(np.float32)))
+    return _photos(codes.tolist()), vectors, described
+
+
+def test_it_learns_that_coasts_do_not_tell_animals_apart() -> None:
+    photos, vectors, described = _animals()
+    learned = learn_worth(photos, vectors, described, epochs=15)
+    assert learned.worth is not None
+    assert (learned.before, learned.after) == (0, 1)
+    assert learned.lessons == 3 * 12 * EACH  # a fifth of the animals are held out
+    assert learned.metrics() == {"lessons": 144, "told_before": 0, "told_after": 1}
+    assert str(learned) == (
+        "0% of the held-out photos agree best with one of their animal if all features count alike, 100% after "
+        "learning from 144 photos"
+    )
+
+
+def test_it_learns_the_same_twice() -> None:
+    ones, others = (learn_worth(*_animals(), epochs=2).worth for _ in range(2))
+    assert ones is not None
+    assert others is not None
+    state = ones.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in others.state_dict().items())
+
+
+def test_it_learns_nothing_where_nothing_tells_animals_apart() -> None:
+    photos, vectors, described = _animals()
+    nothing = replace(described, descriptors=torch.zeros_like(described.descriptors))
+    learned = learn_worth(photos, vectors, nothing, epochs=2)
+    assert learned.worth is None
+    assert str(learned) == (
+        "0% of the held-out photos agree best with one of their animal if all features count alike; nothing better was "
+        "learned from 144 photos"
+    )
+
+
+def test_few_animals_teach_nothing() -> None:
+    photos, vectors, described = _animals()
+    few = learn_worth(photos[: 9 * EACH], vectors[: 9 * EACH], described[: 9 * EACH], epochs=2)
+    assert few == lessons.Learned(None)
+    assert few.metrics() == {"lessons": 0}
+    assert str(few) == "fewer than 10 animals have two photos to learn from: all matched features count alike"
+
+
+def test_a_lesson_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Animal 0 left in two encounters, and right; animal 1 left and right; animal 2 alone, its side not told."""
+    monkeypatch.setattr(lessons, "FEWEST", 1)
+    photos = _photos([0, 0, 0, 0, 1, 1, 2], ["a", "a", "b", "b", None, None, "c"], "lllrlr-")
+    listed = draw_lessons(photos, _at([0, 1, 2, 3, 20, 30, 10]))
+    assert listed is not None
+    lesson = {int(one[0]): one for one in listed}
+    assert sorted(lesson) == [0, 1, 2]  # the others have no photo of their animal, side and another encounter
+    assert lesson[0][1 : 1 + SAME].tolist() == [2] * SAME
+    assert set(lesson[2][1 : 1 + SAME]) == {0, 1}
+    assert lesson[0][1 + SAME :].tolist() == [6, 4] * (OTHERS // 2)  # the nearest first
+
+
+def test_too_few_animals_by_hand() -> None:
+    assert draw_lessons(_photos([0, 0, 1, 2]), _at([0, 1, 2, 3])) is None
+    assert draw_lessons(_photos([]), _at([])) is None
+
+
+def test_untrained_it_counts_matches_nearly_alike() -> None:
+    _, _, described = _animals()
+    full = Described(described.descriptors.float(), described.places)
+    cosines, ours, theirs = mutual(full[0], full[1:])
+    matches = Matches(cosines, full[0][ours], full[1:].of(torch.arange(len(theirs)), theirs))
+    plain, untrained = matches.agreement(), matches.agreement(Worth().eval())
+    np.testing.assert_allclose(untrained.detach(), plain, rtol=0.05, atol=0.01)
+
+
+def test_what_was_learned_is_stored(tmp_path: Path) -> None:
+    worth = Worth()
+    torch.nn.init.normal_(worth.layers[-1].weight)
+    worth.save(tmp_path / "worth.safetensors")
+    again = Worth.load(tmp_path / "worth.safetensors")
+    assert all(torch.equal(again.state_dict()[name], value) for name, value in worth.state_dict().items())
+    assert not again.training
+    (tmp_path / "bad.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError) as caught:
+        Worth.load(tmp_path / "bad.safetensors")
+    assert str(caught.value) == f"{tmp_path / 'bad.safetensors'} is damaged: make it anew with `dvc repro`"
