@@ -23,7 +23,7 @@ ANSWERED = 0.004  # seconds of search and report for a photo
 HEATED = 0.25  # seconds of the heat maps of one answer
 DETECTED = 1.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
 DESCRIBED = 0.0002  # seconds of two photos compared by descriptors
-LESSON = 0.004  # seconds of one lesson in which the second look learns
+LESSON = 0.006  # seconds of one lesson in which the second look learns, each time
 
 LEAST = 1e-6  # seconds a photo
 Seconds = tuple[float, float]  # a and b of a + b side^2
