@@ -113,8 +113,8 @@ def looked(catalogue: Catalogue, columns: list[str] | None) -> Catalogue:
 
 
 def listed_for(catalogue: Catalogue, params: Search) -> int:
-    """How many individuals are scored: up to 200 if photos were compared by descriptors, because these also find animals
-    whose vectors are far away."""
+    """How many individuals are scored: up to 200 if photos were compared by descriptors, because these also find
+    animals whose vectors are far away."""
     scores = catalogue.local_scores
     compared = scores is not None and scores["descriptors"].notna().any()
     return min(200, max(len(catalogue.names), params.shortlist)) if compared else params.shortlist
