@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from scenes import SMALL, scene, stored, turned
 
 from finprint.keypoints.descriptors import Described, agreement
 from finprint.keypoints.features import opened
+from finprint.keypoints.lessons import Learned
 from finprint.keypoints.look import Compared, nearest, second_look, shortlist
 from finprint.keypoints.params import Match
 from finprint.keypoints.tables import (
@@ -202,6 +204,26 @@ def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) ->
     two = _look(tmp_path / "two", _params(extractor="xfeat", compared=1, individuals=1, photos=1)).compared
     assert two[["query", "identity"]].to_numpy().tolist() == [["a3.jpg", "al"], ["q1.jpg", "bo"]]
     assert two["agreement"].iloc[1] == agreement["q1.jpg", "bo"]
+
+
+def test_training_photos_alone_teach_what_matches_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither those that validate nor those to identify, and none that is too small for local features."""
+    taught: list[pd.DataFrame] = []
+
+    def learn(photos: pd.DataFrame, vectors: np.ndarray, described: Described, *rest: Any) -> Learned:
+        assert len(photos) == len(vectors) == len(rest[0])
+        taught.append(photos)
+        return Learned(None)
+
+    monkeypatch.setattr("finprint.keypoints.lessons.learn_worth", learn)
+    params = _params(extractor="xfeat", compared=9, individuals=0, learn_epochs=3)
+    looked = _look(tmp_path / "one", params)
+    assert looked.metrics()["lessons"] == 0
+    assert looked.learned == Learned(None)
+    _look(tmp_path / "other", params, tiny="b1.jpg")
+    assert [sorted(photos["image"]) for photos in taught] == [["a1.jpg", "a2.jpg", "b1.jpg"], ["a1.jpg", "a2.jpg"]]
+    assert _look(tmp_path / "none", _params(extractor="xfeat", compared=0, learn_epochs=3)).learned is None
+    assert len(taught) == 2
 
 
 def test_a_photo_without_local_features_is_named_and_agrees_with_nobody(tmp_path: Path) -> None:

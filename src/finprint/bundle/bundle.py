@@ -98,7 +98,7 @@ class Bundle:
 
     def fitted(self) -> dict[str, Any]:
         """The rules of the answers, and a hash of each model, for people who want to know why answers changed."""
-        models = [sha256 for name, sha256 in self.manifest.files.items() if name.startswith(f"{MODELS}/")]
+        models = [sha256 for name, sha256 in self.manifest.files.items() if name.startswith((f"{MODELS}/", WORTH))]
         return {"rules": read_json(self.folder / RULES), "models": models}
 
     @property

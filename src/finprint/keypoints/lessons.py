@@ -1,12 +1,11 @@
 """What features tell animals apart, learned from the named photos of a catalogue.
 
-A lesson is a photo, other photos of its animal, and the nearest photos of other animals. The photos of its animal that
-agree best shall agree better than the others: a softmax over all of them, in which one of several positives is enough
-(as in Miech et al., CVPR 2020). A fifth of the individuals is held out. The epoch that tells these apart best is taken,
-and none if all matches counted alike tell them as well.
+A lesson is a photo, other photos of its animal, and the nearest photos of other animals. The network learns to make the
+animal's best photos agree more than the others: a softmax over all of them, in which one of several positives is enough
+(as in Miech et al., CVPR 2020). No lesson shows a fifth of the individuals. The network of the epoch that tells these
+apart best is taken, and none if it tells them no better than matches that all count alike.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +14,15 @@ import torch
 
 from finprint.base.device import best_device
 from finprint.base.progress import bar
-from finprint.keypoints.near import Near
-from finprint.keypoints.params import AGAIN, LESSONS
-from finprint.keypoints.threads import side_by_side
+from finprint.keypoints.near import comparable
+from finprint.keypoints.params import FEWEST, LESSONS, TIMES
+from finprint.keypoints.threads import one_thread, side_by_side
 from finprint.keypoints.worth import Described, Matches, Worth, mutual
 
 SAME, OTHERS = 4, 12  # photos in a lesson: of the animal, and of other animals
 BATCH = 32  # lessons in one step
 RATE, DECAY = 3e-3, 0.01  # AdamW
 HELD = 5  # one in so many individuals is held out
-FEWEST = 10  # individuals with several photos
 SHARPNESS = np.linspace(-2, 4, 25)  # logarithms of the factor on agreements before the softmax
 
 
@@ -36,8 +34,9 @@ class Learned:
         worth: the network; None: it tells held-out animals no better than matches that count alike, or there are too
             few animals to learn from.
         lessons: how many it learned from.
-        before: share of the held-out lessons in which a photo of the animal agrees best, all matches alike.
-        after: the same with the network; None: nothing was learned.
+        before: share of the lessons of held-out animals in which one of their photos agrees best, all matches alike.
+        after: the same with the network; None: nothing was learned. The same lessons have chosen the epoch, so that
+            this is a little too high.
     """
 
     worth: Worth | None
@@ -52,13 +51,12 @@ class Learned:
 
     def __str__(self) -> str:
         if self.before is None:
-            return f"fewer than {FEWEST} animals have two photos to learn from: all matched features count alike"
-        share = (
-            f"{self.before:.0%} of the held-out photos agree best with one of their animal if all features count alike"
-        )
+            few = f"fewer than {FEWEST} animals have two photos of one side from different encounters"
+            return f"{few}: all matched features count alike"
+        share = f"{self.before:.0%} of the photos of held-out animals agree best with their animal"
         if self.after is None:
-            return f"{share}; nothing better was learned from {self.lessons} photos"
-        return f"{share}, {self.after:.0%} after learning from {self.lessons} photos"
+            return f"{share}; nothing better was learned in {self.lessons} lessons"
+        return f"{share}, {self.after:.0%} after {self.lessons} lessons"
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,14 @@ class Lessons:
     """L lessons.
 
     Attributes:
-        photos: (L, 1 + SAME + OTHERS) rows of described photos: the query, its animal's, others.
-        animals: (L,) numbers of their individuals.
+        photos: (L, 1 + SAME + OTHERS) numbers of described photos: the query, its animal's, others.
+        held: (L,) bool: is its animal held out?
         cosines: (L, SAME + OTHERS, V) of matched features, as for `Matches`.
         ours: (L, SAME + OTHERS, V) numbers of the query's features, and `theirs`, those of the other photo.
     """
 
     photos: torch.Tensor
-    animals: np.ndarray
+    held: torch.Tensor
     cosines: torch.Tensor
     ours: torch.Tensor
     theirs: torch.Tensor
@@ -88,16 +86,22 @@ class Lessons:
         return Matches(cosines.to(device), ones, others).agreement(worth).view(len(some), SAME + OTHERS)
 
 
-def learn_worth(photos: pd.DataFrame, vectors: np.ndarray, described: Described, epochs: int) -> Learned:
+def learn_worth(
+    photos: pd.DataFrame, vectors: np.ndarray, described: Described, numbers: np.ndarray, epochs: int
+) -> Learned:
     """Learn from named photos which matched features tell animals apart.
 
     Args:
-        photos: columns `code`, `encounter` and `viewpoint` of N photos.
+        photos: columns `code`, `group` and `viewpoint` of N photos.
         vectors: (N, D) their unit vectors.
-        described: the local features of these N photos.
+        described: local features of these photos and perhaps of others.
+        numbers: (N,) of these photos among those described.
         epochs: how often each lesson is learned.
     """
-    listed = draw_lessons(photos, vectors)
+    codes = photos["code"].to_numpy()
+    animals = np.random.default_rng(0).permutation(np.unique(codes))
+    held = np.isin(codes, animals[: -(-len(animals) // HELD)])
+    listed = draw_lessons(photos, vectors, held)
     if listed is None:
         return Learned(None)
 
@@ -107,52 +111,49 @@ def learn_worth(photos: pd.DataFrame, vectors: np.ndarray, described: Described,
             cosines, ours, theirs = mutual(described[one].on(best_device()), described[others].on(best_device()))
         return cosines.cpu().clone(), ours.short().cpu().clone(), theirs.short().cpu().clone()
 
-    each = bar("lessons of local features", len(listed), "photo", side_by_side(matched, listed))
+    shown = numbers[listed]
+    each = bar("lessons of local features", len(shown), "lesson", side_by_side(matched, shown))
     found = [torch.stack(one) for one in zip(*each, strict=True)]
-    lessons = Lessons(torch.from_numpy(listed), photos["code"].to_numpy()[listed[:, 0]], *found)
-    [learned] = side_by_side(lambda epochs: _fit(lessons, described, epochs), [epochs])
-    return learned
+    lessons = Lessons(torch.from_numpy(shown), torch.from_numpy(held[listed[:, 0]]), *found)
+    with one_thread():
+        return _fit(lessons, described, epochs)
 
 
-def draw_lessons(photos: pd.DataFrame, vectors: np.ndarray) -> np.ndarray | None:
-    """(L, 1 + SAME + OTHERS) rows: a photo, some of its animal, of other encounters than its own, and the nearest ones
-    of other animals, all of the same side. Where there are fewer, they repeat. None if fewer than `FEWEST` animals have
-    several photos.
+def draw_lessons(photos: pd.DataFrame, vectors: np.ndarray, held: np.ndarray) -> np.ndarray | None:
+    """(L, 1 + SAME + OTHERS) rows: a photo, some of its animal, of other groups than its own, and the nearest ones of
+    other animals, all of the same side. Where there are fewer, they repeat. None if fewer than `FEWEST` animals have
+    such photos, or none that are held out, or only those.
+
+    A group holds the photos of one encounter, and those that look the same: they share waves and grass.
 
     Args:
         photos, vectors: as for `learn_worth`.
+        held: (N,) bool: is the animal held out? Lessons of other animals do not show its photos.
     """
-    near, all_of_them = Near.of(photos, vectors), np.arange(len(photos))
-    codes = photos["code"].to_numpy()
-    encounters = photos["encounter"].fillna("").to_numpy(str)
-    drawn = np.random.default_rng(0)
-    listed: list[np.ndarray] = []
-    for query in _queries(drawn, len(photos)):
-        if len(listed) == LESSONS:
-            break
-        apart = (encounters != encounters[query]) | (encounters[query] == "")
-        cosines = near.cosines(all_of_them[[query]], all_of_them)[0]
-        same, seen = codes == codes[query], np.isfinite(cosines)
-        own = np.flatnonzero(same & seen & apart & (all_of_them != query))
-        others = np.flatnonzero(~same & seen)
-        if len(own) and len(others):
-            nearest = others[np.argsort(-cosines[others], kind="stable")[:OTHERS]]
-            listed.append(np.array([query, *np.resize(drawn.permutation(own), SAME), *np.resize(nearest, OTHERS)]))
-    if len({codes[lesson[0]] for lesson in listed}) < FEWEST:
-        return None
-    return np.stack(listed)
-
-
-def _queries(drawn: np.random.Generator, photos: int) -> Iterator[int]:
-    for _ in range(AGAIN):
-        yield from drawn.permutation(photos).tolist()
+    codes, groups = photos["code"].to_numpy(), photos["group"].to_numpy()
+    sides = photos["viewpoint"].fillna("").to_numpy(str)
+    drawn, able = np.random.default_rng(0), np.arange(len(photos))
+    listed: list[list[int]] = []
+    for _ in range(TIMES):
+        for query in drawn.permutation(able).tolist():
+            if len(listed) == LESSONS:
+                break
+            seen, same = comparable(sides[[query]], sides)[0], codes == codes[query]
+            own = np.flatnonzero(same & seen & (groups != groups[query]))
+            others = np.flatnonzero(~same & seen & (held[query] | ~held))
+            if len(own) and len(others):
+                nearest = others[np.argsort(-(vectors @ vectors[query])[others], kind="stable")[:OTHERS]]
+                listed.append([query, *np.resize(drawn.permutation(own), SAME), *np.resize(nearest, OTHERS)])
+        able = np.unique([lesson[0] for lesson in listed]).astype(int)
+    told = np.array(listed, int).reshape(-1, 1 + SAME + OTHERS)
+    judged = held[told[:, 0]]
+    enough = len(np.unique(codes[told[:, 0]])) >= FEWEST and judged.any() and not judged.all()
+    return told if enough else None
 
 
 def _fit(lessons: Lessons, described: Described, epochs: int) -> Learned:
     """The network of the epoch that tells the held-out individuals apart best."""
-    animals = np.random.default_rng(0).permutation(np.unique(lessons.animals))
-    held = np.isin(lessons.animals, animals[: len(animals) // HELD])
-    pupils, judges = (torch.from_numpy(np.flatnonzero(some)) for some in (~held, held))
+    pupils, judges = (torch.nonzero(some).flatten() for some in (~lessons.held, lessons.held))
     plain = _told(lessons, described, judges, None)
     factor, least = _sharpest(plain)
     before, after, kept = _right(plain), None, None
@@ -173,7 +174,7 @@ def _fit(lessons: Lessons, described: Described, epochs: int) -> Learned:
                 schedule.step()
             told = _told(lessons, described, judges, worth.eval())
             _, reached = _sharpest(told)
-            if reached < least:
+            if reached < least and _right(told) >= before:
                 least, after = reached, _right(told)
                 kept = {name: value.clone() for name, value in worth.state_dict().items()}
     if kept is None:

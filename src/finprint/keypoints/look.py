@@ -151,10 +151,10 @@ def _compare(
     seen = describe(photos, crops, used[used >= 0], params, engine)
     learned = None
     if worth is None and params.learn_epochs:
-        named = (photos["split"] == TRAIN) & (photos["code"] >= 0) & ~photos["image"].isin(seen.small)
-        some = np.intersect1d(seen.rows, np.flatnonzero(named))
-        described = seen.described[seen.numbers(some)]
-        learned = learn_worth(photos.iloc[some], vectors[some], described, params.learn_epochs)
+        # The training photos near those that validate: which ones are to be identified makes no difference.
+        some = np.intersect1d(rows[0], np.flatnonzero(~photos["image"].isin(seen.small)))
+        numbers = seen.numbers(some)
+        learned = learn_worth(photos.iloc[some], vectors[some], seen.described, numbers, params.learn_epochs)
         worth = learned.worth
     compared = [
         Compared(each, agreements(seen, queries, each, worth))

@@ -6,8 +6,10 @@ from pydantic import Field
 
 from finprint.base.params import Count, Section
 
-LESSONS = 2500  # named photos from which it is learned what matched features tell, at most
-AGAIN = 3  # lessons of one photo, each with other photos of its animal, if there are fewer photos than lessons
+# Of the network that learns which matched features tell animals apart (`keypoints/lessons.py`)
+LESSONS = 2500  # at most
+TIMES = 3  # lessons of one photo, each with other photos of its animal, if there are fewer photos than lessons
+FEWEST = 15  # individuals with several photos
 
 
 class Match(Section):

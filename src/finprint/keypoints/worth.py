@@ -1,7 +1,7 @@
 """How much two matched features say about two photos: all alike, or as a network has learned from a gallery.
 
-A feature of a callosity or of a stripe tells animals apart, one of a wave, of grass or of the edge of a fluke does not.
-What does differs from catalogue to catalogue, so it is learned from the named photos of each (`keypoints/lessons.py`).
+Features of a callosity or a stripe tell animals apart. Those of a wave, of grass or of a fluke's edge do not. Which do
+differs between catalogues, so it is learned from the named photos of each (`keypoints/lessons.py`).
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from finprint.base.device import best_device
 from finprint.base.errors import UserError
 from finprint.keypoints.points import SLACK, WIDEST
 
@@ -21,9 +22,7 @@ LOWEST = 0.5  # the cosine from which a network may find that it says something
 VOTERS = 64  # pairs of features that vote, the most alike ones; with all 256 the results are the same
 TINY = 1e-6  # instead of a sum of no weights
 HIDDEN = 32  # neurons
-DROPPED = (
-    0.5  # share of the inputs and of the neurons that a step leaves out: without it, few photos are learned by heart
-)
+DROPPED = 0.5  # share of inputs and neurons left out in a step. Without it the network learns few photos by heart
 SHARP = 20.0  # of the softplus by which a cosine becomes a weight
 REACH = 0.2  # cosine that one unit of the network's answer is worth
 
@@ -135,7 +134,7 @@ class Worth(nn.Module):
 
     @staticmethod
     def load(path: Path) -> "Worth":
-        """The network whose weights lie there.
+        """The network whose weights lie there, on the device that works.
 
         Raises:
             UserError: the file is damaged, or of another version.
@@ -144,5 +143,5 @@ class Worth(nn.Module):
         try:
             worth.load_state_dict(load_file(path))
         except (OSError, SafetensorError, RuntimeError):
-            raise UserError(f"{path} is damaged: make it anew with `dvc repro`") from None
-        return worth.eval()
+            raise UserError(f"{path} is damaged or of another version: make it anew with `dvc repro`") from None
+        return worth.to(best_device()).eval()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finprint.base.params import changed
+from finprint.keypoints.params import FEWEST
 from finprint.learning.finetuning import one_size
 from finprint.params import Params
 from finprint.start.cost import Work, minutes
@@ -169,14 +170,21 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     yield Choice("match.compared", facts.named if every else compared, why)
     listed = min(max(len(facts.each), NEAREST), LISTED) if every else NEAREST
     yield Choice("search.shortlist", listed, "whomever the descriptors find is scored")
-    why = "your named photos show which matched features tell animals apart" if look.epochs else "no time to learn"
-    yield Choice("match.learn_epochs", look.epochs, why)
+    yield _lessons(look, facts)
     each = look.individuals * look.photos
     why = f"{each} pairs for each photo fit into the minutes" if each else "no time for pairs"
     yield Choice("match.individuals", look.individuals, why)
     if each:
         yield Choice("match.photos", look.photos, "the nearest photos of each")
     yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")
+
+
+def _lessons(look: Look, facts: Facts) -> Choice:
+    """How long it is learned which matched features tell animals apart."""
+    if (facts.each > 1).sum() < FEWEST:
+        return Choice("match.learn_epochs", 0, f"fewer than {FEWEST} animals have two photos")
+    why = "your named photos show which matched features tell animals apart" if look.epochs else "no time to learn"
+    return Choice("match.learn_epochs", look.epochs, why)
 
 
 def training_choices(training: Training, facts: Facts, only: int | None = None) -> Iterator[Choice]:
