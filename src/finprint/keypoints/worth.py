@@ -5,6 +5,7 @@ differs between catalogues, so it is learned from the named photos of each (`key
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -86,9 +87,13 @@ class Matches:
 
     def votes(self, weights: Tensor) -> Tensor:
         """(P, V) of each match the sum of the weights of all, the less, the more they are shifted otherwise."""
+        return (self._alike @ weights[..., None])[..., 0]
+
+    @cached_property
+    def _alike(self) -> Tensor:
+        """(P, V, V) from 0 to 1, how alike the shifts of two matches are."""
         shifts = self.ones.places - self.others.places
-        alike = (-torch.cdist(shifts, shifts).square() / (2 * SLACK**2)).exp()
-        return (alike @ weights[..., None])[..., 0]
+        return (-torch.cdist(shifts, shifts).square() / (2 * SLACK**2)).exp()
 
 
 def mutual(one: Described, others: Described) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,6 +109,19 @@ def mutual(one: Described, others: Described) -> tuple[Tensor, Tensor, Tensor]:
     return torch.where(above > 0, above + LOWEST, 0.0), ours, theirs.gather(1, ours)
 
 
+class Dropped(nn.Dropout):
+    """Dropout of the same numbers for all matches of two photos: random numbers for each match would take most of the
+    time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(DROPPED)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(P, V, F) numbers, of which some are 0."""
+        return values * super().forward(values.new_ones(len(values), 1, values.shape[-1])) if self.training else values
+
+
 class Worth(nn.Module):
     """A small network that says how much matched features are worth, by what they look like, where they are, and how
     many are shifted alike. Untrained it says nearly the same as `Matches.plain`.
@@ -115,7 +133,7 @@ class Worth(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         first = nn.Linear(2 * WIDEST + 8, HIDDEN)
-        self.layers = nn.Sequential(nn.Dropout(DROPPED), first, nn.GELU(), nn.Dropout(DROPPED), last)
+        self.layers = nn.Sequential(Dropped(), first, nn.GELU(), Dropped(), last)
         self.least = nn.Parameter(torch.tensor(UNLIKE))
 
     def forward(self, matches: Matches) -> Tensor:
