@@ -56,7 +56,7 @@ def trainings(only: int | None = None) -> Iterator[Training]:
 def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look | None]]:
     """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do, but
     less than a training. Pairs are given up before a training gets short, and descriptors after it. What matches tell
-    is learned beside every training, if there is any time, because in two minutes it adds as much as many epochs.
+    is learned as long as any training leaves the time, because in two minutes it adds as much as many epochs.
 
     Args:
         looks: can there be a second look?
@@ -68,5 +68,6 @@ def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look
         if looks:
             long = [training for training in some if training.first >= GOOD]
             yield from itertools.product(long, LOOKS)
-            yield from itertools.product(some, [BY_DESCRIPTORS, LEAST_LOOK])
+            yield from itertools.product(some, [BY_DESCRIPTORS])
+            yield from itertools.product(some, [LEAST_LOOK])
         yield from ((training, None) for training in some)
