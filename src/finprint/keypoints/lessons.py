@@ -2,8 +2,8 @@
 
 A lesson is a photo, other photos of its animal, and the nearest photos of other animals. The network learns to make the
 animal's best photos agree more than the others: a softmax over all of them, in which one of several positives is enough
-(as in Miech et al., CVPR 2020). A fifth of the individuals is in no lesson that it learns from. The network of the epoch
-that tells these apart best is taken, and none if it tells them no better than matches that all count alike.
+(as in Miech et al., CVPR 2020). A fifth of the individuals is in no lesson that it learns from. The network of the
+epoch that tells these apart best is taken, and none if it tells them no better than matches that all count alike.
 """
 
 from dataclasses import dataclass
