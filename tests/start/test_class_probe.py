@@ -42,7 +42,7 @@ def _folder(root: Path, upright: bool, count: int = 60) -> Looked:
 
 @pytest.mark.usefixtures("training_state")
 def test_arrows_that_point_anywhere_are_not_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(class_probe, "TIMED", 8)
+    monkeypatch.setattr(class_probe, "TIMED", 4)
     base = changed(load_params(OURS), {"train.batch": 4, "embed.batch": 4})
     upright = probe_classes(_folder(tmp_path / "upright", True), base)
     monkeypatch.setattr(class_probe, "frozen_sections", lambda base, turns: {})  # they were timed above
