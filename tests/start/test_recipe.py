@@ -17,7 +17,7 @@ from finprint.params import load_params
 from finprint.start.cost import Speed, Work, minutes
 from finprint.start.facts import Facts, facts_of
 from finprint.start.recipe import Plan, plan
-from finprint.start.rungs import rungs
+from finprint.start.rungs import Look, rungs
 from finprint.survey.look import look
 
 OURS = Path(__file__).parents[2] / "params.yaml"
@@ -107,14 +107,17 @@ def test_a_minute_trains_a_head_alone(right_whales: Facts) -> None:
 @given(one=st.floats(0.1, 200), other=st.floats(0.1, 200), animals=st.integers(2, 3000))
 def test_more_minutes_never_buy_less(small: Facts, one: float, other: float, animals: int) -> None:
     seen = replace(small, each=np.full(animals, 3), photos=4 * animals)
+    taught = seen.teaching  # else nothing is learned, whatever the look is
     order = [
-        (each.side, each.first, each.second, look and (look.individuals, look.photos)) for each, look in rungs(True)
+        (each.side, each.first, each.second, look and replace(look, epochs=look.epochs if taught else 0))
+        for each, look in rungs(True)
     ]
 
     def place(chosen: Plan) -> int:
         told = values(chosen)
         side = told["train.image_size"] if told["train.finetune.trainable"] else 0
-        look = (told["match.individuals"], told.get("match.photos", 1)) if told["match.enabled"] else None
+        pairs = (told["match.individuals"], told.get("match.photos", 1)) if told["match.enabled"] else None
+        look = Look(*pairs, told["match.learn_epochs"]) if pairs else None
         return order.index((side, told["train.epochs"], told["retrain.epochs"], look))
 
     few, many = sorted([one, other])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from finprint.individuals.params import Train
-from finprint.keypoints.params import FEWEST, LESSONS, TIMES, Match
+from finprint.keypoints.params import LESSONS, TIMES, Match
 from finprint.learning.recipe import Recipe, side_at
 from finprint.start.facts import HELD, Facts
 
@@ -113,9 +113,9 @@ class Work:
         each = min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
         pairs = facts.asked * (SURE * min(1, each) + (1 - SURE) * each)
         described = facts.asked * min(match.compared, facts.comparable) * DESCRIBED
-        teaching = match.compared and (facts.each > 1).sum() >= FEWEST
-        lessons = min(LESSONS, TIMES * facts.named * (1 - HELD)) * match.learn_epochs * LESSON if teaching else 0.0
-        return (pairs * self.speed.pair if pairs else 0.0) + facts.photos * self.speed.points + described + lessons
+        lessons = min(LESSONS, TIMES * facts.named * (1 - HELD)) if match.compared and facts.teaching else 0.0
+        learned = lessons * match.learn_epochs * LESSON
+        return (pairs * self.speed.pair if pairs else 0.0) + facts.photos * self.speed.points + described + learned
 
     def _learning(self, train: Train, epochs: int, photos: float) -> float:
         """Seconds of a round, with its scores on validation."""

@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from finprint.base.errors import UserError
+from finprint.keypoints.params import FEWEST
 from finprint.survey.look import Looked
 
 HEADERS = 200  # photos whose width and height are read
@@ -52,6 +53,11 @@ class Facts:
     def named(self) -> int:
         """Number of named photos."""
         return int(self.each.sum())
+
+    @property
+    def teaching(self) -> bool:
+        """Are there enough animals with several photos to learn which matched features tell them apart?"""
+        return bool((self.each > 1).sum() >= FEWEST)
 
     @property
     def asked(self) -> float:

@@ -181,7 +181,7 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
 
 def _lessons(look: Look, facts: Facts) -> Choice:
     """How long it is learned which matched features tell animals apart."""
-    if (facts.each > 1).sum() < FEWEST:
+    if not facts.teaching:
         return Choice("match.learn_epochs", 0, f"fewer than {FEWEST} animals have two photos")
     why = "your named photos show which matched features tell animals apart" if look.epochs else "no time to learn"
     return Choice("match.learn_epochs", look.epochs, why)
