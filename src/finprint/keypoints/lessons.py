@@ -107,9 +107,8 @@ def learn_worth(
 
     def matched(lesson: np.ndarray) -> tuple[torch.Tensor, ...]:
         one, *others = lesson.tolist()
-        with torch.inference_mode():
-            cosines, ours, theirs = mutual(described[one].on(best_device()), described[others].on(best_device()))
-        return cosines.cpu().clone(), ours.short().cpu().clone(), theirs.short().cpu().clone()
+        cosines, ours, theirs = mutual(described[one].on(best_device()), described[others].on(best_device()))
+        return cosines.cpu(), ours.short().cpu(), theirs.short().cpu()
 
     shown = numbers[listed]
     each = bar("lessons of local features", len(shown), "lesson", side_by_side(matched, shown))
@@ -173,9 +172,9 @@ def _fit(lessons: Lessons, described: Described, epochs: int) -> Learned:
                 optimizer.step()
                 schedule.step()
             told = _told(lessons, described, judges, worth.eval())
-            _, reached = _sharpest(told)
-            if reached < least and _right(told) >= before:
-                least, after = reached, _right(told)
+            (_, reached), right = _sharpest(told), _right(told)
+            if reached < least and right >= before:
+                least, after = reached, right
                 kept = {name: value.clone() for name, value in worth.state_dict().items()}
     if kept is None:
         return Learned(None, len(pupils), before)
