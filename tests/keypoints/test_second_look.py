@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import SMALL, scene, stored, turned
 
-from finprint.keypoints.descriptors import Described, agreement
+from finprint.keypoints.descriptors import STRONGEST, Described, agreeing, agreement
 from finprint.keypoints.features import opened
 from finprint.keypoints.lessons import Learned
 from finprint.keypoints.look import Compared, nearest, second_look, shortlist
 from finprint.keypoints.params import Match
+from finprint.keypoints.points import Features
 from finprint.keypoints.tables import (
     COMPARED,
     PAIRS,
@@ -206,6 +207,25 @@ def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) ->
     assert two["agreement"].iloc[1] == agreement["q1.jpg", "bo"]
 
 
+def test_without_pairs_the_points_by_which_photos_agree_are_drawn(tmp_path: Path) -> None:
+    looked = _look(tmp_path, _params(extractor="xfeat", compared=9, individuals=0))
+    best = looked.points.drop_duplicates(["query", "match"])[["query", "match"]].to_numpy().tolist()
+    assert sorted(best) == [["a3.jpg", "a2.jpg"], ["a3.jpg", "b1.jpg"], ["q1.jpg", "a3.jpg"], ["q1.jpg", "b1.jpg"]]
+    drawn = dict(list(looked.points.groupby(["query", "match"])))
+    same, other = drawn["q1.jpg", "b1.jpg"], drawn["q1.jpg", "a3.jpg"]
+    assert same["inlier"].mean() > 2 * other["inlier"].mean()
+    assert same["score"].is_monotonic_decreasing
+    assert len(same) <= STRONGEST
+    # Both are turned about the middle, so that points of one part of the scene lie near each other.
+    apart = (
+        same.loc[same["inlier"], ["x", "y"]].to_numpy() - same.loc[same["inlier"], ["match_x", "match_y"]].to_numpy()
+    )
+    assert np.abs(apart).max() < 0.3
+    # With pairs, the points are those of the pairs.
+    paired = _look(tmp_path / "pairs", _params(extractor="xfeat", compared=9, individuals=1, photos=1))
+    assert set(paired.points["match"]) == set(paired.pairs["match"])
+
+
 def test_training_photos_alone_teach_what_matches_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither those that validate nor those to identify, and none that is too small for local features."""
     taught: list[pd.DataFrame] = []
@@ -240,6 +260,8 @@ def test_compared_by_descriptors_the_two_best_photos_of_an_individual_count(tmp_
     queries, identities = np.array(["q", "r"], object), np.array(["al", "al", "bo", "cy", "al"], object)
     table = COMPARED.validate(compared.table(queries, identities))
     assert table.to_numpy().tolist() == [["q", "al", 5], ["q", "bo", 1], ["r", "al", 0]]
+    best = compared.best(queries, identities, np.array(list("01234"), object))
+    assert best.to_numpy().tolist() == [["q", "4", "al"], ["q", "2", "bo"]]  # r agrees with nobody
     pairs = pd.DataFrame({"query": ["q"], "identity": ["bo"], "score": pd.Series([7.0], dtype="Float64")})
     scores = local_scores(pairs, table)
     assert scores is not None
@@ -283,6 +305,19 @@ def test_features_that_are_shifted_alike_vote_for_each_other_by_hand() -> None:
     np.testing.assert_allclose(told, [2 / 3, 0.4 * (2 * (2 + half) + 1 + 2 * half) / 3], atol=1e-5)
     swapped = agreement(Described(torch.eye(3), torch.tensor(there[1])), _described(torch.eye(3)[None], [[0.0, 0.0]]))
     assert swapped[0] < told[1]
+
+
+def test_the_features_by_which_photos_agree_by_hand() -> None:
+    """As above: 0.8, 0.8 and 0.4 votes, each weighted by 0.4, are shares of 0.4, 0.4 and 0.2. The fourth of theirs has
+    no nearest one."""
+    frame = np.array([[100, 50]], np.float32)
+    one = Features(np.array([[10, 40], [50, 30], [70, 10]], np.float32), np.eye(3, dtype=np.float16), frame)
+    others = np.array([[10, 20], [40, 30], [0, 40], [9, 9]], np.float32)
+    other = Features(others, np.eye(4, 3, dtype=np.float16)[[2, 1, 0, 3]], frame)
+    rows, theirs, shares = agreeing(one, other)
+    assert (rows.tolist(), theirs.tolist()) == ([0, 1, 2], [2, 1, 0])
+    np.testing.assert_allclose(shares, [0.4, 0.4, 0.2], atol=1e-6)
+    assert [len(found) for found in agreeing(one, Features(others[:1], np.zeros((1, 3), np.float16), frame))] == [0] * 3
 
 
 def test_not_enabled_nothing_is_matched(tmp_path: Path) -> None:

@@ -135,6 +135,12 @@ def test_a_shorter_training_leaves_room_for_a_second_look(right_whales: Facts) -
     assert both.seconds["train"] < alone.seconds["train"]
 
 
+def test_pairs_are_matched_where_all_else_fits(right_whales: Facts) -> None:
+    an_hour, two_hours = values(planned(right_whales, 60)), values(planned(right_whales, 120))
+    assert (an_hour["match.individuals"], an_hour["train.image_size"]) == (0, 160)
+    assert (two_hours["match.individuals"], two_hours["match.photos"], two_hours["train.epochs"]) == (8, 2, 30)
+
+
 def test_a_training_is_not_given_up_for_a_second_look(right_whales: Facts) -> None:
     told = values(planned(right_whales, 60, replace(SPEED, pair=1.0)))
     assert (told["train.finetune.trainable"], told["train.epochs"]) == (1, 28)

@@ -15,12 +15,13 @@ from finprint.base.progress import bar
 from finprint.engine.params import LOCAL, Engine
 from finprint.keypoints.features import extract, opened
 from finprint.keypoints.params import Match
-from finprint.keypoints.points import WIDEST
+from finprint.keypoints.points import WIDEST, Features
 from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import views_of
 from finprint.keypoints.worth import Described, Matches, Worth, mutual
 from finprint.pictures.shards import Crops
 
+STRONGEST = 40  # features by which two photos agree that are told; the pages draw no more
 CHUNK = 16  # gallery photos at a time, so that their cosines stay in the processor's cache
 
 
@@ -67,10 +68,17 @@ def describe(photos: pd.DataFrame, crops: Crops, rows: np.ndarray, params: Match
             if key not in bench.features:
                 small.append(str(crops.index["image"].iloc[row]))
                 continue
-            one = bench.load(key)
-            stacked.descriptors[place, : len(one), : one.descriptors.shape[1]] = torch.from_numpy(one.descriptors)
-            stacked.places[place, : len(one)] = torch.from_numpy(one.points / one.frame.max())
+            one = described(bench.load(key))
+            stacked.descriptors[place, : len(one.places)] = one.descriptors
+            stacked.places[place, : len(one.places)] = one.places
     return Seen(rows, stacked, small)
+
+
+def described(features: Features) -> Described:
+    """The local features of one photo, (K, D) and (K, 2)."""
+    wide = np.zeros((len(features), WIDEST), np.float16)
+    wide[:, : features.descriptors.shape[1]] = features.descriptors
+    return Described(torch.from_numpy(wide), torch.from_numpy(features.points / features.frame.max()))
 
 
 def agreements(seen: Seen, queries: np.ndarray, others: np.ndarray, worth: Worth | None) -> np.ndarray:
@@ -113,3 +121,21 @@ def agreement(one: Described, others: Described, worth: Worth | None = None) -> 
         matches = Matches(cosines, one[ours], some.of(torch.arange(len(theirs), device=device), theirs))
         told.append(matches.agreement(worth).cpu())
     return torch.cat(told).numpy() if told else np.zeros(0, np.float32)
+
+
+@torch.inference_mode()
+def agreeing(one: Features, other: Features, worth: Worth | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The features by which two photos agree, most important first.
+
+    Returns:
+        (M,) their rows in the one photo, (M,) in the other, (M,) their shares of the agreement.
+    """
+    device = best_device()
+    ours, theirs = (described(features).on(device) for features in (one, other))
+    cosines, *rows = mutual(ours, theirs[None])
+    mine, its = (found[0] for found in rows)
+    parts = Matches(cosines, ours[mine][None], theirs[its][None]).parts(worth)[0]
+    order = parts.argsort(descending=True, stable=True)
+    order = order[parts[order] > 0][:STRONGEST]
+    shares = parts[order] / parts.sum()
+    return mine[order].cpu().numpy(), its[order].cpu().numpy(), shares.cpu().numpy()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
 BEST = 2  # photos of an individual whose agreement counts: right whales are told as well by one, antelopes less well
+DRAWN = 10  # individuals whose matched points are drawn, where no pairs are matched; five are answered
 # What is added to an individual's places by both measures, before their reciprocals are (Cormack, Clarke and Buettcher,
 # SIGIR 2009, have 60, with many more places).
 FUSED = 5
@@ -52,13 +53,30 @@ class Compared:
             queries: (Q,) ids.
             identities: names, by the photo's row.
         """
-        asked, place = np.nonzero(self.rows >= 0)
-        named = {"query": queries[asked], "identity": identities[self.rows[asked, place]]}
-        table = pd.DataFrame(named | {"agreement": self.agreement[asked, place]})
         by = ["query", "identity"]
-        table = table.sort_values("agreement", ascending=False, kind="stable")
+        table = self._ranked(queries, identities)
         best = table[table.groupby(by, sort=False).cumcount() < BEST]
         return best.groupby(by)["agreement"].mean().reset_index()
+
+    def best(self, queries: np.ndarray, identities: np.ndarray, images: np.ndarray) -> pd.DataFrame:
+        """Columns query, match and identity: of the individuals that agree best with a query, the best photo of each.
+
+        Args:
+            queries, identities: as for `table`.
+            images: ids, by the photo's row.
+        """
+        table = self._ranked(queries, identities)
+        table = table[table["agreement"] > 0].drop_duplicates(["query", "identity"])
+        table = table[table.groupby("query", sort=False).cumcount() < DRAWN]
+        return table.assign(match=images[table["row"]])[["query", "match", "identity"]].reset_index(drop=True)
+
+    def _ranked(self, queries: np.ndarray, identities: np.ndarray) -> pd.DataFrame:
+        """Each photo that a query was compared with, those that agree best first."""
+        asked, place = np.nonzero(self.rows >= 0)
+        rows = self.rows[asked, place]
+        named = {"query": queries[asked], "identity": identities[rows], "row": rows}
+        table = pd.DataFrame(named | {"agreement": self.agreement[asked, place]})
+        return table.sort_values("agreement", ascending=False, kind="stable")
 
     def before(self, cosines: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         """(Q, G) a measure: the agreement of photos, and behind them the cosines of those that agree in nothing or were
@@ -101,6 +119,7 @@ def second_look(
     if not params.enabled:
         return SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), no_points(), none_compared(), [])
     # The networks take seconds to import, which are of no use where nothing is matched.
+    from finprint.keypoints.drawing import agreeing_points
     from finprint.keypoints.pairs import match_pairs
 
     images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
@@ -114,14 +133,15 @@ def second_look(
     rows = table[["query", "match"]].to_numpy()
     named_pairs = pd.DataFrame(images[rows], columns=["query", "match"])
     table = named_pairs.assign(identity=identities[rows[:, 1]], cosine=table["cosine"])
-    tables = [
-        one.table(images[queries], identities)
-        for (queries, _), one in zip(searches, compared, strict=True)
-        if one is not None
-    ]
-    told = pd.concat([none_compared(), *tables], ignore_index=True)
+    asked = [(one, images[queries]) for (queries, _), one in zip(searches, compared, strict=True) if one is not None]
+    told = pd.concat([none_compared(), *(one.table(ids, identities) for one, ids in asked)], ignore_index=True)
     looked = match_pairs(table, photos, crops, params, engine)
-    return replace(looked, compared=told, too_small=sorted({*looked.too_small, *small}), learned=learned)
+    looked = replace(looked, compared=told, too_small=sorted({*looked.too_small, *small}), learned=learned)
+    if params.individuals or not asked:
+        return looked
+    best = pd.concat([one.best(ids, identities, images) for one, ids in asked], ignore_index=True)
+    worth = learned.worth if learned else worth
+    return replace(looked, points=agreeing_points(best, photos, crops, params, engine, worth))
 
 
 def _searches(photos: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:

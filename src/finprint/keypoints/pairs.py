@@ -61,7 +61,7 @@ def match_pairs(
         bench.pairs.tidy(list(able))
         matched = [_turned(bench.pairs.get(pair_key(c))[MATCHES], c) if pair_key(c) in able else None for c in couples]
         small = sorted(crops.index["image"].iloc[[row for row, key in keys.items() if key not in bench.features]])
-    return SecondLook(_scored(pairs, matched), _points(pairs, matched), none_compared(), small)
+    return SecondLook(_scored(pairs, matched), points_of(pairs, matched), none_compared(), small)
 
 
 def pair_key(couple: tuple[str, str]) -> str:
@@ -96,7 +96,11 @@ def _arrays(networks: Networks, one: Features, other: Features) -> Arrays:
 
 def match(networks: Networks, first: Features, second: Features) -> np.ndarray:
     """The matches (M, 6) of two views, see `MATCHES`."""
-    rows, others, scores = networks.match(first, second)
+    return placed(first, second, *networks.match(first, second))
+
+
+def placed(first: Features, second: Features, rows: np.ndarray, others: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The matches (M, 6), see `MATCHES`, of features of two views, given by their rows."""
     places = np.hstack([_shares(first, rows), _shares(second, others)])
     agree = inliers(np.hstack([first.points[rows] / first.frame.max(), second.points[others] / second.frame.max()]))
     return np.column_stack([places, scores, agree]).astype(np.float32)
@@ -127,8 +131,13 @@ def _scored(pairs: pd.DataFrame, matched: list[np.ndarray | None]) -> pd.DataFra
     return PAIRS.validate(pairs.join(scores)[list(PAIRS.columns)])
 
 
-def _points(pairs: pd.DataFrame, matched: list[np.ndarray | None]) -> pd.DataFrame:
-    """Table `POINTS`: of the photos of an individual the one that matches a query best, the first of equal ones."""
+def points_of(pairs: pd.DataFrame, matched: Sequence[np.ndarray | None]) -> pd.DataFrame:
+    """Table `POINTS`: of the photos of an individual the one that matches a query best, the first of equal ones.
+
+    Args:
+        pairs: columns query, match and identity.
+        matched: of each pair its matches, see `MATCHES`; None: a photo has no local features.
+    """
 
     def tables() -> Iterator[pd.DataFrame]:
         total = [-1.0 if m is None else pair_score(m) for m in matched]

@@ -40,7 +40,7 @@ class Described:
     descriptors: Tensor
     places: Tensor
 
-    def __getitem__(self, photos: "int | slice | list[int] | np.ndarray | Tensor") -> "Described":
+    def __getitem__(self, photos: "int | slice | list[int] | np.ndarray | Tensor | None") -> "Described":
         return Described(self.descriptors[photos], self.places[photos])
 
     def on(self, device: torch.device) -> "Described":
@@ -78,8 +78,12 @@ class Matches:
         Args:
             worth: says how much each is worth; None: its cosine above `UNLIKE`.
         """
+        return self.parts(worth).sum(dim=1)
+
+    def parts(self, worth: "Worth | None" = None) -> Tensor:
+        """(P, V) what each match adds to the agreement."""
         weights = self.plain() if worth is None else worth(self)
-        return (weights * self.votes(weights)).sum(dim=1) / weights.sum(dim=1).clamp(min=TINY)
+        return weights * self.votes(weights) / weights.sum(dim=1, keepdim=True).clamp(min=TINY)
 
     def plain(self) -> Tensor:
         """(P, V) how far their cosines stand above `UNLIKE`."""

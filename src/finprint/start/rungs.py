@@ -54,9 +54,10 @@ def trainings(only: int | None = None) -> Iterator[Training]:
 
 
 def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look | None]]:
-    """Trainings with a second look, from the best to the cheapest: a look adds more than the last epochs do, but
-    less than a training. Pairs are given up before a training gets short, and descriptors after it. What matches tell
-    is learned as long as any training leaves the time, because in two minutes it adds as much as many epochs.
+    """Trainings with a second look, from the best to the cheapest. Pairs are given up before anything else, because
+    descriptors alone tell nearly as much. Descriptors are given up after the training: they add more than its last
+    epochs do, but less than all of it. What matches tell is learned as long as any training leaves the time, because in
+    two minutes it adds as much as many epochs.
 
     Args:
         looks: can there be a second look?
@@ -66,8 +67,7 @@ def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look
     heads = [training for training in trainings(only) if not training.side]
     for some in (whole, heads):
         if looks:
-            long = [training for training in some if training.first >= GOOD]
-            yield from itertools.product(long, LOOKS)
+            yield from itertools.product(some[:1], LOOKS)
             yield from itertools.product(some, [BY_DESCRIPTORS])
             yield from itertools.product(some, [LEAST_LOOK])
         yield from ((training, None) for training in some)
