@@ -27,6 +27,7 @@ from finprint.bundle.settings import Settings
 from finprint.bundle.writing import read_finished, write_bundle
 from finprint.keypoints.lessons import Learned
 from finprint.keypoints.look import second_look
+from finprint.keypoints.params import Match
 from finprint.keypoints.tables import read_local_scores, write_second_look
 from finprint.keypoints.worth import Worth
 from finprint.matching.catalogue import build_catalogue
@@ -45,7 +46,7 @@ def looked(project: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return _looked(project, tmp_path_factory.mktemp("looked"))
 
 
-def _looked(project: Project, root: Path, tiny: str = "") -> tuple[Path, pd.DataFrame]:
+def _looked(project: Project, root: Path, tiny: str = "", look: Match = LOOK) -> tuple[Path, pd.DataFrame]:
     """The fixture; the box of a photo `tiny` is too small for local features."""
     data = Path(shutil.copytree(project.root / "data", root / "data"))
     shutil.copytree(project.root / "models", root / "models", ignore=shutil.ignore_patterns("bundle"))
@@ -57,7 +58,7 @@ def _looked(project: Project, root: Path, tiny: str = "") -> tuple[Path, pd.Data
     catalogue = build_catalogue(table, *(read_vectors(data / f"round{n}") for n in (1, 2)))
     worth = _worth()
     with caching_in(root / "kept"):
-        looked = second_look(catalogue.photos, catalogue.blend(), crops, LOOK, worth=worth)
+        looked = second_look(catalogue.photos, catalogue.blend(), crops, look, worth=worth)
         write_second_look(data / "match", replace(looked, learned=Learned(worth)))
         catalogue = replace(catalogue, local_scores=read_local_scores(data / "match"))
         rules = Rules.load(data / "search")
@@ -67,7 +68,7 @@ def _looked(project: Project, root: Path, tiny: str = "") -> tuple[Path, pd.Data
         rules = replace(rules, params=SEARCH, blend=Blend(weights, fills))
         rules.save(data / "search")
         answers = answer_queries(catalogue, catalogue.where(TEST), catalogue.labelled, rules)
-        settings = SETTINGS.model_copy(update={"match": LOOK})
+        settings = SETTINGS.model_copy(update={"match": look})
         write_bundle(read_finished(data, root / "models", []), settings, root / "bundle")
     return root / "bundle", answers
 
@@ -99,6 +100,18 @@ def test_the_second_look_is_the_pipelines(
     learned, given = (worth.state_dict() for worth in (Bundle.load(folder).worth, _worth()) if worth)
     assert all(torch.equal(learned[name], value) for name, value in given.items())
     pd.testing.assert_frame_equal(Identified.load(tmp_path / "out").points, identified.points)
+
+
+def test_without_pairs_points_are_drawn_without_the_photos_of_the_gallery(project: Project, tmp_path: Path) -> None:
+    folder, theirs = _looked(project, tmp_path / "alone", look=LOOK.model_copy(update={"individuals": 0}))
+    (project.root / "survey").rename(project.root / "gone")
+    try:
+        identified = identify([project.queries], Bundle.load(folder), tmp_path / "out")
+    finally:
+        (project.root / "gone").rename(project.root / "survey")
+    assert identified.answers["identity"].tolist() == theirs["identity"].tolist()
+    assert set(identified.points["query"]) <= set(identified.photos["image"])
+    assert len(identified.points) > 50
 
 
 def test_the_settings_of_an_earlier_bundle(tmp_path: Path) -> None:

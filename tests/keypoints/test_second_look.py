@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import SMALL, scene, stored, turned
 
-from finprint.keypoints.descriptors import STRONGEST, Described, agreeing, agreement
+from finprint.base.files import caching_in
+from finprint.keypoints.descriptors import Described, agreeing, agreement
+from finprint.keypoints.drawing import agreeing_points
 from finprint.keypoints.features import opened
 from finprint.keypoints.lessons import Learned
 from finprint.keypoints.look import Compared, nearest, second_look, shortlist
@@ -23,6 +25,7 @@ from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features
 from finprint.keypoints.tables import (
     COMPARED,
+    LINES,
     PAIRS,
     POINTS,
     SecondLook,
@@ -215,7 +218,7 @@ def test_without_pairs_the_points_by_which_photos_agree_are_drawn(tmp_path: Path
     same, other = drawn["q1.jpg", "b1.jpg"], drawn["q1.jpg", "a3.jpg"]
     assert same["inlier"].mean() > 2 * other["inlier"].mean()
     assert same["score"].is_monotonic_decreasing
-    assert len(same) <= STRONGEST
+    assert len(same) <= LINES
     # Both are turned about the middle, so that points of one part of the scene lie near each other.
     apart = (
         same.loc[same["inlier"], ["x", "y"]].to_numpy() - same.loc[same["inlier"], ["match_x", "match_y"]].to_numpy()
@@ -224,6 +227,19 @@ def test_without_pairs_the_points_by_which_photos_agree_are_drawn(tmp_path: Path
     # With pairs, the points are those of the pairs.
     paired = _look(tmp_path / "pairs", _params(extractor="xfeat", compared=9, individuals=1, photos=1))
     assert set(paired.points["match"]) == set(paired.pairs["match"])
+
+
+def test_points_are_drawn_although_another_run_has_emptied_the_cache(tmp_path: Path) -> None:
+    pictures = {f"{number}.jpg": turned(scene(1), 4.0 * number) for number in range(3)}
+    crops, photos = stored(tmp_path / "crops", pictures), pd.DataFrame({"image": [*pictures]})
+    pairs = pd.DataFrame({"query": ["0.jpg", "0.jpg", "1.jpg"], "match": ["1.jpg", "2.jpg", "0.jpg"]})
+    pairs["identity"] = ["al", "bo", "cy"]
+    with caching_in(tmp_path / "empty"):
+        drawn = agreeing_points(pairs, photos, crops, _params(extractor="xfeat"))
+    couples = drawn[["query", "match"]].drop_duplicates().to_numpy().tolist()
+    assert couples == pairs[["query", "match"]].to_numpy().tolist()
+    assert drawn.groupby(["query", "match"])["inlier"].sum().min() > 8
+    assert len(agreeing_points(pairs[:0], photos, crops, _params(extractor="xfeat"))) == 0
 
 
 def test_training_photos_alone_teach_what_matches_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +267,7 @@ def test_a_photo_without_local_features_is_named_and_agrees_with_nobody(tmp_path
     assert looked.too_small == ["q1.jpg"]
     assert looked.metrics() == {"queries": 2, "pairs": 0, "matched_pairs": 0, "too_small": 1}
     assert set(looked.compared.loc[looked.compared["query"] == "q1.jpg", "agreement"]) == {0}
+    assert set(looked.points["query"]) == {"a3.jpg"}
 
 
 def test_compared_by_descriptors_the_two_best_photos_of_an_individual_count(tmp_path: Path) -> None:

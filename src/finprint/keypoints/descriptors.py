@@ -16,12 +16,12 @@ from finprint.engine.params import LOCAL, Engine
 from finprint.keypoints.features import extract, opened
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import WIDEST, Features
+from finprint.keypoints.tables import LINES
 from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import views_of
 from finprint.keypoints.worth import Described, Matches, Worth, mutual
 from finprint.pictures.shards import Crops
 
-STRONGEST = 40  # features by which two photos agree that are told; the pages draw no more
 CHUNK = 16  # gallery photos at a time, so that their cosines stay in the processor's cache
 
 
@@ -125,7 +125,11 @@ def agreement(one: Described, others: Described, worth: Worth | None = None) -> 
 
 @torch.inference_mode()
 def agreeing(one: Features, other: Features, worth: Worth | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The features by which two photos agree, most important first.
+    """The features by which two photos agree most, the most important one first.
+
+    Args:
+        one, other: their local features.
+        worth: says how much a match is worth; None: all count alike.
 
     Returns:
         (M,) their rows in the one photo, (M,) in the other, (M,) their shares of the agreement.
@@ -136,6 +140,6 @@ def agreeing(one: Features, other: Features, worth: Worth | None = None) -> tupl
     mine, its = (found[0] for found in rows)
     parts = Matches(cosines, ours[mine][None], theirs[its][None]).parts(worth)[0]
     order = parts.argsort(descending=True, stable=True)
-    order = order[parts[order] > 0][:STRONGEST]
+    order = order[parts[order] > 0][:LINES]
     shares = parts[order] / parts.sum()
     return mine[order].cpu().numpy(), its[order].cpu().numpy(), shares.cpu().numpy()

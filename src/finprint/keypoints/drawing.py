@@ -6,9 +6,10 @@ import pandas as pd
 from finprint.base.progress import bar
 from finprint.engine.params import LOCAL, Engine
 from finprint.keypoints.descriptors import agreeing
-from finprint.keypoints.features import opened
+from finprint.keypoints.features import extract, opened
 from finprint.keypoints.pairs import placed, points_of
 from finprint.keypoints.params import Match
+from finprint.keypoints.tables import no_points
 from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import views_of
 from finprint.keypoints.worth import Worth
@@ -23,25 +24,30 @@ def agreeing_points(
     engine: Engine = LOCAL,
     worth: Worth | None = None,
 ) -> pd.DataFrame:
-    """Table `POINTS` of photos that agree, from local features that were computed before.
+    """Table `POINTS` of photos that agree.
 
     Args:
-        pairs: columns query, match and identity; one photo of each individual.
+        pairs: columns query, match and identity; the rows of a query follow each other, with one photo of each
+            individual.
         photos: table `PHOTOS`.
         crops: of these photos.
         params: the section `match`.
-        engine: where the features were computed.
+        engine: where local features are computed that are not in the cache any more.
         worth: says how much a match is worth; None: all count alike.
     """
+    if not len(pairs):
+        return no_points()
     views = views_of(photos, crops, params)
-    ends = [crops.rows(pairs[side]) for side in ("query", "match")]
-    keys = {row: views.key(row) for row in np.unique(np.concatenate(ends)).tolist()}
+    queries, others = (crops.rows(pairs[side]) for side in ("query", "match"))
+    keys = {row: views.key(row) for row in np.unique(np.concatenate([queries, others])).tolist()}
     with opened(params, engine) as bench:
+        extract(bench, views, keys, params.image_size)  # what another run has removed meanwhile
 
-        def matched(rows: tuple[int, int]) -> np.ndarray:
-            one, other = (bench.load(keys[row]) for row in rows)
-            return placed(one, other, *agreeing(one, other, worth))
+        def matched(rows: np.ndarray) -> list[np.ndarray]:
+            one = bench.load(keys[queries[rows[0]]])
+            two = (bench.load(keys[row]) for row in others[rows].tolist())
+            return [placed(one, other, *agreeing(one, other, worth)) for other in two]
 
-        couples = list(zip(*(rows.tolist() for rows in ends), strict=True))
-        each = bar("points to draw", len(couples), "pair", side_by_side(matched, couples))
-        return points_of(pairs, [*each])
+        asked = np.split(np.arange(len(pairs)), np.flatnonzero(np.diff(queries)) + 1)
+        each = bar("points to draw", len(asked), "query", side_by_side(matched, asked))
+        return points_of(pairs, [points for several in each for points in several])

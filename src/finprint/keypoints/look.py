@@ -12,7 +12,7 @@ import pandas as pd
 
 from finprint.engine.params import LOCAL, Engine
 from finprint.keypoints.near import Near
-from finprint.keypoints.params import Match
+from finprint.keypoints.params import DRAWN, Match
 from finprint.keypoints.tables import PAIRS, SecondLook, no_points, none_compared
 from finprint.pictures.shards import Crops
 from finprint.store.arrays import Array
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
 BEST = 2  # photos of an individual whose agreement counts: right whales are told as well by one, antelopes less well
-DRAWN = 10  # individuals whose matched points are drawn, where no pairs are matched; five are answered
 # What is added to an individual's places by both measures, before their reciprocals are (Cormack, Clarke and Buettcher,
 # SIGIR 2009, have 60, with many more places).
 FUSED = 5
@@ -67,7 +66,7 @@ class Compared:
         """
         table = self._ranked(queries, identities)
         table = table[table["agreement"] > 0].drop_duplicates(["query", "identity"])
-        table = table[table.groupby("query", sort=False).cumcount() < DRAWN]
+        table = table[table.groupby("query", sort=False).cumcount() < DRAWN].sort_values("query", kind="stable")
         return table.assign(match=images[table["row"]])[["query", "match", "identity"]].reset_index(drop=True)
 
     def _ranked(self, queries: np.ndarray, identities: np.ndarray) -> pd.DataFrame:

@@ -135,17 +135,16 @@ def points_of(pairs: pd.DataFrame, matched: Sequence[np.ndarray | None]) -> pd.D
     """Table `POINTS`: of the photos of an individual the one that matches a query best, the first of equal ones.
 
     Args:
-        pairs: columns query, match and identity.
+        pairs: columns query, match and identity, with a row's number as its label.
         matched: of each pair its matches, see `MATCHES`; None: a photo has no local features.
     """
-
-    def tables() -> Iterator[pd.DataFrame]:
-        total = [-1.0 if m is None else pair_score(m) for m in matched]
-        for row in pairs.assign(total=total).groupby(["query", "identity"], sort=False)["total"].idxmax():
-            points = matched[row]
-            if points is not None and len(points):
-                named = dict(zip(["x", "y", "match_x", "match_y", "score"], points.T[:5], strict=True))
-                names = {"query": pairs["query"].iloc[row], "match": pairs["match"].iloc[row]}
-                yield pd.DataFrame(names | named | {"inlier": points[:, 5] > 0})
-
-    return POINTS.validate(pd.concat([no_points(), *tables()], ignore_index=True))
+    total = [-1.0 if m is None else pair_score(m) for m in matched]
+    best = pairs.assign(total=total).groupby(["query", "identity"], sort=False)["total"].idxmax()
+    points = {row: there for row in best if (there := matched[row]) is not None and len(there)}
+    if not points:
+        return POINTS.validate(no_points())
+    counts = [len(one) for one in points.values()]
+    names = {side: np.repeat(pairs[side].to_numpy(object)[[*points]], counts) for side in ("query", "match")}
+    every = np.concatenate([*points.values()])
+    named = dict(zip(["x", "y", "match_x", "match_y", "score"], every.T[:5], strict=True))
+    return POINTS.validate(pd.DataFrame(names | named | {"inlier": every[:, 5] > 0}))

@@ -10,6 +10,7 @@ from finprint.base.params import Count, Section
 LESSONS = 2500  # at most
 TIMES = 3  # lessons of one photo, each with other photos of its animal, if there are fewer photos than lessons
 FEWEST = 15  # individuals with several photos
+DRAWN = 8  # individuals whose matched points are drawn, where no pairs are matched; five are answered
 
 
 class Match(Section):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from finprint.keypoints.lessons import Learned
 
 WORTH = "worth.safetensors"  # of `Worth`, beside the tables
+LINES = 24  # matched points of a pair that the report draws, the surest ones
 
 
 def _share() -> pa.Column:
@@ -35,13 +36,15 @@ PAIRS = pa.DataFrameSchema(
     strict=True,
     name="matched pairs",
 )
-POINTS = pa.DataFrameSchema(  # the matched points of the best pair of each query and individual
+# The matched points of the best pair of each query and individual. Where no pairs are matched: the features by which
+# the query agrees most with the best photo of an individual, for the few individuals that agree best.
+POINTS = pa.DataFrameSchema(
     {
         "query": text(),
         "match": text(),
         **{side: _share() for side in ("x", "y")},  # in the query's crop, as shares of its width and height
         **{side: _share() for side in ("match_x", "match_y")},  # in the gallery photo's crop
-        "score": _share(),  # of this match
+        "score": _share(),  # of this match; without pairs its share of the agreement
         "inlier": pa.Column("bool", coerce=True),
     },
     strict=True,

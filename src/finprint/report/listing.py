@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from finprint.evaluation.judging import Judged
-from finprint.keypoints.tables import no_points
+from finprint.keypoints.tables import LINES, no_points
 from finprint.pictures.shards import Crops
 from finprint.report.notes import Given, note, placed_by_probability
 from finprint.report.tables import SPLITS
 from finprint.store.tables import NEW, SIDES
 
-LINES = 24  # matched points that are drawn of a pair, the surest ones
 AROUND = 0.1  # of a box's sides, shown around it
 Explained = Mapping[tuple[str, str], tuple[bytes, bytes]]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from finprint.individuals.params import Train
-from finprint.keypoints.params import LESSONS, TIMES, Match
+from finprint.keypoints.params import DRAWN, LESSONS, TIMES, Match
 from finprint.learning.recipe import Recipe, side_at
 from finprint.start.facts import HELD, Facts
 
@@ -23,6 +23,7 @@ ANSWERED = 0.004  # seconds of search and report for a photo
 HEATED = 0.25  # seconds of the heat maps of one answer
 DETECTED = 1.0  # one pass of the detector over a photo, as a multiple of one pass of the training at the same size
 DESCRIBED = 0.0002  # seconds of two photos compared by descriptors
+POINTED = 0.003  # seconds of the points to draw of two photos
 LESSON = 0.006  # seconds of one lesson in which the second look learns, each time
 
 LEAST = 1e-6  # seconds a photo
@@ -115,7 +116,8 @@ class Work:
         described = facts.asked * min(match.compared, facts.comparable) * DESCRIBED
         lessons = min(LESSONS, TIMES * facts.named * (1 - HELD)) if match.compared and facts.teaching else 0.0
         learned = lessons * match.learn_epochs * LESSON
-        return (pairs * self.speed.pair if pairs else 0.0) + facts.photos * self.speed.points + described + learned
+        matched = pairs * self.speed.pair if pairs else facts.asked * min(DRAWN, len(facts.each)) * POINTED
+        return matched + facts.photos * self.speed.points + described + learned
 
     def _learning(self, train: Train, epochs: int, photos: float) -> float:
         """Seconds of a round, with its scores on validation."""

@@ -21,7 +21,7 @@ class Look:
 
 
 LOOKS = (Look(8, 2), Look(5, 2), Look(3, 2))  # best first: second photos say more than more individuals
-BY_DESCRIPTORS = Look(0, 1)  # alone, which cost a tenth of the pairs and tell as much
+BY_DESCRIPTORS = Look(0, 1)  # alone, which cost a tenth of the pairs and tell nearly as much
 LEAST_LOOK = Look(0, 1, epochs=0)
 
 
@@ -55,9 +55,9 @@ def trainings(only: int | None = None) -> Iterator[Training]:
 
 def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look | None]]:
     """Trainings with a second look, from the best to the cheapest. Pairs are given up before anything else, because
-    descriptors alone tell nearly as much. Descriptors are given up after the training: they add more than its last
-    epochs do, but less than all of it. What matches tell is learned as long as any training leaves the time, because in
-    two minutes it adds as much as many epochs.
+    descriptors alone tell nearly as much. Descriptors are given up when the training is as short as it gets, because
+    they add more than its last epochs do. What matches tell is learned as long as any training leaves the time, because
+    in two minutes it adds as much as many epochs.
 
     Args:
         looks: can there be a second look?
@@ -65,9 +65,10 @@ def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look
     """
     whole = [training for training in trainings(only) if training.side]
     heads = [training for training in trainings(only) if not training.side]
+    if looks:
+        yield from itertools.product(whole[:1], LOOKS)
     for some in (whole, heads):
         if looks:
-            yield from itertools.product(some[:1], LOOKS)
             yield from itertools.product(some, [BY_DESCRIPTORS])
             yield from itertools.product(some, [LEAST_LOOK])
         yield from ((training, None) for training in some)
