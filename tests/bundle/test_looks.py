@@ -81,16 +81,21 @@ def _worth() -> Worth:
     return worth.eval()
 
 
+def _identified(project: Project, folder: Path, out: Path) -> Identified:
+    """The queries answered by a bundle while no photo of the gallery is there."""
+    (project.root / "survey").rename(project.root / "gone")
+    try:
+        return identify([project.queries], Bundle.load(folder), out)
+    finally:
+        (project.root / "gone").rename(project.root / "survey")
+
+
 def test_the_second_look_is_the_pipelines(
     looked: tuple[Path, pd.DataFrame], project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, theirs = looked
     moved = Path(shutil.copytree(folder, tmp_path / "moved"))
-    (project.root / "survey").rename(project.root / "gone")  # no photo of the gallery may be needed
-    try:
-        identified = identify([project.queries], Bundle.load(moved), tmp_path / "out")
-    finally:
-        (project.root / "gone").rename(project.root / "survey")
+    identified = _identified(project, moved, tmp_path / "out")
     assert identified.answers["identity"].tolist() == theirs["identity"].tolist()
     assert identified.answers["match"].fillna("").tolist() == theirs["match"].fillna("").tolist()
     np.testing.assert_allclose(identified.answers["score"], theirs["score"], atol=1e-6)
@@ -104,11 +109,7 @@ def test_the_second_look_is_the_pipelines(
 
 def test_without_pairs_points_are_drawn_without_the_photos_of_the_gallery(project: Project, tmp_path: Path) -> None:
     folder, theirs = _looked(project, tmp_path / "alone", look=LOOK.model_copy(update={"individuals": 0}))
-    (project.root / "survey").rename(project.root / "gone")
-    try:
-        identified = identify([project.queries], Bundle.load(folder), tmp_path / "out")
-    finally:
-        (project.root / "gone").rename(project.root / "survey")
+    identified = _identified(project, folder, tmp_path / "out")
     assert identified.answers["identity"].tolist() == theirs["identity"].tolist()
     assert set(identified.points["query"]) <= set(identified.photos["image"])
     assert len(identified.points) > 50
@@ -136,11 +137,7 @@ def test_the_settings_of_an_earlier_bundle(tmp_path: Path) -> None:
 def test_a_photo_of_the_gallery_that_is_too_small_for_local_features(project: Project, tmp_path: Path) -> None:
     """As in the pipeline, its pairs have no score; the photo itself need not be there."""
     folder, theirs = _looked(project, tmp_path / "small", "03_1.jpg")
-    (project.root / "survey").rename(project.root / "gone")
-    try:
-        identified = identify([project.queries], Bundle.load(folder), tmp_path / "out")
-    finally:
-        (project.root / "gone").rename(project.root / "survey")
+    identified = _identified(project, folder, tmp_path / "out")
     assert identified.answers["identity"].tolist() == theirs["identity"].tolist()
     np.testing.assert_allclose(identified.answers["score"], theirs["score"], atol=1e-6)
 
