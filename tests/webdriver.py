@@ -58,7 +58,15 @@ class Browser:
             raise AssertionError(f"{told['error']}: {told['message'].splitlines()[0]}") from None
 
     def open(self, address: str) -> None:
+        """Open an address; returns once its page and its scripts are there.
+
+        The driver may answer sooner on a busy machine, if the page before it has just been left.
+        """
         self._call("POST", "/url", {"url": address})
+        self.wait(
+            "document.readyState === 'complete' && (location.href === 'about:blank') === arguments[0]",
+            address == "about:blank",
+        )
 
     def reload(self) -> None:
         self._call("POST", "/refresh", {})
