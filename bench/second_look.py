@@ -87,7 +87,8 @@ def main(
         for name in picked(only, VARIANTS):
             params = changed(base, VARIANTS[name])
             own = Crops(cropped.of(params.crop)[0])
-            looked, seconds = timed(lambda own=own, params=params: match_pairs(pairs, photos, own, params.match))
+            with opened(params.match) as bench:
+                looked, seconds = timed(lambda own=own, bench=bench: match_pairs(bench, pairs, photos, own))
             candidates = gathered(pairs.assign(score=looked.pairs["score"].to_numpy(float, na_value=0)))
             print(judged(f"{name} ({seconds:.0f} s)", candidates, candidates["local"].to_numpy()))
             print(judged(f"{name}, and cosine", candidates, fused(candidates)), flush=True)
@@ -178,8 +179,8 @@ def speed(name: str, pairs: pd.DataFrame, crops: Crops, params: Match) -> str:
     # With one feature less, nothing of it is in the cache.
     params = params.model_copy(update={"keypoints": params.keypoints - 1, "compared": 0})
     with opened(params) as bench:
-        _, our_crops = timed(lambda: extract(bench, views, keys, params.image_size))
-    _, our_pairs = timed(lambda: match_pairs(pairs, pd.DataFrame(), crops, params))
+        _, our_crops = timed(lambda: extract(bench, views, keys))
+        _, our_pairs = timed(lambda: match_pairs(bench, pairs, pd.DataFrame(), crops))
     told = [
         f"{count / ours:.1f} {unit}/s ({bare / ours:.2f} of the bare network's {count / bare:.1f})"
         for count, unit, ours, bare in (

@@ -37,6 +37,7 @@ from finprint.engine.mapping import mapped
 from finprint.engine.params import LOCAL, Engine, on_cluster
 from finprint.engine.work import Work, most_of
 from finprint.engine.worker import own_folder
+from finprint.keypoints.features import opened
 from finprint.keypoints.pairs import match_pairs
 from finprint.keypoints.points import features_bytes
 from finprint.matching.indexes import nearest_rows
@@ -246,8 +247,8 @@ def test_the_second_look_has_the_same_bytes(tmp_path: Path, engine: Engine) -> N
     for pixels in ("crops", "photos"):
         params = SMALL.model_copy(update={"pixels": pixels})
         for where in (LOCAL, engine.model_copy(update={"ship": "bytes"})):
-            with caching_in(tmp_path / f"{pixels} {where.kind}"):
-                looks.append(match_pairs(pairs, photos, crops, params, where))
+            with caching_in(tmp_path / f"{pixels} {where.kind}"), opened(params, where) as bench:
+                looks.append(match_pairs(bench, pairs, photos, crops))
     for here, there in (looks[:2], looks[2:]):
         assert here.pairs["score"].max() > 5
         assert there.pairs.equals(here.pairs)

@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from finprint.keypoints.features import opened
+from finprint.keypoints.pairs import match_pairs
 from finprint.keypoints.params import Match
+from finprint.keypoints.tables import SecondLook
 from finprint.pictures.images import encode_jpeg
 from finprint.pictures.shards import INDEX, Crops, write_shard
 from finprint.store.tables import CROPS, write_table
@@ -26,6 +29,12 @@ SMALL = Match(
     photos=2,
     sure=2.0,
 )
+
+
+def matched(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params: Match) -> SecondLook:
+    """Pairs matched in a run of their own."""
+    with opened(params) as bench:
+        return match_pairs(bench, pairs, photos, crops)
 
 
 def scene(seed: int) -> np.ndarray:

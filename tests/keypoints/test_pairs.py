@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scenes import HEIGHT, SMALL, WIDTH, scene, stored, turned
+from scenes import HEIGHT, SMALL, WIDTH, matched, scene, stored, turned
 
 from finprint.keypoints import cache, pairs
 from finprint.keypoints.networks import Networks
-from finprint.keypoints.pairs import match_pairs, pair_score
+from finprint.keypoints.pairs import pair_score
 from finprint.keypoints.tables import SecondLook, write_second_look
 from finprint.pictures.shards import Crops
 
@@ -69,7 +69,7 @@ def test_sure_inliers_alone_count_by_hand() -> None:
 
 
 def test_a_turned_copy_scores_best(crops: Crops) -> None:
-    looked = match_pairs(_table(), NONE, crops, SMALL)
+    looked = matched(_table(), NONE, crops, SMALL)
     copy, far, other, plain = looked.pairs["score"]
     assert copy > far > 2 * other
     assert plain < 2
@@ -79,7 +79,7 @@ def test_a_turned_copy_scores_best(crops: Crops) -> None:
 
 
 def test_the_points_of_each_individual_s_best_pair(crops: Crops) -> None:
-    looked = match_pairs(_table(), NONE, crops, SMALL)
+    looked = matched(_table(), NONE, crops, SMALL)
     drawn = looked.points[looked.points["match"] == "copy.jpg"]
     assert set(looked.points["match"]) <= {"copy.jpg", "other.jpg", "plain.jpg"}  # far.jpg is not al's best
     assert len(drawn) == looked.pairs["matches"][0]
@@ -95,8 +95,8 @@ def test_the_points_of_each_individual_s_best_pair(crops: Crops) -> None:
 
 
 def test_either_order_is_one_pair(crops: Crops, work: dict[str, int]) -> None:
-    there = match_pairs(_table([("q.jpg", "far.jpg")]), NONE, crops, SMALL)
-    back = match_pairs(_table([("far.jpg", "q.jpg")]), NONE, crops, SMALL)
+    there = matched(_table([("q.jpg", "far.jpg")]), NONE, crops, SMALL)
+    back = matched(_table([("far.jpg", "q.jpg")]), NONE, crops, SMALL)
     assert work == {"features": 2, "match": 1}
     assert back.pairs["score"][0] == there.pairs["score"][0]
     columns = ["x", "y", "match_x", "match_y"]
@@ -104,18 +104,18 @@ def test_either_order_is_one_pair(crops: Crops, work: dict[str, int]) -> None:
 
 
 def test_nothing_is_computed_twice(crops: Crops, work: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
-    first = match_pairs(_table(COUPLES[:2]), NONE, crops, SMALL)
+    first = matched(_table(COUPLES[:2]), NONE, crops, SMALL)
     assert work == {"features": 3, "match": 2}
     assert "matched before" not in capsys.readouterr().out
-    assert _same(match_pairs(_table(COUPLES[:2]), NONE, crops, SMALL), first)
+    assert _same(matched(_table(COUPLES[:2]), NONE, crops, SMALL), first)
     assert work == {"features": 3, "match": 2}
-    match_pairs(_table(), NONE, crops, SMALL)
+    matched(_table(), NONE, crops, SMALL)
     assert work == {"features": 5, "match": 4}
     assert "2 of 4 pairs were matched before" in capsys.readouterr().out
     # What was looked at before under other names and in another order is known by its content.
     renamed = stored(crops_folder(crops).with_name("renamed"), {f"r-{name}": p for name, p in PICTURES.items()})
     other = _table().assign(query=lambda t: "r-" + t["query"], match=lambda t: "r-" + t["match"])
-    match_pairs(other[::-1].reset_index(drop=True), NONE, renamed, SMALL)
+    matched(other[::-1].reset_index(drop=True), NONE, renamed, SMALL)
     assert work == {"features": 5, "match": 4}
 
 
@@ -126,16 +126,16 @@ def crops_folder(crops: Crops) -> Path:
 
 @pytest.mark.parametrize("change", [{"keypoints": 32}, {"image_size": 160}, {"extractor": "xfeat"}])
 def test_other_settings_are_other_work(crops: Crops, work: dict[str, int], change: dict[str, int]) -> None:
-    match_pairs(_table(COUPLES[:1]), NONE, crops, SMALL)
-    match_pairs(_table(COUPLES[:1]), NONE, crops, SMALL.model_copy(update=change))
+    matched(_table(COUPLES[:1]), NONE, crops, SMALL)
+    matched(_table(COUPLES[:1]), NONE, crops, SMALL.model_copy(update=change))
     assert work == {"features": 4, "match": 2}
     kept = [path.name for path in Path(os.environ["DVC_ROOT"], ".cache", "match").iterdir() if path.is_dir()]
     assert len(kept) == 1  # that of the last settings
 
 
 def test_the_shortlist_s_length_is_no_such_setting(crops: Crops, work: dict[str, int]) -> None:
-    match_pairs(_table(COUPLES[:1]), NONE, crops, SMALL)
-    match_pairs(_table(COUPLES[:1]), NONE, crops, SMALL.model_copy(update={"individuals": 9, "photos": 9}))
+    matched(_table(COUPLES[:1]), NONE, crops, SMALL)
+    matched(_table(COUPLES[:1]), NONE, crops, SMALL.model_copy(update={"individuals": 9, "photos": 9}))
     assert work == {"features": 2, "match": 1}
 
 
@@ -145,7 +145,7 @@ def test_same_bytes_with_any_number_of_threads(tmp_path: Path, crops: Crops, mon
         for folder, count in (("one", 1), ("other", 3)):
             monkeypatch.setenv("DVC_ROOT", str(tmp_path / folder))
             torch.set_num_threads(count)
-            write_second_look(tmp_path / folder / "match", match_pairs(_table(), NONE, crops, SMALL))
+            write_second_look(tmp_path / folder / "match", matched(_table(), NONE, crops, SMALL))
             assert torch.get_num_threads() == count
     finally:
         torch.set_num_threads(threads)
@@ -163,13 +163,13 @@ def test_an_interrupted_run_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(pairs, "match", _third_fails(pairs.match))
         with pytest.raises(KeyboardInterrupt):
-            match_pairs(_table(), NONE, crops, SMALL)
+            matched(_table(), NONE, crops, SMALL)
     work.update(features=0, match=0)
-    resumed = match_pairs(_table(), NONE, crops, SMALL)
+    resumed = matched(_table(), NONE, crops, SMALL)
     assert work == {"features": 0, "match": 2}
     assert "2 of 4 pairs were matched before" in capsys.readouterr().out
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "afresh"))
-    assert _same(match_pairs(_table(), NONE, crops, SMALL), resumed)
+    assert _same(matched(_table(), NONE, crops, SMALL), resumed)
 
 
 def _third_fails(method: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
@@ -186,7 +186,7 @@ def _third_fails(method: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]
 KILLED = """
 import time
 from pathlib import Path
-from scenes import SMALL
+from scenes import SMALL, matched
 from test_pairs import NONE, _table
 from finprint.keypoints import cache, pairs
 from finprint.pictures.shards import Crops
@@ -197,7 +197,7 @@ def match(*given):
     return slow(*given)
 pairs.match = match
 print("ready", flush=True)
-pairs.match_pairs(_table(), NONE, Crops(Path({crops!r})), SMALL)
+matched(_table(), NONE, Crops(Path({crops!r})), SMALL)
 """
 
 
@@ -216,24 +216,24 @@ def test_a_killed_run_loses_little_and_ends_with_the_same_bytes(
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    resumed = match_pairs(_table(), NONE, crops, SMALL)
+    resumed = matched(_table(), NONE, crops, SMALL)
     assert "of 4 pairs were matched before" in capsys.readouterr().out
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "afresh"))
-    assert _same(match_pairs(_table(), NONE, crops, SMALL), resumed)
+    assert _same(matched(_table(), NONE, crops, SMALL), resumed)
 
 
 def test_a_damaged_cache_heals(crops: Crops, work: dict[str, int]) -> None:
-    first = match_pairs(_table(), NONE, crops, SMALL)
+    first = matched(_table(), NONE, crops, SMALL)
     for path in Path(os.environ["DVC_ROOT"], ".cache", "match").glob("*/*/*"):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
-    assert _same(match_pairs(_table(), NONE, crops, SMALL), first)
+    assert _same(matched(_table(), NONE, crops, SMALL), first)
     assert work == {"features": 10, "match": 8}
 
 
 def test_photos_too_small_get_no_score(tmp_path: Path) -> None:
     tiny = {"tiny.jpg": scene(1)[:31], "narrow.jpg": np.repeat(scene(1)[:40], 8, axis=1)}
     crops = stored(tmp_path / "small", {"q.jpg": scene(1), **tiny, "copy.jpg": turned(scene(1))})
-    looked = match_pairs(
+    looked = matched(
         _table([("q.jpg", "tiny.jpg"), ("narrow.jpg", "q.jpg"), ("q.jpg", "copy.jpg")]), NONE, crops, SMALL
     )
     assert looked.too_small == ["narrow.jpg", "tiny.jpg"]
@@ -244,7 +244,7 @@ def test_photos_too_small_get_no_score(tmp_path: Path) -> None:
 
 
 def test_an_empty_table(crops: Crops) -> None:
-    looked = match_pairs(_table([]), NONE, crops, SMALL)
+    looked = matched(_table([]), NONE, crops, SMALL)
     assert len(looked.pairs) == len(looked.points) == 0
 
 
@@ -253,5 +253,5 @@ def test_progress_is_saved_in_time(crops: Crops, monkeypatch: pytest.MonkeyPatch
     chunks = []
     add = cache.Kept.add
     monkeypatch.setattr(cache.Kept, "add", lambda self, made: (chunks.append(len(made)), add(self, made)))
-    match_pairs(_table(), NONE, crops, SMALL)
+    matched(_table(), NONE, crops, SMALL)
     assert [count for count in chunks if count] == [1] * 9  # five crops, four pairs

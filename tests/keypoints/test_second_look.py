@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from scenes import SMALL, scene, stored, turned
 
 from finprint.base.files import caching_in
-from finprint.keypoints.descriptors import Described, agreeing, agreement
+from finprint.keypoints import features
+from finprint.keypoints.descriptors import Described, agreeing, agreement, describe
 from finprint.keypoints.drawing import agreeing_points
 from finprint.keypoints.features import opened
 from finprint.keypoints.lessons import Learned
-from finprint.keypoints.look import Compared, nearest, second_look, shortlist
+from finprint.keypoints.look import Compared, best_photos, individuals_compared, nearest, second_look, shortlist
+from finprint.keypoints.networks import load_networks
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features
 from finprint.keypoints.tables import (
@@ -210,7 +212,11 @@ def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) ->
     assert two["agreement"].iloc[1] == agreement["q1.jpg", "bo"]
 
 
-def test_without_pairs_the_points_by_which_photos_agree_are_drawn(tmp_path: Path) -> None:
+def test_without_pairs_the_points_by_which_photos_agree_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(features, "load_networks", lambda *given: loaded.append(given) or load_networks(*given))
     looked = _look(tmp_path, _params(extractor="xfeat", compared=9, individuals=0))
     best = looked.points.drop_duplicates(["query", "match"])[["query", "match"]].to_numpy().tolist()
     assert sorted(best) == [["a3.jpg", "a2.jpg"], ["a3.jpg", "b1.jpg"], ["q1.jpg", "a3.jpg"], ["q1.jpg", "b1.jpg"]]
@@ -224,22 +230,24 @@ def test_without_pairs_the_points_by_which_photos_agree_are_drawn(tmp_path: Path
         same.loc[same["inlier"], ["x", "y"]].to_numpy() - same.loc[same["inlier"], ["match_x", "match_y"]].to_numpy()
     )
     assert np.abs(apart).max() < 0.3
+    assert len(loaded) == 1
     # With pairs, the points are those of the pairs.
     paired = _look(tmp_path / "pairs", _params(extractor="xfeat", compared=9, individuals=1, photos=1))
     assert set(paired.points["match"]) == set(paired.pairs["match"])
 
 
-def test_points_are_drawn_although_another_run_has_emptied_the_cache(tmp_path: Path) -> None:
+def test_each_two_photos_get_points_that_agree(tmp_path: Path) -> None:
     pictures = {f"{number}.jpg": turned(scene(1), 4.0 * number) for number in range(3)}
     crops, photos = stored(tmp_path / "crops", pictures), pd.DataFrame({"image": [*pictures]})
     pairs = pd.DataFrame({"query": ["0.jpg", "0.jpg", "1.jpg"], "match": ["1.jpg", "2.jpg", "0.jpg"]})
     pairs["identity"] = ["al", "bo", "cy"]
-    with caching_in(tmp_path / "empty"):
-        drawn = agreeing_points(pairs, photos, crops, _params(extractor="xfeat"))
+    with caching_in(tmp_path / "empty"), opened(_params(extractor="xfeat")) as bench:
+        describe(bench, photos, crops, np.arange(3))
+        drawn = agreeing_points(bench, pairs, photos, crops)
+        assert len(agreeing_points(bench, pairs[:0], photos, crops)) == 0
     couples = drawn[["query", "match"]].drop_duplicates().to_numpy().tolist()
     assert couples == pairs[["query", "match"]].to_numpy().tolist()
     assert drawn.groupby(["query", "match"])["inlier"].sum().min() > 8
-    assert len(agreeing_points(pairs[:0], photos, crops, _params(extractor="xfeat"))) == 0
 
 
 def test_training_photos_alone_teach_what_matches_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,10 +283,10 @@ def test_compared_by_descriptors_the_two_best_photos_of_an_individual_count(tmp_
         np.array([[1, 0, 2, 4], [0, 1, -1, -1]]), np.array([[4.0, 2.0, 1.0, 6.0], [0.0, 0.0, 9.0, 9.0]])
     )
     queries, identities = np.array(["q", "r"], object), np.array(["al", "al", "bo", "cy", "al"], object)
-    table = COMPARED.validate(compared.table(queries, identities))
+    ranked = compared.ranked(queries, np.array(list("01234"), object), identities)
+    table = COMPARED.validate(individuals_compared(ranked))
     assert table.to_numpy().tolist() == [["q", "al", 5], ["q", "bo", 1], ["r", "al", 0]]
-    best = compared.best(queries, identities, np.array(list("01234"), object))
-    assert best.to_numpy().tolist() == [["q", "4", "al"], ["q", "2", "bo"]]  # r agrees with nobody
+    assert best_photos(ranked).to_numpy().tolist() == [["q", "4", "al"], ["q", "2", "bo"]]  # r agrees with nobody
     pairs = pd.DataFrame({"query": ["q"], "identity": ["bo"], "score": pd.Series([7.0], dtype="Float64")})
     scores = local_scores(pairs, table)
     assert scores is not None

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import save_photo
-from scenes import SMALL, scene, stored, turned
+from scenes import SMALL, matched, scene, stored, turned
 
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_path
-from finprint.keypoints.pairs import match_pairs
 from finprint.keypoints.views import CutAgain, StoredCrops, enlarged, grown
 from finprint.pictures.images import ChangedPhoto
 from finprint.pictures.shards import INDEX, Crops
@@ -82,10 +81,10 @@ def test_photos_whose_stored_crops_are_too_small(tmp_path: Path) -> None:
     table = pd.DataFrame(
         {"query": ["one.jpg"] * 2, "match": ["copy.jpg", "other.jpg"], "identity": "al", "cosine": 0.5}
     )
-    stored_crops = match_pairs(table, photos, crops, SMALL)
+    stored_crops = matched(table, photos, crops, SMALL)
     assert stored_crops.too_small == ["copy.jpg", "one.jpg", "other.jpg"]
     assert stored_crops.pairs["score"].isna().all()
-    cut_again = match_pairs(table, photos, crops, SMALL.model_copy(update={"pixels": "photos"}))
+    cut_again = matched(table, photos, crops, SMALL.model_copy(update={"pixels": "photos"}))
     assert cut_again.too_small == []
     assert cut_again.pairs["score"][0] > 3 * cut_again.pairs["score"][1]
 
@@ -95,7 +94,7 @@ def test_a_photo_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "copy.png").unlink()
     table = pd.DataFrame({"query": ["one.png"], "match": ["copy.png"], "identity": "al", "cosine": 0.5})
     with pytest.raises(UserError) as caught:
-        match_pairs(table, photos, crops, SMALL.model_copy(update={"pixels": "photos"}))
+        matched(table, photos, crops, SMALL.model_copy(update={"pixels": "photos"}))
     gone = f"run `dvc repro prepare` again: {tmp_path / 'copy.png'} has changed since (not on disk)"
     assert str(caught.value) == gone
 

@@ -40,7 +40,7 @@ def write_features(
     with opened(params) as bench:
         if given is not None:
             bench = replace(bench, features=_with(bench.features, given))
-        extract(bench, views, keys, params.image_size)
+        extract(bench, views, keys)
         kept = Kept(folder, CHUNK)
         there = [key for key in dict.fromkeys(keys.values()) if key in bench.features]
         for start in range(0, len(there), CHUNK):

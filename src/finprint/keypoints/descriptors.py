@@ -12,9 +12,7 @@ import torch
 
 from finprint.base.device import best_device
 from finprint.base.progress import bar
-from finprint.engine.params import LOCAL, Engine
-from finprint.keypoints.features import extract, opened
-from finprint.keypoints.params import Match
+from finprint.keypoints.features import Bench, extract
 from finprint.keypoints.points import WIDEST, Features
 from finprint.keypoints.tables import LINES
 from finprint.keypoints.threads import side_by_side
@@ -44,33 +42,31 @@ class Seen:
         return np.where(rows >= 0, np.searchsorted(self.rows, rows), -1)
 
 
-def describe(photos: pd.DataFrame, crops: Crops, rows: np.ndarray, params: Match, engine: Engine = LOCAL) -> Seen:
+def describe(bench: Bench, photos: pd.DataFrame, crops: Crops, rows: np.ndarray) -> Seen:
     """The local features of some photos.
 
     Args:
+        bench: where they are computed and kept.
         photos: table `PHOTOS`.
         crops: of these photos.
         rows: (U,) rows of `photos`, ascending.
-        params: the section `match`.
-        engine: where the features are computed.
 
     Raises:
-        UserError: the networks' weights cannot be had, or a photo has no crop or cannot be read.
+        UserError: a photo has no crop or cannot be read.
     """
-    views = views_of(photos, crops, params)
+    views = views_of(photos, crops, bench.params)
     keys = {row: views.key(row) for row in crops.rows(photos["image"].iloc[rows]).tolist()}
-    shape = (len(rows), params.keypoints)
+    shape = (len(rows), bench.params.keypoints)
     stacked = Described(torch.zeros((*shape, WIDEST), dtype=torch.float16), torch.zeros((*shape, 2)))
     small = []
-    with opened(params, engine) as bench:
-        extract(bench, views, keys, params.image_size)
-        for place, (row, key) in enumerate(keys.items()):
-            if key not in bench.features:
-                small.append(str(crops.index["image"].iloc[row]))
-                continue
-            one = described(bench.load(key))
-            stacked.descriptors[place, : len(one.places)] = one.descriptors
-            stacked.places[place, : len(one.places)] = one.places
+    extract(bench, views, keys)
+    for place, (row, key) in enumerate(keys.items()):
+        if key not in bench.features:
+            small.append(str(crops.index["image"].iloc[row]))
+            continue
+        one = described(bench.load(key))
+        stacked.descriptors[place, : len(one.places)] = one.descriptors
+        stacked.places[place, : len(one.places)] = one.places
     return Seen(rows, stacked, small)
 
 
@@ -117,9 +113,7 @@ def agreement(one: Described, others: Described, worth: Worth | None = None) -> 
     told = []
     for start in range(0, len(others.descriptors), CHUNK):
         some = others[start : start + CHUNK].on(device)
-        cosines, ours, theirs = mutual(one, some)
-        matches = Matches(cosines, one[ours], some.of(torch.arange(len(theirs), device=device), theirs))
-        told.append(matches.agreement(worth).cpu())
+        told.append(_matched(one, some)[0].agreement(worth).cpu())
     return torch.cat(told).numpy() if told else np.zeros(0, np.float32)
 
 
@@ -136,10 +130,17 @@ def agreeing(one: Features, other: Features, worth: Worth | None = None) -> tupl
     """
     device = best_device()
     ours, theirs = (described(features).on(device) for features in (one, other))
-    cosines, *rows = mutual(ours, theirs[None])
+    matches, *rows = _matched(ours, theirs[None])
     mine, its = (found[0] for found in rows)
-    parts = Matches(cosines, ours[mine][None], theirs[its][None]).parts(worth)[0]
+    parts = matches.parts(worth)[0]
     order = parts.argsort(descending=True, stable=True)
     order = order[parts[order] > 0][:LINES]
     shares = parts[order] / parts.sum()
     return mine[order].cpu().numpy(), its[order].cpu().numpy(), shares.cpu().numpy()
+
+
+def _matched(one: Described, others: Described) -> tuple[Matches, torch.Tensor, torch.Tensor]:
+    """The matches of a photo with P others, and the (P, M) rows of their features in both."""
+    cosines, ours, theirs = mutual(one, others)
+    numbers = torch.arange(len(theirs), device=theirs.device)
+    return Matches(cosines, one[ours], others.of(numbers, theirs)), ours, theirs

@@ -4,11 +4,9 @@ import numpy as np
 import pandas as pd
 
 from finprint.base.progress import bar
-from finprint.engine.params import LOCAL, Engine
 from finprint.keypoints.descriptors import agreeing
-from finprint.keypoints.features import extract, opened
+from finprint.keypoints.features import Bench
 from finprint.keypoints.pairs import placed, points_of
-from finprint.keypoints.params import Match
 from finprint.keypoints.tables import no_points
 from finprint.keypoints.threads import side_by_side
 from finprint.keypoints.views import views_of
@@ -17,37 +15,29 @@ from finprint.pictures.shards import Crops
 
 
 def agreeing_points(
-    pairs: pd.DataFrame,
-    photos: pd.DataFrame,
-    crops: Crops,
-    params: Match,
-    engine: Engine = LOCAL,
-    worth: Worth | None = None,
+    bench: Bench, pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, worth: Worth | None = None
 ) -> pd.DataFrame:
     """Table `POINTS` of photos that agree.
 
     Args:
+        bench: holds their local features, as `descriptors.describe` leaves it.
         pairs: columns query, match and identity; the rows of a query follow each other, with one photo of each
             individual.
         photos: table `PHOTOS`.
         crops: of these photos.
-        params: the section `match`.
-        engine: where local features are computed that are not in the cache any more.
         worth: says how much a match is worth; None: all count alike.
     """
     if not len(pairs):
         return no_points()
-    views = views_of(photos, crops, params)
+    views = views_of(photos, crops, bench.params)
     queries, others = (crops.rows(pairs[side]) for side in ("query", "match"))
     keys = {row: views.key(row) for row in np.unique(np.concatenate([queries, others])).tolist()}
-    with opened(params, engine) as bench:
-        extract(bench, views, keys, params.image_size)  # what another run has removed meanwhile
 
-        def matched(rows: np.ndarray) -> list[np.ndarray]:
-            one = bench.load(keys[queries[rows[0]]])
-            two = (bench.load(keys[row]) for row in others[rows].tolist())
-            return [placed(one, other, *agreeing(one, other, worth)) for other in two]
+    def matched(rows: np.ndarray) -> list[np.ndarray]:
+        one = bench.load(keys[queries[rows[0]]])
+        two = (bench.load(keys[row]) for row in others[rows].tolist())
+        return [placed(one, other, *agreeing(one, other, worth)) for other in two]
 
-        asked = np.split(np.arange(len(pairs)), np.flatnonzero(np.diff(queries)) + 1)
-        each = bar("points to draw", len(asked), "query", side_by_side(matched, asked))
-        return points_of(pairs, [points for several in each for points in several])
+    asked = np.split(np.arange(len(pairs)), np.flatnonzero(np.diff(queries)) + 1)
+    each = bar("points to draw", len(asked), "query", side_by_side(matched, asked))
+    return points_of(pairs, [points for several in each for points in several])

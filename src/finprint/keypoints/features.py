@@ -56,7 +56,7 @@ def opened(params: Match, engine: Engine = LOCAL) -> Iterator[Bench]:
     """The networks and their cache, `.cache/match/<key>/` under the project's root; one run at a time may use it.
 
     The key hashes settings, weights, code, libraries and the kind of device that the engine works on. Afterwards, only
-    the cache of this key remains.
+    the cache of this key remains. Whoever opens it again within waits for itself.
     """
     networks = load_networks(params.extractor, params.weights, params.keypoints)
     settings = params.model_dump(include={"extractor", "image_size", "keypoints"})
@@ -86,15 +86,16 @@ def networks_elsewhere(params: Match, key: str) -> Networks:
     return networks
 
 
-def extract(bench: Bench, views: Views, keys: Mapping[int, str], image_size: int) -> None:
+def extract(bench: Bench, views: Views, keys: Mapping[int, str]) -> None:
     """Compute the local features of views that are not in the cache; a view that is too small gets none, and so does
     one whose photo is not there.
 
     Args:
+        bench: where they are computed and kept.
         views: of photos.
         keys: the key of each wanted view, by its row.
-        image_size: px, the longer side of a view as the network sees it.
     """
+    image_size = bench.params.image_size
     todo = {key: row for row, key in keys.items() if key not in bench.features and views.there(row)}
 
     def here(keys: Sequence[str]) -> Iterator[Arrays | None]:
@@ -102,7 +103,7 @@ def extract(bench: Bench, views: Views, keys: Mapping[int, str], image_size: int
 
     work: Work[str, Arrays | None] = Work(
         here,
-        there=partial(_extractor, bench.params, bench.networks.key, image_size),
+        there=partial(_extractor, bench.params, bench.networks.key),
         pack=lambda keys: [views.portable(todo[key], bench.engine.ship) for key in keys],
         name=lambda key: views.name(todo[key]),
         most=views.most(bench.engine.ship),
@@ -116,9 +117,7 @@ def _arrays(networks: Networks, pixels: np.ndarray, image_size: int) -> Arrays |
     return vars(networks.features(large)) if large is not None else None
 
 
-def _extractor(
-    params: Match, key: str, image_size: int
-) -> Callable[[Iterable[StoredCrop | Cutout]], Iterator[Arrays | None]]:
+def _extractor(params: Match, key: str) -> Callable[[Iterable[StoredCrop | Cutout]], Iterator[Arrays | None]]:
     """The stream of local features in another process."""
     networks = networks_elsewhere(params, key)
-    return partial(side_by_side, lambda view: _arrays(networks, view.pixels(), image_size))
+    return partial(side_by_side, lambda view: _arrays(networks, view.pixels(), params.image_size))

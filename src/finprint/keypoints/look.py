@@ -19,8 +19,11 @@ from finprint.store.arrays import Array
 from finprint.store.tables import TEST, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
+    from finprint.keypoints.features import Bench
     from finprint.keypoints.lessons import Learned
     from finprint.keypoints.worth import Worth
+
+Rows = tuple[np.ndarray, np.ndarray]  # of queries, and of the photos that they are compared with
 
 BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
 BEST = 2  # photos of an individual whose agreement counts: right whales are told as well by one, antelopes less well
@@ -45,35 +48,17 @@ class Compared:
     def __getitem__(self, some: slice) -> "Compared":
         return Compared(self.rows[some], self.agreement[some])
 
-    def table(self, queries: np.ndarray, identities: np.ndarray) -> pd.DataFrame:
-        """Table `COMPARED`: of each individual the mean of the two photos that agree best.
+    def ranked(self, queries: np.ndarray, images: np.ndarray, identities: np.ndarray) -> pd.DataFrame:
+        """Columns query, match, identity and agreement: each photo that a query was compared with, those that agree
+        best first.
 
         Args:
             queries: (Q,) ids.
-            identities: names, by the photo's row.
+            images, identities: ids and names, by the photo's row.
         """
-        by = ["query", "identity"]
-        table = self._ranked(queries, identities)
-        best = table[table.groupby(by, sort=False).cumcount() < BEST]
-        return best.groupby(by)["agreement"].mean().reset_index()
-
-    def best(self, queries: np.ndarray, identities: np.ndarray, images: np.ndarray) -> pd.DataFrame:
-        """Columns query, match and identity: of the individuals that agree best with a query, the best photo of each.
-
-        Args:
-            queries, identities: as for `table`.
-            images: ids, by the photo's row.
-        """
-        table = self._ranked(queries, identities)
-        table = table[table["agreement"] > 0].drop_duplicates(["query", "identity"])
-        table = table[table.groupby("query", sort=False).cumcount() < DRAWN].sort_values("query", kind="stable")
-        return table.assign(match=images[table["row"]])[["query", "match", "identity"]].reset_index(drop=True)
-
-    def _ranked(self, queries: np.ndarray, identities: np.ndarray) -> pd.DataFrame:
-        """Each photo that a query was compared with, those that agree best first."""
         asked, place = np.nonzero(self.rows >= 0)
         rows = self.rows[asked, place]
-        named = {"query": queries[asked], "identity": identities[rows], "row": rows}
+        named = {"query": queries[asked], "match": images[rows], "identity": identities[rows]}
         table = pd.DataFrame(named | {"agreement": self.agreement[asked, place]})
         return table.sort_values("agreement", ascending=False, kind="stable")
 
@@ -119,32 +104,62 @@ def second_look(
         return SecondLook(pd.DataFrame(columns=list(PAIRS.columns)), no_points(), none_compared(), [])
     # The networks take seconds to import, which are of no use where nothing is matched.
     from finprint.keypoints.drawing import agreeing_points
+    from finprint.keypoints.features import opened
     from finprint.keypoints.pairs import match_pairs
 
     images, identities = photos["image"].to_numpy(object), photos["identity"].to_numpy(object)
     searches = _searches(photos)
-    compared, small, learned = _compare(photos, vectors, crops, params, engine, worth)
-    listed = [
-        shortlist(photos, vectors, queries, gallery, params, one)
-        for (queries, gallery), one in zip(searches, compared, strict=True)
-    ]
-    table = pd.concat(listed, ignore_index=True)
-    rows = table[["query", "match"]].to_numpy()
-    named_pairs = pd.DataFrame(images[rows], columns=["query", "match"])
-    table = named_pairs.assign(identity=identities[rows[:, 1]], cosine=table["cosine"])
-    asked = [(one, images[queries]) for (queries, _), one in zip(searches, compared, strict=True) if one is not None]
-    told = pd.concat([none_compared(), *(one.table(ids, identities) for one, ids in asked)], ignore_index=True)
-    looked = match_pairs(table, photos, crops, params, engine)
-    looked = replace(looked, compared=told, too_small=sorted({*looked.too_small, *small}), learned=learned)
-    if params.individuals or not asked:
-        return looked
-    best = pd.concat([one.best(ids, identities, images) for one, ids in asked], ignore_index=True)
-    worth = learned.worth if learned else worth
-    return replace(looked, points=agreeing_points(best, photos, crops, params, engine, worth))
+    with opened(params, engine) as bench:
+        glance = _compare(bench, photos, vectors, crops, searches, worth)
+        pairs = [
+            shortlist(photos, vectors, queries, gallery, params, one)
+            for (queries, gallery), one in zip(searches, glance.compared, strict=True)
+        ]
+        looked = match_pairs(bench, _named(pd.concat(pairs, ignore_index=True), photos), photos, crops)
+        ranked = [
+            one.ranked(images[queries], images, identities)
+            for (queries, _), one in zip(searches, glance.compared, strict=True)
+            if one is not None
+        ]
+        told = pd.concat([none_compared(), *map(individuals_compared, ranked)], ignore_index=True)
+        small = sorted({*looked.too_small, *glance.small})
+        looked = replace(looked, compared=told, too_small=small, learned=glance.learned)
+        if params.individuals or not ranked:
+            return looked
+        best = pd.concat([*map(best_photos, ranked)], ignore_index=True)
+        return replace(looked, points=agreeing_points(bench, best, photos, crops, glance.worth))
 
 
-def _searches(photos: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows of the photos that validate and of those to identify, each with the rows of the photos to search in."""
+def _named(pairs: pd.DataFrame, photos: pd.DataFrame) -> pd.DataFrame:
+    """Columns query, match, identity and cosine of pairs of rows."""
+    one, other = (photos.iloc[pairs[side]].reset_index(drop=True) for side in ("query", "match"))
+    return pairs.assign(query=one["image"], match=other["image"], identity=other["identity"])
+
+
+def individuals_compared(ranked: pd.DataFrame) -> pd.DataFrame:
+    """Table `COMPARED`: of each individual the mean of the two photos that agree best.
+
+    Args:
+        ranked: of `Compared.ranked`.
+    """
+    by = ["query", "identity"]
+    best = ranked[ranked.groupby(by, sort=False).cumcount() < BEST]
+    return best.groupby(by)["agreement"].mean().reset_index()
+
+
+def best_photos(ranked: pd.DataFrame) -> pd.DataFrame:
+    """Columns query, match and identity: of the individuals that agree best with a query, the best photo of each.
+
+    Args:
+        ranked: of `Compared.ranked`.
+    """
+    table = ranked[ranked["agreement"] > 0].drop_duplicates(["query", "identity"])
+    table = table[table.groupby("query", sort=False).cumcount() < DRAWN].sort_values("query", kind="stable")
+    return table[["query", "match", "identity"]].reset_index(drop=True)
+
+
+def _searches(photos: pd.DataFrame) -> list[Rows]:
+    """The photos that validate, and those to identify."""
     split, named = photos["split"].to_numpy(str), photos["code"].to_numpy() >= 0
     return [
         (np.flatnonzero((split == asked) & (named | (asked == TEST))), np.flatnonzero(np.isin(split, searched) & named))
@@ -152,22 +167,42 @@ def _searches(photos: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
-def _compare(
-    photos: pd.DataFrame, vectors: Array, crops: Crops, params: Match, engine: Engine, worth: "Worth | None"
-) -> tuple[Sequence[Compared | None], list[str], "Learned | None"]:
-    """Compare the queries of each search with their nearest photos by descriptors; None if it is not wanted. And the
-    photos that are too small for that, and what was learned.
+@dataclass(frozen=True)
+class _Glance:
+    """What descriptors tell.
+
+    Attributes:
+        compared: the queries of each search with their nearest photos; None if that is not wanted.
+        small: photos that are too small for it.
+        learned: what was learned for it; None if nothing was to be learned.
+        worth: by which it was compared, learned now or earlier; None: all matches count alike.
     """
-    searches = _searches(photos)
+
+    compared: Sequence[Compared | None]
+    small: Sequence[str]
+    learned: "Learned | None"
+    worth: "Worth | None"
+
+
+def _compare(
+    bench: "Bench",
+    photos: pd.DataFrame,
+    vectors: Array,
+    crops: Crops,
+    searches: Sequence[Rows],
+    worth: "Worth | None",
+) -> _Glance:
+    """Compare the queries of each search with their nearest photos by descriptors."""
+    params = bench.params
     if not params.compared:
-        return [None] * len(searches), [], None
+        return _Glance([None] * len(searches), [], None, worth)
     from finprint.keypoints.descriptors import agreements, describe
     from finprint.keypoints.lessons import learn_worth
 
     count = min(params.compared, max(len(gallery) for _, gallery in searches))
     rows = [nearest(photos, vectors, queries, gallery, count) for queries, gallery in searches]
     used = np.unique(np.concatenate([*(queries for queries, _ in searches), *(each.ravel() for each in rows)]))
-    seen = describe(photos, crops, used[used >= 0], params, engine)
+    seen = describe(bench, photos, crops, used[used >= 0])
     learned = None
     if worth is None and params.learn_epochs:
         # The training photos near those that validate: which ones are to be identified makes no difference.
@@ -179,7 +214,7 @@ def _compare(
         Compared(each, agreements(seen, queries, each, worth))
         for each, (queries, _) in zip(rows, searches, strict=True)
     ]
-    return compared, seen.small, learned
+    return _Glance(compared, seen.small, learned, worth)
 
 
 def nearest(photos: pd.DataFrame, vectors: Array, queries: np.ndarray, gallery: np.ndarray, count: int) -> np.ndarray:

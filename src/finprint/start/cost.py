@@ -25,6 +25,8 @@ DETECTED = 1.0  # one pass of the detector over a photo, as a multiple of one pa
 DESCRIBED = 0.0002  # seconds of two photos compared by descriptors
 POINTED = 0.003  # seconds of the points to draw of two photos
 LESSON = 0.006  # seconds of one lesson in which the second look learns, each time
+# px of the longer side and local features of a crop, with which the second look was timed
+LOOK_SIDE, KEYPOINTS = 480, 256
 
 LEAST = 1e-6  # seconds a photo
 Seconds = tuple[float, float]  # a and b of a + b side^2
@@ -39,8 +41,8 @@ class Speed:
         crop: of cutting one crop out.
         learn: a and b of a + b side^2, one pass of the training at `side` px.
         embed: the same of one plain view embedded.
-        points: of the local features of one crop.
-        pair: of matching one pair; infinite if the second look cannot be had.
+        points: of the `KEYPOINTS` local features of one crop of `LOOK_SIDE` px.
+        pair: of matching one pair with so many; infinite if the second look cannot be had.
     """
 
     read: float
@@ -113,11 +115,12 @@ class Work:
         facts = self.facts
         each = min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
         pairs = facts.asked * (SURE * min(1, each) + (1 - SURE) * each)
+        points = facts.photos * self.speed.points * (match.image_size / LOOK_SIDE) ** 2
         described = facts.asked * min(match.compared, facts.comparable) * DESCRIBED
         lessons = min(LESSONS, TIMES * facts.named * (1 - HELD)) if match.compared and facts.teaching else 0.0
         learned = lessons * match.learn_epochs * LESSON
         matched = pairs * self.speed.pair if pairs else facts.asked * min(DRAWN, len(facts.each)) * POINTED
-        return matched + facts.photos * self.speed.points + described + learned
+        return points + match.keypoints / KEYPOINTS * (matched + described) + learned  # from the best matches alone
 
     def _learning(self, train: Train, epochs: int, photos: float) -> float:
         """Seconds of a round, with its scores on validation."""

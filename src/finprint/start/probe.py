@@ -31,9 +31,9 @@ from finprint.learning.round import new_embedder
 from finprint.model.embedding import embed
 from finprint.model.loading import View
 from finprint.params import Params
-from finprint.start.cost import Seconds, Speed
+from finprint.start.cost import KEYPOINTS, LOOK_SIDE, Seconds, Speed
 from finprint.start.cutting import whole_crop
-from finprint.start.recipe import EXTRACTOR, KEYPOINTS, LOOK_SIDE
+from finprint.start.recipe import EXTRACTOR
 from finprint.survey.readings import read_one
 
 PHOTOS = 48  # real photos that are read and cropped

@@ -12,14 +12,14 @@ from finprint.base.params import changed
 from finprint.keypoints.params import FEWEST
 from finprint.learning.finetuning import one_size
 from finprint.params import Params
-from finprint.start.cost import Work, minutes
+from finprint.start.cost import KEYPOINTS, LOOK_SIDE, Work, minutes
 from finprint.start.facts import Facts
 from finprint.start.rungs import FULL, SIDES, Look, Training, rungs
 
 GROW = 0.7  # the first views' side, as a share of the last ones'
 LONG = 16  # epochs from which mixup is of use
-# The second look: ALIKED and LightGlue, px of the longer side, local features of a crop
-EXTRACTOR, LOOK_SIDE, KEYPOINTS = "aliked", 480, 256
+EXTRACTOR = "aliked"  # of the second look
+FINE_SIDE, FINE_KEYPOINTS = 640, 512  # px of the longer side and local features of a crop, where few are compared
 COMPARED, NEAR = 500_000, 200  # pairs compared by descriptors, about: minutes; photos of each query, at least
 NEAREST, LISTED = 40, 200  # individuals that are scored for a query: by the nearest photos, and by all, at most
 ENOUGH_BOXES = 30  # that a detector can learn from
@@ -162,10 +162,13 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
         return
     yield Choice("match.enabled", True, "matched local features find what the training has not learned")
     yield Choice("match.extractor", EXTRACTOR, "the strongest")
-    yield Choice("match.image_size", LOOK_SIDE, "px that it was measured at")
-    yield Choice("match.keypoints", KEYPOINTS, "half of 512 take half the time")
     compared = max(NEAR, round(COMPARED / max(facts.asked, 1) / 100) * 100)
     every = facts.comparable <= compared
+    fine = look.fine and facts.asked * facts.comparable <= COMPARED
+    side, keypoints = (FINE_SIDE, FINE_KEYPOINTS) if fine else (LOOK_SIDE, KEYPOINTS)
+    yield Choice("match.image_size", side, "px; finer marks are found" if fine else "px; larger pictures take longer")
+    why = "512 tell animals better than 256" if fine else "half of 512 take half the time"
+    yield Choice("match.keypoints", keypoints, why)
     why = "a gallery so small is also searched by descriptors" if every else "farther photos would take minutes"
     yield Choice("match.compared", facts.named if every else compared, why)
     listed = min(max(len(facts.each), NEAREST), LISTED) if every else NEAREST

@@ -13,16 +13,24 @@ HEAD_EPOCHS = (60, 20)  # of a head on frozen features
 
 @dataclass(frozen=True)
 class Look:
-    """Individuals and photos of each that a query is matched with; passes in which it is learned what matches tell."""
+    """How closely photos are looked at.
+
+    Attributes:
+        individuals, photos: that a query is matched with, and of each so many.
+        epochs: passes in which it is learned what matches tell.
+        fine: crops are looked at larger, with more local features, where few photos are compared.
+    """
 
     individuals: int
     photos: int
     epochs: int = 8
+    fine: bool = True
 
 
 LOOKS = (Look(8, 2), Look(5, 2), Look(3, 2))  # best first: second photos say more than more individuals
-BY_DESCRIPTORS = Look(0, 1)  # alone, which cost a tenth of the pairs and tell nearly as much
-LEAST_LOOK = Look(0, 1, epochs=0)
+FINE_LOOK = Look(0, 1)  # by descriptors alone, which cost a tenth of the pairs and tell nearly as much
+COARSE_LOOK = Look(0, 1, fine=False)
+LEAST_LOOK = Look(0, 1, epochs=0, fine=False)  # all matches count alike
 
 
 @dataclass(frozen=True)
@@ -55,9 +63,9 @@ def trainings(only: int | None = None) -> Iterator[Training]:
 
 def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look | None]]:
     """Trainings with a second look, from the best to the cheapest. Pairs are given up before anything else, because
-    descriptors alone tell nearly as much. Descriptors are given up when the training is as short as it gets, because
-    they add more than its last epochs do. What matches tell is learned as long as any training leaves the time, because
-    in two minutes it adds as much as many epochs.
+    descriptors alone tell nearly as much. A finer look is given up when no training of `GOOD` epochs leaves the time.
+    What matches tell is learned as long as any training leaves the time, because in two minutes it adds as much as many
+    epochs. Descriptors are given up last, because they add more than the last epochs of a training do.
 
     Args:
         looks: can there be a second look?
@@ -67,8 +75,9 @@ def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look
     heads = [training for training in trainings(only) if not training.side]
     if looks:
         yield from itertools.product(whole[:1], LOOKS)
+        yield from itertools.product([training for training in whole if training.first >= GOOD], [FINE_LOOK])
     for some in (whole, heads):
         if looks:
-            yield from itertools.product(some, [BY_DESCRIPTORS])
+            yield from itertools.product(some, [COARSE_LOOK])
             yield from itertools.product(some, [LEAST_LOOK])
         yield from ((training, None) for training in some)
