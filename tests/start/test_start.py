@@ -47,7 +47,7 @@ def test_a_folder_becomes_params(project: Path) -> None:
         "  catalogue    4 photos, 2 individuals, 0 of them with one photo",
     ]
     lines = second.splitlines()
-    assert lines[0] == "params.yaml: 19 of 32 values changed"
+    assert lines[0] == "params.yaml: 21 of 32 values changed"
     told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[1:]}
     assert told["prepare.source"] == "folder sub-folders are named after the animals"
     assert told["detector.enabled"] == "false no photo has a box: each is used whole"
