@@ -44,6 +44,12 @@ def right_whales(small: Facts) -> Facts:
     return replace(small, each=np.full(429, 8), photos=4400, queries=1052, sizes=np.full((200, 2), 224))
 
 
+@pytest.fixture
+def antelopes(small: Facts) -> Facts:
+    """As many photos as the antelopes have."""
+    return replace(small, each=np.full(106, 6), photos=917, queries=305)
+
+
 def planned(seen: Facts, budget: float, speed: Speed = SPEED) -> Plan:
     return plan(Work(seen, speed), load_params(OURS), budget)
 
@@ -65,8 +71,8 @@ def test_an_hour_for_the_right_whales_is_the_recipe_of_the_readme(right_whales: 
     assert 40 < minutes(chosen.seconds) <= 60
 
 
-def test_a_small_gallery_is_also_searched_by_descriptors(small: Facts, right_whales: Facts) -> None:
-    antelopes = replace(small, each=np.full(106, 6), photos=917, queries=305, sides={"left": 459, "right": 458})
+def test_a_small_gallery_is_also_searched_by_descriptors(antelopes: Facts, right_whales: Facts) -> None:
+    antelopes = replace(antelopes, sides={"left": 459, "right": 458})
     assert antelopes.comparable == 318  # of one side
     wanted = {"match.compared": 636, "search.shortlist": 106, "match.image_size": 640, "match.keypoints": 512}
     assert wanted.items() <= values(planned(antelopes, 60)).items()
@@ -77,27 +83,24 @@ def test_a_small_gallery_is_also_searched_by_descriptors(small: Facts, right_wha
     assert {"match.compared": 200}.items() <= values(planned(many, 600)).items()
 
 
-def test_a_finer_look_is_given_up_for_a_training_of_twenty_epochs(small: Facts) -> None:
-    antelopes = replace(small, each=np.full(106, 6), photos=917, queries=305)
+def test_a_finer_look_is_given_up_for_a_training_of_twenty_epochs(antelopes: Facts) -> None:
     for budget, epochs, keypoints in ((18, 30, 512), (11, 20, 512), (10.5, 20, 256), (7, 16, 256)):
         told = values(planned(antelopes, budget))
         assert (told["train.epochs"], told["match.keypoints"], told["match.learn_epochs"]) == (epochs, keypoints, 8)
 
 
-def test_a_finer_look_takes_longer_by_hand(small: Facts) -> None:
+def test_a_finer_look_takes_longer_by_hand(antelopes: Facts) -> None:
     """The features of 917 photos: 1.78 times 0.1 s. 411 queries with 636 photos, and 8 of each to draw: twice 0.2 and
     3 ms. 1,590 lessons in 8 passes take the same 6 ms."""
-    antelopes = replace(small, each=np.full(106, 6), photos=917, queries=305)
-    changes = {"match.enabled": True, "match.compared": 636, "match.individuals": 0, "match.learn_epochs": 8}
-    match = {
-        fine: Work(antelopes, SPEED).seconds(
-            changed(load_params(OURS), changes | {"match.image_size": px, "match.keypoints": features})
-        )["match"]
-        for fine, px, features in ((False, 480, 256), (True, 640, 512))
-    }
+
+    def seconds(px: int, features: int) -> float:
+        look = {"match.enabled": True, "match.compared": 636, "match.individuals": 0, "match.learn_epochs": 8}
+        params = changed(load_params(OURS), look | {"match.image_size": px, "match.keypoints": features})
+        return Work(antelopes, SPEED).seconds(params)["match"]
+
     compared, learned = 411 * (636 * 0.0002 + 8 * 0.003), 1590 * 8 * 0.006
-    assert match[False] == pytest.approx(5.0 + 91.7 + compared + learned)
-    assert match[True] == pytest.approx(5.0 + 91.7 * 16 / 9 + 2 * compared + learned)
+    assert seconds(480, 256) == pytest.approx(5.0 + 91.7 + compared + learned)
+    assert seconds(640, 512) == pytest.approx(5.0 + 91.7 * 16 / 9 + 2 * compared + learned)
 
 
 def _met(root: Path, *rows: str) -> Facts:
