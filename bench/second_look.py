@@ -29,12 +29,12 @@ from finprint.base.cli import run
 from finprint.base.params import changed
 from finprint.individuals.task import Individuals
 from finprint.keypoints.features import extract, opened
-from finprint.keypoints.look import shortlist
 from finprint.keypoints.networks import load_networks
 from finprint.keypoints.pairs import match_pairs
 from finprint.keypoints.params import Match
+from finprint.keypoints.shortlist import shortlist
 from finprint.keypoints.threads import side_by_side
-from finprint.keypoints.views import StoredCrops, enlarged
+from finprint.keypoints.views import enlarged
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import train_round
 from finprint.model.embedding import embed
@@ -87,8 +87,8 @@ def main(
         for name in picked(only, VARIANTS):
             params = changed(base, VARIANTS[name])
             own = Crops(cropped.of(params.crop)[0])
-            with opened(params.match) as bench:
-                looked, seconds = timed(lambda own=own, bench=bench: match_pairs(bench, pairs, photos, own))
+            with opened(photos, own, params.match) as bench:
+                looked, seconds = timed(lambda bench=bench: match_pairs(bench, pairs))
             candidates = gathered(pairs.assign(score=looked.pairs["score"].to_numpy(float, na_value=0)))
             print(judged(f"{name} ({seconds:.0f} s)", candidates, candidates["local"].to_numpy()))
             print(judged(f"{name}, and cosine", candidates, fused(candidates)), flush=True)
@@ -168,23 +168,22 @@ def timed(work: Callable[[], R]) -> tuple[R, float]:
 
 def speed(name: str, pairs: pd.DataFrame, crops: Crops, params: Match) -> str:
     """Crops and pairs a second, beside those of the bare networks on as many threads, whose inputs lie in memory."""
-    views = StoredCrops(crops)
-    keys = {row: views.key(row) for row in np.unique(crops.rows(pd.concat([pairs["query"], pairs["match"]]))).tolist()}
+    rows = np.unique(crops.rows(pd.concat([pairs["query"], pairs["match"]])))
     networks = load_networks(params.extractor, params.weights, params.keypoints)
-    pictures = [enlarged(crops.pixels(row), params.image_size) for row in keys]
+    pictures = [enlarged(crops.pixels(row), params.image_size) for row in rows.tolist()]
     features, bare_crops = timed(lambda: list(side_by_side(networks.features, pictures)))
-    of = dict(zip(crops.index["image"].iloc[list(keys)], features, strict=True))
+    of = dict(zip(crops.index["image"].iloc[rows], features, strict=True))
     couples = [(of[one], of[other]) for one, other in zip(pairs["query"], pairs["match"], strict=True)]
     _, bare_pairs = timed(lambda: list(side_by_side(lambda couple: networks.match(*couple), couples)))
     # With one feature less, nothing of it is in the cache.
     params = params.model_copy(update={"keypoints": params.keypoints - 1, "compared": 0})
-    with opened(params) as bench:
-        _, our_crops = timed(lambda: extract(bench, views, keys))
-        _, our_pairs = timed(lambda: match_pairs(bench, pairs, pd.DataFrame(), crops))
+    with opened(pd.DataFrame(), crops, params) as bench:
+        _, our_crops = timed(lambda: extract(bench, rows))
+        _, our_pairs = timed(lambda: match_pairs(bench, pairs))
     told = [
         f"{count / ours:.1f} {unit}/s ({bare / ours:.2f} of the bare network's {count / bare:.1f})"
         for count, unit, ours, bare in (
-            (len(keys), "crops", our_crops, bare_crops),
+            (len(rows), "crops", our_crops, bare_crops),
             (len(pairs), "pairs", our_pairs, bare_pairs),
         )
     ]

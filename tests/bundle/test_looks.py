@@ -77,7 +77,7 @@ def _worth() -> Worth:
     """What could have been learned about matched features."""
     torch.manual_seed(0)
     worth = Worth()
-    torch.nn.init.normal_(worth.layers[-1].weight, std=0.1)
+    torch.nn.init.normal_(worth.last, std=0.1)
     return worth.eval()
 
 

@@ -247,8 +247,8 @@ def test_the_second_look_has_the_same_bytes(tmp_path: Path, engine: Engine) -> N
     for pixels in ("crops", "photos"):
         params = SMALL.model_copy(update={"pixels": pixels})
         for where in (LOCAL, engine.model_copy(update={"ship": "bytes"})):
-            with caching_in(tmp_path / f"{pixels} {where.kind}"), opened(params, where) as bench:
-                looks.append(match_pairs(bench, pairs, photos, crops))
+            with caching_in(tmp_path / f"{pixels} {where.kind}"), opened(photos, crops, params, where) as bench:
+                looks.append(match_pairs(bench, pairs))
     for here, there in (looks[:2], looks[2:]):
         assert here.pairs["score"].max() > 5
         assert there.pairs.equals(here.pairs)

@@ -33,8 +33,8 @@ SMALL = Match(
 
 def matched(pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, params: Match) -> SecondLook:
     """Pairs matched in a run of their own."""
-    with opened(params) as bench:
-        return match_pairs(bench, pairs, photos, crops)
+    with opened(photos, crops, params) as bench:
+        return match_pairs(bench, pairs)
 
 
 def scene(seed: int) -> np.ndarray:

@@ -17,14 +17,17 @@ from scenes import SMALL, scene, stored, turned
 
 from finprint.base.files import caching_in
 from finprint.keypoints import features
+from finprint.keypoints.compared import Compared, best_photos, individuals_compared
 from finprint.keypoints.descriptors import Described, agreeing, agreement, describe
 from finprint.keypoints.drawing import agreeing_points
 from finprint.keypoints.features import opened
 from finprint.keypoints.lessons import Learned
-from finprint.keypoints.look import Compared, best_photos, individuals_compared, nearest, second_look, shortlist
+from finprint.keypoints.look import second_look
+from finprint.keypoints.near import nearest
 from finprint.keypoints.networks import load_networks
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features
+from finprint.keypoints.shortlist import shortlist
 from finprint.keypoints.tables import (
     COMPARED,
     LINES,
@@ -37,7 +40,6 @@ from finprint.keypoints.tables import (
     read_local_scores,
     write_second_look,
 )
-from finprint.keypoints.views import StoredCrops
 from finprint.store.tables import read_table
 
 
@@ -241,10 +243,10 @@ def test_each_two_photos_get_points_that_agree(tmp_path: Path) -> None:
     crops, photos = stored(tmp_path / "crops", pictures), pd.DataFrame({"image": [*pictures]})
     pairs = pd.DataFrame({"query": ["0.jpg", "0.jpg", "1.jpg"], "match": ["1.jpg", "2.jpg", "0.jpg"]})
     pairs["identity"] = ["al", "bo", "cy"]
-    with caching_in(tmp_path / "empty"), opened(_params(extractor="xfeat")) as bench:
-        describe(bench, photos, crops, np.arange(3))
-        drawn = agreeing_points(bench, pairs, photos, crops)
-        assert len(agreeing_points(bench, pairs[:0], photos, crops)) == 0
+    with caching_in(tmp_path / "empty"), opened(photos, crops, _params(extractor="xfeat")) as bench:
+        describe(bench, np.arange(3))
+        drawn = agreeing_points(bench, pairs)
+        assert len(agreeing_points(bench, pairs[:0])) == 0
     couples = drawn[["query", "match"]].drop_duplicates().to_numpy().tolist()
     assert couples == pairs[["query", "match"]].to_numpy().tolist()
     assert drawn.groupby(["query", "match"])["inlier"].sum().min() > 8
@@ -303,9 +305,8 @@ def test_what_descriptors_were_computed_from_is_kept_for_the_next_run(tmp_path: 
     crops = stored(tmp_path / "crops", {image: scene(number) for number, image in enumerate(images)})
     params = _params(extractor="xfeat", compared=8, individuals=1, photos=1)
     assert len(second_look(photos, _at(*range(9)), crops, params).pairs) == 1
-    views = StoredCrops(crops)
-    with opened(params) as bench:
-        assert all(views.key(row) in bench.features for row in range(9))
+    with opened(photos, crops, params) as bench:
+        assert all(key in bench.features for key in bench.keys(np.arange(9)).values())
 
 
 def _described(descriptors: torch.Tensor, places: list[list[float]]) -> Described:

@@ -1,9 +1,9 @@
 """Local features of photos in a folder of their own, beside the cache that the second look works in."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from finprint.keypoints.cache import Kept
@@ -11,13 +11,11 @@ from finprint.keypoints.params import Match
 from finprint.pictures.shards import Crops
 
 CHUNK = 512  # photos in a file
-
-
 FEATURES = "features"  # in the gallery's folder
 
 
 def write_features(
-    folder: Path, photos: pd.DataFrame, crops: Crops, params: Match, rows: Sequence[int], given: Path | None = None
+    folder: Path, photos: pd.DataFrame, crops: Crops, params: Match, rows: np.ndarray, given: Path | None = None
 ) -> None:
     """Write the local features of some crops; those in the cache are not computed again.
 
@@ -33,14 +31,11 @@ def write_features(
         UserError: the networks' weights cannot be had, or a photo cannot be read any more.
     """
     from finprint.keypoints.features import extract, opened  # the networks take seconds to import
-    from finprint.keypoints.views import views_of
 
-    views = views_of(photos, crops, params)
-    keys = {row: views.key(row) for row in rows}
-    with opened(params) as bench:
+    with opened(photos, crops, params) as bench:
         if given is not None:
             bench = replace(bench, features=_with(bench.features, given))
-        extract(bench, views, keys)
+        keys = extract(bench, rows)
         kept = Kept(folder, CHUNK)
         there = [key for key in dict.fromkeys(keys.values()) if key in bench.features]
         for start in range(0, len(there), CHUNK):

@@ -76,7 +76,7 @@ def look_again(
     params = bundle.settings.match.model_copy(update={"learn_epochs": 0})  # what is known is not learned anew
     joined = Joined(bundle.gallery.pictures, crops)
     queries = joined.rows(ASKED + photos["image"])
-    write_features(features, table, joined, params, queries.tolist(), bundle.features)
+    write_features(features, table, joined, params, queries, bundle.features)
     looked = second_look(table, compared.blend(), joined, params, worth=bundle.worth)
     contents = table.set_index("image")["sha256"]
     pairs = looked.pairs

@@ -117,7 +117,7 @@ def write_bundle(run: Finished, settings: Settings, folder: Path) -> dict[str, f
         system = sha256_json(hashes(draft))
         gallery.write(draft / GALLERY)
         if look:
-            rows = run.crops.rows(gallery.photos["image"]).tolist()
+            rows = run.crops.rows(gallery.photos["image"])
             write_features(draft / GALLERY / FEATURES, run.photos, run.crops, settings.match, rows)
         manifest = Manifest(version("finprint"), system, shares, look, GALLERY, hashes(draft))
         manifest.write(draft)

@@ -7,7 +7,6 @@ of one animal in one pose are.
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
 from finprint.base.device import best_device
@@ -16,9 +15,7 @@ from finprint.keypoints.features import Bench, extract
 from finprint.keypoints.points import WIDEST, Features
 from finprint.keypoints.tables import LINES
 from finprint.keypoints.threads import side_by_side
-from finprint.keypoints.views import views_of
 from finprint.keypoints.worth import Described, Matches, Worth, mutual
-from finprint.pictures.shards import Crops
 
 CHUNK = 16  # gallery photos at a time, so that their cosines stay in the processor's cache
 
@@ -42,27 +39,23 @@ class Seen:
         return np.where(rows >= 0, np.searchsorted(self.rows, rows), -1)
 
 
-def describe(bench: Bench, photos: pd.DataFrame, crops: Crops, rows: np.ndarray) -> Seen:
+def describe(bench: Bench, rows: np.ndarray) -> Seen:
     """The local features of some photos.
 
     Args:
         bench: where they are computed and kept.
-        photos: table `PHOTOS`.
-        crops: of these photos.
-        rows: (U,) rows of `photos`, ascending.
+        rows: (U,) rows of its photos, ascending.
 
     Raises:
         UserError: a photo has no crop or cannot be read.
     """
-    views = views_of(photos, crops, bench.params)
-    keys = {row: views.key(row) for row in crops.rows(photos["image"].iloc[rows]).tolist()}
+    keys = extract(bench, bench.crops.rows(bench.photos["image"].iloc[rows]))
     shape = (len(rows), bench.params.keypoints)
     stacked = Described(torch.zeros((*shape, WIDEST), dtype=torch.float16), torch.zeros((*shape, 2)))
     small = []
-    extract(bench, views, keys)
     for place, (row, key) in enumerate(keys.items()):
         if key not in bench.features:
-            small.append(str(crops.index["image"].iloc[row]))
+            small.append(bench.views.name(row))
             continue
         one = described(bench.load(key))
         stacked.descriptors[place, : len(one.places)] = one.descriptors
@@ -113,7 +106,8 @@ def agreement(one: Described, others: Described, worth: Worth | None = None) -> 
     told = []
     for start in range(0, len(others.descriptors), CHUNK):
         some = others[start : start + CHUNK].on(device)
-        told.append(_matched(one, some)[0].agreement(worth).cpu())
+        matches = _matched(one, some)[0]
+        told.append(matches.agreement(matches.weights(worth)).cpu())
     return torch.cat(told).numpy() if told else np.zeros(0, np.float32)
 
 
@@ -132,7 +126,7 @@ def agreeing(one: Features, other: Features, worth: Worth | None = None) -> tupl
     ours, theirs = (described(features).on(device) for features in (one, other))
     matches, *rows = _matched(ours, theirs[None])
     mine, its = (found[0] for found in rows)
-    parts = matches.parts(worth)[0]
+    parts = matches.parts(matches.weights(worth))[0]
     order = parts.argsort(descending=True, stable=True)
     order = order[parts[order] > 0][:LINES]
     shares = parts[order] / parts.sum()

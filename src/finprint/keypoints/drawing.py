@@ -9,29 +9,22 @@ from finprint.keypoints.features import Bench
 from finprint.keypoints.pairs import placed, points_of
 from finprint.keypoints.tables import no_points
 from finprint.keypoints.threads import side_by_side
-from finprint.keypoints.views import views_of
 from finprint.keypoints.worth import Worth
-from finprint.pictures.shards import Crops
 
 
-def agreeing_points(
-    bench: Bench, pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops, worth: Worth | None = None
-) -> pd.DataFrame:
+def agreeing_points(bench: Bench, pairs: pd.DataFrame, worth: Worth | None = None) -> pd.DataFrame:
     """Table `POINTS` of photos that agree.
 
     Args:
-        bench: holds their local features, as `descriptors.describe` leaves it.
+        bench: holds these photos and their local features, as `descriptors.describe` leaves it.
         pairs: columns query, match and identity; the rows of a query follow each other, with one photo of each
             individual.
-        photos: table `PHOTOS`.
-        crops: of these photos.
         worth: says how much a match is worth; None: all count alike.
     """
     if not len(pairs):
         return no_points()
-    views = views_of(photos, crops, bench.params)
-    queries, others = (crops.rows(pairs[side]) for side in ("query", "match"))
-    keys = {row: views.key(row) for row in np.unique(np.concatenate([queries, others])).tolist()}
+    queries, others = (bench.crops.rows(pairs[side]) for side in ("query", "match"))
+    keys = bench.keys(np.concatenate([queries, others]))
 
     def matched(rows: np.ndarray) -> list[np.ndarray]:
         one = bench.load(keys[queries[rows[0]]])

@@ -1,12 +1,13 @@
 """The local features of photos, computed once for each view of a photo."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import cv2
 import numpy as np
+import pandas as pd
 import PIL
 
 from finprint.base.code import code_of
@@ -20,9 +21,9 @@ from finprint.keypoints.networks import Networks, load_networks
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features
 from finprint.keypoints.threads import side_by_side
-from finprint.keypoints.views import Cutout, Views, enlarged
+from finprint.keypoints.views import Cutout, Views, enlarged, views_of
 from finprint.pictures.decoding import decoder
-from finprint.pictures.shards import StoredCrop
+from finprint.pictures.shards import Crops, StoredCrop
 
 CODE = ("keypoints", "pictures")  # the rooms that features and matches depend on
 CROPS, PAIRS = 512, 4096  # entries of a full chunk of the cache
@@ -30,9 +31,13 @@ CROPS, PAIRS = 512, 4096  # entries of a full chunk of the cache
 
 @dataclass(frozen=True)
 class Bench:
-    """The networks, what they have computed in this run and in earlier ones, and where they compute.
+    """Photos, the networks that look at them, what these have computed in this run and in earlier ones, and where they
+    compute.
 
     Attributes:
+        photos: table `PHOTOS`.
+        crops: of these photos.
+        views: what the networks see of them, by the rows of the crops.
         networks: of the section `match`.
         features: local features, by the key of their view.
         pairs: matched pairs, by the keys of their views.
@@ -40,11 +45,18 @@ class Bench:
         engine: the section `engine`.
     """
 
+    photos: pd.DataFrame
+    crops: Crops
+    views: Views
     networks: Networks
     features: Kept
     pairs: Kept
     params: Match
     engine: Engine
+
+    def keys(self, rows: np.ndarray) -> dict[int, str]:
+        """The keys of the views of some crops, by their rows, in the order of these."""
+        return {row: self.views.key(row) for row in pd.unique(rows).tolist()}
 
     def load(self, key: str) -> Features:
         """The local features of the view of this key."""
@@ -52,8 +64,9 @@ class Bench:
 
 
 @contextmanager
-def opened(params: Match, engine: Engine = LOCAL) -> Iterator[Bench]:
-    """The networks and their cache, `.cache/match/<key>/` under the project's root; one run at a time may use it.
+def opened(photos: pd.DataFrame, crops: Crops, params: Match, engine: Engine = LOCAL) -> Iterator[Bench]:
+    """Photos, the networks and their cache, `.cache/match/<key>/` under the project's root; one run at a time may use
+    it.
 
     The key hashes settings, weights, code, libraries and the kind of device that the engine works on. Afterwards, only
     the cache of this key remains. Whoever opens it again within waits for itself.
@@ -64,7 +77,8 @@ def opened(params: Match, engine: Engine = LOCAL) -> Iterator[Bench]:
     key = sha256_json([settings, networks.key, code_of(CODE), libraries, device_of(engine)])[:16]
     folder = cache() / "match" / key
     with hold(folder.with_name("lock"), "another run matches local features: waiting for its end"):
-        yield Bench(networks, Kept(folder / "features", CROPS), Kept(folder / "pairs", PAIRS), params, engine)
+        views, kept = views_of(photos, crops, params), (Kept(folder / "features", CROPS), Kept(folder / "pairs", PAIRS))
+        yield Bench(photos, crops, views, networks, *kept, params, engine)
         for other in folder.parent.iterdir():
             if other.is_dir() and other != folder:
                 remove(other)
@@ -86,16 +100,18 @@ def networks_elsewhere(params: Match, key: str) -> Networks:
     return networks
 
 
-def extract(bench: Bench, views: Views, keys: Mapping[int, str]) -> None:
-    """Compute the local features of views that are not in the cache; a view that is too small gets none, and so does
+def extract(bench: Bench, rows: np.ndarray) -> dict[int, str]:
+    """Compute the local features of crops that are not in the cache; a view that is too small gets none, and so does
     one whose photo is not there.
 
     Args:
         bench: where they are computed and kept.
-        views: of photos.
-        keys: the key of each wanted view, by its row.
+        rows: of the crops.
+
+    Returns:
+        As `Bench.keys`: by them features are loaded.
     """
-    image_size = bench.params.image_size
+    keys, views, image_size = bench.keys(rows), bench.views, bench.params.image_size
     todo = {key: row for row, key in keys.items() if key not in bench.features and views.there(row)}
 
     def here(keys: Sequence[str]) -> Iterator[Arrays | None]:
@@ -109,6 +125,7 @@ def extract(bench: Bench, views: Views, keys: Mapping[int, str]) -> None:
         most=views.most(bench.engine.ship),
     )
     keep(bench.features, work, list(todo), bench.engine, "local features", "photo")
+    return keys
 
 
 def _arrays(networks: Networks, pixels: np.ndarray, image_size: int) -> Arrays | None:

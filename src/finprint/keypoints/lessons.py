@@ -1,9 +1,11 @@
 """What features tell animals apart, learned from the named photos of a catalogue.
 
-A lesson is a photo, other photos of its animal, and the nearest photos of other animals. The network learns to make the
+A lesson is a photo, other photos of its animal, and the nearest photos of other animals. A network learns to make the
 animal's best photos agree more than the others: a softmax over all of them, in which one of several positives is enough
-(as in Miech et al., CVPR 2020). A fifth of the individuals is in no lesson that it learns from. The network of the
-epoch that tells these apart best is taken, and none if it tells them no better than matches that all count alike.
+(as in Miech et al., CVPR 2020). The animals are dealt to as many folds as there are networks, and no network sees the
+animals of its fold, which it therefore judges. The networks of the epoch that tells these apart best are taken, and
+none if they tell them no better than matches that all count alike. What they say together is the mean, because single
+ones differ by chance (bagging; Breiman 1996).
 """
 
 from dataclasses import dataclass
@@ -17,12 +19,12 @@ from finprint.base.progress import bar
 from finprint.keypoints.near import comparable
 from finprint.keypoints.params import FEWEST, LESSONS, TIMES
 from finprint.keypoints.threads import one_thread, side_by_side
-from finprint.keypoints.worth import Described, Matches, Worth, mutual
+from finprint.keypoints.worth import NETWORKS, Described, Matches, Worth, mutual
 
 SAME, OTHERS = 4, 12  # photos in a lesson: of the animal, and of other animals
 BATCH = 32  # lessons in one step
+PART = 8  # of them computed at a time, so that their numbers stay in the processor's cache
 RATE, DECAY = 3e-3, 0.01  # AdamW
-HELD = 5  # one in so many individuals is held out
 SHARPNESS = np.linspace(-2, 4, 25)  # logarithms of the factor on agreements before the softmax
 
 
@@ -31,12 +33,12 @@ class Learned:
     """What was learned.
 
     Attributes:
-        worth: the network; None: it tells held-out animals no better than matches that count alike, or there are too
-            few animals to learn from.
-        lessons: how many it learned from.
-        before: share of the lessons of held-out animals in which one of their photos agrees best, all matches alike.
-        after: the same with the network; None: nothing was learned. The same lessons have chosen the epoch, so that
-            this is a little too high.
+        worth: the networks; None: they tell animals that they have not seen no better than matches that count alike, or
+            there are too few animals to learn from.
+        lessons: how many they learned from.
+        before: share of the lessons in which one of the animal's photos agrees best, all matches alike.
+        after: the same by the network that has not seen the animal; None: nothing was learned. The same lessons have
+            chosen the epoch, so that this is a little too high.
     """
 
     worth: Worth | None
@@ -53,10 +55,10 @@ class Learned:
         if self.before is None:
             few = f"fewer than {FEWEST} animals have two photos of one side from different encounters"
             return f"{few}: all matched features count alike"
-        share = f"{self.before:.0%} of the photos of held-out animals agree best with their animal"
+        share = f"{self.before:.0%} of the photos agree best with their animal"
         if self.after is None:
             return f"{share}; nothing better was learned in {self.lessons} lessons"
-        return f"{share}, {self.after:.0%} after {self.lessons} lessons"
+        return f"{share}, {self.after:.0%} after {self.lessons} lessons of other animals"
 
 
 @dataclass(frozen=True)
@@ -65,25 +67,30 @@ class Lessons:
 
     Attributes:
         photos: (L, 1 + SAME + OTHERS) numbers of described photos: the query, its animal's, others.
-        held: (L,) bool: is its animal held out?
+        folds: (L, 1 + SAME + OTHERS) of their animals.
         cosines: (L, SAME + OTHERS, V) of matched features, as for `Matches`.
         ours: (L, SAME + OTHERS, V) numbers of the query's features, and `theirs`, those of the other photo.
     """
 
     photos: torch.Tensor
-    held: torch.Tensor
+    folds: torch.Tensor
     cosines: torch.Tensor
     ours: torch.Tensor
     theirs: torch.Tensor
 
+    def __len__(self) -> int:
+        return len(self.photos)
+
     def agreements(self, some: torch.Tensor, described: Described, worth: Worth | None) -> torch.Tensor:
-        """(B, SAME + OTHERS) of some lessons."""
+        """(NETWORKS or 1, B, SAME + OTHERS) of some lessons."""
         device = best_device()
         queries = self.photos[some, :1].expand(-1, SAME + OTHERS).flatten()
         cosines, ours, theirs = (one[some].flatten(0, 1) for one in (self.cosines, self.ours, self.theirs))
         ones = described.of(queries, ours.long()).on(device)
         others = described.of(self.photos[some, 1:].flatten(), theirs.long()).on(device)
-        return Matches(cosines.to(device), ones, others).agreement(worth).view(len(some), SAME + OTHERS)
+        matches = Matches(cosines.to(device), ones, others)
+        weights = matches.plain()[None] if worth is None else worth.each(matches)
+        return matches.agreement(weights).reshape(-1, len(some), SAME + OTHERS)
 
 
 def learn_worth(
@@ -98,10 +105,7 @@ def learn_worth(
         numbers: (N,) of these photos among those described.
         epochs: how often each lesson is learned.
     """
-    codes = photos["code"].to_numpy()
-    animals = np.random.default_rng(0).permutation(np.unique(codes))
-    held = np.isin(codes, animals[: -(-len(animals) // HELD)])
-    listed = draw_lessons(photos, vectors, held)
+    listed = draw_lessons(photos, vectors)
     if listed is None:
         return Learned(None)
 
@@ -113,21 +117,21 @@ def learn_worth(
     shown = numbers[listed]
     each = bar("lessons of local features", len(shown), "lesson", side_by_side(matched, shown))
     found = [torch.stack(one) for one in zip(*each, strict=True)]
-    lessons = Lessons(torch.from_numpy(shown), torch.from_numpy(held[listed[:, 0]]), *found)
+    folds = torch.from_numpy(deal_folds(photos["code"].to_numpy(), listed))
+    lessons = Lessons(torch.from_numpy(shown), folds, *found)
     with one_thread():
         return _fit(lessons, described, epochs)
 
 
-def draw_lessons(photos: pd.DataFrame, vectors: np.ndarray, held: np.ndarray) -> np.ndarray | None:
+def draw_lessons(photos: pd.DataFrame, vectors: np.ndarray) -> np.ndarray | None:
     """(L, 1 + SAME + OTHERS) rows: a photo, some of its animal, of other groups than its own, and the nearest ones of
     other animals, all of the same side. Where there are fewer, they repeat. None if fewer than `FEWEST` animals have
-    such photos, or none that are held out, or only those.
+    such photos.
 
     A group holds the photos of one encounter, and those that look the same: they share waves and grass.
 
     Args:
         photos, vectors: as for `learn_worth`.
-        held: (N,) bool: is the animal held out? Lessons of other animals do not show its photos.
     """
     codes, groups = photos["code"].to_numpy(), photos["group"].to_numpy()
     sides = photos["viewpoint"].fillna("").to_numpy(str)
@@ -139,62 +143,94 @@ def draw_lessons(photos: pd.DataFrame, vectors: np.ndarray, held: np.ndarray) ->
                 break
             seen, same = comparable(sides[[query]], sides)[0], codes == codes[query]
             own = np.flatnonzero(same & seen & (groups != groups[query]))
-            others = np.flatnonzero(~same & seen & (held[query] | ~held))
+            others = np.flatnonzero(~same & seen)
             if len(own) and len(others):
                 nearest = others[np.argsort(-(vectors @ vectors[query])[others], kind="stable")[:OTHERS]]
                 listed.append([query, *np.resize(drawn.permutation(own), SAME), *np.resize(nearest, OTHERS)])
         able = np.unique([lesson[0] for lesson in listed]).astype(int)
     told = np.array(listed, int).reshape(-1, 1 + SAME + OTHERS)
-    judged = held[told[:, 0]]
-    enough = len(np.unique(codes[told[:, 0]])) >= FEWEST and judged.any() and not judged.all()
-    return told if enough else None
+    return told if len(np.unique(codes[told[:, 0]])) >= FEWEST else None
+
+
+def deal_folds(codes: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    """(L, 1 + SAME + OTHERS) the fold of each photo's animal, 0 to `NETWORKS` - 1. Each has an equal share of the
+    animals that have lessons.
+
+    Args:
+        codes: (N,) number of each photo's individual.
+        listed: (L, 1 + SAME + OTHERS) rows of photos, of `draw_lessons`.
+    """
+    drawn = np.random.default_rng(0)
+    asked = drawn.permutation(np.unique(codes[listed[:, 0]]))
+    alone = drawn.permutation(np.setdiff1d(codes[listed], asked))
+    fold = np.zeros(codes.max() + 1, int)
+    for animals in (asked, alone):
+        fold[animals] = np.arange(len(animals)) % NETWORKS
+    return fold[codes[listed]]
 
 
 def _fit(lessons: Lessons, described: Described, epochs: int) -> Learned:
-    """The network of the epoch that tells the held-out individuals apart best."""
-    pupils, judges = (torch.nonzero(some).flatten() for some in (~lessons.held, lessons.held))
-    plain = _told(lessons, described, judges, None)
+    """The networks of the epoch that tells animals that they have not seen apart best."""
+    plain = _told(lessons, described, None)
     factor, least = _sharpest(plain)
     before, after, kept = _right(plain), None, None
     with torch.random.fork_rng():
         torch.manual_seed(0)
         worth = Worth().to(best_device())
-        sharpness = torch.nn.Parameter(torch.tensor(factor, device=best_device()))
+        sharpness = torch.nn.Parameter(torch.full((NETWORKS, 1, 1), factor, device=best_device()))
         optimizer = torch.optim.AdamW([*worth.parameters(), sharpness], lr=RATE, weight_decay=DECAY)
-        steps = epochs * -(-len(pupils) // BATCH)
+        steps = epochs * -(-len(lessons) // BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.15)
         for _ in bar("which features tell animals apart", epochs, "epoch", range(epochs)):
             worth.train()
-            for some in torch.split(pupils[torch.randperm(len(pupils))], BATCH):
-                loss = _loss(lessons.agreements(some, described, worth) * sharpness.exp())
+            for some in torch.split(torch.randperm(len(lessons)), BATCH):
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                for part in torch.split(some, PART):
+                    agreements = lessons.agreements(part, described, worth) * sharpness.exp()
+                    loss = _seen_loss(agreements, lessons.folds[part].to(agreements.device)) / len(some)
+                    loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-            told = _told(lessons, described, judges, worth.eval())
+            told = _told(lessons, described, worth.eval())
             (_, reached), right = _sharpest(told), _right(told)
             if reached < least and right >= before:
                 least, after = reached, right
                 kept = {name: value.clone() for name, value in worth.state_dict().items()}
     if kept is None:
-        return Learned(None, len(pupils), before)
+        return Learned(None, len(lessons), before)
     worth.load_state_dict(kept)
-    return Learned(worth.eval(), len(pupils), before, after)
+    return Learned(worth.eval(), len(lessons), before, after)
+
+
+def _seen_loss(agreements: torch.Tensor, folds: torch.Tensor) -> torch.Tensor:
+    """The sum of the losses of all networks, each without the lessons and the photos of the animals of its fold.
+
+    Args:
+        agreements: (NETWORKS, B, SAME + OTHERS), and `folds`, (B, 1 + SAME + OTHERS).
+    """
+    unseen = folds == torch.arange(NETWORKS, device=folds.device)[:, None, None]
+    losses = _losses(agreements.masked_fill(unseen[..., 1:] & ~unseen[..., :1], -torch.inf))
+    return losses[~unseen[..., 0]].sum()
 
 
 @torch.inference_mode()
-def _told(lessons: Lessons, described: Described, some: torch.Tensor, worth: Worth | None) -> torch.Tensor:
-    return torch.cat([lessons.agreements(part, described, worth) for part in torch.split(some, BATCH)])
+def _told(lessons: Lessons, described: Described, worth: Worth | None) -> torch.Tensor:
+    """(L, SAME + OTHERS) agreements, each by the network that has not seen the animal."""
+    told = []
+    for some in torch.split(torch.arange(len(lessons)), PART):
+        each = lessons.agreements(some, described, worth).cpu()
+        told.append(each[lessons.folds[some, 0] % len(each), torch.arange(len(some))])
+    return torch.cat(told)
 
 
-def _loss(agreements: torch.Tensor) -> torch.Tensor:
-    """How little the photos of the animal, the first `SAME` ones, stand out."""
-    return (agreements.logsumexp(dim=1) - agreements[:, :SAME].logsumexp(dim=1)).mean()
+def _losses(agreements: torch.Tensor) -> torch.Tensor:
+    """(...,) how little the photos of the animal, the first `SAME` ones of (..., SAME + OTHERS), stand out."""
+    return agreements.logsumexp(dim=-1) - agreements[..., :SAME].logsumexp(dim=-1)
 
 
 def _sharpest(agreements: torch.Tensor) -> tuple[float, float]:
     """The factor's logarithm at which the loss is least, and that loss."""
-    losses = [float(_loss(agreements * float(np.exp(one)))) for one in SHARPNESS]
+    losses = [float(_losses(agreements * float(np.exp(one))).mean()) for one in SHARPNESS]
     best = int(np.argmin(losses))
     return float(SHARPNESS[best]), losses[best]
 

@@ -7,6 +7,8 @@ import pandas as pd
 
 from finprint.store.arrays import Array
 
+BLOCK = 512  # queries whose cosines are computed at a time, which bounds the memory
+
 
 def comparable(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(Q, G) bool: do photos with these viewpoints show the same side, or is a side not told?"""
@@ -34,3 +36,22 @@ class Near:
         """(Q, G) cosines of photos, given by their rows; -inf where they show different sides."""
         mask = comparable(self.viewpoints[queries], self.viewpoints[gallery])
         return np.where(mask, self.vectors[queries] @ self.vectors[gallery].T, -np.inf)
+
+
+def nearest(photos: pd.DataFrame, vectors: Array, queries: np.ndarray, gallery: np.ndarray, count: int) -> np.ndarray:
+    """(Q, `count`) rows of the photos that are nearest to each query; -1 where there are fewer.
+
+    Args:
+        photos: a column `viewpoint` of the photos; those that show another side than the query are not taken.
+        vectors: (N, D) their unit vectors.
+        queries: (Q,) rows of the queries, and `gallery`, (G,), rows of the photos that they are compared with.
+        count: of photos.
+    """
+    near = Near.of(photos, vectors)
+    rows = np.full((len(queries), count), -1)
+    for start in range(0, len(queries), BLOCK):
+        cosines = near.cosines(queries[start : start + BLOCK], gallery)
+        places = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        there = np.isfinite(np.take_along_axis(cosines, places, axis=1))
+        rows[start : start + BLOCK, : places.shape[1]] = np.where(there, gallery[places], -1)
+    return rows

@@ -15,15 +15,13 @@ from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features, features_bytes, inliers
 from finprint.keypoints.tables import PAIRS, POINTS, SecondLook, no_points, none_compared
 from finprint.keypoints.threads import side_by_side
-from finprint.keypoints.views import views_of
-from finprint.pictures.shards import Crops
 
 UNSURE = 0.5  # a match of this score says nothing: two photos of different animals have many such (docs/log.md)
 MATCHES = "matches"  # (M, 6) float32: x, y in the one crop, x, y in the other, as shares of the sides; score; inlier
 
 
-def match_pairs(bench: Bench, pairs: pd.DataFrame, photos: pd.DataFrame, crops: Crops) -> SecondLook:
-    """Match pairs of photos.
+def match_pairs(bench: Bench, pairs: pd.DataFrame) -> SecondLook:
+    """Match pairs of the photos of a bench.
 
     Local features of earlier runs are not computed again, nor are pairs matched again, as long as the photos and the
     settings are the same. An interrupted run goes on where it was.
@@ -31,31 +29,27 @@ def match_pairs(bench: Bench, pairs: pd.DataFrame, photos: pd.DataFrame, crops: 
     Args:
         bench: where features are computed and pairs are matched, and both are kept.
         pairs: columns query, match, identity and cosine.
-        photos: table `PHOTOS`.
-        crops: of these photos.
 
     Raises:
         UserError: a photo has no crop or cannot be read.
     """
     pairs = pairs.reset_index(drop=True)
-    ends = [crops.rows(pairs[side]) for side in ("query", "match")]
-    views = views_of(photos, crops, bench.params)
-    keys = {row: views.key(row) for row in np.unique(np.concatenate(ends)).tolist()}
+    ends = [bench.crops.rows(pairs[side]) for side in ("query", "match")]
+    keys = extract(bench, np.concatenate(ends))
     couples = [(keys[one], keys[other]) for one, other in zip(*(rows.tolist() for rows in ends), strict=True)]
     # A pair has one result whatever is the query: its photos are matched in the order of their keys.
     wanted = {pair_key(couple): (min(couple), max(couple)) for couple in couples}
-    extract(bench, views, keys)
     able = {key: couple for key, couple in wanted.items() if all(one in bench.features for one in couple)}
     todo = [key for key in able if key not in bench.pairs]
     if len(todo) < len(able):
         print(f"{len(able) - len(todo)} of {len(able)} pairs were matched before", flush=True)
     keep(bench.pairs, _matching(bench, able), todo, bench.engine, "second look", "pair")
     # Which photos are compared by descriptors changes with the vectors: the features of all are kept.
-    others = crops.rows(photos["image"]).tolist() if bench.params.compared else []
-    bench.features.tidy([*keys.values(), *(views.key(row) for row in others if row not in keys)])
+    others = bench.keys(bench.crops.rows(bench.photos["image"])) if bench.params.compared else {}
+    bench.features.tidy([*(keys | others).values()])
     bench.pairs.tidy(list(able))
     matched = [_turned(bench.pairs.get(pair_key(c))[MATCHES], c) if pair_key(c) in able else None for c in couples]
-    small = sorted(crops.index["image"].iloc[[row for row, key in keys.items() if key not in bench.features]])
+    small = sorted(bench.views.name(row) for row, key in keys.items() if key not in bench.features)
     return SecondLook(_scored(pairs, matched), points_of(pairs, matched), none_compared(), small)
 
 

@@ -1,4 +1,4 @@
-"""How much two matched features say about two photos: all alike, or as a network has learned from a gallery.
+"""How much two matched features say about two photos: all alike, or as networks have learned from a gallery.
 
 Features of a callosity or a stripe tell animals apart. Those of a wave, of grass or of a fluke's edge do not. Which do
 differs between catalogues, so it is learned from the named photos of each (`keypoints/lessons.py`).
@@ -22,7 +22,9 @@ UNLIKE = 0.6  # the cosine of two features that says nothing (docs/log.md, 2026-
 LOWEST = 0.5  # the cosine from which a network may find that it says something
 VOTERS = 64  # pairs of features that vote, the most alike ones; with all 256 the results are the same
 TINY = 1e-6  # instead of a sum of no weights
-HIDDEN = 32  # neurons
+FAR = -80.0  # exponent, at least: a CPU takes ten times as long over exponentials that are nearly 0
+NETWORKS = 5  # of which each learns from other animals
+HIDDEN = 32  # neurons of each
 DROPPED = 0.5  # share of inputs and neurons left out in a step. Without it the network learns few photos by heart
 SHARP = 20.0  # of the softplus by which a cosine becomes a weight
 REACH = 0.2  # cosine that one unit of the network's answer is worth
@@ -70,34 +72,37 @@ class Matches:
     ones: Described
     others: Described
 
-    def agreement(self, worth: "Worth | None" = None) -> Tensor:
-        """(P,) the weights of the matches, each times the weights of all that are shifted alike, as a weighted mean.
+    def agreement(self, weights: Tensor) -> Tensor:
+        """(..., P) the weights of matches, each times the weights of all that are shifted alike, as a weighted mean.
 
         A vote of shifts is Lowe's (IJCV 2004), as a kernel density instead of bins.
 
         Args:
-            worth: says how much each is worth; None: its cosine above `UNLIKE`.
+            weights: (..., P, V) of the matches.
         """
-        return self.parts(worth).sum(dim=1)
+        return self.parts(weights).sum(dim=-1)
 
-    def parts(self, worth: "Worth | None" = None) -> Tensor:
-        """(P, V) what each match adds to the agreement."""
-        weights = self.plain() if worth is None else worth(self)
-        return weights * self.votes(weights) / weights.sum(dim=1, keepdim=True).clamp(min=TINY)
+    def parts(self, weights: Tensor) -> Tensor:
+        """(..., P, V) what each match adds to the agreement."""
+        return weights * self.votes(weights) / weights.sum(dim=-1, keepdim=True).clamp(min=TINY)
+
+    def weights(self, worth: "Worth | None") -> Tensor:
+        """(P, V) how much each is worth; by None: its cosine above `UNLIKE`."""
+        return self.plain() if worth is None else worth(self)
 
     def plain(self) -> Tensor:
         """(P, V) how far their cosines stand above `UNLIKE`."""
         return (self.cosines - UNLIKE).clamp(min=0)
 
     def votes(self, weights: Tensor) -> Tensor:
-        """(P, V) of each match the sum of the weights of all, the less, the more they are shifted otherwise."""
-        return (self._alike @ weights[..., None])[..., 0]
+        """(..., P, V) of each match the sum of the weights of all, the less, the more they are shifted otherwise."""
+        return torch.einsum("pvw,...pw->...pv", self._alike, weights)
 
     @cached_property
     def _alike(self) -> Tensor:
         """(P, V, V) from 0 to 1, how alike the shifts of two matches are."""
         shifts = self.ones.places - self.others.places
-        return (-torch.cdist(shifts, shifts).square() / (2 * SLACK**2)).exp()
+        return (-torch.cdist(shifts, shifts).square() / (2 * SLACK**2)).clamp(min=FAR).exp()
 
 
 def mutual(one: Described, others: Described) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,27 +132,30 @@ class Dropped(nn.Dropout):
 
 
 class Worth(nn.Module):
-    """A small network that says how much matched features are worth, by what they look like, where they are, and how
-    many are shifted alike. Untrained it says nearly the same as `Matches.plain`.
+    """Small networks that say how much matched features are worth, by what they look like, where they are, and how
+    many are shifted alike. Untrained they say nearly the same as `Matches.plain`.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        last = nn.Linear(HIDDEN, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        first = nn.Linear(2 * WIDEST + 8, HIDDEN)
-        self.layers = nn.Sequential(Dropped(), first, nn.GELU(), Dropped(), last)
-        self.least = nn.Parameter(torch.tensor(UNLIKE))
+        # The first layers of all networks see the same numbers, so that they are one.
+        self.hidden = nn.Sequential(Dropped(), nn.Linear(2 * WIDEST + 8, NETWORKS * HIDDEN), nn.GELU(), Dropped())
+        self.last = nn.Parameter(torch.zeros(NETWORKS, HIDDEN))
+        self.least = nn.Parameter(torch.full((NETWORKS,), UNLIKE))
 
     def forward(self, matches: Matches) -> Tensor:
-        """(P, V) weights of matches."""
+        """(P, V) weights of matches: what the networks say, as a mean."""
+        return self.each(matches).mean(dim=0)
+
+    def each(self, matches: Matches) -> Tensor:
+        """(NETWORKS, P, V) weights of matches."""
         one, other = matches.ones, matches.others
         votes = matches.votes(matches.plain())
         numbers = torch.stack([8 * (matches.cosines - 0.7), votes, votes.log1p(), matches.cosines.sign()], dim=-1)
         both = [8 * one.descriptors * other.descriptors, 4 * (one.descriptors + other.descriptors)]
-        told = self.layers(torch.cat([*both, numbers, one.places, other.places], dim=-1))[..., 0]
-        above = matches.cosines - self.least + REACH * told
+        hidden = self.hidden(torch.cat([*both, numbers, one.places, other.places], dim=-1))
+        told = torch.einsum("pvnh,nh->npv", hidden.unflatten(-1, self.last.shape), self.last)
+        above = matches.cosines - self.least[:, None, None] + REACH * told
         return nn.functional.softplus(SHARP * above) / SHARP * matches.cosines.sign()
 
     def save(self, path: Path) -> None:
@@ -156,7 +164,7 @@ class Worth(nn.Module):
 
     @staticmethod
     def load(path: Path) -> "Worth":
-        """The network whose weights lie there, on the device that works.
+        """The networks whose weights lie there, on the device that works.
 
         Raises:
             UserError: the file is damaged, or of another version.
