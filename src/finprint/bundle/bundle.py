@@ -19,7 +19,7 @@ from finprint.base.errors import UserError
 from finprint.base.files import read_json, sha256_path
 from finprint.bundle.features import FEATURES
 from finprint.bundle.gallery import Gallery
-from finprint.bundle.manifest import MANIFEST, Manifest
+from finprint.bundle.manifest import AGAIN, MANIFEST, Manifest
 from finprint.bundle.settings import Settings
 from finprint.bundle.tables import TOLD
 from finprint.bundle.writing import DETECTOR, MODELS, SPECIES, SPECIES_RULES
@@ -127,13 +127,20 @@ class Bundle:
 
     @cached_property
     def worth(self) -> "Worth | None":
-        """What was learned about matched features; None: nothing."""
+        """What was learned about matched features; None: nothing.
+
+        Raises:
+            UserError: the file is damaged, or of another version.
+        """
         path = self.folder / WORTH
         if not path.exists():
             return None
         from finprint.keypoints.worth import Worth
 
-        return Worth.load(path)
+        try:
+            return Worth.load(path)
+        except ValueError as error:
+            raise UserError(f"{error}: {AGAIN}") from None
 
     @cached_property
     def species(self) -> "Ensemble | None":

@@ -68,6 +68,7 @@ def look_again(
     """
     if not bundle.manifest.look:
         return None
+    worth = bundle.worth  # first, because it may be damaged
     catalogue = bundle.catalogue(photos, vectors)
     places = [bundle.manifest.members.index(name) for name in bundle.manifest.look]
     compared = replace(catalogue, members=tuple(catalogue.members[place] for place in places))
@@ -77,7 +78,7 @@ def look_again(
     joined = Joined(bundle.gallery.pictures, crops)
     queries = joined.rows(ASKED + photos["image"])
     write_features(features, table, joined, params, queries, bundle.features)
-    looked = second_look(table, compared.blend(), joined, params, worth=bundle.worth)
+    looked = second_look(table, compared.blend(), joined, params, worth=worth)
     contents = table.set_index("image")["sha256"]
     pairs = looked.pairs
     itself = pairs["query"].map(contents) == pairs["match"].map(contents)

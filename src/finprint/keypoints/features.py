@@ -77,8 +77,8 @@ def opened(photos: pd.DataFrame, crops: Crops, params: Match, engine: Engine = L
     key = sha256_json([settings, networks.key, code_of(CODE), libraries, device_of(engine)])[:16]
     folder = cache() / "match" / key
     with hold(folder.with_name("lock"), "another run matches local features: waiting for its end"):
-        views, kept = views_of(photos, crops, params), (Kept(folder / "features", CROPS), Kept(folder / "pairs", PAIRS))
-        yield Bench(photos, crops, views, networks, *kept, params, engine)
+        features, pairs = Kept(folder / "features", CROPS), Kept(folder / "pairs", PAIRS)
+        yield Bench(photos, crops, views_of(photos, crops, params), networks, features, pairs, params, engine)
         for other in folder.parent.iterdir():
             if other.is_dir() and other != folder:
                 remove(other)
@@ -114,13 +114,13 @@ def extract(bench: Bench, rows: np.ndarray) -> dict[int, str]:
     keys, views, image_size = bench.keys(rows), bench.views, bench.params.image_size
     todo = {key: row for row, key in keys.items() if key not in bench.features and views.there(row)}
 
-    def here(keys: Sequence[str]) -> Iterator[Arrays | None]:
-        return side_by_side(lambda key: _arrays(bench.networks, views.pixels(todo[key]), image_size), keys)
+    def here(wanted: Sequence[str]) -> Iterator[Arrays | None]:
+        return side_by_side(lambda key: _arrays(bench.networks, views.pixels(todo[key]), image_size), wanted)
 
     work: Work[str, Arrays | None] = Work(
         here,
         there=partial(_extractor, bench.params, bench.networks.key),
-        pack=lambda keys: [views.portable(todo[key], bench.engine.ship) for key in keys],
+        pack=lambda wanted: [views.portable(todo[key], bench.engine.ship) for key in wanted],
         name=lambda key: views.name(todo[key]),
         most=views.most(bench.engine.ship),
     )

@@ -2,10 +2,10 @@
 
 A lesson is a photo, other photos of its animal, and the nearest photos of other animals. A network learns to make the
 animal's best photos agree more than the others: a softmax over all of them, in which one of several positives is enough
-(as in Miech et al., CVPR 2020). The animals are dealt to as many folds as there are networks, and no network sees the
-animals of its fold, which it therefore judges. The networks of the epoch that tells these apart best are taken, and
-none if they tell them no better than matches that all count alike. What they say together is the mean, because single
-ones differ by chance (bagging; Breiman 1996).
+(as in Miech et al., CVPR 2020). Each network is the judge of its share of the animals, which it never sees while it
+learns. The networks of the epoch in which the judges tell animals apart best are taken, and none if they tell them no
+better than matches that all count alike. What the networks say together is their mean, because single ones differ by
+chance (bagging; Breiman, Machine Learning 1996).
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from finprint.keypoints.worth import NETWORKS, Described, Matches, Worth, mutual
 
 SAME, OTHERS = 4, 12  # photos in a lesson: of the animal, and of other animals
 BATCH = 32  # lessons in one step
-PART = 8  # of them computed at a time, so that their numbers stay in the processor's cache
+PART = 8  # of them computed at a time, so that their numbers stay in a CPU's cache; no GPU was measured
 RATE, DECAY = 3e-3, 0.01  # AdamW
 SHARPNESS = np.linspace(-2, 4, 25)  # logarithms of the factor on agreements before the softmax
 
@@ -35,10 +35,10 @@ class Learned:
     Attributes:
         worth: the networks; None: they tell animals that they have not seen no better than matches that count alike, or
             there are too few animals to learn from.
-        lessons: how many they learned from.
+        lessons: how many there were. Each network learns from all but those of the animals that it judges.
         before: share of the lessons in which one of the animal's photos agrees best, all matches alike.
-        after: the same by the network that has not seen the animal; None: nothing was learned. The same lessons have
-            chosen the epoch, so that this is a little too high.
+        after: the same by the judges of the animals; None: nothing was learned. The same lessons have chosen the epoch,
+            so that this is a little too high.
     """
 
     worth: Worth | None
@@ -55,10 +55,10 @@ class Learned:
         if self.before is None:
             few = f"fewer than {FEWEST} animals have two photos of one side from different encounters"
             return f"{few}: all matched features count alike"
-        share = f"{self.before:.0%} of the photos agree best with their animal"
+        share = f"in {self.before:.0%} of {self.lessons} lessons a photo agrees best with its animal"
         if self.after is None:
-            return f"{share}; nothing better was learned in {self.lessons} lessons"
-        return f"{share}, {self.after:.0%} after {self.lessons} lessons of other animals"
+            return f"{share}; nothing better was learned"
+        return f"{share}, in {self.after:.0%} by networks that have not seen this animal"
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class Lessons:
 
     Attributes:
         photos: (L, 1 + SAME + OTHERS) numbers of described photos: the query, its animal's, others.
-        folds: (L, 1 + SAME + OTHERS) of their animals.
+        judges: (L, 1 + SAME + OTHERS) numbers of the networks that judge their animals.
         cosines: (L, SAME + OTHERS, V) of matched features, as for `Matches`.
         ours: (L, SAME + OTHERS, V) numbers of the query's features, and `theirs`, those of the other photo.
     """
 
     photos: torch.Tensor
-    folds: torch.Tensor
+    judges: torch.Tensor
     cosines: torch.Tensor
     ours: torch.Tensor
     theirs: torch.Tensor
@@ -82,15 +82,15 @@ class Lessons:
         return len(self.photos)
 
     def agreements(self, some: torch.Tensor, described: Described, worth: Worth | None) -> torch.Tensor:
-        """(NETWORKS or 1, B, SAME + OTHERS) of some lessons."""
+        """(NETWORKS, B, SAME + OTHERS) of some lessons; without networks the same for each."""
         device = best_device()
         queries = self.photos[some, :1].expand(-1, SAME + OTHERS).flatten()
         cosines, ours, theirs = (one[some].flatten(0, 1) for one in (self.cosines, self.ours, self.theirs))
         ones = described.of(queries, ours.long()).on(device)
         others = described.of(self.photos[some, 1:].flatten(), theirs.long()).on(device)
         matches = Matches(cosines.to(device), ones, others)
-        weights = matches.plain()[None] if worth is None else worth.each(matches)
-        return matches.agreement(weights).reshape(-1, len(some), SAME + OTHERS)
+        weights = matches.plain().expand(NETWORKS, -1, -1) if worth is None else worth.each(matches)
+        return matches.agreement(weights).view(NETWORKS, len(some), SAME + OTHERS)
 
 
 def learn_worth(
@@ -117,8 +117,8 @@ def learn_worth(
     shown = numbers[listed]
     each = bar("lessons of local features", len(shown), "lesson", side_by_side(matched, shown))
     found = [torch.stack(one) for one in zip(*each, strict=True)]
-    folds = torch.from_numpy(deal_folds(photos["code"].to_numpy(), listed))
-    lessons = Lessons(torch.from_numpy(shown), folds, *found)
+    judges = torch.from_numpy(deal_judges(photos["code"].to_numpy(), listed))
+    lessons = Lessons(torch.from_numpy(shown), judges, *found)
     with one_thread():
         return _fit(lessons, described, epochs)
 
@@ -152,9 +152,9 @@ def draw_lessons(photos: pd.DataFrame, vectors: np.ndarray) -> np.ndarray | None
     return told if len(np.unique(codes[told[:, 0]])) >= FEWEST else None
 
 
-def deal_folds(codes: np.ndarray, listed: np.ndarray) -> np.ndarray:
-    """(L, 1 + SAME + OTHERS) the fold of each photo's animal, 0 to `NETWORKS` - 1. Each has an equal share of the
-    animals that have lessons.
+def deal_judges(codes: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    """(L, 1 + SAME + OTHERS) the number of the network that judges each photo's animal. Each judges an equal share of
+    the animals that have lessons.
 
     Args:
         codes: (N,) number of each photo's individual.
@@ -163,21 +163,22 @@ def deal_folds(codes: np.ndarray, listed: np.ndarray) -> np.ndarray:
     drawn = np.random.default_rng(0)
     asked = drawn.permutation(np.unique(codes[listed[:, 0]]))
     alone = drawn.permutation(np.setdiff1d(codes[listed], asked))
-    fold = np.zeros(codes.max() + 1, int)
+    judge = np.zeros(codes.max() + 1, int)
     for animals in (asked, alone):
-        fold[animals] = np.arange(len(animals)) % NETWORKS
-    return fold[codes[listed]]
+        judge[animals] = np.arange(len(animals)) % NETWORKS
+    return judge[codes[listed]]
 
 
 def _fit(lessons: Lessons, described: Described, epochs: int) -> Learned:
-    """The networks of the epoch that tells animals that they have not seen apart best."""
+    """The networks of the epoch in which the judges tell animals apart best."""
     plain = _told(lessons, described, None)
-    factor, least = _sharpest(plain)
+    _, least = _sharpest(plain)
+    factors = [[[_sharpest(plain[lessons.judges[:, 0] != network])[0]]] for network in range(NETWORKS)]
     before, after, kept = _right(plain), None, None
     with torch.random.fork_rng():
         torch.manual_seed(0)
         worth = Worth().to(best_device())
-        sharpness = torch.nn.Parameter(torch.full((NETWORKS, 1, 1), factor, device=best_device()))
+        sharpness = torch.nn.Parameter(torch.tensor(factors, device=best_device()))
         optimizer = torch.optim.AdamW([*worth.parameters(), sharpness], lr=RATE, weight_decay=DECAY)
         steps = epochs * -(-len(lessons) // BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.15)
@@ -187,7 +188,7 @@ def _fit(lessons: Lessons, described: Described, epochs: int) -> Learned:
                 optimizer.zero_grad()
                 for part in torch.split(some, PART):
                     agreements = lessons.agreements(part, described, worth) * sharpness.exp()
-                    loss = _seen_loss(agreements, lessons.folds[part].to(agreements.device)) / len(some)
+                    loss = _seen_loss(agreements, lessons.judges[part].to(agreements.device)) / len(some)
                     loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
@@ -202,24 +203,25 @@ def _fit(lessons: Lessons, described: Described, epochs: int) -> Learned:
     return Learned(worth.eval(), len(lessons), before, after)
 
 
-def _seen_loss(agreements: torch.Tensor, folds: torch.Tensor) -> torch.Tensor:
-    """The sum of the losses of all networks, each without the lessons and the photos of the animals of its fold.
+def _seen_loss(agreements: torch.Tensor, judges: torch.Tensor) -> torch.Tensor:
+    """The sum of the losses of all networks, each without the lessons and the photos of the animals that it judges.
 
     Args:
-        agreements: (NETWORKS, B, SAME + OTHERS), and `folds`, (B, 1 + SAME + OTHERS).
+        agreements: (NETWORKS, B, SAME + OTHERS), and `judges`, (B, 1 + SAME + OTHERS).
     """
-    unseen = folds == torch.arange(NETWORKS, device=folds.device)[:, None, None]
+    unseen = judges == torch.arange(NETWORKS, device=judges.device)[:, None, None]
+    # The lessons of these animals themselves are left out below. Masked, they would have no photo of their animal.
     losses = _losses(agreements.masked_fill(unseen[..., 1:] & ~unseen[..., :1], -torch.inf))
     return losses[~unseen[..., 0]].sum()
 
 
 @torch.inference_mode()
 def _told(lessons: Lessons, described: Described, worth: Worth | None) -> torch.Tensor:
-    """(L, SAME + OTHERS) agreements, each by the network that has not seen the animal."""
+    """(L, SAME + OTHERS) agreements, each by the judge of the animal."""
     told = []
     for some in torch.split(torch.arange(len(lessons)), PART):
         each = lessons.agreements(some, described, worth).cpu()
-        told.append(each[lessons.folds[some, 0] % len(each), torch.arange(len(some))])
+        told.append(each[lessons.judges[some, 0], torch.arange(len(some))])
     return torch.cat(told)
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from finprint.base.params import Count, Section
 
-# Of the network that learns which matched features tell animals apart (`keypoints/lessons.py`)
+# Of the networks that learn which matched features tell animals apart (`keypoints/lessons.py`)
 LESSONS = 2500  # at most
 TIMES = 3  # lessons of one photo, each with other photos of its animal, if there are fewer photos than lessons
 FEWEST = 15  # individuals with several photos

@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finprint.base.device import best_device
-from finprint.base.errors import UserError
 from finprint.keypoints.points import SLACK, WIDEST
 
 UNLIKE = 0.6  # the cosine of two features that says nothing (docs/log.md, 2026-11-28, antelopes)
@@ -25,7 +24,7 @@ TINY = 1e-6  # instead of a sum of no weights
 FAR = -80.0  # exponent, at least: a CPU takes ten times as long over exponentials that are nearly 0
 NETWORKS = 5  # of which each learns from other animals
 HIDDEN = 32  # neurons of each
-DROPPED = 0.5  # share of inputs and neurons left out in a step. Without it the network learns few photos by heart
+DROPPED = 0.5  # share of inputs and neurons left out in a step. Without it a network learns few photos by heart
 SHARP = 20.0  # of the softplus by which a cosine becomes a weight
 REACH = 0.2  # cosine that one unit of the network's answer is worth
 
@@ -167,11 +166,11 @@ class Worth(nn.Module):
         """The networks whose weights lie there, on the device that works.
 
         Raises:
-            UserError: the file is damaged, or of another version.
+            ValueError: the file is damaged, or of another version.
         """
         worth = Worth()
         try:
             worth.load_state_dict(load_file(path))
         except (OSError, SafetensorError, RuntimeError):
-            raise UserError(f"{path} is damaged or of another version: make it anew with `dvc repro`") from None
+            raise ValueError(f"{path} is damaged or of another version") from None
         return worth.to(best_device()).eval()
