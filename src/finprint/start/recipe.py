@@ -164,7 +164,7 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     yield Choice("match.extractor", EXTRACTOR, "the strongest")
     compared = max(NEAR, round(COMPARED / max(facts.asked, 1) / 100) * 100)
     every = facts.comparable <= compared
-    fine = look.fine and facts.asked * facts.comparable <= COMPARED
+    fine = look.fine and every
     side, keypoints = (FINE_SIDE, FINE_KEYPOINTS) if fine else (LOOK_SIDE, KEYPOINTS)
     yield Choice("match.image_size", side, "px; finer marks are found" if fine else "px; larger pictures take longer")
     why = "512 tell animals better than 256" if fine else "half of 512 take half the time"
