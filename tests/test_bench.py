@@ -269,6 +269,16 @@ def test_classes(tmp_path: Path, printed: Printed) -> None:
     assert re.findall(fitted, told, re.MULTILINE) == ["mean", "geometric"]
 
 
+def test_lessons(project: Project, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finprint.keypoints.lessons.FEWEST", 2)
+    data = str(project.root / "data")
+    settings = ["match.extractor=xfeat", "match.pixels=crops", "match.keypoints=64", "match.learn_epochs=1"]
+    told = printed("lessons", data, "--few", "9", *(word for one in settings for word in ("--set", one)))
+    shares = r"right [01]\.\d{3} \((?:[01]\.\d{3} ?){5}\), loss \d\.\d{3} .*; \d+ lessons"
+    for way in ("all matches alike", "one network, mean of 5", "5 networks together"):
+        assert re.search(rf"^{way}: {shares}$", told, re.MULTILINE)
+
+
 def test_rules(project: Project, printed: Printed) -> None:
     data = str(project.root / "data")
     told = printed("rules", data, "--draws", "2", "--only", "as it is", "--set", "shortlist=6")

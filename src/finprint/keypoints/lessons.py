@@ -83,14 +83,18 @@ class Lessons:
 
     def agreements(self, some: torch.Tensor, described: Described, worth: Worth | None) -> torch.Tensor:
         """(NETWORKS, B, SAME + OTHERS) of some lessons; without networks the same for each."""
+        matches = self.matches(some, described)
+        weights = matches.plain().expand(NETWORKS, -1, -1) if worth is None else worth.each(matches)
+        return matches.agreement(weights).view(NETWORKS, len(some), SAME + OTHERS)
+
+    def matches(self, some: torch.Tensor, described: Described) -> Matches:
+        """Those of the B x (SAME + OTHERS) pairs of photos of some lessons."""
         device = best_device()
         queries = self.photos[some, :1].expand(-1, SAME + OTHERS).flatten()
         cosines, ours, theirs = (one[some].flatten(0, 1) for one in (self.cosines, self.ours, self.theirs))
         ones = described.of(queries, ours.long()).on(device)
         others = described.of(self.photos[some, 1:].flatten(), theirs.long()).on(device)
-        matches = Matches(cosines.to(device), ones, others)
-        weights = matches.plain().expand(NETWORKS, -1, -1) if worth is None else worth.each(matches)
-        return matches.agreement(weights).view(NETWORKS, len(some), SAME + OTHERS)
+        return Matches(cosines.to(device), ones, others)
 
 
 def learn_worth(
@@ -105,9 +109,20 @@ def learn_worth(
         numbers: (N,) of these photos among those described.
         epochs: how often each lesson is learned.
     """
+    lessons = match_lessons(photos, vectors, described, numbers)
+    if lessons is None:
+        return Learned(None)
+    with one_thread():
+        return _fit(lessons, described, epochs)
+
+
+def match_lessons(
+    photos: pd.DataFrame, vectors: np.ndarray, described: Described, numbers: np.ndarray
+) -> Lessons | None:
+    """The lessons of named photos; None if there are too few animals. The arguments are those of `learn_worth`."""
     listed = draw_lessons(photos, vectors)
     if listed is None:
-        return Learned(None)
+        return None
 
     def matched(lesson: np.ndarray) -> tuple[torch.Tensor, ...]:
         one, *others = lesson.tolist()
@@ -118,9 +133,7 @@ def learn_worth(
     each = bar("lessons of local features", len(shown), "lesson", side_by_side(matched, shown))
     found = [torch.stack(one) for one in zip(*each, strict=True)]
     judges = torch.from_numpy(deal_judges(photos["code"].to_numpy(), listed))
-    lessons = Lessons(torch.from_numpy(shown), judges, *found)
-    with one_thread():
-        return _fit(lessons, described, epochs)
+    return Lessons(torch.from_numpy(shown), judges, *found)
 
 
 def draw_lessons(photos: pd.DataFrame, vectors: np.ndarray) -> np.ndarray | None:
@@ -172,9 +185,9 @@ def deal_judges(codes: np.ndarray, listed: np.ndarray) -> np.ndarray:
 def _fit(lessons: Lessons, described: Described, epochs: int) -> Learned:
     """The networks of the epoch in which the judges tell animals apart best."""
     plain = _told(lessons, described, None)
-    _, least = _sharpest(plain)
-    factors = [[[_sharpest(plain[lessons.judges[:, 0] != network])[0]]] for network in range(NETWORKS)]
-    before, after, kept = _right(plain), None, None
+    _, least = sharpest(plain)
+    factors = [[[sharpest(plain[lessons.judges[:, 0] != network])[0]]] for network in range(NETWORKS)]
+    before, after, kept = told_right(plain), None, None
     with torch.random.fork_rng():
         torch.manual_seed(0)
         worth = Worth().to(best_device())
@@ -193,7 +206,7 @@ def _fit(lessons: Lessons, described: Described, epochs: int) -> Learned:
                 optimizer.step()
                 schedule.step()
             told = _told(lessons, described, worth.eval())
-            (_, reached), right = _sharpest(told), _right(told)
+            (_, reached), right = sharpest(told), told_right(told)
             if reached < least and right >= before:
                 least, after = reached, right
                 kept = {name: value.clone() for name, value in worth.state_dict().items()}
@@ -230,12 +243,13 @@ def _losses(agreements: torch.Tensor) -> torch.Tensor:
     return agreements.logsumexp(dim=-1) - agreements[..., :SAME].logsumexp(dim=-1)
 
 
-def _sharpest(agreements: torch.Tensor) -> tuple[float, float]:
+def sharpest(agreements: torch.Tensor) -> tuple[float, float]:
     """The factor's logarithm at which the loss is least, and that loss."""
     losses = [float(_losses(agreements * float(np.exp(one))).mean()) for one in SHARPNESS]
     best = int(np.argmin(losses))
     return float(SHARPNESS[best]), losses[best]
 
 
-def _right(agreements: torch.Tensor) -> float:
+def told_right(agreements: torch.Tensor) -> float:
+    """The share of the lessons in which one of the animal's photos agrees best."""
     return float((agreements[:, :SAME].amax(dim=1) > agreements[:, SAME:].amax(dim=1)).float().mean())
