@@ -23,7 +23,7 @@ from finprint.base.errors import UserError
 from finprint.base.params import changed
 from finprint.keypoints.descriptors import describe
 from finprint.keypoints.features import opened
-from finprint.keypoints.lessons import Lessons, learn_worth, match_lessons, sharpest, told_right
+from finprint.keypoints.lessons import PART, Lessons, learn_worth, match_lessons, sharpest, told_right
 from finprint.keypoints.params import Match
 from finprint.keypoints.worth import NETWORKS, Described, Worth
 from finprint.params import load_params
@@ -31,7 +31,6 @@ from finprint.pictures.shards import Crops
 
 FIFTHS = 5
 EACH = 8  # photos of an animal with --few, at most
-PART = 8  # lessons computed at a time
 
 
 def main(
@@ -84,20 +83,18 @@ def ways(
     lessons: Lessons, judged: torch.Tensor, described: Described, worth: Worth | None
 ) -> list[dict[str, float | str]]:
     """What some lessons say of all matches alike, of each network, and of their mean."""
-    parts = torch.split(judged, PART)
-    plain = torch.cat([lessons.agreements(part, described, None).cpu() for part in parts], dim=1)[0]
-    each = torch.cat([lessons.agreements(part, described, worth).cpu() for part in parts], dim=1)
-    together = []
-    for part in parts:
+    told = []
+    for part in torch.split(judged, PART):
         matches = lessons.matches(part, described)
-        together.append(matches.agreement(matches.weights(worth)).view(len(part), -1).cpu())
-    singles = [(told_right(one), sharpest(one)[1]) for one in each]
-    rights, losses = np.array(singles).mean(axis=0)
-    mean = torch.cat(together)
+        plain = matches.plain()
+        each = plain.expand(NETWORKS, -1, -1) if worth is None else worth.each(matches)
+        agreements = matches.agreement(torch.stack([plain, *each, each.mean(dim=0)]))
+        told.append(agreements.unflatten(1, (len(part), -1)).cpu())
+    rows = [{"right": told_right(one), "loss": sharpest(one)[1]} for one in torch.cat(told, dim=1)]
     return [
-        {"way": "all matches alike", "right": told_right(plain), "loss": sharpest(plain)[1]},
-        {"way": f"one network, mean of {NETWORKS}", "right": rights, "loss": losses},
-        {"way": f"{NETWORKS} networks together", "right": told_right(mean), "loss": sharpest(mean)[1]},
+        {"way": "all matches alike", **rows[0]},
+        {"way": f"one network, mean of {NETWORKS}", **pd.DataFrame(rows[1:-1]).mean()},
+        {"way": f"{NETWORKS} networks together", **rows[-1]},
     ]
 
 
