@@ -32,6 +32,7 @@ from finprint.pictures.shards import Crops
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
+    "float32": {"train.amp": False},
     "the whole head": {"crop.whole": [0.0, 0.0, 1.0, 1.0]},
     # what of the backbone learns
     "all of the backbone": {"train.finetune.trainable": 1.0},

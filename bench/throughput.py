@@ -14,7 +14,7 @@ import finprint.base.cli  # first: it says how OpenMP's threads wait, which torc
 # isort: on
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -30,7 +30,7 @@ import typer
 from overrides import parsed
 
 from finprint.base.checkpoint import Checkpoint
-from finprint.base.device import best_device
+from finprint.base.device import best_device, has_bfloat16
 from finprint.base.errors import UserError
 from finprint.base.params import changed
 from finprint.classes.classifier import Classifier
@@ -38,6 +38,7 @@ from finprint.classes.poses import looks
 from finprint.classes.task import Classes
 from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
+from finprint.learning.bfloat16 import in_bfloat16
 from finprint.learning.inputs import Photos
 from finprint.learning.lessons import Lessons, Targets
 from finprint.learning.loop import fit, new_optimiser
@@ -55,6 +56,7 @@ from finprint.pictures.shards import INDEX, Crops, write_shard
 from finprint.store.tables import CROPS, write_table
 
 INDIVIDUALS = 64
+Precision = Callable[[torch.device, bool], AbstractContextManager[None]]
 
 
 def main(
@@ -76,6 +78,7 @@ def main(
     names, species = [str(n) for n in range(INDIVIDUALS)], np.zeros(INDIVIDUALS, int)
     task = Individuals(IndividualLessons(np.arange(photos), targets, names, species), params.train)
     recipe = Recipe(params.train, 2, params.lr, 0)
+    slower = replace(recipe, train=params.train.model_copy(update={"amp": False}))
     begin(photos, recipe)
 
     def network() -> Network:
@@ -87,6 +90,8 @@ def main(
             "training",
             {
                 "bare": lambda: bare_training(network(), recipe, targets),
+                "bare, float32": lambda: bare_training(network(), slower, targets),
+                "bare, PyTorch's bfloat16": lambda: bare_training(network(), recipe, targets, autocast),
                 "finprint": lambda: training(network(), recipe, crops, task)[0],
             },
             repeats,
@@ -201,18 +206,23 @@ def stored(folder: Path, jpegs: list[bytes]) -> Crops:
     return Crops(folder)
 
 
-def bare_training(network: Network, recipe: Recipe, every: Targets) -> float:
-    """Forward, backward and step on a batch that lies ready."""
+def autocast(device: torch.device, wanted: bool) -> AbstractContextManager[None]:
+    """In the block PyTorch computes in bfloat16 if `wanted`, with gradients of its own."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+def bare_training(network: Network, recipe: Recipe, every: Targets, within: Precision = in_bfloat16) -> float:
+    """Forward, within a precision, backward and step on a batch that lies ready."""
     train, device = recipe.train, best_device()
     network.to(device).to(memory_format=torch.channels_last).train()
     optimiser = new_optimiser(network, recipe)
     photos = torch.rand(train.batch, 3, train.image_size, train.image_size, device=device)
     photos = photos.to(memory_format=torch.channels_last)
     targets = every[np.arange(train.batch)].to(device)
-    amp = train.amp and device.type == "cuda"
+    wanted = train.amp and has_bfloat16(device)
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+        with within(device, wanted):
             loss = network(photos, targets)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

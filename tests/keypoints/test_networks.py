@@ -64,6 +64,22 @@ def test_a_photo_of_one_colour_matches_nothing(loaded: Networks) -> None:
         assert loaded.match(*couple)[2].sum() < 2
 
 
+@pytest.mark.parametrize("name", ["aliked", "disk"])
+def test_bfloat16_matches_nearly_as_float32(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = {}
+    monkeypatch.setattr(networks, "best_device", lambda: torch.device("cpu"))
+    for there in (False, True):
+        monkeypatch.setattr(networks, "has_bfloat16", lambda device, there=there: there)
+        ways[there] = load_networks(name, "package", 64)
+    assert ways[False].key == ways[True].key, "a node with another processor has the same weights"
+    one, copy = (ways[False].features(pixels) for pixels in (scene(1), turned(scene(1))))
+    exact, rounded = (way.match(one, copy) for way in ways.values())
+    assert not np.array_equal(exact[2], rounded[2])
+    assert rounded[2].sum() == pytest.approx(exact[2].sum(), rel=0.05)
+    couples = [set(zip(rows, others, strict=True)) for rows, others, _ in (exact, rounded)]
+    assert len(couples[0] & couples[1]) > 0.9 * len(couples[0] | couples[1])
+
+
 def test_keys_tell_networks_apart() -> None:
     assert len({load_networks(name, "package", 64).key for name in NAMES}) == 3
     assert load_networks("xfeat", "package", 64).key == load_networks("xfeat", "package", 32).key

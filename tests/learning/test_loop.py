@@ -1,6 +1,7 @@
 """The training loop: its schedule by hand, same seed same bytes, killed and resumed the same to the last bit."""
 
 import hashlib
+import itertools
 import math
 import os
 import re
@@ -18,6 +19,7 @@ from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
 from finprint.individuals.lessons import IndividualLessons
 from finprint.individuals.task import Individuals
+from finprint.learning import loop
 from finprint.learning.inputs import Inputs, Photos
 from finprint.learning.lessons import Targets
 from finprint.learning.live import nobody
@@ -105,6 +107,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str,
         patch.setenv("DVC_ROOT", str(tmp_path_factory.mktemp("whole")))
         network, history = _fit(_recipe(), _nothing)
     return _digest(network), history
+
+
+def test_amp_is_bfloat16_where_the_device_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = {}
+    for amp, there in itertools.product((True, False), repeat=2):
+        monkeypatch.setattr(loop, "has_bfloat16", lambda device, there=there: there)
+        network, _ = _fit(_recipe(epochs=1, amp=amp), key=f"{amp} {there}")
+        digests[amp, there] = _digest(network)
+    assert digests[True, True] != digests[True, False]
+    assert digests[True, False] == digests[False, True] == digests[False, False]
 
 
 def test_same_seed_same_bytes_and_another_seed_others(whole: tuple[str, list[dict[str, float]]]) -> None:

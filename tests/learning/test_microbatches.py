@@ -21,6 +21,7 @@ from torch import nn
 from finprint.base.checkpoint import Checkpoint
 from finprint.base.errors import UserError
 from finprint.base.processes import ALONE, Team, by_torchrun
+from finprint.learning import loop
 from finprint.learning.inputs import Inputs, Photos
 from finprint.learning.lessons import Lessons, Targets
 from finprint.learning.loop import fit
@@ -129,6 +130,16 @@ def test_four_processes_killed_and_resumed_by_two_give_the_weights_of_one(
     trained = as_torchrun_does(lambda: train(1), monkeypatch)  # its number counts, and not that of the params
     assert trained == [whole]
     assert len(shown) == 4 + 2 * 8
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_other_processes_take_the_first_one_s_precision(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One processor may have bfloat16 while that of another machine has not."""
+    monkeypatch.setattr(loop, "has_bfloat16", lambda device: there)
+    weights, _ = train(1, amp=True)
+    monkeypatch.setenv("DVC_ROOT", os.environ["DVC_ROOT"] + "/again")
+    assert train(2, amp=True)[0] == weights
+    assert len(shown) == 3 * (16 + 8)
 
 
 def as_torchrun_does(stage: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:

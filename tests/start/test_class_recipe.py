@@ -20,7 +20,7 @@ from finprint.start.recipe import Plan
 from finprint.survey.look import look
 
 OURS = Path(__file__).parents[2] / "params.yaml"
-# Two idle cores: lite0 learns from 300 images a second at 48 px, from 125 at 96 px.
+# Two idle cores, in float32: lite0 learns from 300 images a second at 48 px, from 125 at 96 px.
 SPEED = Speed(read=0.0005, crop=0.0005, learn=(0.0017, 6.8e-7), embed=(0.0003, 1.0e-7), points=0.0, pair=float("inf"))
 VIEWS = {"any_turn_frozen": 0.023, "plain": 0.002, "large0": 0.006, "large1": 0.014, "large2": 0.022}
 FIT = 0.001  # seconds of a head for an image of a few classes; 0.02 for a hundred
@@ -67,6 +67,12 @@ def test_an_hour_for_the_plankton_is_the_command_of_the_docs(plankton: Facts) ->
     assert values(chosen)["classify.members.any_turn.epochs"] == 30
     check_named(chosen.params)
     assert 35 < minutes(chosen.seconds) <= 60  # the run took 47
+
+
+def test_further_minutes_buy_further_whole_trainings_of_plankton(plankton: Facts) -> None:
+    for budget, folds in ((200, [0, 1, 2, 3]), (80, [0, 1, 2]), (60, [0, 1])):
+        told = values(planned(plankton, 6.2, budget))
+        assert (told["classes.folds"], told["classify.members.any_turn.epochs"]) == (folds, 30)
 
 
 def test_from_twenty_minutes_on_a_network_learns_scenes_beside_the_frozen_ones(scenes: Facts) -> None:

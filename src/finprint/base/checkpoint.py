@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TextIO
 import torch
 
 from finprint.base.code import code_of
-from finprint.base.device import best_device
+from finprint.base.device import best_device, has_bfloat16
 from finprint.base.files import atomic, cache, hold, intact, remove, seal, sha256_json, sha256_path
 
 FINISHED = "finished"  # an empty file beside the state of a run that has ended
@@ -24,14 +24,15 @@ class Checkpoint:
         stage: name of the stage.
         params: everything from params.yaml that the result depends on.
         inputs: the files and folders that it depends on; their contents enter the key, and so do the versions of
-            torch and timm, the device and the number of threads.
+            torch and timm, the device, whether it has bfloat16, and the number of threads.
         rooms: the rooms of this package whose code it depends on; a change elsewhere leaves the run resumable.
     """
 
     _locks: ClassVar[dict[Path, TextIO]] = {}  # that this process holds, by their checkpoint's folder
 
     def __init__(self, stage: str, params: Mapping[str, Any], inputs: Sequence[Path], rooms: Iterable[str]) -> None:
-        machine = [torch.__version__, version("timm"), str(best_device()), torch.get_num_threads()]
+        device = best_device()
+        machine = [torch.__version__, version("timm"), str(device), has_bfloat16(device), torch.get_num_threads()]
         key = sha256_json([params, [sha256_path(path) for path in inputs], code_of(rooms), machine])
         self.folder = cache() / "checkpoints" / stage / key[:16]
         self._file = self.folder / "state.pt"

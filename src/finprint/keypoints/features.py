@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import pandas as pd
 import PIL
+import torch
 
 from finprint.base.code import code_of
+from finprint.base.device import has_bfloat16
 from finprint.base.errors import UserError
 from finprint.base.files import cache, hold, remove, sha256_json
 from finprint.engine.mapping import device_of
@@ -68,13 +70,15 @@ def opened(photos: pd.DataFrame, crops: Crops, params: Match, engine: Engine = L
     """Photos, the networks and their cache, `.cache/match/<key>/` under the project's root; one run at a time may use
     it.
 
-    The key hashes settings, weights, code, libraries and the kind of device that the engine works on. Afterwards, only
-    the cache of this key remains. Whoever opens it again within waits for itself.
+    The key hashes settings, weights, code, libraries, the kind of device that the engine works on, and whether that has
+    bfloat16. Afterwards, only the cache of this key remains. Whoever opens it again within waits for itself.
     """
     networks = load_networks(params.extractor, params.weights, params.keypoints)
     settings = params.model_dump(include={"extractor", "image_size", "keypoints"})
     libraries = [cv2.__version__, np.__version__, PIL.__version__, decoder()]
-    key = sha256_json([settings, networks.key, code_of(CODE), libraries, device_of(engine)])[:16]
+    device = device_of(engine)
+    computed = [device, has_bfloat16(torch.device(device))]
+    key = sha256_json([settings, networks.key, code_of(CODE), libraries, computed])[:16]
     folder = cache() / "match" / key
     with hold(folder.with_name("lock"), "another run matches local features: waiting for its end"):
         features, pairs = Kept(folder / "features", CROPS), Kept(folder / "pairs", PAIRS)

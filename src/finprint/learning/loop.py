@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 from finprint.base.checkpoint import Checkpoint
-from finprint.base.device import best_device, repeatable
+from finprint.base.device import best_device, has_bfloat16, repeatable
 from finprint.base.errors import UserError
 from finprint.base.processes import ALONE, Team, team
 from finprint.base.progress import bar
 from finprint.base.vision import timm
+from finprint.learning.bfloat16 import in_bfloat16
 from finprint.learning.finetuning import hold_norms, is_frozen, learning_rates, set_learning
 from finprint.learning.inputs import Epoch, Inputs
 from finprint.learning.lessons import Targets
@@ -60,7 +61,7 @@ def fit(
     if len(run.history) < recipe.epochs:
         alone = is_frozen(recipe.train)  # a head learns in seconds
         with nullcontext(ALONE) if alone else team(recipe.processes, recipe.train.parts) as run.team:
-            run.team.ask(_help, (task, network, inputs, recipe), run.state(), torch.get_num_threads())
+            run.team.ask(_help, (task, network, inputs, recipe), run.state(), torch.get_num_threads(), run.bfloat16)
             for epoch in range(len(run.history), recipe.epochs):
                 row = run.learn(epoch)
                 if not math.isfinite(row["loss"]):
@@ -72,11 +73,13 @@ def fit(
     return run.average.module, run.history
 
 
-def _help(led: Team, about: tuple[Task, Network, Inputs, Recipe], state: dict[str, Any], threads: int) -> None:
+def _help(
+    led: Team, about: tuple[Task, Network, Inputs, Recipe], state: dict[str, Any], threads: int, bfloat16: bool
+) -> None:
     """Learn as process 0 does, from the same state on, with another share of the micro-batches."""
     torch.set_num_threads(threads)
     run = Run(*about, nobody)
-    run.team = led
+    run.team, run.bfloat16 = led, bfloat16
     run.take_over(state)
     for epoch in range(len(run.history), run.recipe.epochs):
         run.learn(epoch)
@@ -90,6 +93,7 @@ class Run:
 
     Attributes:
         average: holds the network with averaged weights.
+        bfloat16: does the network go forward in bfloat16? A head alone stays at float32, as its features are.
         history: a row for each epoch that is over.
         team: the processes that learn side by side.
     """
@@ -97,10 +101,10 @@ class Run:
     def __init__(self, task: Task, network: Network, inputs: Inputs, recipe: Recipe, watch: Watch) -> None:
         self.task, self.network, self.inputs, self.recipe, self.watch = task, network, inputs, recipe, watch
         self.device = best_device()
+        self.bfloat16 = recipe.train.amp and not is_frozen(recipe.train) and has_bfloat16(self.device)
         repeatable()
         torch.manual_seed(recipe.seed)
         network.to(self.device).to(memory_format=torch.channels_last)
-        self.amp = recipe.train.amp and self.device.type == "cuda"  # on CPUs bfloat16 trains depthwise layers slower
         # A decay of 0 copies the weights.
         self.average = timm.utils.ModelEmaV3(network, decay=recipe.train.ema, use_warmup=not recipe.train.swa)
         self.optimiser = new_optimiser(network, recipe)
@@ -179,7 +183,7 @@ class Run:
         if self.recipe.train.parts > 1:
             seed_microbatch(self.recipe.seed, step, part)
         batch, targets = self.inputs.to_device(views, self.device), targets.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+        with in_bfloat16(self.device, self.bfloat16):
             mixing = mixing_share(self.recipe, step), self.inputs.embedded, cut_box(self.recipe, step)
             loss: torch.Tensor = self.network(batch, targets, *mixing)
         return loss

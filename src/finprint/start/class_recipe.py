@@ -55,20 +55,20 @@ class Team:
     Attributes:
         learner: the one whose backbone learns.
         frozen: those whose backbones stay as they are.
-        full, few: epochs that the learner has, at most and at least.
-        splits: for which folds models are trained if it learns, and of how many, the best first.
+        full: epochs that the learner has at most.
+        parts: into how many folds the images are divided if it learns.
+        splits: the number of folds for which models are then trained, and the learner's fewest epochs, the best first.
     """
 
     learner: str
     frozen: tuple[str, ...]
     full: int
-    few: int
-    splits: tuple[tuple[tuple[int, ...], int], ...]
+    parts: int
+    splits: tuple[tuple[int, int], ...]
 
 
-ALL = tuple(range(SIXTHS))
-UPRIGHT = Team("outlines", ("large0", "large1", "large2"), 20, 11, ((ALL, SIXTHS), ((0, 1), SIXTHS)))
-TURNED = Team("any_turn", ("any_turn_frozen",), 30, 12, (((0, 1), TENTHS), ((0,), TENTHS)))
+UPRIGHT = Team("outlines", ("large0", "large1", "large2"), 20, SIXTHS, ((SIXTHS, 11), (2, 11)))
+TURNED = Team("any_turn", ("any_turn_frozen",), 30, TENTHS, ((4, 30), (3, 30), (2, 12), (1, 12)))
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,15 @@ def ladder(turns: float, many: bool) -> Iterator[Models]:
         many: are there enough images for every fold to have some, and for a network to learn from?
     """
     team = UPRIGHT if turns < SURE else TURNED
-    for folds, parts in team.splits if many else ():
-        for epochs in range(team.full, team.few - 1, -3):
-            yield Models(team, (team.learner, *team.frozen), folds, parts, epochs)
-    folds = ALL if many else (0,)
+    for count, few in team.splits if many else ():
+        for epochs in range(team.full, few - 1, -3):
+            yield Models(team, (team.learner, *team.frozen), range(count), team.parts, epochs)
+    folds = range(SIXTHS if many else 1)
     yield Models(team, team.frozen, folds, SIXTHS)
     if team is UPRIGHT:
         yield Models(team, ("lite1", "lite2"), folds, SIXTHS)
     yield Models(team, (PLAIN,), folds, SIXTHS)
-    yield Models(team, (PLAIN,), (0,), SIXTHS)
+    yield Models(team, (PLAIN,), range(1), SIXTHS)
 
 
 def frozen_sections(base: Params, turns: float) -> dict[str, Classify]:
