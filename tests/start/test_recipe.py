@@ -211,6 +211,17 @@ def test_boxes_decide_on_the_detector(
     assert alone is not wanted[0]
 
 
+def test_a_detector_that_learns_more_slowly_takes_longer(small: Facts) -> None:
+    params = changed(load_params(OURS), {"detector.enabled": True})
+    boxed, none = replace(small, photos=100, boxed=50), replace(small, photos=100, boxed=0)
+    begin, as_fast, slower = (
+        Work(facts, replace(SPEED, detected=times)).seconds(params)["detector"]
+        for facts, times in ((none, 1.0), (boxed, 1.0), (boxed, 1.5))
+    )
+    assert slower - begin == pytest.approx(1.5 * (as_fast - begin))
+    assert as_fast > begin
+
+
 def test_a_backbone_of_one_size_keeps_it(right_whales: Facts) -> None:
     """As transformers are: else `dvc repro` would refuse what `start` wrote."""
     vit = {"train.backbone": "vit_tiny_patch16_224", "train.weights": "none", "train.image_size": 224}

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from finprint.base.device import best_device, has_bfloat16
 from finprint.individuals.params import Train
 from finprint.keypoints.params import DRAWN, LESSONS, TIMES, Match
 from finprint.learning.recipe import Recipe, side_at
@@ -22,9 +21,6 @@ PSEUDO = 0.3  # share of the photos to identify that round 2 learns as well, abo
 HEAD = 0.0005  # seconds of one pass of a head over the frozen features of a photo
 ANSWERED = 0.004  # seconds of search and report for a photo
 HEATED = 0.25  # seconds of the heat maps of one answer
-# One pass of the detector over a photo, as a multiple of one pass of the training at the same size. A CPU trains the
-# detector in float32, whether it has bfloat16 or not.
-DETECTED, DETECTED_BFLOAT16 = 1.0, 1.5
 DESCRIBED = 0.0002  # seconds of two photos compared by descriptors
 POINTED = 0.003  # seconds of the points to draw of two photos
 LESSON = 0.006  # seconds of one lesson in which the second look learns, each time
@@ -46,6 +42,7 @@ class Speed:
         embed: the same of one plain view embedded.
         points: of the `KEYPOINTS` local features of one crop of `LOOK_SIDE` px.
         pair: of matching one pair with so many; infinite if the second look cannot be had.
+        detected: one pass of the detector's training, as a multiple of one of the training at the same size.
     """
 
     read: float
@@ -54,6 +51,7 @@ class Speed:
     embed: Seconds
     points: float
     pair: float
+    detected: float = 1.0
 
     def learning(self, side: float) -> float:
         """Seconds of one pass over one photo."""
@@ -107,11 +105,9 @@ class Work:
         """Seconds of the stages that make the crops, beyond what they take whatever the photos are."""
         facts, speed, detector = self.facts, self.speed, params.detector
         boxed = facts.boxed * (1 - detector.holdout) * detector.epochs if detector.enabled else 0
-        device = best_device()
-        as_long = DETECTED_BFLOAT16 if device.type == "cpu" and has_bfloat16(device) else DETECTED
         return {
             "prepare": facts.photos * speed.read,
-            "detector": boxed * as_long * speed.learning(detector.image_size),
+            "detector": boxed * speed.detected * speed.learning(detector.image_size),
             "crop": facts.photos * (speed.crop + (speed.embedding(detector.image_size) if detector.enabled else 0)),
         }
 
