@@ -8,7 +8,7 @@ from finprint.base.params import Seed, load_sections
 from finprint.classes.imagined import beside_made
 from finprint.classes.labels import labelled
 from finprint.classes.params import Classes, Classify
-from finprint.classes.training import class_checkpoint, train_model
+from finprint.classes.training import class_checkpoint, model_seed, train_model
 from finprint.engine.params import Engine
 from finprint.learning.recipe import Recipe
 from finprint.learning.round import write_round
@@ -31,12 +31,12 @@ class Paths:
 
 def main(paths: Paths) -> Callable[[], None] | None:
     params = load_sections(seed=Seed, classes=Classes, classify=Classify, engine=Engine)
-    crops, classes, fold = Crops(paths.crops), params.classes, paths.fold
-    told = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, classes)
+    crops, fold, member = Crops(paths.crops), paths.fold, paths.member
+    told = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
     labels, crops = beside_made(told, crops, paths.imagined)
-    section, shift = params.classify.of_model(paths.member, classes.turn(fold)), classes.number(paths.member, fold)
-    recipe = Recipe(section, section.epochs, section.lr, params.seed + shift, params.engine.processes)
-    checkpoint = class_checkpoint(f"{paths.of}{fold}{paths.member}", recipe, labels.fingerprint(crops))
+    section, seed = params.classify.of_model(member, fold), model_seed(params.seed, member, fold)
+    recipe = Recipe(section, section.epochs, section.lr, seed, params.engine.processes)
+    checkpoint = class_checkpoint(f"{paths.of}{fold}{member}", recipe, labels.fingerprint(crops))
     write_round(train_model(labels, crops, recipe, fold, checkpoint), paths.model, paths.epochs, paths.metrics)
     return checkpoint.finish if checkpoint else None
 

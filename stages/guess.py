@@ -30,7 +30,7 @@ def main(paths: Paths) -> None:
     params = load_sections(classes=Classes, classify=Classify, guess=Guess)
     crops = Crops(paths.crops)
     labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
-    section = params.classify.of_model(paths.member, params.classes.turn(paths.fold))
+    section = params.classify.of_model(paths.member, paths.fold)
     views = params.guess.of_model(paths.member)
     guessed = guess(load_classifier(paths.model), labels, crops, paths.fold, views, section)
     write_guesses(paths.guesses, guessed)

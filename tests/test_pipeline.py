@@ -25,6 +25,8 @@ SCRIPTS = {
     "reembed": "embed",
 }  # the exceptions to a script a stage: the round is data
 UNWATCHED = {"engine"}  # no stage depends on it, because the results are the same bits
+MODELS = ("imagine", "classify", "guess")  # stages of one model of classes
+WATCHED_IN = {"classes.test": "classes"}  # the part of a section that decides what these stages make
 
 
 def outputs(stage: str) -> dict[str, dict[str, Any]]:
@@ -86,6 +88,11 @@ def test_checkpoints_depend_on_the_rooms_that_their_stage_depends_on() -> None:
         assert set(code) == deps - {"__init__.py"}
 
 
+def test_a_further_fold_or_member_leaves_the_models_of_classes_as_they_are() -> None:
+    of_classes = {stage: [key for key in STAGES[stage]["params"] if key.startswith("classes")] for stage in MODELS}
+    assert of_classes == {stage: ["classes.test"] for stage in MODELS}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_those_that_the_script_reads(stage: str) -> None:
     text = (ROOT / "stages" / f"{SCRIPTS.get(stage, stage)}.py").read_text()
@@ -95,7 +102,7 @@ def test_params_are_those_that_the_script_reads(stage: str) -> None:
     loaded = re.findall(r"load_sections\((.*?)\)", text, re.S)
     assert len(loaded) == 1
     read = set(re.findall(r"(\w+)=", loaded[0]))
-    assert set(STAGES[stage]["params"]) == read - UNWATCHED
+    assert {WATCHED_IN.get(key, key) for key in STAGES[stage]["params"]} == read - UNWATCHED
     assert set(re.findall(r"\bparams\.([a-z]+)", text)) & set(Params.model_fields) <= read
 
 

@@ -49,7 +49,7 @@ class Params(Section):
         told."""
         models: list[tuple[str, Classify]] = []
         for member, fold in itertools.product(self.classes.members, self.classes.folds) if self.classes.of else ():
-            model = (member, self.classify.of_model(member, self.classes.turn(fold)))
+            model = (member, self.classify.of_model(member, fold))
             models += [model] if model not in models else []
         return models
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from finprint.base.errors import UserError
 from finprint.check import check_params
 from finprint.classes.params import Classes, Classify, Guess
+from finprint.classes.training import model_seed
 from finprint.params import load_params
 
 NO_VIEWS: dict[str, Any] = {"guess.members": {}}  # of members that an edit takes away
@@ -178,6 +179,4 @@ def test_what_guess_changes_for_a_member_is_looked_at(
 def test_models_have_names_and_seeds_of_their_own() -> None:
     classes = Classes(of=["identity"], folds=[0, 3], members=["plain", "lite1"], test=[])
     assert classes.models == ["0-plain", "0-lite1", "3-plain", "3-lite1"]
-    numbers = [classes.number(member, fold) for fold in classes.folds for member in classes.members]
-    assert numbers == [0, 1000, 3, 1003]
-    assert [classes.turn(fold) for fold in classes.folds] == [0, 1]
+    assert len({model_seed(7, member, fold) for member in classes.members for fold in range(10)}) == 20

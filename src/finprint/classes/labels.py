@@ -74,7 +74,8 @@ def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> La
         photos: table `PHOTOS`.
         crops: of these photos.
         of: the column that names the class, `identity` or `species`.
-        params: the section.
+        params: the section. Its other folds and models change nothing for one model, so its stages depend on `test`
+            alone.
 
     Raises:
         UserError: there are fewer than two classes to learn, or a fold has no labelled photo.

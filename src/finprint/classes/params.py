@@ -24,14 +24,6 @@ class Classes(Section):
         """The names of all models' folders."""
         return [f"{fold}-{member}" for fold in self.folds for member in self.members]
 
-    def turn(self, fold: int) -> int:
-        """The place of a fold among those that are left out, by which its models take turns (`classify.sizes`)."""
-        return self.folds.index(fold)
-
-    def number(self, member: str, fold: int) -> int:
-        """A number for each model, which its seed is shifted by."""
-        return 1000 * self.members.index(member) + fold
-
     @model_validator(mode="after")
     def _folds_that_make_sense(self) -> Self:
         for name in ("of", "folds", "members", "test"):
@@ -80,9 +72,9 @@ class Classify(Training):
     soft_share: Annotated[float, Field(gt=0, lt=1)]
     members: dict[str, dict[str, Any]]
 
-    def of_model(self, member: str, turn: int = 0) -> "Classify":
-        """The section as one model uses it: with the member's changes, and the image size of its turn, if `sizes` has
-        several.
+    def of_model(self, member: str, fold: int = 0) -> "Classify":
+        """The section as one model uses it: with the member's changes, and the image size of the fold that it leaves
+        out, if `sizes` has several.
 
         Raises:
             UserError: the member is not told, or its changes do not fit.
@@ -93,7 +85,7 @@ class Classify(Training):
         section = _of_member(self, "classify", member)
         if not section.sizes:
             return section
-        size = section.sizes[turn % len(section.sizes)]
+        size = section.sizes[fold % len(section.sizes)]
         first = size if section.first_size == section.image_size else min(section.first_size, size)
         return section.model_copy(update={"image_size": size, "first_size": first})
 

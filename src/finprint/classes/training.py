@@ -1,5 +1,6 @@
 """One model of classes: trained by the loop, or a head fitted to what a frozen backbone makes of the crops."""
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,11 @@ from finprint.pictures.shards import Crops
 
 # The rooms that a model depends on, besides its params and inputs
 CODE = ("base", "classes", "engine", "learning", "model", "pictures", "store")
+
+
+def model_seed(seed: int, member: str, fold: int) -> int:
+    """A seed of its own for each model, whatever other models there are: a further one leaves them as they are."""
+    return seed + 1000 * (zlib.crc32(member.encode()) % 1_000_000) + fold
 
 
 def class_checkpoint(name: str, recipe: Recipe, photos: str) -> Checkpoint | None:
