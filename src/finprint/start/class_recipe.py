@@ -54,21 +54,25 @@ class Team:
 
     Attributes:
         learner: the one whose backbone learns.
-        frozen: those whose backbones stay as they are.
+        beside: members whose backbones stay as they are, beside the learner, the best first.
+        alone: such members without a learner, the best first.
         full: epochs that the learner has at most.
         parts: into how many folds the images are divided if it learns.
         splits: the number of folds for which models are then trained, and the learner's fewest epochs, the best first.
     """
 
     learner: str
-    frozen: tuple[str, ...]
+    beside: tuple[tuple[str, ...], ...]
+    alone: tuple[tuple[str, ...], ...]
     full: int
     parts: int
     splits: tuple[tuple[int, int], ...]
 
 
-UPRIGHT = Team("outlines", ("large0", "large1", "large2"), 20, SIXTHS, ((SIXTHS, 11), (2, 11)))
-TURNED = Team("any_turn", ("any_turn_frozen",), 30, TENTHS, ((4, 30), (3, 30), (2, 12), (1, 12)))
+LARGE = ("large0", "large1", "large2")
+UPRIGHT = Team("outlines", (LARGE,), (LARGE, ("lite1", "lite2")), 20, SIXTHS, ((SIXTHS, 11), (2, 11)))
+STILL = (("any_turn_frozen", "any_turn_frozen0"), ("any_turn_frozen",))
+TURNED = Team("any_turn", STILL, STILL, 30, TENTHS, ((4, 30), (3, 30), (2, 12), (1, 12)))
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,11 @@ def ladder(turns: float, many: bool) -> Iterator[Models]:
     team = UPRIGHT if turns < SURE else TURNED
     for count, few in team.splits if many else ():
         for epochs in range(team.full, few - 1, -3):
-            yield Models(team, (team.learner, *team.frozen), range(count), team.parts, epochs)
+            for frozen in team.beside:
+                yield Models(team, (team.learner, *frozen), range(count), team.parts, epochs)
     folds = range(SIXTHS if many else 1)
-    yield Models(team, team.frozen, folds, SIXTHS)
-    if team is UPRIGHT:
-        yield Models(team, ("lite1", "lite2"), folds, SIXTHS)
+    for frozen in team.alone:
+        yield Models(team, frozen, folds, SIXTHS)
     yield Models(team, (PLAIN,), folds, SIXTHS)
     yield Models(team, (PLAIN,), range(1), SIXTHS)
 
@@ -231,7 +235,7 @@ def _why_members(models: Models, turns: float) -> str:
     seen = f"images are upright, because features of all quarter turns tell no more ({by})"
     if models.epochs:
         return f"{seen}: a network learns, and three backbones look at enlarged ones"
-    large = models.members == UPRIGHT.frozen
+    large = models.members == LARGE
     return f"{seen}: {'three backbones look at enlarged ones' if large else 'small views are fast'}"
 
 
