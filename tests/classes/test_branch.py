@@ -176,6 +176,15 @@ def test_what_cannot_be_learned_is_named(tmp_path: Path, change: dict[str, objec
         labelled(table, crops(tmp_path / "crops", table), "identity", CLASSES)
 
 
+def test_what_a_model_learns_does_not_depend_on_other_folds_and_models(tmp_path: Path) -> None:
+    table = photos()
+    stored = crops(tmp_path / "crops", table)
+    more = CLASSES.model_copy(update={"of": ["species", "identity"], "folds": [0], "members": ["plain", "lite1"]})
+    one, other = (labelled(table, stored, "identity", classes) for classes in (CLASSES, more))
+    assert one.fingerprint(stored) == other.fingerprint(stored)
+    assert one.learns(0).equals(other.learns(0))
+
+
 def test_a_class_that_a_model_cannot_learn_is_told(tmp_path: Path) -> None:
     table = photos()
     table.loc[0, "identity"] = "zebu"  # in fold 0

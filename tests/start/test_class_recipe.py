@@ -23,7 +23,7 @@ OURS = Path(__file__).parents[2] / "params.yaml"
 # Two idle cores, in float32: lite0 learns from 300 images a second at 48 px, from 125 at 96 px.
 SPEED = Speed(read=0.0005, crop=0.0005, learn=(0.0017, 6.8e-7), embed=(0.0003, 1.0e-7), points=0.0, pair=float("inf"))
 VIEWS = {
-    "any_turn_frozen": 0.015, "any_turn_frozen0": 0.010, "plain": 0.002,
+    "any_turn_frozen1": 0.015, "any_turn_frozen0": 0.010, "plain": 0.002,
     "large0": 0.006, "large1": 0.014, "large2": 0.022,
 }  # fmt: skip
 FIT = 0.001  # seconds of a head for an image of a few classes; 0.02 for a hundred
@@ -60,16 +60,16 @@ def values(chosen: Plan) -> dict[str, Any]:
     return {choice.key: choice.value for choice in chosen.choices}
 
 
-def test_an_hour_for_the_plankton_is_the_command_of_the_docs(plankton: Facts) -> None:
+def test_an_hour_in_float32_buys_two_whole_trainings_of_plankton(plankton: Facts) -> None:
     chosen = planned(plankton, 6.2, 60)
     wanted = {
-        "classes.of": ["identity"], "classes.members": ["any_turn", "any_turn_frozen"], "vote.by": "geometric",
+        "classes.of": ["identity"], "classes.members": ["any_turn", "any_turn_frozen1"], "vote.by": "geometric",
         "prepare.folds": 10, "classes.folds": [0, 1], "detector.enabled": False,
     }  # fmt: skip
     assert {key: values(chosen)[key] for key in wanted} == wanted
     assert values(chosen)["classify.members.any_turn.epochs"] == 30
     check_named(chosen.params)
-    assert 35 < minutes(chosen.seconds) <= 60  # the run took 47
+    assert 35 < minutes(chosen.seconds) <= 60
 
 
 def test_further_minutes_buy_a_further_backbone_and_further_whole_trainings_of_plankton(plankton: Facts) -> None:
@@ -77,7 +77,7 @@ def test_further_minutes_buy_a_further_backbone_and_further_whole_trainings_of_p
     for budget, folds, frozen in plans:
         told = values(planned(plankton, 6.2, budget))
         assert (told["classes.folds"], told["classify.members.any_turn.epochs"]) == (list(folds), 30)
-        assert told["classes.members"] == ["any_turn", "any_turn_frozen", "any_turn_frozen0"][: 1 + frozen]
+        assert told["classes.members"] == ["any_turn", "any_turn_frozen1", "any_turn_frozen0"][: 1 + frozen]
 
 
 def test_from_twenty_minutes_on_a_network_learns_scenes_beside_the_frozen_ones(scenes: Facts) -> None:
@@ -139,7 +139,7 @@ def test_more_minutes_never_buy_less(folder: Facts, one: float, other: float, im
 
 
 def test_few_images_have_no_six_folds(folder: Facts) -> None:
-    for turns, members in ((0.0, ["large0", "large1", "large2"]), (6.0, ["any_turn_frozen", "any_turn_frozen0"])):
+    for turns, members in ((0.0, ["large0", "large1", "large2"]), (6.0, ["any_turn_frozen1", "any_turn_frozen0"])):
         told = values(planned(folder, turns, 60))
         assert (told["prepare.folds"], told["classes.folds"]) == (6, [0])
         assert told["classes.members"] == members, "no network learns from so few"
@@ -154,7 +154,7 @@ def test_crops_are_as_fine_as_the_views(scenes: Facts) -> None:
 def test_every_member_that_stays_frozen_is_timed() -> None:
     """As it looks at images: a plain one at all quarter turns, if no position is upright."""
     assert list(frozen_sections(load_params(OURS), 0.0)) == ["large0", "large1", "large2", "lite1", "lite2", "plain"]
-    looking = ["any_turn_frozen", "any_turn_frozen0", "plain"]
+    looking = ["any_turn_frozen1", "any_turn_frozen0", "plain"]
     turned = frozen_sections(load_params(OURS), 6.0)
     assert {name: section.cyclic for name, section in turned.items()} == dict.fromkeys(looking, True)
     soft = changed(load_params(OURS), {"classify.soft": "data/soft", "classify.finetune.trainable": 1.0})

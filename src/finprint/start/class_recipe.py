@@ -71,8 +71,8 @@ class Team:
 
 LARGE = ("large0", "large1", "large2")
 UPRIGHT = Team("outlines", (LARGE,), (LARGE, ("lite1", "lite2")), 20, SIXTHS, ((SIXTHS, 11), (2, 11)))
-STILL = (("any_turn_frozen", "any_turn_frozen0"), ("any_turn_frozen",))
-TURNED = Team("any_turn", STILL, STILL, 30, TENTHS, ((4, 30), (3, 30), (2, 12), (1, 12)))
+FROZEN = (("any_turn_frozen1", "any_turn_frozen0"), ("any_turn_frozen1",))
+TURNED = Team("any_turn", FROZEN, FROZEN, 30, TENTHS, ((4, 30), (3, 30), (2, 12), (1, 12)))
 
 
 @dataclass(frozen=True)
@@ -165,11 +165,11 @@ def class_choices(models: Models, turns: float) -> Iterator[Choice]:
         yield Choice(f"{key}.finetune.trainable", 1.0, "the whole network learns")
     but = f" but that of {learner}" if models.epochs else ""
     yield Choice("classify.finetune.trainable", 0.0, f"no backbone learns{but}")
-    alone = turns >= SURE and PLAIN in models.members
+    turned = turns >= SURE and PLAIN in models.members
     yield Choice(
-        "classify.cyclic", alone, "all quarter turns are seen" if alone else "the members say it for themselves"
+        "classify.cyclic", turned, "all quarter turns are seen" if turned else "the members say it for themselves"
     )
-    extras = ("all", "shape and texture tell classes, too") if alone else ("none", "the members say it for themselves")
+    extras = ("all", "shape and texture tell classes, too") if turned else ("none", "the members say it for themselves")
     yield Choice("classify.extras", *extras)
     yield Choice("vote.by", "geometric", "models that differ make different mistakes")
     yield Choice("vote.shares", "fit", "each model counts as far as it has shown to help")
