@@ -49,9 +49,6 @@ def start(
     folder: Annotated[Path, typer.Argument(help="your photos, below data/raw")],
     minutes: Annotated[float, typer.Option(help="that the run may take on this machine")] = 60,
     link: Annotated[bool, typer.Option("--link", help="make a link in data/raw to a folder elsewhere")] = False,
-    some_viewpoints: Annotated[
-        bool, typer.Option("--some-viewpoints", help="go on if only some photos tell their viewpoint")
-    ] = False,
     classes: Annotated[
         bool, typer.Option("--classes", help="the folders are classes, such as kinds of plankton, and not individuals")
     ] = False,
@@ -59,7 +56,7 @@ def start(
     """Look at a folder of photos, choose the settings that fit it, and write them into params.yaml."""
     from finprint.start.run import Asked, start  # torch takes seconds to import
 
-    for text in start(Asked(folder, minutes, link, some_viewpoints, classes)):
+    for text in start(Asked(folder, minutes, link, classes)):
         print(text, flush=True)
 
 

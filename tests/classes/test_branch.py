@@ -165,7 +165,7 @@ def test_photos_without_an_identity_take_the_fold_of_their_group(tmp_path: Path)
     ("change", "message"),
     [
         ({"identity": "ant"}, "photos have a identity, of 1 classes: ant; at least two are needed"),
-        ({"fold": 0}, "classes.folds has 1, but no photo with a identity stands in fold 1"),
+        ({"fold": 0, "group": 0}, "classes.folds has 1, but no photo with a identity stands in fold 1"),
     ],
 )
 def test_what_cannot_be_learned_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -174,6 +174,20 @@ def test_what_cannot_be_learned_is_named(tmp_path: Path, change: dict[str, objec
         table.loc[table["split"] == "train", column] = value
     with pytest.raises(UserError, match=message):
         labelled(table, crops(tmp_path / "crops", table), "identity", CLASSES)
+
+
+def test_no_class_stands_in_one_fold_alone_and_no_fold_is_empty(tmp_path: Path) -> None:
+    table = photos()
+    train = table["split"] == "train"
+    table.loc[train, "group"] = range(train.sum())
+    table.loc[train & (table["identity"] == "ant"), "fold"] = 1
+    labels = labelled(table, crops(tmp_path / "crops", table), "identity", CLASSES)
+    named = labels.table.dropna(subset="label")
+    assert (named.groupby("label")["fold"].nunique() > 1).all()
+    table.loc[train, "fold"] = [2] + [1] * (train.sum() - 1)
+    named = labelled(table, crops(tmp_path / "more", table), "identity", CLASSES).table.dropna(subset="label")
+    assert set(named["fold"]) == {0, 1, 2}
+    assert (named.groupby("group")["fold"].nunique() == 1).all()
 
 
 def test_what_a_model_learns_does_not_depend_on_other_folds_and_models(tmp_path: Path) -> None:

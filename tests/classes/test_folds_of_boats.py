@@ -39,5 +39,8 @@ def test_no_boat_stands_on_two_sides(tmp_path: Path, photos: pd.DataFrame) -> No
     assert sum(map(len, boats)) == len(set.union(*boats)) == 12
     assert sum(map(len, sides)) == 24
     missing = min(set(range(FOLDS)) - set(dealt))
-    with pytest.raises(UserError, match=f"classes.test has {missing}, .* the folds of these are {dealt[0]}, "):
-        labelled(photos, crops, "identity", Classes(of=["identity"], folds=dealt[:1], members=[PLAIN], test=[missing]))
+    filled = Classes(of=["identity"], folds=dealt[:1], members=[PLAIN], test=[missing])
+    assert (labelled(photos, crops, "identity", filled).table["fold"] == missing).sum() == 2  # a boat has moved there
+    two = photos.assign(group=photos["group"] % 2, fold=photos["group"] % 2)
+    with pytest.raises(UserError, match=r"classes.test has 4, .* the folds of these are 0, 1"):
+        labelled(two, crops, "identity", Classes(of=["identity"], folds=[0], members=[PLAIN], test=[4]))

@@ -1,6 +1,7 @@
 """Pseudo-labels: the bar by hand and by property, and what must never be mined."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -168,6 +169,14 @@ def test_probabilities_need_new_animals_in_validation(targets: str) -> None:
 def test_a_photo_that_shares_a_group_with_a_validation_photo_is_not_taken() -> None:
     tests = [("q1", None, TEST, 4, 3.0), ("q2", None, TEST, 1, 3.0)]  # the group of v1, the group of t1
     assert mine(_catalogue(TRAINED + CHECKED + tests), _hard(1.0)).labels["image"].tolist() == ["q2"]
+
+
+def test_a_photo_of_an_encounter_that_validates_is_not_taken() -> None:
+    tests = [("q1", None, TEST, 7, 3.0), ("q2", None, TEST, 8, 3.0), ("q3", None, TEST, 9, 3.0)]
+    catalogue = _catalogue(TRAINED + CHECKED + tests)
+    met = catalogue.photos["image"].map({"t1": "e1", "v1": "e2", "q1": "e1", "q2": "e2"}).astype("string")
+    catalogue = replace(catalogue, photos=catalogue.photos.assign(encounter=met))
+    assert mine(catalogue, _hard(1.0)).labels["image"].tolist() == ["q1", "q3"]
 
 
 def test_no_name_of_an_individual_held_out() -> None:

@@ -69,7 +69,7 @@ def test_bfloat16_matches_nearly_as_float32(name: str, monkeypatch: pytest.Monke
     ways = {}
     monkeypatch.setattr(networks, "best_device", lambda: torch.device("cpu"))
     for there in (False, True):
-        monkeypatch.setattr(networks, "has_bfloat16", lambda device, there=there: there)
+        monkeypatch.setattr(networks, "cpu_has_bfloat16", lambda device, there=there: there)
         ways[there] = load_networks(name, "package", 64)
     assert ways[False].key == ways[True].key, "a node with another processor has the same weights"
     one, copy = (ways[False].features(pixels) for pixels in (scene(1), turned(scene(1))))

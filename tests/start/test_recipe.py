@@ -211,6 +211,23 @@ def test_boxes_decide_on_the_detector(
     assert alone is not wanted[0]
 
 
+def test_boxes_of_nearly_all_photos_are_cut_out(small: Facts) -> None:
+    told = values(planned(replace(small, photos=100, boxed=99, parts=["fin"], nearly_boxed=True), 60))
+    assert (told["detector.enabled"], told["crop.boxes_from"]) == (True, "given")
+
+
+@pytest.mark.parametrize(("catalogue", "asked", "wanted"), [(1, 1, True), (2, 1, False), (1, 2, False)])
+def test_nearly_all_photos_have_a_box(catalogue: int, asked: int, wanted: bool, tmp_path: Path) -> None:
+    """Of ten photos of the catalogue and ten to identify so many have none."""
+    names = [*(f"{'AB'[n % 2]}/{n}.jpg" for n in range(10)), *(f"queries/{n}.jpg" for n in range(10))]
+    for number, name in enumerate(names):
+        save_photo(tmp_path / name, scenery(number))
+    boxed = [*names[catalogue:10], *(name.removeprefix("queries/") for name in names[10 + asked :])]
+    rows = [f"{name},body,1,2,30,40" for name in boxed]
+    (tmp_path / "boxes.csv").write_text("\n".join(["image,part,x_min,y_min,x_max,y_max", *rows]))
+    assert facts_of(look(tmp_path, prepare_params(source="folder"))).nearly_boxed == wanted
+
+
 def test_a_detector_that_learns_more_slowly_takes_longer(small: Facts) -> None:
     params = changed(load_params(OURS), {"detector.enabled": True})
     boxed, none = replace(small, photos=100, boxed=50), replace(small, photos=100, boxed=0)
@@ -269,6 +286,14 @@ def test_what_a_mirror_image_shows(small: Facts) -> None:
 def test_the_sides_of_an_animal_are_classes_where_both_are_told(small: Facts) -> None:
     for sides, wanted in (({"left": 3, "right": 2}, "apart"), ({"left": 5}, "together"), ({"": 5}, "together")):
         assert values(planned(replace(small, sides=sides), 60))["train.viewpoints"] == wanted
+
+
+def test_sides_that_only_some_photos_tell(small: Facts) -> None:
+    for silent, wanted in ((5, "apart"), (6, "together")):
+        chosen = planned(replace(small, sides={"left": 3, "right": 2, "": silent}), 60)
+        (choice,) = (one for one in chosen.choices if one.key == "train.viewpoints")
+        assert choice.value == wanted
+        assert choice.reason.endswith(f" ({silent} of {5 + silent} photos do not tell their viewpoint)")
 
 
 @pytest.mark.parametrize("form", ["folder", "csv", "semicolons", "coco", "happywhale"])

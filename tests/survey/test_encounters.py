@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from conftest import prepare_params
 
-from finprint.survey.encounters import encounters, long_encounters, seen, times
+from finprint.survey.encounters import encounters, long_encounters, seen, times, together
 from finprint.survey.hygiene import LONG_ENCOUNTER
 
 
@@ -40,6 +40,17 @@ def test_a_change_of_place_ends_an_encounter() -> None:
         "10:00:00 Skye", "10:05:00 Moray", "10:00:00 Skye", "10:05:00 Moray", "10:05:00 Moray", "15:00:00 Skye",
     ]  # fmt: skip
     assert _met(60, ("10:00", None), ("10:30", "Skye")) == ["10:00:00 Skye"] * 2
+
+
+def test_animals_of_one_day_are_of_several_groups() -> None:
+    """A day without times would else be one group, and no photo of it be left for training."""
+    photos, taken = _photos(
+        ("00:00", None), ("00:00", None), ("00:00", None), ("00:00", None), ("", "told"), ("", None)
+    )
+    told = photos["encounter"].notna()
+    photos = photos.assign(encounter=encounters(photos, taken, 60), identity=["A", "B", "A", None, "A", "A"])
+    day = "2021-07-03 00:00:00"
+    assert together(photos, told).fillna("?").tolist() == [f"{day} A", f"{day} B", f"{day} A", f"{day} ", "told", "?"]
 
 
 def test_long_encounters_are_told_with_the_key_to_change() -> None:

@@ -70,6 +70,7 @@ def test_the_animal_s_name_again_is_a_detail() -> None:
     "names",
     [
         ("1107", "1968", "2040"),  # right whales
+        (*map(str, range(1, 12)), "1968"),  # counted
         ("J", "K", "L"),
         ("April", "May", "A17"),
         ("Fluke", "Tip", "Scar"),

@@ -138,6 +138,118 @@ def test_photos_to_identify_beside_a_table(tmp_path: Path, names: str, queries: 
         look.look(tmp_path, prepare_params(source="sample"))
 
 
+NAMED = "file,individual_id 1.jpg,A 2.jpg,A 3.jpg,B"
+
+
+def test_the_catalogue_s_table_comes_before_the_one_to_identify(tmp_path: Path) -> None:
+    photos = [*(f"train/{n}.jpg" for n in (1, 2, 3)), *(f"test/{n}.jpg" for n in (1, 2, 3))]  # the same names
+    asked = "file,individual_id 1.jpg,C 2.jpg,C 3.jpg,C"
+    for number, tables in enumerate(({"train": NAMED, "test": asked}, {"gallery": NAMED, "query": asked})):
+        told = _tables(tmp_path / str(number), photos, **tables)
+        assert told == f"test {next(iter(tables))}.csv: image from file, identity from individual_id"
+    blank = _tables(tmp_path / "blank", photos, a="file,individual_id 1.jpg, 2.jpg, 3.jpg,", z=NAMED)
+    assert blank.startswith("test z.csv: ")
+
+
+@pytest.mark.parametrize(
+    ("rows", "mark"),
+    [
+        ("1.jpg,A,Train 2.jpg,A,Train 3.jpg,B,Test", "Test"),
+        ("1.jpg,A,gallery 2.jpg,B,gallery 3.jpg,B,Query", "Query"),
+    ],
+)
+def test_marks_of_photos_to_identify_whatever_their_case(tmp_path: Path, rows: str, mark: str) -> None:
+    _tables(tmp_path, ["1.jpg", "2.jpg", "3.jpg"], table=f"file,name,subset {rows}")
+    looked = look.look(tmp_path, prepare_params(source="sample"))
+    assert (looked.params.csv.split, looked.params.csv.query_value) == ("subset", mark)
+    assert looked.source.queries["image"].tolist() == ["3.jpg"]
+
+
+def test_the_split_that_has_marks_counts(tmp_path: Path) -> None:
+    rows = "1.jpg,A,a,train 2.jpg,A,b,train 3.jpg,B,b,test"
+    _tables(tmp_path, ["1.jpg", "2.jpg", "3.jpg"], table=f"file,name,split,original_split {rows}")
+    assert look.look(tmp_path, prepare_params(source="sample")).params.csv.split == "original_split"
+
+
+def test_another_table_lists_the_photos_to_identify(tmp_path: Path) -> None:
+    """All photos lie in one folder, as in several competitions; test.csv tells sides, too."""
+    photos = [f"images/{number}.jpg" for number in range(1, 6)]
+    _tables(tmp_path, photos, train=NAMED, test="image,viewpoint 4,left", z="file,predictions 4,A 5,A")
+    source = look.look(tmp_path, prepare_params(source="sample")).source
+    asked = dict(zip(source.queries["image"], source.queries["viewpoint"].fillna("?"), strict=True))
+    assert asked == {"images/4.jpg": "left", "images/5.jpg": "?"}
+    assert [name for name, _ in source.strays if name.endswith(".jpg")] == []
+
+
+def test_photos_to_identify_in_a_folder_with_a_table(tmp_path: Path) -> None:
+    photos = ["train/1.jpg", "train/2.jpg", "train/3.jpg", "test/5.jpg", "test/4.jpg"]
+    _tables(tmp_path, photos, train=NAMED, test="file,side 4.jpg,left 6.jpg,right")
+    source = look.look(tmp_path, prepare_params(source="sample")).source
+    assert dict(zip(source.queries["image"], source.queries["viewpoint"].fillna("?"), strict=True)) == {
+        "4.jpg": "left", "5.jpg": "?",
+    }  # fmt: skip
+
+
+def test_photos_without_a_name_are_to_identify_if_nothing_else_is(tmp_path: Path) -> None:
+    photos = ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
+    _tables(tmp_path / "blank", photos, table=f"{NAMED} 4.jpg,")
+    source = look.look(tmp_path / "blank", prepare_params(source="sample")).source
+    assert source.queries["image"].tolist() == ["4.jpg"]
+    assert source.labelled["image"].tolist() == photos[:3]
+    _tables(tmp_path / "asked", [*photos, "queries/5.jpg"], table=f"{NAMED} 4.jpg,")
+    assert look.look(tmp_path / "asked", prepare_params(source="sample")).source.queries["image"].tolist() == ["5.jpg"]
+    boxed = "file,name,bbox 1.jpg,A,1;1;9;9 2.jpg,A,1;1;9;9 3.jpg,B,1;1;9;9 4.jpg,,1;1;9;9"
+    _tables(tmp_path / "boxed", photos, table=boxed)
+    assert not len(look.look(tmp_path / "boxed", prepare_params(source="sample")).source.queries)
+
+
+@pytest.mark.parametrize(
+    ("header", "box", "form"),
+    [
+        ("x,y,w,h", "x y w h", "size"),
+        ("xmin,ymin,xmax,ymax", "xmin ymin xmax ymax", "corners"),
+        ("x_center,y_center,width,height", "x_center y_center width height", "centre"),
+        ("bbox", "bbox", "size"),
+    ],
+)
+def test_columns_of_boxes(tmp_path: Path, header: str, box: str, form: str) -> None:
+    cells = "1;1;9;9" if header == "bbox" else "1,1,9,9"
+    rows = " ".join(f"{number}.jpg,{'AAB'[number - 1]},{cells}" for number in (1, 2, 3))
+    _tables(tmp_path, ["1.jpg", "2.jpg", "3.jpg"], table=f"file,name,{header} {rows}")
+    csv = look.look(tmp_path, prepare_params(source="sample")).params.csv
+    assert (csv.box, csv.box_form) == (box, form)
+
+
+@pytest.mark.parametrize("table", ["Image,Id 1.jpg,w_1 2.jpg,w_1 3.jpg,w_2", "image_id,label 1,w_1 2,w_1 3,w_2"])
+def test_train_images_with_a_table_of_other_columns(tmp_path: Path, table: str) -> None:
+    photos = [*(f"train_images/{n}.jpg" for n in (1, 2, 3)), *(f"test_images/{n}.jpg" for n in (1, 2, 3))]
+    assert _tables(tmp_path, photos, train=table).startswith("test_images train.csv: image from ")
+    assert len(look.look(tmp_path, prepare_params(source="sample")).source.queries) == 3
+
+
+def test_kaggle_s_layout_where_both_folders_count_from_one(tmp_path: Path) -> None:
+    photos = [*(f"train_images/{n}.jpg" for n in (1, 2, 3)), *(f"test_images/{n}.jpg" for n in (1, 2))]
+    train = "image,species,individual_id 1.jpg,seal,A 2.jpg,seal,A 3.jpg,seal,B"
+    _tables(tmp_path, photos, train=train, test="image,viewpoint 1.jpg,left 2.jpg,right")
+    source = look.look(tmp_path, prepare_params(source="sample")).source
+    assert source.labelled["image"].tolist() == photos[:3]
+    assert dict(zip(source.queries["image"], source.queries["viewpoint"], strict=True)) == {
+        "1.jpg": "left", "2.jpg": "right",
+    }  # fmt: skip
+
+
+def test_photos_to_identify_with_the_names_of_others(tmp_path: Path) -> None:
+    _tables(tmp_path, ["A17/1.jpg", "A17/2.jpg", "B03/1.jpg", "queries/A17/1.jpg", "queries/B03/3.jpg"])
+    source = look.look(tmp_path, prepare_params(source="sample")).source
+    assert source.queries["image"].tolist() == ["queries/A17/1.jpg", "queries/B03/3.jpg"]
+    assert source.truth.to_numpy().tolist() == [["queries/A17/1.jpg", "A17"], ["queries/B03/3.jpg", "B03"]]
+
+
+def test_train_images_with_folders(tmp_path: Path) -> None:
+    photos = ["train_images/A17/1.jpg", "train_images/A17/2.jpg", "train_images/B03/1.jpg", "test_images/1.jpg"]
+    assert _tables(tmp_path, photos) == "test_images folder/NAME/photo (3 photos)"
+
+
 def test_kaggle_s_layout_with_boxes_and_decisions(folder: SurveyFolder) -> None:
     folder.train("a.jpg,orca,A,", "b.jpg,orca,a,")
     folder.table("boxes.csv", "image,part,x_min,y_min,x_max,y_max", "a.jpg,fin,1,2,3,4")

@@ -14,7 +14,12 @@ def best_device() -> torch.device:
 
 def has_bfloat16(device: torch.device) -> bool:
     """Is bfloat16 faster than float32 on this device? Of CPUs, on those with AVX-512 BF16."""
-    return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    return device.type == "cuda" or cpu_has_bfloat16(device)
+
+
+def cpu_has_bfloat16(device: torch.device) -> bool:
+    """Is it a CPU on which bfloat16 is faster than float32?"""
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def cores() -> int:

@@ -68,7 +68,7 @@ def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> La
 
     The splits `train` and `validation` do not count here, because they hold out whole individuals. The folds do: groups
     are never divided between them. A photo without an identity has no fold of its own; it takes that of a labelled
-    photo of its group, else one by the group's number.
+    photo of its group, else one by the group's number. Some groups go to another fold, as `_spread` tells.
 
     Args:
         photos: table `PHOTOS`.
@@ -87,6 +87,7 @@ def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> La
     by_group = table.groupby("group")["fold"].transform("max")
     table["fold"] = by_group.where(by_group >= 0, table["group"] % max(1, folds))
     table.loc[table["label"].isna(), "fold"] = -1
+    table["fold"] = _spread(table[table["label"].notna()], folds).reindex(table.index, fill_value=-1)
     named = table[table["label"].notna()]
     classes = sorted(named.loc[~named["fold"].isin(params.test), "label"].unique())
     if len(classes) < 2:
@@ -101,6 +102,29 @@ def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> La
                     + ", ".join(map(str, sorted(named["fold"].unique())))
                 )
     return Labelled(table[["image", "label", "group", "fold"]], classes, tuple(params.test))
+
+
+def _spread(named: pd.DataFrame, folds: int) -> pd.Series:
+    """The fold of each labelled photo, so that no class stands in one fold alone, and no fold is empty.
+
+    Folds follow from a hash, so that a class of few groups may lie in one fold by chance. Its last group then goes to
+    the next fold, because a model that has never seen a class would deny it. An empty fold takes a group of the fold
+    that has most.
+
+    Args:
+        named: columns label, group and fold.
+        folds: their number, as far as any photo stands in one.
+    """
+    fold = named.groupby("group")["fold"].first()
+    for _, groups in named.groupby("label")["group"]:
+        own = np.unique(groups)
+        if len(own) > 1 and fold[own].nunique() == 1:
+            fold[own[-1]] = (fold[own[-1]] + 1) % folds
+    for empty in sorted(set(range(folds)) - set(fold)) if len(fold) else ():
+        most = fold[fold == fold.mode().iloc[0]]
+        if len(most) > 1:
+            fold[most.index[-1]] = empty
+    return named["group"].map(fold)
 
 
 def remarks(labels: Labelled, fold: int) -> list[str]:

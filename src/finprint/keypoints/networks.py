@@ -19,7 +19,7 @@ from kornia.feature.lightglue import LightGlue
 from kornia.feature.xfeat import XFeat
 from torch import nn
 
-from finprint.base.device import best_device, has_bfloat16
+from finprint.base.device import best_device, cpu_has_bfloat16
 from finprint.base.errors import UserError
 from finprint.base.files import sha256_bytes, sha256_json
 from finprint.keypoints.points import Features, inliers
@@ -151,9 +151,8 @@ def _lightglue(extractor: str, hub: bool) -> tuple[Any, list[nn.Module]]:
                 state = {new + name[len(old) :] if name.startswith(old) else name: t for name, t in state.items()}
         _fill(network, state)
     network.to(best_device()).eval()
-    device = best_device()
     # In bfloat16 on a CPU; on a GPU its attention is in half precision anyway.
-    network.conf.mp = device.type == "cpu" and has_bfloat16(device)
+    network.conf.mp = cpu_has_bfloat16(best_device())
 
     def pair(one: Features, other: Features) -> Pairing:
         matched = network({"image0": _batch(one), "image1": _batch(other)})

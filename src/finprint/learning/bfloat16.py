@@ -7,7 +7,7 @@ they are computed in other ways here, which are equal but for rounding, for kern
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -26,12 +26,9 @@ def in_bfloat16(device: torch.device, wanted: bool) -> Iterator[None]:
 
     The backward pass may be outside of the block.
     """
-    with torch.autocast(device.type, torch.bfloat16, enabled=wanted):
-        if wanted and device.type == "cpu":
-            with _DepthwiseApart():
-                yield
-        else:
-            yield
+    apart = _DepthwiseApart() if wanted and device.type == "cpu" else nullcontext()
+    with torch.autocast(device.type, torch.bfloat16, enabled=wanted), apart:
+        yield
 
 
 class _Convolution(NamedTuple):

@@ -25,7 +25,8 @@ from finprint.start.recipe import (
 )
 
 SURE = 3.0  # standard errors by which features of all quarter turns must be better, to say that nothing is upright
-MANY = 60  # labelled images from which on each of six folds has some
+SOME = 24  # labelled images from which on each of six folds has some
+MANY = 60  # labelled images from which on a network learns
 SIXTHS, TENTHS = 6, 10
 MODEL, LAST = 8.0, 15.0  # seconds that each model's two stages take whatever the images are; vote and judge
 MEASURED = 0.004  # seconds of the extras of one crop
@@ -91,19 +92,19 @@ class Models:
     epochs: int = 0
 
 
-def ladder(turns: float, many: bool) -> Iterator[Models]:
+def ladder(turns: float, images: int) -> Iterator[Models]:
     """All that could be trained, from the best to the cheapest; the last one is a head on frozen features.
 
     Args:
         turns: as for `Pace`.
-        many: are there enough images for every fold to have some, and for a network to learn from?
+        images: how many have a label.
     """
-    team = UPRIGHT if turns < SURE else TURNED
-    for count, few in team.splits if many else ():
+    team = TURNED if turns >= SURE else UPRIGHT
+    for count, few in team.splits if images >= MANY else ():
         for epochs in range(team.full, few - 1, -3):
             for frozen in team.beside:
                 yield Models(team, (team.learner, *frozen), range(count), team.parts, epochs)
-    folds = range(SIXTHS if many else 1)
+    folds = range(SIXTHS if images >= SOME else 1)
     for frozen in team.alone:
         yield Models(team, frozen, folds, SIXTHS)
     yield Models(team, (PLAIN,), folds, SIXTHS)
@@ -118,7 +119,7 @@ def frozen_sections(base: Params, turns: float) -> dict[str, Classify]:
         turns: as for `Pace`.
     """
     found: dict[str, Classify] = {}
-    for models in ladder(turns, many=True):
+    for models in ladder(turns, MANY):
         choices = [*class_choices(models, turns), *_given_up(base)]
         params = changed(base, {choice.key: choice.value for choice in choices})
         found |= {member: params.classify.of_model(member) for member in models.members}
@@ -134,8 +135,8 @@ def plan_classes(facts: Facts, pace: Pace, base: Params, budget: float) -> Plan:
         base: params.yaml as it is; what the rules do not decide stays.
         budget: minutes.
     """
-    for models in ladder(pace.turns, facts.named >= MANY):
-        choices = [*source_choices(facts, "classes"), *crop_choices(facts), *class_choices(models, pace.turns)]
+    for models in ladder(pace.turns, facts.named):
+        choices = [*source_choices(facts, base, "classes"), *crop_choices(facts), *class_choices(models, pace.turns)]
         choices += [_fine_crops(facts, models, base), *without_detector(base, choices), *_given_up(base)]
         choices += _sizes(facts, models, choices)
         params = changed(base, {choice.key: choice.value for choice in choices})

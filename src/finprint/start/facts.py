@@ -14,10 +14,11 @@ from finprint.survey.look import Looked
 
 HEADERS = 200  # photos whose width and height are read
 LEAST = 4  # named photos of individuals
-LEAST_OF_CLASSES = 24  # labelled images, so that each fold has some
+LEAST_OF_CLASSES = 10  # labelled images, of which a sixth judges the others
 HELD = 1 / 6  # share of the named photos that validate, about
+NEARLY = 0.9  # share of the photos with a box, both of the catalogue and to identify, from which on boxes are cut out
 ALIKE = 0.9  # share of the photos that must have one shape, to be taken for crops that show the animal in one place
-NEARLY = 0.9  # share of the photos that must tell their side, if any does
+MANY_TOLD = 0.5  # share of the photos that must tell whether they show the left or the right, for it to count
 MET = 10  # encounters of several named photos, from which on they show whether an encounter is one with one animal
 
 
@@ -32,6 +33,7 @@ class Facts:
         queries: number of photos to identify.
         boxed: number of photos that have a box.
         parts: what the boxes show, most first.
+        nearly_boxed: do nearly all photos of the catalogue, and nearly all to identify, have a box?
         shared: does a photo show several named animals?
         sides: number of photos by their side; "" is not told.
         sizes: (S, 2) width and height of some photos, px.
@@ -44,6 +46,7 @@ class Facts:
     queries: int
     boxed: int
     parts: Sequence[str]
+    nearly_boxed: bool
     shared: bool
     sides: dict[str, int]
     sizes: np.ndarray
@@ -71,8 +74,9 @@ class Facts:
 
     @property
     def two_sides(self) -> bool:
-        """Are left and right told?"""
-        return bool(self.sides.get("left") and self.sides.get("right"))
+        """Are left and right told, by at least half of the photos?"""
+        left, right, every = self.sides.get("left", 0), self.sides.get("right", 0), sum(self.sides.values())
+        return bool(left and right and left + right >= MANY_TOLD * every)
 
     @property
     def alike(self) -> bool:
@@ -102,7 +106,7 @@ def facts_of(looked: Looked, classes: bool = False) -> Facts:
         _refuse(folder, each, queries, looked.params.queries)
     photos = pd.concat([looked.animals, source.queries], ignore_index=True)
     boxes = source.boxes.dropna(subset="part") if "part" in source.boxes else source.boxes
-    boxed = boxes[boxes["image"].isin(photos["image"])]
+    boxed = boxes[boxes["image"].isin(photos["image"]) & boxes["written"].ne("")]
     return Facts(
         looked=looked,
         each=each.to_numpy(),
@@ -110,28 +114,15 @@ def facts_of(looked: Looked, classes: bool = False) -> Facts:
         queries=queries,
         boxed=boxed["image"].nunique(),
         parts=boxed["part"].value_counts().index.tolist(),
+        nearly_boxed=all(
+            table["image"].isin(boxed["image"]).mean() >= NEARLY
+            for table in (looked.animals, source.queries)
+            if len(table)
+        ),
         shared=bool(photos["path"].duplicated().any()),
         sides={str(side): int(n) for side, n in photos["viewpoint"].fillna("").value_counts().items()},
         sizes=_sizes(photos["path"].drop_duplicates().tolist(), source.barred),
         one_animal=looked.params.source != "folder" and _one_animal(named, source.queries),
-    )
-
-
-def refuse_half_told(facts: Facts) -> None:
-    """Refuse sides that only some of the photos tell.
-
-    Raises:
-        UserError: fewer than nine in ten photos tell their side, and some do.
-    """
-    silent = facts.sides.get("", 0)
-    count = sum(facts.sides.values())
-    if not silent or silent == count or silent <= (1 - NEARLY) * count:
-        return
-    photos = pd.concat([facts.looked.animals, facts.looked.source.queries])
-    first = photos.loc[photos["viewpoint"].isna(), "image"].iloc[0]
-    raise UserError(
-        f"{facts.looked.folder}: {silent} of {count} photos do not tell their viewpoint, such as {first}: tell it for "
-        "all photos, or add --some-viewpoints"
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from finprint.base.cli import keep_memory
-from finprint.base.device import best_device, has_bfloat16
+from finprint.base.device import best_device, cpu_has_bfloat16
 from finprint.base.errors import UserError
 from finprint.crops.cutting import PhotoFile
 from finprint.crops.params import Crop
@@ -117,8 +117,7 @@ def training_speed(cut: Cut, params: Params) -> Speed:
     keep_memory()  # as in the stages
     learn = _line(lambda side: _learn(cut.pixels, params, side))
     seen = _line(lambda side: _embed(cut.pixels, params, side))
-    device = best_device()
-    detected = FLOAT32 if device.type == "cpu" and has_bfloat16(device) else 1.0
+    detected = FLOAT32 if cpu_has_bfloat16(best_device()) else 1.0
     return Speed(cut.read, cut.crop, learn, seen, 0.0, math.inf, detected)
 
 

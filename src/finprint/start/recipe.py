@@ -14,6 +14,7 @@ from finprint.learning.finetuning import one_size
 from finprint.params import Params
 from finprint.start.cost import KEYPOINTS, LOOK_SIDE, Work, minutes
 from finprint.start.facts import Facts
+from finprint.start.reading import changes
 from finprint.start.rungs import FULL, SIDES, Look, Training, rungs
 
 GROW = 0.7  # the first views' side, as a share of the last ones'
@@ -75,7 +76,7 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
         budget: minutes.
         window: in which the animals of photos without a box differ, if one was found.
     """
-    fixed = [*source_choices(work.facts), *crop_choices(work.facts), *window_choices(window)]
+    fixed = [*source_choices(work.facts, base), *crop_choices(work.facts), *window_choices(window)]
     fixed.append(encounter_choice(work.facts))
     side = base.train.image_size if one_size(base.train) else None
     for training, look in rungs(math.isfinite(work.speed.pair), side):
@@ -93,8 +94,14 @@ def within(base: Params, window: Window | None) -> Params:
     return changed(base, {choice.key: choice.value for choice in window_choices(window)})
 
 
-def source_choices(facts: Facts, named: str = "animals") -> Iterator[Choice]:
-    """Where the photos lie and how they are read; `named` is what has names."""
+def source_choices(facts: Facts, base: Params, named: str = "animals") -> Iterator[Choice]:
+    """Where the photos lie and how they are read.
+
+    Args:
+        facts: of the folder.
+        base: params.yaml as it is.
+        named: what the folders are named after.
+    """
     prepare = facts.looked.params
     told = {
         "folder": f"sub-folders are named after the {named}",
@@ -105,16 +112,24 @@ def source_choices(facts: Facts, named: str = "animals") -> Iterator[Choice]:
     yield Choice("prepare.folder", str(facts.looked.folder), "your photos")
     if prepare.source == "folder" or (prepare.source == "csv" and (facts.looked.folder / prepare.queries).is_dir()):
         yield Choice("prepare.queries", prepare.queries, "its sub-folder of photos to identify")
+    own = {f"prepare.{key}": (value, why) for key, value, why in changes(prepare, base.prepare)}
     if prepare.source == "csv":
-        for key, value in prepare.csv.model_dump().items():
-            yield Choice(f"prepare.csv.{key}", value, f"column of {prepare.csv.file}" if value else "no such column")
+        for name, value in prepare.csv.model_dump().items():
+            key, why = f"prepare.csv.{name}", f"column of {prepare.csv.file}" if value else "no such column"
+            yield Choice(key, *own.pop(key, (value, why)))
+    for key, (value, why) in own.items():
+        yield Choice(key, value, why)
 
 
 def crop_choices(facts: Facts) -> Iterator[Choice]:
     """What is cut out of the photos."""
     every = facts.boxed >= facts.photos or facts.shared
     learned = ENOUGH_BOXES <= facts.boxed < facts.photos
-    if learned:
+    nearly = learned and facts.nearly_boxed
+    if nearly:
+        rest = facts.photos - facts.boxed
+        why = f"{rest} of {facts.photos} photos have no box: a detector learns to find the animal in these"
+    elif learned:
         why = f"{facts.boxed} of {facts.photos} photos have a box: a detector learns to find the animal in the others"
     elif facts.boxed >= facts.photos:
         why = "every photo has a box"
@@ -123,7 +138,7 @@ def crop_choices(facts: Facts) -> Iterator[Choice]:
     else:
         why = "no photo has a box: each is used whole"
     yield Choice("detector.enabled", learned, why)
-    given = every or (bool(facts.boxed) and not learned)
+    given = every or nearly or (bool(facts.boxed) and not learned)
     why = "your boxes are cut out" if given else "its boxes are cut out, if there is a detector"
     yield Choice("crop.boxes_from", "given" if given else "detector", why)
     known = [part for part in ("body", "fin") if part in facts.parts]
@@ -256,8 +271,17 @@ def _viewpoints(facts: Facts) -> Choice:
     """Whether the sides of an animal are classes of their own."""
     key = "train.viewpoints"
     if facts.two_sides:
-        return Choice(key, "apart", "the two sides of an animal are two pictures, and new animals are told better")
+        why = "the two sides of an animal are two pictures, and new animals are told better"
+        return Choice(key, "apart", why + _silent(facts))
+    if facts.sides.get("left") and facts.sides.get("right"):
+        return Choice(key, "together", "most photos do not tell left and right" + _silent(facts))
     return Choice(key, "together", "left and right are not told")
+
+
+def _silent(facts: Facts) -> str:
+    """How many photos do not tell their viewpoint, if some do."""
+    silent, every = facts.sides.get("", 0), sum(facts.sides.values())
+    return f" ({silent} of {every} photos do not tell their viewpoint)" if silent else ""
 
 
 def _why_trainable(frozen: bool) -> str:

@@ -14,12 +14,13 @@ from finprint.params import Params, load_params
 from finprint.start.class_probe import probe_classes
 from finprint.start.class_recipe import plan_classes
 from finprint.start.cost import Work, minutes
-from finprint.start.facts import facts_of, refuse_half_told
+from finprint.start.facts import facts_of
 from finprint.start.probe import probe
+from finprint.start.reading import read, unwrapped
 from finprint.start.recipe import Plan, plan, within
 from finprint.start.window import find_window
 from finprint.start.writing import refuse_unclean, write_params
-from finprint.survey.look import Looked, describe, look
+from finprint.survey.look import Looked, describe
 
 RAW = Path("data/raw")  # which git ignores and DVC watches
 SHOWN = 3  # stages of the longest time
@@ -35,14 +36,12 @@ class Asked:
         folder: with the photos.
         minutes: that the run may take.
         link: make a link to a folder outside of data/raw.
-        some_viewpoints: go on if only some of the photos tell their viewpoint.
         classes: the names tell classes, and not individuals.
     """
 
     folder: Path
     minutes: float
     link: bool = False
-    some_viewpoints: bool = False
     classes: bool = False
 
 
@@ -57,8 +56,7 @@ def start(asked: Asked) -> Iterator[str]:
         raise UserError(f"--minutes is {asked.minutes:g}: it must be more than 0")
     base = load_params()
     folder = bring_in(asked.folder, asked.link)
-    kept = base.prepare if Path(base.prepare.folder) == folder else base.prepare.model_copy(update={"source": "sample"})
-    looked = look(folder, kept)
+    looked = read(folder if Path(base.prepare.folder) == folder else unwrapped(folder), base, asked.classes)
     yield describe(looked, "class" if asked.classes else "individual")
     chosen = (_for_classes if asked.classes else _for_individuals)(looked, base, asked)
     values = {choice.key: choice.value for choice in chosen.choices}
@@ -71,8 +69,6 @@ def start(asked: Asked) -> Iterator[str]:
 
 def _for_individuals(looked: Looked, base: Params, asked: Asked) -> Plan:
     facts = facts_of(looked)
-    if not asked.some_viewpoints:
-        refuse_half_told(facts)
     paths = [Path(path) for path in looked.source.labelled["path"].unique() if path not in looked.source.barred]
     # The two sides of an animal lie mirrored in the photos, so one window cannot fit both.
     window = None if facts.boxed or facts.two_sides else find_window(looked, base)

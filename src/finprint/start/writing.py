@@ -2,7 +2,7 @@
 
 import io
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from finprint.base.files import atomic, cache, read_json, write_json
 from finprint.base.params import read_yaml, section_at
 
 WRITTEN = "start.json"  # in the cache: what was written, so that it is not taken for a person's own change
+BEFORE = "before_start.json"  # ... and what stood there before
 
 
 def refuse_unclean(path: Path, values: Mapping[str, Any]) -> None:
@@ -28,7 +29,7 @@ def refuse_unclean(path: Path, values: Mapping[str, Any]) -> None:
     committed = _committed(path)
     if committed is None:
         return
-    earlier, now = _earlier(), read_yaml(path)
+    earlier, now = _kept(WRITTEN), read_yaml(path)
     for key, value in values.items():
         mine = _at(now, key)
         if mine not in (value, _at(committed, key)) and (key not in earlier or mine != earlier[key]):
@@ -51,12 +52,12 @@ def write_params(path: Path, values: Mapping[str, Any]) -> list[str]:
     yaml = YAML()
     yaml.width = 4096
     tree = yaml.load(path.read_text(encoding="utf-8"))
-    changed = []
+    changed, plain, earlier = {}, read_yaml(path), _kept(WRITTEN)
     for key, value in values.items():
         place, last = section_at(tree, key)
         if place[last] == value and isinstance(place[last], bool) == isinstance(value, bool):
             continue
-        changed.append(key)
+        changed[key] = _at(plain, key)
         if isinstance(value, list):
             _set_items(place[last], value)  # in place: the list holds the comments behind it
         else:
@@ -66,13 +67,29 @@ def write_params(path: Path, values: Mapping[str, Any]) -> list[str]:
     if changed:
         with atomic(path) as draft:
             draft.write_text(text.getvalue(), encoding="utf-8")
-    write_json(cache() / WRITTEN, _earlier() | dict(values))
-    return changed
+    of_others = {key: value for key, value in changed.items() if key not in earlier or value != earlier[key]}
+    write_json(cache() / BEFORE, _kept(BEFORE) | of_others)
+    write_json(cache() / WRITTEN, earlier | dict(values))
+    return [*changed]
 
 
-def _earlier() -> dict[str, Any]:
-    """What `finprint start` wrote before: the last value of each key."""
-    place = cache() / WRITTEN
+def unwritten(params: Any, keys: Sequence[str]) -> dict[str, Any]:
+    """What stood in params.yaml before `finprint start` wrote what stands there now.
+
+    Args:
+        params: all of params.yaml.
+        keys: dotted ones.
+
+    Returns:
+        The values of those keys whose value is the last that was written.
+    """
+    earlier, before = _kept(WRITTEN), _kept(BEFORE)
+    return {key: before[key] for key in keys if key in before and _at(params, key) == earlier.get(key)}
+
+
+def _kept(name: str) -> dict[str, Any]:
+    """Values by their keys: with `WRITTEN` the last that `finprint start` wrote, with `BEFORE` what stood there."""
+    place = cache() / name
     return read_json(place) if place.exists() else {}
 
 

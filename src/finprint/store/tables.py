@@ -34,7 +34,7 @@ PHOTOS = pa.DataFrameSchema(
         "encounter": text(nullable=True),
         # left, right, or as a table tells it. Experiments from before there was such a column are read as well.
         "viewpoint": pa.Column("string", nullable=True, coerce=True, required=False),
-        "group": pa.Column("int32", coerce=True),  # photos of one group are never split
+        "group": pa.Column("int32", coerce=True),  # photos of one animal and group stay on one side
         "split": pa.Column("string", pa.Check.isin([TRAIN, VALIDATION, TEST]), coerce=True),
         "fold": pa.Column("int32", coerce=True),  # that its group was dealt to; -1 without an identity
     },

@@ -33,6 +33,19 @@ FROM_NUMBERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+class OtherForm(UserError):
+    """Boxes fit their photos in other forms than that in which they were read.
+
+    Attributes:
+        entry: the table, as `Mark.told` has it.
+        better: these forms.
+    """
+
+    def __init__(self, message: str, entry: str, better: list[str]) -> None:
+        super().__init__(message)
+        self.entry, self.better = entry, better
+
+
 def settle(boxes: pd.DataFrame) -> pd.DataFrame:
     """Boxes whose numbers are what most of their table must be; those of each table are looked at together.
 
@@ -44,8 +57,9 @@ def settle(boxes: pd.DataFrame) -> pd.DataFrame:
             drawn_height), as `read_boxes` makes it, joined with the photos. Rows of photos that are missing have NaN.
 
     Raises:
-        UserError: both forms fit, another form than that of custom fits, x and y are swapped, or numbers in pixels look
-            like percent or were drawn on copies of another size.
+        OtherForm: another form than that of custom fits.
+        UserError: both forms fit, x and y are swapped, or numbers in pixels look like percent or were drawn on copies
+            of another size.
     """
     with_photo = boxes[["width", *SIDES]].notna().all(axis=1) & boxes["told"].notna()
     settled = boxes.copy()
@@ -137,12 +151,14 @@ def _refuse_percent(table: pd.DataFrame, entry: str) -> None:
         )
 
 
-def _wrong(rows: pd.DataFrame, entry: str, custom: str, better: list[str], share: float) -> UserError:
+def _wrong(rows: pd.DataFrame, entry: str, custom: str, better: list[str], share: float) -> OtherForm:
     forms = ", or as ".join(WORDS[form] for form in better)
-    return UserError(
+    return OtherForm(
         f"{_called(entry)}: read as {WORDS[custom]}, {share:.0%} of the boxes are empty or reach outside of their "
         f"photos, such as {rows['written'].iloc[0]!r} of {rows['image'].iloc[0]}. Read as {forms}, they fit: "
-        f"{' or '.join(_ask(entry, form) for form in better)}"
+        f"{' or '.join(_ask(entry, form) for form in better)}",
+        entry,
+        better,
     )
 
 

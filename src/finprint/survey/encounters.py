@@ -86,6 +86,20 @@ def encounters(photos: pd.DataFrame, taken: pd.Series, gap: float) -> pd.Series:
     return photos["encounter"].fillna(names)
 
 
+def together(photos: pd.DataFrame, told: pd.Series) -> pd.Series:
+    """(N,) what photos of one group have in common: their encounter; if it was made of times, also their animal.
+
+    A day of photos may show all animals of a catalogue. If it were one group, none of its photos would be left for
+    training beside those that validate.
+
+    Args:
+        photos: table (encounter, identity).
+        told: (N,) bool, whether the source tells the encounter.
+    """
+    met = photos["encounter"]
+    return met.where(told | met.isna(), met + " " + photos["identity"].fillna(""))
+
+
 def long_encounters(photos: pd.DataFrame, taken: pd.Series, told: pd.Series, gap: float) -> Iterator[Finding]:
     """Encounters that last long, or hold half of the catalogue: too few groups are left for training and validation.
 

@@ -26,9 +26,10 @@ SORTS = NUMBERED | frozenset({
     "image", "images", "img", "imgs", "picture", "pictures", "pic", "pics", "jpg", "jpeg", "jpegs", "raw", "tif",
     "tiff", "edited", "edits", "edit", "original", "originals", "crop", "crops", "cropped", "best", "good", "bad",
     "poor", "selected", "selection", "misc", "miscellaneous", "other", "others", "extra", "extras", "unsorted",
-    "sorted", "backup", "copy", "copies", "duplicates", "catalogue", "catalog", "database", "data", "train", "val",
-    "valid", "validation", "individuals", "body", "fin", "fins", "dorsal", "fluke", "flukes", "tail", "head",
-    "face", "belly", "ventral", "back", "front", "top", "eye", "scars", "new", "untitled",
+    "sorted", "backup", "copy", "copies", "duplicates", "catalogue", "catalog", "database", "data", "dataset", "train",
+    "training", "gallery", "reference", "set", "val", "valid", "validation", "individuals", "body", "fin", "fins",
+    "dorsal", "fluke", "flukes", "tail", "head", "face", "belly", "ventral", "back", "front", "top", "eye", "scars",
+    "new", "untitled",
 })  # fmt: skip
 CAMERA = re.compile(r"[1-9]\d\d(?=\w*[A-Z_])\w{5}")  # as every camera numbers them: 100CANON, 101MSDCF
 SPECIES = re.compile(

@@ -11,6 +11,7 @@ from finprint.survey.names import Nobody, side, whole_name
 
 KNOB = "prepare.folders.identity"
 FORM = {Kind.SIDE: "side", Kind.TIME: "date"}
+COUNTED = 10  # animals whose names are numbers, from which on 1968 is one of them, though others are called 7
 DETAILS = (Kind.SIDE, Kind.TIME, Kind.SORT)  # never an animal's folder where another one can be it
 
 
@@ -96,7 +97,8 @@ def _levels(kinds: dict[tuple[str, ...], list[Kind]]) -> dict[int, dict[Kind, li
     for level in range(max(map(len, kinds), default=0)):
         at = {chain: of for chain, of in kinds.items() if len(chain) > level and Kind.NOBODY not in of[:level]}
         names = {chain[level] for chain, of in at.items() if of[level] == Kind.NAME}
-        numbers = bool(names) and all(name.isdigit() and len(name) > 2 for name in names)
+        numbers = bool(names) and all(name.isdigit() for name in names)
+        numbers &= len(names) >= COUNTED or all(len(name) > 2 for name in names)
         single = any(len(name) == 1 for name in names)
         folders: dict[Kind, list[str]] = defaultdict(list)
         for chain, of in at.items():

@@ -20,6 +20,8 @@ from finprint.survey.sources.boxes import tally
 from finprint.survey.sources.disk import walk
 from finprint.survey.sources.folders import asked_in
 from finprint.survey.sources.guess import asked_beside, guess_table
+from finprint.survey.sources.happywhale import is_happywhale
+from finprint.survey.sources.sheets import locate
 from finprint.survey.sources.source import FACTS, Source, background, without_background
 
 SHOWN = 8  # items of a list
@@ -98,10 +100,12 @@ def describe(looked: Looked, kind: str = "individual") -> str:
 def _kind(folder: Path, params: Prepare) -> Prepare:
     """The section `prepare` with the kind of source that lies in a folder, the columns of its table, and the folder of
     the photos to identify."""
-    if (folder / "train_images").exists():
+    if is_happywhale(folder):
         return params.model_copy(update={"source": "happywhale"})
     if csv := guess_table(folder, params.csv):
         return params.model_copy(update={"source": "csv", "csv": csv, "queries": asked_beside(folder, csv, params)})
+    if (folder / "train_images").exists() and locate(folder / "train.csv"):
+        return params.model_copy(update={"source": "happywhale"})  # reading it says what is wrong
     return params.model_copy(update={"source": "folder", "queries": asked_in(folder, params.queries)})
 
 

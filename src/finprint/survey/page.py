@@ -33,7 +33,7 @@ SECTIONS = {  # by the kind of finding: what it means, and what to do
     "them.",
     hygiene.NOBODY_PERHAPS: "Does this name mean an individual? If it means nobody, add it to prepare.nobody in "
     "params.yaml. If it is a side, a year or a species, look at the folders or the table.",
-    hygiene.LONG_ENCOUNTER: "An encounter is never split, so a long one leaves little to validate with.",
+    hygiene.LONG_ENCOUNTER: "The photos of an encounter stay together, so a long one leaves little to validate with.",
     hygiene.SPECIES: "Two species that may be one, written in two ways. Correct the table, or add the line to "
     "prepare.species_typos in params.yaml.",
     hygiene.SIZE: f"Less than {hygiene.SMALL} px high or wide, or more than {hygiene.LONG} times as long as wide. They "

@@ -15,7 +15,7 @@ from finprint.base.words import counted
 from finprint.store.tables import FINDINGS, TEST, TRAIN, VALIDATION
 from finprint.survey.box_checks import check_boxes
 from finprint.survey.degrees import MOST
-from finprint.survey.encounters import encounters, long_encounters, seen, times
+from finprint.survey.encounters import encounters, long_encounters, seen, times, together
 from finprint.survey.hygiene import (
     COPY,
     COPY_TWO_NAMES,
@@ -156,7 +156,8 @@ def _grouped(
     photos = photos.assign(encounter=encounters(photos, taken, params.encounter_gap))
     hashes = np.frombuffer(b"".join(photos["bits"]), np.uint8).reshape(len(photos), -1)
     near = near_duplicates(hashes, params.duplicate_bits)
-    pairs = itertools.chain(near, *(_chains(photos[column]) for column in ("sha256", "encounter")))
+    met = together(photos, told)
+    pairs = itertools.chain(near, *(_chains(column) for column in (photos["sha256"], met)))
     photos["group"] = group(len(photos), pairs)
     photos["when"] = seen(photos, taken, params)
     ids = photos["encounter"].where(told)

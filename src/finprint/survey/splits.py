@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 FEW, FIFTH, SMALL = 5, 5, 10  # at least min(FEW, a FIFTH) individuals are held out of a catalogue of SMALL or more
+COMPANY = 0.5  # share of the groups of one size that may validate because they show somebody who is held out, about
 FEW_HASHES = 50_000  # up to so many, comparing all of them is faster than looking up their pieces
 SHORT, LONG = 15, 24  # bits of a piece: with fewer, most hashes share one; more take more lookups and sort out no more
 
@@ -103,7 +104,8 @@ def validation_photos(
     They are the groups of one fold, and all groups of some individuals who are held out of training and act as new
     animals. A group's fold follows from a hash of its key alone, and who is held out from a hash of the individual's
     name. So a photo keeps its fold and its side when others are added, named, merged or removed, except that the least
-    number of individuals to hold out may take in or let go one more. A group is never split.
+    number of individuals to hold out may take in or let go one more, and that `company` changes. A group is split only
+    where it shows somebody who is held out, and more animals than `company` allows: the others then go with their fold.
 
     An individual of whom all groups fall into the fold acts as new, too; only where nobody shall be held out, its group
     of the highest hash stays in training.
@@ -122,13 +124,30 @@ def validation_photos(
     """
     place = {key: _chance(seed, key) for key in np.unique(keys).tolist()}
     dealt = np.array([int(place[key] * folds) for key in keys.tolist()], int)
-    out = held_out(np.unique(identities), held_share(new_share, folds), seed, fold)
-    chosen = np.isin(keys, keys[(dealt == fold) | np.isin(identities, sorted(out))])
+    names = np.unique(identities)
+    out = held_out(names, held_share(new_share, folds), seed, fold)
+    new = np.isin(identities, sorted(out))
+    chosen = np.isin(keys, keys[dealt == fold]) | new
+    shown = pd.Series(identities).groupby(keys).transform("nunique").to_numpy()
+    chosen |= np.isin(keys, keys[new]) & (shown <= company(len(names), held_share(new_share, folds)))
     if not new_share:
         lost = set(identities) - set(identities[~chosen])
         mine = pd.Series(keys).groupby(identities).agg(lambda groups: max(groups, key=lambda key: (place[key], key)))
         chosen &= ~np.isin(keys, mine[sorted(lost)])
     return chosen, dealt
+
+
+def company(individuals: int, share: float) -> float:
+    """The most animals that a group may show, so that all of it validates if it shows somebody who is held out.
+
+    With more, hardly a group would be left for training. Then only the photos of those who are held out validate.
+
+    Args:
+        individuals: in the catalogue.
+        share: as for `held_out`.
+    """
+    least = min(1 / FIFTH, FEW / individuals) if individuals >= SMALL else 0.0
+    return COMPANY / max(share, least, 1e-9)
 
 
 def held_share(new_share: float, folds: int) -> float:

@@ -101,6 +101,15 @@ def has_boxes(table: pd.DataFrame) -> bool:
     return any(len(numbers_in(cell)) >= 4 for cell in table[found[1][0]].dropna().head(LOOKED_AT))
 
 
+def four_columns(table: pd.DataFrame) -> tuple[str, str]:
+    """The names of four columns of boxes, with spaces between them, and their form; two empty texts if there are none.
+
+    Columns whose own names have spaces cannot be told so.
+    """
+    form, used = _which(_by_name({name: _plain(name) for name in table.columns})) or ("", [])
+    return (" ".join(used), form) if len(used) == 4 and not any(" " in name for name in used) else ("", "")
+
+
 def _by_name(names: dict[str, str]) -> dict[str, str]:
     """The first column of each plain name."""
     by_name: dict[str, str] = {}

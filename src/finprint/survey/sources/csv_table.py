@@ -15,6 +15,7 @@ from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.coco import read_coco
 from finprint.survey.sources.disk import Disk, inner, walk
 from finprint.survey.sources.folders import query_photos, refuse_alike
+from finprint.survey.sources.guess import listed_beside
 from finprint.survey.sources.marks import OWN
 from finprint.survey.sources.meant import hints, meant
 from finprint.survey.sources.sheets import read_sheet, require, suffix_of
@@ -37,7 +38,8 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
 
     A photo's id is its path from the folder as the table has it. Where one photo has several rows with boxes, each an
     animal, the second is NAME#2; boxes of several parts of one animal are told apart from that (see `tell_animals`).
-    Photos in the sub-folder `prepare.queries` that it does not name are to identify.
+    Photos in the sub-folder `prepare.queries` that it does not name are to identify. Where there is none, they are
+    those that another table lists, or else those without a name, if the table has no boxes.
 
     Args:
         folder: where the table lies, and the photos below it.
@@ -66,16 +68,26 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     used, queries = set(named["image"]), params.queries.strip("/")
     free = [name for name in without_background(disk.photos(), params) if name not in used]
     loose = [name for name in free if name.startswith(f"{queries}/")]
-    if not loose:
-        refuse_alike(folder, queries, free)
-    queried = query_photos(disk, queries, loose)
+    tables = table_names(params, folder, disk)
+    beside = {} if test.any() and not loose else listed_beside(disk, csv, loose or free, tables)
+    told = photos(pd.concat([*beside.values(), named.head(0)], ignore_index=True), disk)
+    if loose:
+        queried = query_photos(disk, queries, loose, used)
+        facts = told.set_index("path").reindex(queried["path"])[FACTS].set_index(queried.index)
+        queried[FACTS] = queried[FACTS].fillna(facts)
+    else:
+        if not len(told):
+            refuse_alike(folder, queries, free)
+        queried = told
     more, counts = read_boxes(folder, params.boxes, params.box_confidence, [*named["image"], *queried["image"]])
+    if not len(queried) and not test.any() and not len(own) and not len(more):
+        test = catalogue["identity"].isna()  # nothing else is to identify, and no box says that they teach a detector
     return Source(
         labelled=catalogue[~test],
         queries=pd.concat([without_identity(catalogue[test]), queried], ignore_index=True),
         boxes=pd.concat([table for table in (own, more) if len(table)] or [own]),
         truth=catalogue[test][["image", "identity"]].dropna(),
-        strays=disk.strays(used.union(loose), table_names(params, folder, disk), "on disk, but in no table"),
+        strays=disk.strays({*used, *loose, *told["image"]}, [*tables, *beside], "on disk, but in no table"),
         counts=counts,
         barred=disk.unopened(used) | {disk.path(name): why for name, why in hints(used, disk).items()},
     )

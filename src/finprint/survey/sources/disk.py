@@ -35,6 +35,11 @@ LABELS = (".txt", ".xml", ".json")  # of photos, in one of these forms
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
 
 
+def is_litter(name: str) -> bool:
+    """Is a file or folder passed over without a word? `~$` begins the lock of an open Excel file."""
+    return name.startswith((".", "~$")) or name.casefold() in LITTER
+
+
 @dataclass(frozen=True)
 class Disk:
     """The files below a folder.
@@ -136,7 +141,7 @@ def _entries(folder: Path, root: Path) -> Iterator[tuple[str, str]]:
             continue
         for entry in entries:
             name = f"{at}/{entry.name}" if at else entry.name
-            if entry.name.startswith((".", "~$")) or entry.name.casefold() in LITTER:  # ~$: an open Excel file's lock
+            if is_litter(entry.name):
                 continue
             if why := _barred(entry, root):
                 yield name, why

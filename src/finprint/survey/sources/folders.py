@@ -20,9 +20,9 @@ from finprint.survey.sources.source import Source, photos, table_names, without_
 
 # Sub-folders called so hold photos to identify, and no animal is called so.
 ASKED = frozenset({
-    "query", "queries", "querys", "test", "tests", "testimages", "toidentify", "toid", "toident", "tobeidentified",
-    "toidentity", "identify", "tomatch", "match", "formatching", "forid", "foridentification", "newphotos", "probe",
-    "probes", "unlabelled", "unlabeled",
+    "query", "queries", "querys", "queryimages", "sourcequery", "test", "tests", "testimages", "testing", "testset",
+    "testdata", "segtest", "toidentify", "toid", "toident", "tobeidentified", "toidentity", "identify", "tomatch",
+    "match", "formatching", "forid", "foridentification", "newphotos", "probe", "probes", "unlabelled", "unlabeled",
 })  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
         raise UserError(
             f"{folder} has no photo in a sub-folder: give each individual a sub-folder with its photos{why}"
         )
-    queried = query_photos(disk, queries, asked)
+    queried = query_photos(disk, queries, asked, (name for name, *_ in rows))
     boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, [*filed, *queried["image"]])
     labelled = pd.DataFrame(rows, columns=["image", "species", "identity", "viewpoint", "encounter"])
     if params.folders.groups:
@@ -162,10 +162,18 @@ def refuse_alike(folder: Path, queries: str, names: Iterable[str], meant: frozen
             )
 
 
-def query_photos(disk: Disk, queries: str, names: list[str]) -> pd.DataFrame:
-    """The table of the photos in the sub-folder `queries`; their ids leave its name out."""
+def query_photos(disk: Disk, queries: str, names: list[str], taken: Iterable[str]) -> pd.DataFrame:
+    """The table of the photos in the sub-folder `queries`.
+
+    Args:
+        disk: where they lie.
+        queries: its name.
+        names: their paths.
+        taken: ids of other photos. The ids of these leave the name of `queries` out, unless one would then be taken.
+    """
     inner = [name.removeprefix(f"{queries}/") for name in names]
     told = [loose(tuple(name.split("/")[:-1])) for name in inner]
     met = [place.encounter and f"{queries}/{place.encounter}" for place in told]
-    table = pd.DataFrame({"image": inner, "viewpoint": [place.viewpoint for place in told], "encounter": met})
+    images = inner if set(inner).isdisjoint(taken) else names
+    table = pd.DataFrame({"image": images, "viewpoint": [place.viewpoint for place in told], "encounter": met})
     return photos(table.astype("string"), disk, [disk.path(name) for name in names])

@@ -1,5 +1,6 @@
 """Which table in a folder lists its photos, and what its columns mean."""
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -7,38 +8,47 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.folder_names import Kind, kind_of
-from finprint.survey.names import letters
+from finprint.survey.names import letters, words
 from finprint.survey.params import Csv, Prepare
-from finprint.survey.sources.box_columns import has_boxes
+from finprint.survey.sources.box_columns import four_columns, has_boxes
 from finprint.survey.sources.coco import is_coco_file, read_coco
-from finprint.survey.sources.disk import plain_path, walk
+from finprint.survey.sources.disk import Disk, plain_path, walk
 from finprint.survey.sources.folders import ASKED, asked_in
 from finprint.survey.sources.happywhale import SUBMISSION
 from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, suffix_of
+from finprint.survey.sources.source import FACTS
 
 # What people and programs call the columns, the surest name first.
 NAMES = {
-    "image": ("path", "image", "file_name", "filename", "file", "image_path", "filepath", "file_path", "photo"),
+    "image": (
+        "path", "image", "file_name", "filename", "file", "image_path", "filepath", "file_path", "photo", "image_name",
+        "image_file", "image_id", "imageid", "img", "img_name", "photo_name", "photo_id", "id",
+    ),
     "identity": (
         "identity", "individual_id", "individual", "animal_id", "animal", "whale_id", "whaleid", "name",
         "attributes.individual", "attributes.identity", "attributes.individual_id", "attributes.name",
-        "label", "class", "class_name", "id",
+        "individual_name", "animal_name", "whale_name", "turtle_id", "seal_id",
+        "label", "class", "class_name", "class_id", "labels", "category", "breed", "target", "id",
     ),
     "species": ("species",),
     "encounter": ("encounter", "encounter_id", "sighting", "sighting_id"),
     "date": ("date", "datetime", "timestamp", "date_captured"),
-    "viewpoint": ("viewpoint", "side", "flank"),
+    "viewpoint": ("viewpoint", "side", "flank", "orientation", "attributes.viewpoint", "attributes.orientation"),
     "location": ("location", "place", "site"),
     "latitude": ("latitude", "lat", "decimallatitude", "decimal_latitude"),
     "longitude": ("longitude", "lon", "long", "lng", "decimallongitude", "decimal_longitude"),
-    "split": ("split", "original_split", "set", "subset"),
+    "split": ("split", "original_split", "reid_split", "partition", "set", "subset"),
     "box": ("bbox",),
 }  # fmt: skip
-UNSURE = ("label", "class", "class_name", "id")  # what a box shows, or the number of a row, are called so as well
-QUERY = ("query", "queries", "test")  # values of the column `split` that mark a photo to identify
+# What a box shows, or the number of a row, are called so as well.
+UNSURE = ("label", "class", "class_name", "class_id", "labels", "category", "breed", "target", "id")
+QUERY = ("query", "queries", "test", "testing", "probe")  # values of the column `split`, marks of photos to identify
+LATER = frozenset([*QUERY, "val", "valid", "validation", "submission"])  # words of tables that others stand before
 OTHER = frozenset(name for table in ("boxes.csv", "decisions.csv", SUBMISSION) for name in forms_of(table))
 LOOKED_AT = 200  # rows whose photos are looked for on disk
+NUMBERS = ("image_id", "imageid", "photo_id", "id")  # columns of photos, if nearly all of their cells are names of such
+NEARLY = 0.9
 
 
 def guess_table(folder: Path, csv: Csv) -> Csv | None:
@@ -54,21 +64,65 @@ def guess_table(folder: Path, csv: Csv) -> Csv | None:
     Raises:
         UserError: the table that `csv` names is damaged.
     """
-    names = {
+    own, others = _tables(folder, csv)
+    if ours := {name: table for name in own if (table := _read(folder / name)) is not None}:
+        found = _listing(ours, csv, folder, filled=False)
+        return found.model_copy(update={"file": csv.file}) if found else csv  # reading it says what is missing
+    return _listing(_readable(folder, [name for name in others if name.casefold() not in OTHER]), csv, folder)
+
+
+def listed_beside(disk: Disk, csv: Csv, photos: Sequence[str], own: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """What other tables of a folder say of photos to identify, such as test.csv.
+
+    A table that names individuals is of the catalogue, unless it is called `test` or the like.
+
+    Args:
+        disk: where the tables lie.
+        csv: `prepare.csv`, whose columns the other tables may have as well.
+        photos: ids of photos that the table of `csv` does not name.
+        own: names of the survey's own tables.
+
+    Returns:
+        For each table that names some of these photos a row for each that no table before it names: image, and those of
+        `FACTS` that a column tells, but no identity.
+    """
+    left, found = PhotoNames(photos), {}
+    names = [name for name in disk.files if "/" not in name and name.lower().endswith(FORMS) and name not in own]
+    for name, table in _readable(disk.folder, sorted(names)).items() if photos else ():
+        image = csv.image if csv.image in table else _image_column(table, csv, disk.folder, [left])
+        columns = _columns(table, csv, image, doubt=False)
+        named = table[columns["identity"]].notna().any() if columns["identity"] in table else False
+        if not image or (named and set(QUERY).isdisjoint(words(name))):
+            continue
+        told = {"image": table[image].dropna().map(left.only)}
+        told |= {fact: table[columns[fact]] for fact in FACTS if fact != "identity" and columns[fact] in table}
+        rows = pd.DataFrame(told)
+        rows = rows[rows["image"].isin([*left])].drop_duplicates("image", ignore_index=True)
+        if len(rows):
+            found[name] = rows
+            left = PhotoNames({*left} - {*rows["image"]})
+    return found
+
+
+def _tables(folder: Path, csv: Csv) -> tuple[list[str], list[str]]:
+    """The names of the tables in a folder: those that `csv` may mean, and the others."""
+    names = sorted(
         path.name
         for path in folder.iterdir()
         if path.is_file() and path.name.lower().endswith((*FORMS, ".json", ".json.gz"))
-    }
+    )
     called = {name.casefold() for name in forms_of(csv.file)}
-    own = {name for name in names if name.casefold() in called}
-    if ours := {name: table for name in sorted(own) if (table := _read(folder / name)) is not None}:
-        found = _listing(ours, csv, folder)
-        return found.model_copy(update={"file": csv.file}) if found else csv  # reading it says what is missing
-    others = {}
-    for name in sorted(name for name in names - own if name.casefold() not in OTHER):
+    own = [name for name in names if name.casefold() in called]
+    return own, [name for name in names if name not in own]
+
+
+def _readable(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Those of some files that are tables, by their names."""
+    tables = {}
+    for name in names:
         with suppress(UserError):  # it may be anything
-            others[name] = _read(folder / name)
-    return _listing({name: table for name, table in others.items() if table is not None}, csv, folder)
+            tables[name] = _read(folder / name)
+    return {name: table for name, table in tables.items() if table is not None}
 
 
 def asked_beside(folder: Path, csv: Csv, params: Prepare) -> str:
@@ -99,15 +153,19 @@ def _read(path: Path) -> pd.DataFrame | None:
     return read_sheet(path, [])
 
 
-def _listing(tables: dict[str, pd.DataFrame], csv: Csv, folder: Path) -> Csv | None:
+def _listing(tables: dict[str, pd.DataFrame], csv: Csv, folder: Path, filled: bool = True) -> Csv | None:
     """`prepare.csv` of the first of some tables that lists photos and names their individuals. A column with one of the
-    names `UNSURE` may name them if no table has a surer one, and no folders do."""
+    names `UNSURE` may name them if no table has a surer one, and no folders do. `filled`: it must have a name."""
     photos = PhotoNames(walk(folder).photos())
-    images = {name: _image_column(table, csv, folder, photos) for name, table in tables.items()}
+    # A photo of the catalogue may have the name of one to identify.
+    filed = PhotoNames(name for name in photos if letters(name.split("/")[0]) not in ASKED)
+    images = {name: _image_column(table, csv, folder, [photos, filed]) for name, table in tables.items()}
+    order = sorted(tables, key=lambda name: not LATER.isdisjoint(words(name)))
     for doubt in [False] if _are_sorted(photos) else [False, True]:
-        for name, image in images.items():
-            columns = _columns(tables[name], csv, image, doubt)
-            if image and columns["identity"]:
+        for name in order:
+            columns = _columns(tables[name], csv, images[name], doubt)
+            names = tables[name].get(columns["identity"])
+            if images[name] and names is not None and (names.notna().any() or not filled):
                 return csv.model_copy(update=columns | {"file": name})
     return None
 
@@ -118,8 +176,8 @@ def _are_sorted(photos: PhotoNames) -> bool:
     return sum(kind_of(folder) == Kind.NAME for folder in folders) > 1
 
 
-def _image_column(table: pd.DataFrame, csv: Csv, folder: Path, photos: PhotoNames) -> str:
-    """The column that names photos of a folder; '' if a table has none."""
+def _image_column(table: pd.DataFrame, csv: Csv, folder: Path, photos: Sequence[PhotoNames]) -> str:
+    """The column that names photos of a folder; '' if a table has none. `photos`: as for `_names_photos`."""
     there = (column for column in _called(table, "image") if _names_photos(table[column], folder, photos))
     return csv.image if csv.image in table.columns else next(there, "")
 
@@ -140,10 +198,11 @@ def _columns(table: pd.DataFrame, csv: Csv, image: str, doubt: bool) -> dict[str
             there = [column for column in there if column not in unsure]
             there += _telling(table, image, unsure) if doubt and image else []
         columns[key] = told if told and set(told.split()) <= set(table.columns) else next(iter(there), "")
-    if columns["split"]:
-        values = set(table[columns["split"]].dropna())
-        marks = [mark for mark in (csv.query_value, *QUERY) if mark in values]
-        columns |= {"query_value": marks[0]} if marks else {"split": ""}
+    splits = [columns["split"], *_called(table, "split")] if columns["split"] else []
+    marked = ({"split": name, "query_value": mark} for name in splits for mark in _marks(table[name], csv))
+    columns |= next(marked, {"split": ""})
+    if not columns["box"] and (four := four_columns(table))[0]:
+        columns |= {"box": four[0], "box_form": four[1]}
     if "category" in table and set(table["category"].dropna()) & {"body", "fin"}:
         columns["part"] = "category"
     return columns
@@ -167,7 +226,17 @@ def _telling(table: pd.DataFrame, image: str, columns: list[str]) -> list[str]:
     return sorted(good, key=lambda column: bool(table[column].dropna().str.fullmatch(r"\d+").all()))
 
 
-def _names_photos(column: pd.Series, folder: Path, photos: PhotoNames) -> bool:
-    """Does a column name photos that lie in a folder?"""
+def _marks(column: pd.Series, csv: Csv) -> list[str]:
+    """The values of a column that mark photos to identify, the surest first."""
+    values = {letters(value): value for value in sorted(column.dropna().unique(), reverse=True)}
+    return [values[letters(mark)] for mark in (csv.query_value, *QUERY) if letters(mark) in values]
+
+
+def _names_photos(column: pd.Series, folder: Path, photos: Sequence[PhotoNames]) -> bool:
+    """Does a column name photos that lie in a folder: all of them, or without those that are to identify?"""
     names = column.dropna().head(LOOKED_AT)
-    return any((folder / plain_path(name, folder)).is_file() or len(photos.called(name)) == 1 for name in names)
+    fit = [
+        (folder / plain_path(name, folder)).is_file() or any(len(some.called(name)) == 1 for some in photos)
+        for name in names
+    ]
+    return any(fit) and (str(column.name).casefold() not in NUMBERS or sum(fit) >= NEARLY * len(fit))

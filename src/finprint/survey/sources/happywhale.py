@@ -8,7 +8,7 @@ from finprint.base.errors import UserError
 from finprint.survey.names import one_form
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
-from finprint.survey.sources.disk import BESIDE, UNWATCHED, Disk, inner, refuse_unwatched, walk
+from finprint.survey.sources.disk import BESIDE, UNWATCHED, Disk, inner, is_litter, refuse_unwatched, walk
 from finprint.survey.sources.meant import meant
 from finprint.survey.sources.sheets import locate, read_sheet, refuse_errors
 from finprint.survey.sources.source import FACTS, Source, in_one_form, photos, without_identity
@@ -16,6 +16,24 @@ from finprint.survey.sources.source import FACTS, Source, in_one_form, photos, w
 SPLITS = ("train", "test")
 SUBMISSION = "sample_submission.csv"
 TABLES = ("train.csv", "test.csv", "test_truth.csv", SUBMISSION)
+NAMED = ["image", "species", "individual_id"]  # columns of train.csv
+
+
+def is_happywhale(folder: Path) -> bool:
+    """Has a folder this layout? Else `train_images/` is one of a table whose columns are called otherwise, or of
+    folders that are named after individuals or classes, or its photos have the names of those in `test_images/`.
+    """
+    places = [folder / f"{split}_images" for split in SPLITS]
+    photos, asked = ({path.name: path for path in place.iterdir()} if place.is_dir() else {} for place in places)
+    if not places[0].exists():
+        return False
+    if locate(folder / "train.csv"):
+        try:
+            read_sheet(folder / "train.csv", NAMED)
+        except UserError:
+            return False
+        return photos.keys().isdisjoint(asked)
+    return not any(path.is_dir() and not is_litter(name) for name, path in photos.items())
 
 
 def read_happywhale(folder: Path, params: Prepare) -> Source:
@@ -42,7 +60,7 @@ def read_happywhale(folder: Path, params: Prepare) -> Source:
     }
     boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, sorted(tops["train"] + tops["test"]))
     if locate(folder / "train.csv"):
-        labelled = read_sheet(folder / "train.csv", ["image", "species", "individual_id"])
+        labelled = read_sheet(folder / "train.csv", NAMED)
     elif len(boxes):
         labelled = pd.DataFrame({"image": tops["train"]}, dtype="string")
     else:

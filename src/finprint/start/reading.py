@@ -1,0 +1,153 @@
+"""How `finprint start` reads a folder: its wrapping taken off, and names of classes read as what they say."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from finprint.base.errors import UserError
+from finprint.base.params import changed
+from finprint.params import Params
+from finprint.start.writing import unwritten
+from finprint.survey.box_forms import OtherForm, settle
+from finprint.survey.look import Looked, look
+from finprint.survey.names import Nobody
+from finprint.survey.params import Prepare
+from finprint.survey.readings import read_one
+from finprint.survey.sources.disk import is_litter, walk
+from finprint.survey.sources.folders import asked_in
+from finprint.survey.sources.marks import OWN
+
+# Keys below `prepare` by which a folder is read, and why. Another folder gets back what stood there before.
+REASONS = {
+    "encounter_gap": "when an image was taken says nothing of its class",
+    "nobody": "the other words are names of classes",
+    "folders.identity": "the innermost folders are named after the classes",
+    "csv.unknown": "every word may be a class",
+    "csv.box_form": "so the boxes fit their photos",
+}
+USUAL, BACK = (60, "auto", "unknown"), "as it is for other folders"
+NO_NAME = ["?"]  # `prepare.nobody` where every word may be a class
+DEEPEST = 8  # level of folders that `prepare.folders.identity` can be
+HEADERS = 200  # photos with boxes that are read
+
+
+def unwrapped(folder: Path) -> Path:
+    """The folder that holds the photos' folders, where only one folder lies around them, as after unpacking."""
+    inner = folder
+    while len(inside := _visible(inner)) == 1 and inside[0].is_dir():
+        inner = inside[0]
+    return inner if len(inside) > 1 and any(path.is_dir() for path in inside) else folder
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not is_litter(path.name)]
+
+
+def read(folder: Path, base: Params, classes: bool) -> Looked:
+    """Look at a folder.
+
+    Args:
+        folder: with the photos.
+        base: params.yaml as it is. What it says of this folder stays.
+        classes: the names tell classes, and not individuals. Then a class may be called `unknown` or `left`, and
+            photos of different classes that were taken together belong to no encounter.
+
+    Raises:
+        UserError: as `look`; or boxes do not fit their photos in any form.
+    """
+    params, known = base.prepare, Path(base.prepare.folder) == folder
+    if not known or ("identity" in base.classes.of) != classes:
+        keys = [f"prepare.{key}" for key in REASONS]
+        params = changed(base, unwritten(base.model_dump(), keys)).prepare
+    if not known:
+        params = params.model_copy(update={"source": "sample"})
+    return _with_fitting_boxes(_classes(folder, params) if classes else look(folder, params))
+
+
+def _with_fitting_boxes(looked: Looked) -> Looked:
+    """The folder with its table's boxes read in the form that fits some photos, if one alone does.
+
+    Raises:
+        UserError: they do not fit, or nobody knows what the numbers of another table are.
+    """
+    try:
+        _refuse_unsettled(looked)
+        return looked
+    except OtherForm as error:
+        if not error.entry.startswith(OWN) or len(error.better) > 1:
+            raise
+        csv = looked.params.csv.model_copy(update={"box_form": error.better[0]})
+        other = look(looked.folder, looked.params.model_copy(update={"csv": csv}))
+        _refuse_unsettled(other)
+        return other
+
+
+def _refuse_unsettled(looked: Looked) -> None:
+    """Refuse boxes that `prepare` would refuse, if they do not fit some photos."""
+    boxes, barred = looked.source.boxes, list(looked.source.barred)
+    photos = pd.concat([looked.source.labelled, looked.source.queries]).drop_duplicates("image").set_index("image")
+    boxed = photos["path"].reindex(boxes.loc[boxes["written"] != "", "image"].unique()).dropna()
+    boxed = boxed[~boxed.isin(barred)]
+    if not len(boxed):
+        return
+    some = boxed.iloc[np.unique(np.linspace(0, len(boxed) - 1, HEADERS).astype(int))]
+    sizes = {image: (one.width, one.height) for image, path in some.items() if (one := read_one(Path(path))).width}
+    table = boxes[boxes["image"].isin(sizes.keys())].reset_index(drop=True)
+    width, height = ([float(sizes[image][side]) for image in table["image"]] for side in (0, 1))
+    settle(table.assign(width=width, height=height))
+
+
+def _classes(folder: Path, params: Prepare) -> Looked:
+    csv = params.csv.model_copy(update={"unknown": ""})
+    every = params.model_copy(update={"nobody": NO_NAME, "encounter_gap": 0.0, "csv": csv})
+    looked = _by_level(folder, every)
+    names = looked.animals["identity"].dropna().unique()
+    nobody = [word for word in params.nobody if not any(name in Nobody([word]) for name in names)]
+    with suppress(UserError):  # a folder around the classes' may have such a name, too
+        other = _by_level(folder, every.model_copy(update={"nobody": nobody}))
+        if other.animals["identity"].equals(looked.animals["identity"]):
+            return other
+    return looked
+
+
+def _by_level(folder: Path, params: Prepare) -> Looked:
+    """The folder, understood; by the level of the innermost folders if these tell all that the names tell, and more."""
+    depths = set(_depths(folder, asked_in(folder, params.queries)))
+    depth = depths.pop() if len(depths) == 1 else 0
+    told = params.folders.model_copy(update={"identity": depth})
+    by_level = params.model_copy(update={"folders": told})
+    able = params.folders.identity == "auto" and 0 < depth <= DEEPEST
+    try:
+        looked = look(folder, params)
+    except UserError as error:
+        with suppress(UserError):
+            if able:
+                return look(folder, by_level)
+        raise error from None
+    if able and looked.params.source == "folder" and looked.source.strays:
+        with suppress(UserError):
+            other = look(folder, by_level)
+            of = other.animals.set_index("image")["identity"]
+            kept = of.reindex(looked.animals["image"]).to_numpy(str) == looked.animals["identity"].to_numpy(str)
+            return other if kept.all() and len(of) > len(kept) else looked
+    return looked
+
+
+def _depths(folder: Path, asked: str) -> Iterator[int]:
+    """How deep the folders of photos lie, but for those to identify and photos in no folder."""
+    for name in walk(folder).photos():
+        if not name.startswith(f"{asked}/") and "/" in name:
+            yield name.count("/")
+
+
+def changes(read_by: Prepare, before: Prepare) -> Iterator[tuple[str, Any, str]]:
+    """Those of `REASONS` by which a folder is read otherwise than before: key, value and reason."""
+    for key, why in REASONS.items():
+        value, other = reduce(getattr, key.split("."), read_by), reduce(getattr, key.split("."), before)
+        if value != other and (read_by.source == "csv" or not key.startswith("csv.")):
+            yield key, value, BACK if value in USUAL else why

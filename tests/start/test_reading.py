@@ -1,0 +1,132 @@
+"""How `start` reads a folder: without its wrapping, and classes as classes."""
+
+from pathlib import Path
+
+import pytest
+from conftest import save_photo, scenery
+
+from finprint.base.errors import UserError
+from finprint.base.params import changed
+from finprint.params import Params, load_params
+from finprint.start.reading import changes, read, unwrapped
+from finprint.start.writing import write_params
+from finprint.survey.look import Looked, look
+
+OURS = Path(__file__).parents[2] / "params.yaml"
+
+
+def fill(root: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        save_photo(root / name, scenery(number))
+    return root
+
+
+def read_classes(root: Path, base: Params | None = None) -> Looked:
+    return read(root, base or load_params(OURS), classes=True)
+
+
+def named(looked: Looked) -> set[str]:
+    return set(looked.animals["identity"].dropna())
+
+
+def test_one_folder_around_the_others_is_taken_off(tmp_path: Path) -> None:
+    inner = tmp_path / "zip/dataset"
+    fill(inner, "train/A17/1.jpg", "train/B03/1.jpg", "test/1.jpg")
+    (tmp_path / "__MACOSX").mkdir()
+    assert unwrapped(tmp_path) == inner
+    assert unwrapped(inner / "train") == inner / "train"
+    (inner / "labels.csv").write_text("image\n")
+    fill(tmp_path / "more", "zip/images/1.jpg")
+    (tmp_path / "more/zip/metadata.csv").write_text("image\n")
+    assert unwrapped(tmp_path / "more") == tmp_path / "more/zip"
+    fill(tmp_path / "classes", "_other/1.jpg", "fish/2019/1.jpg", "fish/2020/1.jpg")
+    assert unwrapped(tmp_path / "classes") == tmp_path / "classes"
+    (tmp_path / "labels.csv").write_text("image\n")
+    assert unwrapped(tmp_path) == tmp_path, "a table lies there, so it is the folder that was meant"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["unknown", "copepod"],
+        ["left", "right"],
+        ["good", "bad"],
+        ["tiger_shark", "manta_ray"],
+        ["left", "fish"],
+        ["2019", "fish"],
+    ],
+)
+def test_any_word_may_be_a_class(names: list[str], tmp_path: Path) -> None:
+    fill(tmp_path, *(f"train/{name}/{number}.jpg" for name in names for number in (1, 2)), "test/1.jpg")
+    assert named(read_classes(tmp_path)) == set(names)
+
+
+def test_one_photo_elsewhere_does_not_change_what_the_others_show(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"{name}/{side}/1.jpg" for name in ("fish", "crab") for side in ("left", "right")))
+    fill(tmp_path, "2019/images/1.jpg", "queries/1.jpg")
+    assert named(read_classes(tmp_path)) == {"fish", "crab"}
+
+
+def test_words_that_mean_nobody_stay_where_no_class_is_called_so(tmp_path: Path) -> None:
+    base = load_params(OURS)
+    fill(tmp_path / "some", "unknown/1.jpg", "copepod/1.jpg", "queries/1.jpg")
+    told = {key: value for key, value, _ in changes(read_classes(tmp_path / "some").params, base.prepare)}
+    assert told["nobody"] == [word for word in base.prepare.nobody if word != "unknown"]
+    assert told["encounter_gap"] == 0
+    fill(tmp_path / "none", "diatom/1.jpg", "copepod/1.jpg", "queries/1.jpg")
+    assert [key for key, *_ in changes(read_classes(tmp_path / "none").params, base.prepare)] == ["encounter_gap"]
+    fill(tmp_path / "around", "unknown/fishA/1.jpg", "known/fishB/1.jpg", "known/fishC/1.jpg", "queries/1.jpg")
+    looked = read_classes(tmp_path / "around")
+    assert named(looked) == named(look(tmp_path / "around", looked.params)) == {"fishA", "fishB", "fishC"}
+
+
+def test_another_folder_gets_back_what_stood_in_params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(OURS.read_text())
+    seals = fill(Path("data/raw/seals"), "A17/1.jpg", "A17/2.jpg", "B03/1.jpg", "unknown/1.jpg", "queries/q.jpg")
+    fresh = read(seals, load_params(), classes=False).params
+    classes = fill(Path("data/raw/classes"), "train/unknown/1.jpg", "train/left/1.jpg", "test/q.jpg")
+    looked = read(classes, load_params(), classes=True)
+    values = {f"prepare.{key}": value for key, value, _ in changes(looked.params, load_params().prepare)}
+    write_params(Path("params.yaml"), values | {"prepare.folder": str(classes), "classes.of": ["identity"]})
+    assert set(values) == {"prepare.nobody", "prepare.encounter_gap", "prepare.folders.identity"}
+    assert read(classes, load_params(), classes=True).params == load_params().prepare.model_copy(
+        update={"source": "folder", "queries": "test", "csv": looked.params.csv}
+    )
+    assert read(seals, load_params(), classes=False).params == fresh.model_copy(update={"folder": str(classes)})
+    write_params(Path("params.yaml"), {"prepare.folder": str(seals)})
+    assert read(seals, load_params(), classes=False).params.encounter_gap == 60, "as individuals it has encounters"
+    own = changed(load_params(OURS), {"prepare.encounter_gap": 5})
+    assert read(seals, own, classes=False).params.encounter_gap == 5, "that is somebody's own choice"
+
+
+def _boxed(root: Path, *cells: str) -> Path:
+    """Photos of 96 x 64 px with these boxes."""
+    rows = [f'{number}.jpg,{"AB"[number % 2]},"{cell}"' for number, cell in enumerate(cells)]
+    for number in range(len(cells)):
+        save_photo(root / f"{number}.jpg", scenery(number, 96, 64))
+    (root / "metadata.csv").write_text("\n".join(["path,identity,bbox", *rows]))
+    return fill(root, "queries/q.jpg")
+
+
+def test_boxes_are_read_in_the_form_that_fits(tmp_path: Path) -> None:
+    corners = _boxed(tmp_path / "corners", *(f"{60 + n}, 30, {85 + n}, 60" for n in range(8)))
+    csv = read(corners, load_params(OURS), classes=False).params.csv
+    assert (csv.box, csv.box_form) == ("bbox", "corners")
+    size = _boxed(tmp_path / "size", *(f"{40 + n}, 30, 20, 20" for n in range(8)))
+    assert read(size, load_params(OURS), classes=False).params.csv.box_form == "size"
+
+
+def test_boxes_that_fit_no_form_are_refused_at_once(tmp_path: Path) -> None:
+    large = _boxed(tmp_path, *(f"{400 + n}, 300, {200 + n}, {150 + 2 * n}" for n in range(20)))
+    with pytest.raises(UserError, match="Were they drawn on larger copies"):
+        read(large, load_params(OURS), classes=False)
+
+
+def test_a_form_that_fits_by_chance_is_not_taken(tmp_path: Path) -> None:
+    """Boxes of larger copies, x_min, y_min, width, height."""
+    large = _boxed(
+        tmp_path / "large", *(f"{58 + n % 20}, {38 + n % 10}, {40 + n % 11}, {44 + n % 7}" for n in range(30))
+    )
+    with pytest.raises(UserError, match=r"Were they drawn on larger copies|are empty or reach outside"):
+        read(large, load_params(OURS), classes=False)
