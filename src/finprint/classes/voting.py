@@ -20,6 +20,7 @@ from finprint.store.tables import VALIDATION
 CLIPS = (0.0, *np.geomspace(1e-6, 0.05, 24).tolist())
 EQUAL = 10  # photos: so much evidence is there beforehand that the shares are equal
 BELIEVED = 10  # photos: ... that the probabilities are right as they are
+ODD = 0.1  # photos: ... that a photo may show any class, so that no probability is 0, however good the models are
 PARTS = 5  # of the validation photos' groups: each part is answered by what was fitted to the others
 TINY = 1e-12
 Arrays = Sequence[np.ndarray] | np.ndarray
@@ -163,7 +164,8 @@ def fit_sharpness(array: np.ndarray, codes: np.ndarray, params: Vote) -> Sharpne
     """The temperature, and then the clip, with the least log loss, unless the params name them.
 
     They are drawn towards no change: besides the N photos, `BELIEVED` photos are there beforehand whose classes are as
-    these probabilities say. So a few right answers do not make the models sure.
+    these probabilities say. So a few right answers do not make the models sure. The clip is never 0, because one photo
+    with a wrong label among a thousand would then cost as much as all others.
 
     Args:
         array: (N, C) probabilities.
@@ -180,7 +182,8 @@ def fit_sharpness(array: np.ndarray, codes: np.ndarray, params: Vote) -> Sharpne
         temperature = round(float(np.exp(least.x)), 4)
     else:
         temperature = params.temperature
-    usable = [clip for clip in CLIPS if clip * array.shape[1] < 0.5]
+    least = ODD / ((len(codes) + 1) * array.shape[1])
+    usable = [max(clip, least) for clip in CLIPS if clip * array.shape[1] < 0.5]
     clip = min(usable, key=lambda clip: loss(temperature, clip)) if params.clip == "fit" else params.clip
     return Sharpness(temperature, clip)
 
