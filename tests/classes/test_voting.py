@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, log_loss, top_k_accuracy_sc
 from finprint.base.errors import UserError
 from finprint.classes.judging import Judged, confused_pairs, confusing, judged
 from finprint.classes.params import Vote
-from finprint.classes.voting import Sharpness, fit_shares, fit_sharpness, joined, submission, vote
+from finprint.classes.voting import ODD, Sharpness, fit_shares, fit_sharpness, joined, submission, vote
 from finprint.store.guesses import QUERY, Guesses
 from finprint.store.tables import VALIDATION
 
@@ -154,11 +154,12 @@ def test_one_sure_mistake_is_what_a_clip_is_for() -> None:
 
 
 def test_what_is_fitted_has_not_seen_the_photos_that_it_answers() -> None:
-    """Five groups: the sure mistake's own part is answered by what was fitted to the faultless others: no clip."""
+    """Five groups: the sure mistake's own part is answered by what was fitted to eight faultless others: the least
+    clip."""
     rows = [[0.0, 1.0]] + [[1.0, 0.0]] * 9
     voted = vote([_guesses(rows, ["x"] * 10, VALIDATION)], PLAIN.model_copy(update={"clip": "fit"}))
-    assert voted.joint.sharpness.clip > 0
-    assert voted.guesses.array[0, 0] < 1e-6
+    assert voted.joint.sharpness.clip > 0.01
+    assert voted.guesses.array[0, 0] == pytest.approx(ODD / (9 * 2), rel=0.01)
     assert voted.guesses.array[1, 1] > 0
 
 

@@ -147,6 +147,14 @@ def test_no_network_learns_from_few_images(folder: Facts) -> None:
         assert told["classes.members"] == members
 
 
+def test_few_images_are_learned_in_more_epochs(scenes: Facts) -> None:
+    """600 steps of 32 images; one fold of six is left out."""
+    for images, epochs in ((12, 80), (50, 80), (100, 40), (200, 20), (400, 20)):
+        told = values(planned(replace(scenes, each=np.full(6, images)), 0.0, 300))
+        assert told["classify.members.outlines.epochs"] == epochs
+    assert values(planned(replace(scenes, each=np.full(6, 50)), 6.0, 300))["classify.members.any_turn.epochs"] == 30
+
+
 def test_crops_are_as_fine_as_the_views(scenes: Facts) -> None:
     for sides, wanted in ((150, 160), (200, 200), (3000, 288)):
         told = values(planned(replace(scenes, sizes=np.full((9, 2), [4000, sides])), 0.0, 60))

@@ -28,6 +28,7 @@ SURE = 3.0  # standard errors by which features of all quarter turns must be bet
 SOME = 24  # labelled images from which on each of six folds has some
 MANY = 60  # labelled images from which on a network learns
 SIXTHS, TENTHS = 6, 10
+BATCH, LONGEST = 32, 80  # images in a step, about; epochs of a training, at most
 MODEL, LAST = 8.0, 15.0  # seconds that each model's two stages take whatever the images are; vote and judge
 MEASURED = 0.004  # seconds of the extras of one crop
 
@@ -57,7 +58,8 @@ class Team:
         learner: the one whose backbone learns.
         beside: members whose backbones stay as they are, beside the learner, the best first.
         alone: such members without a learner, the best first.
-        full: epochs that the learner has at most.
+        full: epochs that the learner has at most, where there are many images.
+        steps: of the training, up to which fewer images are learned longer; 0: they are not.
         parts: into how many folds the images are divided if it learns.
         splits: the number of folds for which models are then trained, and the learner's fewest epochs, the best first.
     """
@@ -66,14 +68,20 @@ class Team:
     beside: tuple[tuple[str, ...], ...]
     alone: tuple[tuple[str, ...], ...]
     full: int
+    steps: int
     parts: int
     splits: tuple[tuple[int, int], ...]
 
+    def most(self, images: int) -> int:
+        """Epochs that the learner has at most, by the number of labelled images."""
+        steps = max(1, round(images * (1 - 1 / self.parts)) // BATCH)
+        return max(self.full, min(self.steps // steps, LONGEST))
+
 
 LARGE = ("large0", "large1", "large2")
-UPRIGHT = Team("outlines", (LARGE,), (LARGE, ("lite1", "lite2")), 20, SIXTHS, ((SIXTHS, 11), (2, 11)))
+UPRIGHT = Team("outlines", (LARGE,), (LARGE, ("lite1", "lite2")), 20, 600, SIXTHS, ((SIXTHS, 11), (2, 11)))
 FROZEN = (("any_turn_frozen1", "any_turn_frozen0"), ("any_turn_frozen1",))
-TURNED = Team("any_turn", FROZEN, FROZEN, 30, TENTHS, ((4, 30), (3, 30), (2, 12), (1, 12)))
+TURNED = Team("any_turn", FROZEN, FROZEN, 30, 0, TENTHS, ((4, 30), (3, 30), (2, 12), (1, 12)))
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ def ladder(turns: float, images: int) -> Iterator[Models]:
     """
     team = TURNED if turns >= SURE else UPRIGHT
     for count, few in team.splits if images >= MANY else ():
-        for epochs in range(team.full, few - 1, -3):
+        for epochs in range(team.most(images), few - 1, -3):
             for frozen in team.beside:
                 yield Models(team, (team.learner, *frozen), range(count), team.parts, epochs)
     folds = range(SIXTHS if images >= SOME else 1)
@@ -161,7 +169,7 @@ def class_choices(models: Models, turns: float) -> Iterator[Choice]:
     yield Choice("classes.test", [], "all images teach")
     learner, key = models.team.learner, f"classify.members.{models.team.learner}"
     if models.epochs:
-        why = "the whole recipe" if models.epochs == models.team.full else "as many as the minutes allow"
+        why = "the whole recipe" if models.epochs >= models.team.full else "as many as the minutes allow"
         yield Choice(f"{key}.epochs", models.epochs, why)
         yield Choice(f"{key}.finetune.trainable", 1.0, "the whole network learns")
     but = f" but that of {learner}" if models.epochs else ""

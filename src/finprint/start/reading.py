@@ -148,6 +148,10 @@ def _depths(folder: Path, asked: str) -> Iterator[int]:
 def changes(read_by: Prepare, before: Prepare) -> Iterator[tuple[str, Any, str]]:
     """Those of `REASONS` by which a folder is read otherwise than before: key, value and reason."""
     for key, why in REASONS.items():
-        value, other = reduce(getattr, key.split("."), read_by), reduce(getattr, key.split("."), before)
+        value, other = (_at(params, key) for params in (read_by, before))
         if value != other and (read_by.source == "csv" or not key.startswith("csv.")):
             yield key, value, BACK if value in USUAL else why
+
+
+def _at(params: Prepare, key: str) -> Any:
+    return reduce(getattr, key.split("."), params)
