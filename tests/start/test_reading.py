@@ -93,11 +93,34 @@ def test_another_folder_gets_back_what_stood_in_params(tmp_path: Path, monkeypat
     assert read(classes, load_params(), classes=True).params == load_params().prepare.model_copy(
         update={"source": "folder", "queries": "test", "csv": looked.params.csv}
     )
-    assert read(seals, load_params(), classes=False).params == fresh.model_copy(update={"folder": str(classes)})
+    assert read(seals, load_params(), classes=False).params == fresh
     write_params(Path("params.yaml"), {"prepare.folder": str(seals)})
     assert read(seals, load_params(), classes=False).params.encounter_gap == 60, "as individuals it has encounters"
     own = changed(load_params(OURS), {"prepare.encounter_gap": 5})
     assert read(seals, own, classes=False).params.encounter_gap == 5, "that is somebody's own choice"
+
+
+def test_a_table_s_columns_do_not_stay_for_the_next_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(OURS.read_text())
+    tables = {  # its columns; the identity, the box and its form that are read
+        "image,label": ("label", "", "size"),
+        "image,label,whale_id,x_center,y_center,width,height": ("whale_id", "x_center y_center width height", "centre"),
+        "image,label,whale_id,bbox": ("whale_id", "bbox", "size"),
+        "image,label,individual": ("individual", "", "size"),
+    }
+    cells = {"image": ("0.jpg", "1.jpg", "2.jpg"), "bbox": ("30;20;20;20",) * 3, "x_center": ("40",) * 3}
+    for number, (header, wanted) in enumerate(tables.items()):
+        columns = [
+            cells.get(name, ("A", "A", "B") if name[0] in "lwi" and name != "width" else ("20",) * 3)
+            for name in header.split(",")
+        ]
+        folder = fill(Path(f"data/raw/{number}"), "0.jpg", "1.jpg", "2.jpg", "queries/q.jpg")
+        (folder / "labels.csv").write_text("\n".join([header, *map(",".join, zip(*columns, strict=True))]))
+        csv = read(folder, load_params(), classes=False).params.csv
+        assert (csv.identity, csv.box, csv.box_form) == wanted
+        written = {f"prepare.csv.{key}": value for key, value in csv.model_dump().items()}
+        write_params(Path("params.yaml"), written | {"prepare.source": "csv", "prepare.folder": str(folder)})
 
 
 def _boxed(root: Path, *cells: str) -> Path:

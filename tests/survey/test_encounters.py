@@ -50,7 +50,7 @@ def test_animals_of_one_day_are_of_several_groups() -> None:
     told = photos["encounter"].notna()
     photos = photos.assign(encounter=encounters(photos, taken, 60), identity=["A", "B", "A", None, "A", "A"])
     day = "2021-07-03 00:00:00"
-    assert together(photos, told).fillna("?").tolist() == [f"{day} A", f"{day} B", f"{day} A", f"{day} ", "told", "?"]
+    assert together(photos, told).fillna("?").tolist() == [f"{day} A", f"{day} B", f"{day} A", day, "told", "?"]
 
 
 def test_long_encounters_are_told_with_the_key_to_change() -> None:

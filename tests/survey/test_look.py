@@ -245,6 +245,28 @@ def test_photos_to_identify_with_the_names_of_others(tmp_path: Path) -> None:
     assert source.truth.to_numpy().tolist() == [["queries/A17/1.jpg", "A17"], ["queries/B03/3.jpg", "B03"]]
 
 
+def test_files_of_a_mac_do_not_matter(tmp_path: Path) -> None:
+    photos = ["train_images/1.jpg", "train_images/2.jpg", "train_images/3.jpg", "test_images/4.jpg"]
+    for name in ("train_images", "test_images"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ".DS_Store").write_bytes(b"")
+    train = "image,species,individual_id 1.jpg,seal,A 2.jpg,seal,A 3.jpg,seal,B"
+    assert _tables(tmp_path, photos, train=train).startswith("happywhale ")
+
+
+def test_train_images_beside_a_table_of_another_name(tmp_path: Path) -> None:
+    photos = ["train_images/1.jpg", "train_images/2.jpg", "train_images/3.jpg", "test_images/4.jpg"]
+    told = _tables(tmp_path, photos, labels=NAMED)
+    assert told == "test_images labels.csv: image from file, identity from individual_id"
+
+
+def test_a_list_of_animals_is_no_list_of_photos(tmp_path: Path) -> None:
+    photos = ["A17/001.jpg", "A17/002.jpg", "B03/003.jpg"]
+    assert _tables(tmp_path / "numbers", photos, animals="id,name 1,A17 2,B03 3,C11").startswith("folder ")
+    best = "name,photo A17,001.jpg B03,003.jpg"
+    assert _tables(tmp_path / "best", photos, animals=best).startswith("folder ")
+
+
 def test_train_images_with_folders(tmp_path: Path) -> None:
     photos = ["train_images/A17/1.jpg", "train_images/A17/2.jpg", "train_images/B03/1.jpg", "test_images/1.jpg"]
     assert _tables(tmp_path, photos) == "test_images folder/NAME/photo (3 photos)"

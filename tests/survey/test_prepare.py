@@ -366,6 +366,34 @@ def test_copies_are_used_once_and_contradictions_not_at_all(folder: SurveyFolder
     assert _survey(folder).photos["image"].tolist() == ["a.jpg", "c.jpg", "f.jpg"]
 
 
+def test_of_a_pod_only_those_who_are_held_out_validate(folder: SurveyFolder) -> None:
+    """Eight of twelve animals are met each time, so that in each pod somebody is held out; a photo shows nobody."""
+    rng = np.random.default_rng(0)
+    met = [(pod, animal) for pod in range(10) for animal in rng.permutation(12)[:8]]
+    folder.train(*(f"{pod}_{animal}.jpg,orca,A{animal},pod{pod}" for pod, animal in met), "sea.jpg,orca,,pod0")
+    photos = _survey(folder, new_share=0.15, folds=6).photos.set_index("image")
+    named = photos[photos["identity"].notna()]
+    new = set(named["identity"]) - set(named.loc[named["split"] == "train", "identity"])
+    assert len(new) == 2
+    assert photos["group"].nunique() == 10
+    elsewhere = named[named["fold"] != 0]
+    assert elsewhere["split"].eq("validation").equals(elsewhere["identity"].isin(new))
+    assert (named["split"] == "train").mean() > 0.5
+    shown = named.loc[(named["group"] == photos.loc["sea.jpg", "group"]), "split"]
+    assert photos.loc["sea.jpg", "split"] == ("validation" if (shown == "validation").any() else "train")
+
+
+def test_dates_without_times_leave_photos_for_training(folder: SurveyFolder) -> None:
+    """All animals were photographed on each of four days."""
+    rows = [f"{day}_{animal}.jpg,orca,A{animal},2021-05-0{day}" for day in (1, 2, 3, 4) for animal in range(10)]
+    for number, row in enumerate(rows):
+        save_photo(folder.root / "train_images" / row.split(",")[0], scenery(number))
+    folder.table("train.csv", "image,species,individual_id,date", *rows)
+    splits = _survey(folder).photos["split"].value_counts()
+    assert splits["train"] >= 20
+    assert splits["validation"] >= 8
+
+
 def test_dates_make_encounters(folder: SurveyFolder) -> None:
     """By the table, else by the camera; an encounter that is told stays, and joins nothing."""
     dates = {"a": "2021-07-03 10:00", "b": "2021-07-03 10:50", "c": "2021-07-03 11:51", "d": "", "e": "soon", "f": ""}
@@ -540,18 +568,20 @@ def test_tables_behind_links_are_refused(folder: SurveyFolder) -> None:
 
 
 def test_an_endless_encounter_is_told(folder: SurveyFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    folder.photos(*(f"{minute:02}.jpg" for minute in range(20)))
-    rows = [f"{minute:02}.jpg,orca,A{minute % 2},2021-07-03 10:{minute:02}" for minute in range(20)]
+    folder.photos(*(f"{minute:02}.jpg" for minute in range(21)))
+    rows = [f"{minute:02}.jpg,orca,A{minute // 20},2021-07-03 10:{minute:02}" for minute in range(21)]
     folder.table("train.csv", "image,species,individual_id,date", *rows)
     found = _survey(folder)
     why = (
         "one encounter of 20 photos and 0.3 hours: make prepare.encounter_gap smaller (60 minutes), or tell encounters"
     )
-    assert found.findings.to_numpy().tolist() == [["long encounter", "2021-07-03 10:00:00", None, f"{why} or places"]]
+    assert found.findings.to_numpy().tolist() == [
+        ["long encounter", "2021-07-03 10:00:00 A0", None, f"{why} or places"]
+    ]
     tell(found, Path("rejects.csv"), Path("data.html"))
     assert capsys.readouterr().out.splitlines() == [
         "no photo validates: thresholds and probabilities cannot be fitted, search.new.default is used",
-        f"perhaps because of encounter 2021-07-03 10:00:00: {why} or places",
+        f"perhaps because of encounter 2021-07-03 10:00:00 A0: {why} or places",
         "there is no photo to identify (docs/sources.md says where they lie)",
         "1 thing to look at: data.html",
     ]

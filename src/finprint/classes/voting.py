@@ -182,8 +182,8 @@ def fit_sharpness(array: np.ndarray, codes: np.ndarray, params: Vote) -> Sharpne
         temperature = round(float(np.exp(least.x)), 4)
     else:
         temperature = params.temperature
-    least = ODD / ((len(codes) + 1) * array.shape[1])
-    usable = [max(clip, least) for clip in CLIPS if clip * array.shape[1] < 0.5]
+    lowest = ODD / ((len(codes) + 1) * array.shape[1])
+    usable = [max(clip, lowest) for clip in CLIPS if clip * array.shape[1] < 0.5]
     clip = min(usable, key=lambda clip: loss(temperature, clip)) if params.clip == "fit" else params.clip
     return Sharpness(temperature, clip)
 

@@ -25,7 +25,7 @@ from finprint.start.recipe import (
 )
 
 SURE = 3.0  # standard errors by which features of all quarter turns must be better, to say that nothing is upright
-SOME = 24  # labelled images from which on each of six folds has some
+SOME = 36  # labelled images from which on each of six folds has some
 MANY = 60  # labelled images from which on a network learns
 SIXTHS, TENTHS = 6, 10
 BATCH, LONGEST = 32, 80  # images in a step, about; epochs of a training, at most
@@ -91,6 +91,7 @@ class Models:
     Attributes:
         team: for what kind of images.
         epochs: that the team's learner, the first of the members, learns; 0: it is none of them.
+        whole: are these as many as help?
     """
 
     team: Team
@@ -98,6 +99,7 @@ class Models:
     folds: Sequence[int]
     parts: int
     epochs: int = 0
+    whole: bool = False
 
 
 def ladder(turns: float, images: int) -> Iterator[Models]:
@@ -109,9 +111,9 @@ def ladder(turns: float, images: int) -> Iterator[Models]:
     """
     team = TURNED if turns >= SURE else UPRIGHT
     for count, few in team.splits if images >= MANY else ():
-        for epochs in range(team.most(images), few - 1, -3):
+        for epochs in range(most := team.most(images), few - 1, -3):
             for frozen in team.beside:
-                yield Models(team, (team.learner, *frozen), range(count), team.parts, epochs)
+                yield Models(team, (team.learner, *frozen), range(count), team.parts, epochs, epochs == most)
     folds = range(SIXTHS if images >= SOME else 1)
     for frozen in team.alone:
         yield Models(team, frozen, folds, SIXTHS)
@@ -169,7 +171,7 @@ def class_choices(models: Models, turns: float) -> Iterator[Choice]:
     yield Choice("classes.test", [], "all images teach")
     learner, key = models.team.learner, f"classify.members.{models.team.learner}"
     if models.epochs:
-        why = "the whole recipe" if models.epochs >= models.team.full else "as many as the minutes allow"
+        why = "the whole recipe" if models.whole else "as many as the minutes allow"
         yield Choice(f"{key}.epochs", models.epochs, why)
         yield Choice(f"{key}.finetune.trainable", 1.0, "the whole network learns")
     but = f" but that of {learner}" if models.epochs else ""

@@ -12,6 +12,7 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.base.params import changed
 from finprint.params import Params
+from finprint.start.writing import before as stood
 from finprint.start.writing import unwritten
 from finprint.survey.box_forms import OtherForm, settle
 from finprint.survey.look import Looked, look
@@ -22,7 +23,7 @@ from finprint.survey.sources.disk import is_litter, walk
 from finprint.survey.sources.folders import asked_in
 from finprint.survey.sources.marks import OWN
 
-# Keys below `prepare` by which a folder is read, and why. Another folder gets back what stood there before.
+# Keys below `prepare` that are not the same for all folders, and why. Another folder gets back what stood there before.
 REASONS = {
     "encounter_gap": "when an image was taken says nothing of its class",
     "nobody": "the other words are names of classes",
@@ -30,7 +31,8 @@ REASONS = {
     "csv.unknown": "every word may be a class",
     "csv.box_form": "so the boxes fit their photos",
 }
-USUAL, BACK = (60, "auto", "unknown"), "as it is for other folders"
+BACK = "as it was before another folder"
+OF_CLASSES = [f"prepare.{key}" for key in REASONS if key != "csv.box_form"]
 NO_NAME = ["?"]  # `prepare.nobody` where every word may be a class
 DEEPEST = 8  # level of folders that `prepare.folders.identity` can be
 HEADERS = 200  # photos with boxes that are read
@@ -61,11 +63,11 @@ def read(folder: Path, base: Params, classes: bool) -> Looked:
         UserError: as `look`; or boxes do not fit their photos in any form.
     """
     params, known = base.prepare, Path(base.prepare.folder) == folder
-    if not known or ("identity" in base.classes.of) != classes:
-        keys = [f"prepare.{key}" for key in REASONS]
-        params = changed(base, unwritten(base.model_dump(), keys)).prepare
+    back = {key: value for key, value in unwritten(base.model_dump()).items() if key.startswith("prepare.")}
     if not known:
-        params = params.model_copy(update={"source": "sample"})
+        params = changed(base, back).prepare.model_copy(update={"source": "sample"})
+    elif ("identity" in base.classes.of) != classes:
+        params = changed(base, {key: back[key] for key in OF_CLASSES if key in back}).prepare
     return _with_fitting_boxes(_classes(folder, params) if classes else look(folder, params))
 
 
@@ -133,7 +135,8 @@ def _by_level(folder: Path, params: Prepare) -> Looked:
         with suppress(UserError):
             other = look(folder, by_level)
             of = other.animals.set_index("image")["identity"]
-            kept = of.reindex(looked.animals["image"]).to_numpy(str) == looked.animals["identity"].to_numpy(str)
+            names = looked.animals["identity"].fillna("").to_numpy(str)
+            kept = of.reindex(looked.animals["image"]).fillna("").to_numpy(str) == names
             return other if kept.all() and len(of) > len(kept) else looked
     return looked
 
@@ -150,7 +153,7 @@ def changes(read_by: Prepare, before: Prepare) -> Iterator[tuple[str, Any, str]]
     for key, why in REASONS.items():
         value, other = (_at(params, key) for params in (read_by, before))
         if value != other and (read_by.source == "csv" or not key.startswith("csv.")):
-            yield key, value, BACK if value in USUAL else why
+            yield key, value, BACK if value == stood(f"prepare.{key}") else why
 
 
 def _at(params: Prepare, key: str) -> Any:

@@ -2,7 +2,7 @@
 
 import io
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,13 @@ def write_params(path: Path, values: Mapping[str, Any]) -> list[str]:
     yaml = YAML()
     yaml.width = 4096
     tree = yaml.load(path.read_text(encoding="utf-8"))
-    changed, plain, earlier = {}, read_yaml(path), _kept(WRITTEN)
+    changed, plain, earlier, before = [], read_yaml(path), _kept(WRITTEN), _kept(BEFORE)
+    before |= {key: _at(plain, key) for key in values if key not in before or _at(plain, key) != earlier.get(key)}
     for key, value in values.items():
         place, last = section_at(tree, key)
         if place[last] == value and isinstance(place[last], bool) == isinstance(value, bool):
             continue
-        changed[key] = _at(plain, key)
+        changed.append(key)
         if isinstance(value, list):
             _set_items(place[last], value)  # in place: the list holds the comments behind it
         else:
@@ -67,24 +68,27 @@ def write_params(path: Path, values: Mapping[str, Any]) -> list[str]:
     if changed:
         with atomic(path) as draft:
             draft.write_text(text.getvalue(), encoding="utf-8")
-    of_others = {key: value for key, value in changed.items() if key not in earlier or value != earlier[key]}
-    write_json(cache() / BEFORE, _kept(BEFORE) | of_others)
+    write_json(cache() / BEFORE, before)
     write_json(cache() / WRITTEN, earlier | dict(values))
-    return [*changed]
+    return changed
 
 
-def unwritten(params: Any, keys: Sequence[str]) -> dict[str, Any]:
+def unwritten(params: Any) -> dict[str, Any]:
     """What stood in params.yaml before `finprint start` wrote what stands there now.
 
     Args:
         params: all of params.yaml.
-        keys: dotted ones.
 
     Returns:
-        The values of those keys whose value is the last that was written.
+        The values of those keys, dotted, whose value is the last that was written.
     """
     earlier, before = _kept(WRITTEN), _kept(BEFORE)
-    return {key: before[key] for key in keys if key in before and _at(params, key) == earlier.get(key)}
+    return {key: value for key, value in before.items() if _at(params, key) == earlier.get(key)}
+
+
+def before(key: str) -> Any:
+    """What stood at a key before `finprint start` wrote there; None if it never did."""
+    return _kept(BEFORE).get(key)
 
 
 def _kept(name: str) -> dict[str, Any]:

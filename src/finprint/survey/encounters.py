@@ -97,14 +97,14 @@ def together(photos: pd.DataFrame, told: pd.Series) -> pd.Series:
         told: (N,) bool, whether the source tells the encounter.
     """
     met = photos["encounter"]
-    return met.where(told | met.isna(), met + " " + photos["identity"].fillna(""))
+    return met.where(told | met.isna(), (met + " " + photos["identity"].fillna("")).str.strip())
 
 
 def long_encounters(photos: pd.DataFrame, taken: pd.Series, told: pd.Series, gap: float) -> Iterator[Finding]:
     """Encounters that last long, or hold half of the catalogue: too few groups are left for training and validation.
 
     Args:
-        photos: table (encounter, split).
+        photos: table (encounter, split), the encounter as `together` gives it.
         taken: when, for each.
         told: (N,) bool, whether the source tells the encounter.
         gap: `prepare.encounter_gap`.

@@ -20,8 +20,7 @@ from finprint.survey.sources.boxes import tally
 from finprint.survey.sources.disk import walk
 from finprint.survey.sources.folders import asked_in
 from finprint.survey.sources.guess import asked_beside, guess_table
-from finprint.survey.sources.happywhale import is_happywhale
-from finprint.survey.sources.sheets import locate
+from finprint.survey.sources.happywhale import is_happywhale, may_be_happywhale
 from finprint.survey.sources.source import FACTS, Source, background, without_background
 
 SHOWN = 8  # items of a list
@@ -104,8 +103,8 @@ def _kind(folder: Path, params: Prepare) -> Prepare:
         return params.model_copy(update={"source": "happywhale"})
     if csv := guess_table(folder, params.csv):
         return params.model_copy(update={"source": "csv", "csv": csv, "queries": asked_beside(folder, csv, params)})
-    if (folder / "train_images").exists() and locate(folder / "train.csv"):
-        return params.model_copy(update={"source": "happywhale"})  # reading it says what is wrong
+    if may_be_happywhale(folder):
+        return params.model_copy(update={"source": "happywhale"})
     return params.model_copy(update={"source": "folder", "queries": asked_in(folder, params.queries)})
 
 

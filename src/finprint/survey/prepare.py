@@ -162,7 +162,8 @@ def _grouped(
     photos["when"] = seen(photos, taken, params)
     ids = photos["encounter"].where(told)
     photos["key"] = group_keys(photos["group"].to_numpy(), photos["sha256"].to_numpy(str), taken, ids)
-    return photos, [*alike(photos, near), *long_encounters(photos, taken, told, params.encounter_gap)]
+    long = long_encounters(photos.assign(encounter=met), taken, told, params.encounter_gap)
+    return photos, [*alike(photos, near), *long]
 
 
 def _split(photos: pd.DataFrame, params: Prepare, seed: int) -> pd.DataFrame:
@@ -174,9 +175,10 @@ def _split(photos: pd.DataFrame, params: Prepare, seed: int) -> pd.DataFrame:
     validates, folds = validation_photos(keys, identities, params.fold, params.folds, params.new_share, seed)
     photos["fold"] = -1
     photos.loc[named, "fold"] = folds
-    # Photos without an identity teach the detector only, and go where their group goes.
-    validating = set(keys[validates])
-    photos.loc[(photos["split"] == TRAIN) & photos["key"].isin(validating), "split"] = VALIDATION
+    photos.loc[photos.index[named][validates], "split"] = VALIDATION
+    # Photos without an identity teach the detector only. None does whose group shows somebody who validates.
+    nameless = ~named & (photos["split"] == TRAIN)
+    photos.loc[nameless & photos["key"].isin(set(keys[validates])), "split"] = VALIDATION
     return photos.drop(columns="key")
 
 

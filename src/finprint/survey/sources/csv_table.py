@@ -39,7 +39,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     A photo's id is its path from the folder as the table has it. Where one photo has several rows with boxes, each an
     animal, the second is NAME#2; boxes of several parts of one animal are told apart from that (see `tell_animals`).
     Photos in the sub-folder `prepare.queries` that it does not name are to identify. Where there is none, they are
-    those that another table lists, or else those without a name, if the table has no boxes.
+    those that another table lists, or else those without a name, if no table has boxes.
 
     Args:
         folder: where the table lies, and the photos below it.

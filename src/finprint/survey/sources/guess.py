@@ -89,7 +89,7 @@ def listed_beside(disk: Disk, csv: Csv, photos: Sequence[str], own: Sequence[str
     left, found = PhotoNames(photos), {}
     names = [name for name in disk.files if "/" not in name and name.lower().endswith(FORMS) and name not in own]
     for name, table in _readable(disk.folder, sorted(names)).items() if photos else ():
-        image = csv.image if csv.image in table else _image_column(table, csv, disk.folder, [left])
+        image = _image_column(table, csv, disk.folder, [left])
         columns = _columns(table, csv, image, doubt=False)
         named = table[columns["identity"]].notna().any() if columns["identity"] in table else False
         if not image or (named and set(QUERY).isdisjoint(words(name))):
@@ -159,13 +159,18 @@ def _listing(tables: dict[str, pd.DataFrame], csv: Csv, folder: Path, filled: bo
     photos = PhotoNames(walk(folder).photos())
     # A photo of the catalogue may have the name of one to identify.
     filed = PhotoNames(name for name in photos if letters(name.split("/")[0]) not in ASKED)
-    images = {name: _image_column(table, csv, folder, [photos, filed]) for name, table in tables.items()}
-    order = sorted(tables, key=lambda name: not LATER.isdisjoint(words(name)))
-    for doubt in [False] if _are_sorted(photos) else [False, True]:
-        for name in order:
-            columns = _columns(tables[name], csv, images[name], doubt)
-            names = tables[name].get(columns["identity"])
-            if images[name] and names is not None and (names.notna().any() or not filled):
+    are_sorted = _are_sorted(photos)
+    images = {
+        name: image
+        for name, table in sorted(tables.items(), key=lambda one: not LATER.isdisjoint(words(one[0])))
+        if (image := _image_column(table, csv, folder, [photos, filed])) and not (are_sorted and _is_number(image))
+    }
+    for doubt in [False] if are_sorted else [False, True]:
+        for name, image in images.items():
+            table, columns = tables[name], _columns(tables[name], csv, image, doubt)
+            if columns["identity"] not in table:
+                continue
+            if not filled or (_repeats if are_sorted else _names)(table, image, columns["identity"]):
                 return csv.model_copy(update=columns | {"file": name})
     return None
 
@@ -218,12 +223,24 @@ def _telling(table: pd.DataFrame, image: str, columns: list[str]) -> list[str]:
     """Those of some columns that can tell classes or individuals: several, one of which has several photos. Names come
     before numbers. In a table of boxes they tell what a box shows."""
 
-    def tells(column: str) -> bool:
-        photos = table[[image, column]].dropna().drop_duplicates()[column].value_counts()
-        return len(photos) > 1 and bool(photos.iloc[0] > 1)
-
-    good = [] if has_boxes(table) else [column for column in columns if tells(column)]
+    good = [] if has_boxes(table) else [column for column in columns if _repeats(table, image, column)]
     return sorted(good, key=lambda column: bool(table[column].dropna().str.fullmatch(r"\d+").all()))
+
+
+def _repeats(table: pd.DataFrame, image: str, column: str) -> bool:
+    """Has a column several names, one of which has several photos?"""
+    photos = table[[image, column]].dropna().drop_duplicates()[column].value_counts()
+    return len(photos) > 1 and bool(photos.iloc[0] > 1)
+
+
+def _names(table: pd.DataFrame, image: str, column: str) -> bool:
+    """Has a column a name for any photo?"""
+    return bool(table[[image, column]].notna().all(axis=1).any())
+
+
+def _is_number(column: str) -> bool:
+    """Is a column of photos called as one of numbers is?"""
+    return column.casefold() in NUMBERS
 
 
 def _marks(column: pd.Series, csv: Csv) -> list[str]:
@@ -239,4 +256,4 @@ def _names_photos(column: pd.Series, folder: Path, photos: Sequence[PhotoNames])
         (folder / plain_path(name, folder)).is_file() or any(len(some.called(name)) == 1 for some in photos)
         for name in names
     ]
-    return any(fit) and (str(column.name).casefold() not in NUMBERS or sum(fit) >= NEARLY * len(fit))
+    return any(fit) and (not _is_number(str(column.name)) or sum(fit) >= NEARLY * len(fit))

@@ -20,20 +20,26 @@ NAMED = ["image", "species", "individual_id"]  # columns of train.csv
 
 
 def is_happywhale(folder: Path) -> bool:
-    """Has a folder this layout? Else `train_images/` is one of a table whose columns are called otherwise, or of
-    folders that are named after individuals or classes, or its photos have the names of those in `test_images/`.
-    """
-    places = [folder / f"{split}_images" for split in SPLITS]
-    photos, asked = ({path.name: path for path in place.iterdir()} if place.is_dir() else {} for place in places)
-    if not places[0].exists():
+    """Has a folder this layout, so that each photo has an id of its own?"""
+    photos, asked = (_entries(folder / f"{split}_images") for split in SPLITS)
+    try:
+        read_sheet(folder / "train.csv", NAMED)
+    except UserError:
         return False
+    return bool(photos) and photos.isdisjoint(asked)
+
+
+def may_be_happywhale(folder: Path) -> bool:
+    """Has a folder `train_images/`, and do its photos lie in no further folders? Reading it says what is missing."""
+    photos = folder / "train_images"
     if locate(folder / "train.csv"):
-        try:
-            read_sheet(folder / "train.csv", NAMED)
-        except UserError:
-            return False
-        return photos.keys().isdisjoint(asked)
-    return not any(path.is_dir() and not is_litter(name) for name, path in photos.items())
+        return photos.exists()
+    return photos.exists() and not any((photos / name).is_dir() for name in _entries(photos))
+
+
+def _entries(folder: Path) -> set[str]:
+    """What lies in a folder."""
+    return {path.name for path in folder.iterdir() if not is_litter(path.name)} if folder.is_dir() else set()
 
 
 def read_happywhale(folder: Path, params: Prepare) -> Source:
