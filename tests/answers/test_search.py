@@ -275,6 +275,26 @@ def test_of_too_few_animals_nothing_is_fitted_and_that_is_told(individuals: int,
     assert ("threshold_low" in metrics) != too_few
 
 
+def test_where_nothing_can_be_fitted_the_second_look_still_counts() -> None:
+    """Each animal was met once, so that no known one validates. q1 looks like i0, but i1's features agree far better;
+    q2 is far from all, and q3 near i5."""
+    asked: list[Row] = [("q1", None, TEST, 10.0), ("q2", None, TEST, 210.0), ("q3", None, TEST, 301.0)]
+    catalogue = _catalogue([(f"t{n}", f"i{n}", TRAIN, (0, 20, 40, 60, 80, 300)[n]) for n in range(6)] + asked)
+    pairs = {("q1", "i0"): 1.0, ("q1", "i1"): 6.0, ("q2", "i4"): 0.5, ("q3", "i5"): 5.0, ("q3", "i4"): 0.1}
+    index = pd.MultiIndex.from_tuples(pairs, names=["query", "identity"])
+    scores = pd.DataFrame({"keypoints": np.nan, "descriptors": [*pairs.values()]}, index)
+    for local, first in ((None, "i0"), (scores, "i1")):
+        found = search(replace(catalogue, local_scores=local), FIT.model_copy(update={"blend": "fit"}))
+        assert found.rules.too_few
+        assert not found.rules.fitted
+        names = _names(found.test)
+        assert [names[query][0] for query in ("q1", "q2", "q3")] == [first, NEW, "i5"]
+    params = _target("fixed", 0.5).model_copy(update={"blend": "fit"})
+    fixed = search(replace(catalogue, local_scores=scores), params)
+    assert fixed.rules.threshold.value == 0.5, "which is a cosine"
+    assert _names(fixed.test)["q1"][0] == "i0"
+
+
 def test_few_known_ones_are_called_new_if_that_is_asked() -> None:
     catalogue = blurred()
     rates = []

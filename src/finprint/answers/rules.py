@@ -8,7 +8,7 @@ import numpy as np
 from finprint.answers.encounters import judged_together
 from finprint.answers.grouping import Grouping
 from finprint.answers.params import NewThreshold, Search
-from finprint.answers.scoring import Blend, blended, fit_blend, nearest_alone
+from finprint.answers.scoring import Blend, blended, fit_blend, nearest_alone, usual
 from finprint.answers.shortlist import Shortlist, look_up
 from finprint.base.errors import UserError
 from finprint.base.files import read_json, write_array, write_json
@@ -86,6 +86,13 @@ class Rules:
         best = blended(listed.ranking, listed.components, self.blend).best.astype(float)
         value = called_new(best, share, np.ones(len(best)))
         return replace(self, threshold=replace(self.threshold, value=value), fitted=True)
+
+    def calling_new_as_nearest(self, listed: Shortlist) -> "Rules":
+        """These rules with a threshold that calls as many of these queries new as it calls by the nearest photo."""
+        if self.blend.weights["nearest"] == 1 or not len(listed.queries):
+            return self
+        share = float((listed.ranking.best < self.threshold.value).mean())
+        return replace(self.calling_new(share, listed), fitted=self.fitted)
 
     def order(self, ranking: Ranking, species: np.ndarray) -> tuple[FiveAnswers, np.ndarray]:
         """The five answers to each query, and the probability of each, (Q, 5); NaN without a calibration.
@@ -205,10 +212,12 @@ def fit_rules(checked: Checked, listed: Shortlist, animals: np.ndarray, params: 
 
 
 def default_rules(listed: Shortlist, params: Search) -> Rules:
-    """The rules where validation tells too little: the nearest photo's cosine, the given threshold, no probability."""
-    value = params.new.value if params.new.target == "fixed" else params.new.default
+    """The rules where validation tells too little: the usual blend, the given threshold of the nearest photo's cosine,
+    no probability. If the target is `fixed`, the nearest photo's cosine is the score, because its value is one."""
+    fixed = params.new.target == "fixed"
+    value = params.new.value if fixed else params.new.default
     threshold = Threshold(value, np.zeros((0, 2)))
-    blend = nearest_alone(listed.components)
+    blend = nearest_alone(listed.components) if fixed or params.blend != "fit" else usual(listed.components)
     return Rules(params, listed.shares, blend, threshold, False, {}, None, Grouping(value, None), listed.together)
 
 

@@ -10,6 +10,10 @@ from finprint.matching.names import NOBODY
 from finprint.matching.openset import Checked
 from finprint.matching.ranking import Ranking
 
+# Weights where nothing can be fitted: between those that right whales and antelopes fit (docs/experiments.md).
+USUAL = {"nearest": 1.0, "classifier": 7.0, "keypoints": 12.0, "descriptors": 14.0}
+LOCAL = frozenset(["keypoints", "descriptors"])
+
 
 @dataclass(frozen=True)
 class Blend:
@@ -45,6 +49,15 @@ class Blend:
 def nearest_alone(components: Components) -> Blend:
     """The blend that takes the nearest photo's cosine as it is."""
     return Blend({name: float(name == "nearest") for name in components.names}, components.fit_fills())
+
+
+def usual(components: Components) -> Blend:
+    """The blend where nothing can be fitted: after a second look by the weights of `USUAL`, else the nearest photo."""
+    if LOCAL.isdisjoint(components.names):
+        return nearest_alone(components)
+    weights = {name: USUAL.get(name, 0.0) for name in components.names}
+    total = sum(weights.values())
+    return Blend({name: weight / total for name, weight in weights.items()}, components.fit_fills())
 
 
 def blended(ranking: Ranking, components: Components, blend: Blend) -> Ranking:

@@ -64,6 +64,8 @@ def search(catalogue: Catalogue, params: Search) -> Answers:
     # How alike two photos of one animal are is learned from individuals whom the models never saw.
     unseen = catalogue.blend(rules.shares)[validation[new]]
     rules = replace(rules, grouping=fit_grouping(unseen, animals[new], rules.threshold.value))
+    if not told and params.new.target != "new_share":
+        rules = rules.calling_new_as_nearest(asked if len(test) else listed)
     checks = _cross_fitted(catalogue, listed, checked, animals, rules) if told else answer(catalogue, listed, rules)
     return Answers(checks, answer(catalogue, asked, rules), rules, asked.galleries)
 
