@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from finprint.answers.components import COMPONENTS, Components
+from finprint.answers.components import COMPONENTS, Components, Local
 from finprint.matching.names import NOBODY
 from finprint.matching.openset import Checked
 from finprint.matching.ranking import Ranking
 
 # Weights where nothing can be fitted: between those that right whales and antelopes fit (docs/experiments.md).
 USUAL = {"nearest": 1.0, "classifier": 7.0, "keypoints": 12.0, "descriptors": 14.0}
-LOCAL = frozenset(["keypoints", "descriptors"])
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def nearest_alone(components: Components) -> Blend:
 
 def usual(components: Components) -> Blend:
     """The blend where nothing can be fitted: after a second look by the weights of `USUAL`, else the nearest photo."""
-    if LOCAL.isdisjoint(components.names):
+    if not any(isinstance(COMPONENTS[name], Local) for name in components.names):
         return nearest_alone(components)
     weights = {name: USUAL.get(name, 0.0) for name in components.names}
     total = sum(weights.values())

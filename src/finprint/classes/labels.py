@@ -115,12 +115,14 @@ def _spread(named: pd.DataFrame, folds: int) -> pd.Series:
         named: columns label, group and fold.
         folds: their number, as far as any photo stands in one.
     """
+    if not len(named):
+        return named["fold"]
     fold = named.groupby("group")["fold"].first()
     for _, groups in named.groupby("label")["group"]:
         own = np.unique(groups)
         if len(own) > 1 and fold[own].nunique() == 1:
             fold[own[-1]] = (fold[own[-1]] + 1) % folds
-    for empty in sorted(set(range(folds)) - set(fold)) if len(fold) else ():
+    for empty in sorted(set(range(folds)) - set(fold)):
         most = fold[fold == fold.mode().iloc[0]]
         if len(most) > 1:
             fold[most.index[-1]] = empty

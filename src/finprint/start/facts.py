@@ -170,11 +170,16 @@ def _refuse_classes(folder: Path, each: pd.Series) -> None:
         )
 
 
+def evenly(count: int, most: int) -> np.ndarray:
+    """Numbers of so many things of a list of `count`, at most, spread evenly over it."""
+    return np.unique(np.linspace(0, count - 1, most).astype(int)) if count else np.zeros(0, int)
+
+
 def _sizes(paths: Sequence[str], barred: dict[str, str]) -> np.ndarray:
     """(S, 2) width and height, px, of photos spread over the list; of those that can be opened. No photo is decoded."""
     paths = [path for path in paths if path not in barred]
     sizes = []
-    for number in np.unique(np.linspace(0, len(paths) - 1, HEADERS).astype(int)) if paths else ():
+    for number in evenly(len(paths), HEADERS):
         try:
             with Image.open(paths[number]) as image:
                 sizes.append(image.size)

@@ -34,6 +34,7 @@ from finprint.model.loading import View
 from finprint.params import Params
 from finprint.start.cost import KEYPOINTS, LOOK_SIDE, Seconds, Speed
 from finprint.start.cutting import whole_crop
+from finprint.start.facts import evenly
 from finprint.start.recipe import EXTRACTOR
 from finprint.survey.readings import read_one
 
@@ -105,7 +106,7 @@ def probe(paths: Sequence[Path], params: Params) -> Speed:
     Raises:
         UserError: none of these photos can be read; the message has the reason for the first.
     """
-    cut = cut_out([paths[n] for n in np.unique(np.linspace(0, len(paths) - 1, PHOTOS).astype(int))], params.crop)
+    cut = cut_out([paths[n] for n in evenly(len(paths), PHOTOS)], params.crop)
     with quiet():
         speed = training_speed(cut, params)
         points, pair = _match(cut.files, params)

@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.params import changed
 from finprint.params import Params
-from finprint.start.writing import before as stood
-from finprint.start.writing import unwritten
+from finprint.start.facts import HEADERS, evenly
+from finprint.start.writing import at, stood_before, unwritten
 from finprint.survey.box_forms import OtherForm, settle
 from finprint.survey.look import Looked, look
 from finprint.survey.names import Nobody
@@ -35,7 +33,6 @@ BACK = "as it was before another folder"
 OF_CLASSES = [f"prepare.{key}" for key in REASONS if key != "csv.box_form"]
 NO_NAME = ["?"]  # `prepare.nobody` where every word may be a class
 DEEPEST = 8  # level of folders that `prepare.folders.identity` can be
-HEADERS = 200  # photos with boxes that are read
 
 
 def unwrapped(folder: Path) -> Path:
@@ -97,7 +94,7 @@ def _refuse_unsettled(looked: Looked) -> None:
     boxed = boxed[~boxed.isin(barred)]
     if not len(boxed):
         return
-    some = boxed.iloc[np.unique(np.linspace(0, len(boxed) - 1, HEADERS).astype(int))]
+    some = boxed.iloc[evenly(len(boxed), HEADERS)]
     sizes = {image: (one.width, one.height) for image, path in some.items() if (one := read_one(Path(path))).width}
     table = boxes[boxes["image"].isin(sizes.keys())].reset_index(drop=True)
     width, height = ([float(sizes[image][side]) for image in table["image"]] for side in (0, 1))
@@ -150,11 +147,8 @@ def _depths(folder: Path, asked: str) -> Iterator[int]:
 
 def changes(read_by: Prepare, before: Prepare) -> Iterator[tuple[str, Any, str]]:
     """Those of `REASONS` by which a folder is read otherwise than before: key, value and reason."""
+    now, earlier = read_by.model_dump(), before.model_dump()
     for key, why in REASONS.items():
-        value, other = (_at(params, key) for params in (read_by, before))
-        if value != other and (read_by.source == "csv" or not key.startswith("csv.")):
-            yield key, value, BACK if value == stood(f"prepare.{key}") else why
-
-
-def _at(params: Prepare, key: str) -> Any:
-    return reduce(getattr, key.split("."), params)
+        value = at(now, key)
+        if value != at(earlier, key) and (read_by.source == "csv" or not key.startswith("csv.")):
+            yield key, value, BACK if value == stood_before(f"prepare.{key}") else why

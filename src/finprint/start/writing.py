@@ -31,8 +31,8 @@ def refuse_unclean(path: Path, values: Mapping[str, Any]) -> None:
         return
     earlier, now = _kept(WRITTEN), read_yaml(path)
     for key, value in values.items():
-        mine = _at(now, key)
-        if mine not in (value, _at(committed, key)) and (key not in earlier or mine != earlier[key]):
+        mine = at(now, key)
+        if mine not in (value, at(committed, key)) and (key not in earlier or mine != earlier[key]):
             raise UserError(
                 f"{path}: {key} is {mine!r}, a change that is not committed and would be lost: run `git commit "
                 f"{path}`, or `git checkout {path}` to give it up"
@@ -53,7 +53,7 @@ def write_params(path: Path, values: Mapping[str, Any]) -> list[str]:
     yaml.width = 4096
     tree = yaml.load(path.read_text(encoding="utf-8"))
     changed, plain, earlier, before = [], read_yaml(path), _kept(WRITTEN), _kept(BEFORE)
-    before |= {key: _at(plain, key) for key in values if key not in before or _at(plain, key) != earlier.get(key)}
+    before |= {key: at(plain, key) for key in values if key not in before or at(plain, key) != earlier.get(key)}
     for key, value in values.items():
         place, last = section_at(tree, key)
         if place[last] == value and isinstance(place[last], bool) == isinstance(value, bool):
@@ -83,10 +83,10 @@ def unwritten(params: Any) -> dict[str, Any]:
         The values of those keys, dotted, whose value is the last that was written.
     """
     earlier, before = _kept(WRITTEN), _kept(BEFORE)
-    return {key: value for key, value in before.items() if _at(params, key) == earlier.get(key)}
+    return {key: value for key, value in before.items() if at(params, key) == earlier.get(key)}
 
 
-def before(key: str) -> Any:
+def stood_before(key: str) -> Any:
     """What stood at a key before `finprint start` wrote there; None if it never did."""
     return _kept(BEFORE).get(key)
 
@@ -107,7 +107,7 @@ def _set_items(items: Any, values: list[Any]) -> None:
     items.extend(values[len(items) :])
 
 
-def _at(tree: Any, key: str) -> Any:
+def at(tree: Any, key: str) -> Any:
     """The value of a dotted key; None if there is none."""
     for name in key.split("."):
         tree = tree.get(name) if isinstance(tree, dict) else None

@@ -124,12 +124,10 @@ def validation_photos(
     """
     place = {key: _chance(seed, key) for key in np.unique(keys).tolist()}
     dealt = np.array([int(place[key] * folds) for key in keys.tolist()], int)
-    names = np.unique(identities)
-    out = held_out(names, held_share(new_share, folds), seed, fold)
-    new = np.isin(identities, sorted(out))
-    chosen = np.isin(keys, keys[dealt == fold]) | new
+    names, share = np.unique(identities), held_share(new_share, folds)
+    new = np.isin(identities, sorted(held_out(names, share, seed, fold)))
     shown = pd.Series(identities).groupby(keys).transform("nunique").to_numpy()
-    chosen |= np.isin(keys, keys[new]) & (shown <= company(len(names), held_share(new_share, folds)))
+    chosen = (dealt == fold) | new | (np.isin(keys, keys[new]) & (shown <= company(len(names), share)))
     if not new_share:
         lost = set(identities) - set(identities[~chosen])
         mine = pd.Series(keys).groupby(identities).agg(lambda groups: max(groups, key=lambda key: (place[key], key)))

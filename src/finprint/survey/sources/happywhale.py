@@ -30,11 +30,11 @@ def is_happywhale(folder: Path) -> bool:
 
 
 def may_be_happywhale(folder: Path) -> bool:
-    """Has a folder `train_images/`, and do its photos lie in no further folders? Reading it says what is missing."""
+    """Has a folder `train_images/`, with a table beside it or no further folders in it? Reading it says what is
+    missing."""
     photos = folder / "train_images"
-    if locate(folder / "train.csv"):
-        return photos.exists()
-    return photos.exists() and not any((photos / name).is_dir() for name in _entries(photos))
+    in_folders = any((photos / name).is_dir() for name in _entries(photos))
+    return photos.exists() and (locate(folder / "train.csv") is not None or not in_folders)
 
 
 def _entries(folder: Path) -> set[str]:
