@@ -1,7 +1,9 @@
 """Curves of a training: TensorBoard reads what was watched, a resumed run's in the same place."""
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -36,6 +38,25 @@ def test_runs_are_named_by_experiment_and_stage(tmp_path: Path, monkeypatch: pyt
         watch(0, {"loss": 1.0})
     runs = {path.parent.relative_to(tmp_path / ".cache/live").as_posix() for path in tmp_path.rglob("events.*")}
     assert runs == {"slower/train", "slower/retrain", "faster/train", "faster/train-2"}
+
+
+@pytest.mark.usefixtures("training_state")
+def test_trainings_begun_together_take_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the trainings of a bench do, side by side: the first of them make the same folders."""
+    begin = Barrier(4)
+
+    def one(rate: int) -> None:
+        checkpoint = Checkpoint("train", {"lr": rate}, [], [])
+        begin.wait()
+        with curves(checkpoint) as watch:
+            watch(0, {"loss": 1.0})
+
+    for turn in range(20):
+        monkeypatch.setenv("DVC_EXP_NAME", f"turn{turn}")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(one, range(4 * turn, 4 * turn + 4)))
+        runs = {path.name for path in (tmp_path / f".cache/live/turn{turn}").iterdir()}
+        assert runs == {"train", "train-2", "train-3", "train-4"}
 
 
 def test_without_an_experiment_the_branch_names_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

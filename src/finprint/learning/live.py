@@ -58,10 +58,22 @@ def _place(checkpoint: Checkpoint) -> Path:
     for begun in sorted(home.glob(f"*/{stage}*/{KEY}")):
         if begun.read_text(encoding="utf-8") == key:
             return begun.parent
-    for number in itertools.count(1):
-        place = home / experiment() / (stage if number == 1 else f"{stage}-{number}")
-        if not place.exists():
-            break
-    place.mkdir(parents=True)
+    own = home / experiment()
+    own.mkdir(parents=True, exist_ok=True)
+    place = next(filter(_made, (own / name for name in _names(stage))))
     (place / KEY).write_text(key, encoding="utf-8")
     return place
+
+
+def _names(stage: str) -> Iterator[str]:
+    yield stage
+    yield from (f"{stage}-{number}" for number in itertools.count(2))
+
+
+def _made(place: Path) -> bool:
+    """Whether this call made the folder: without a look first, because another training may begin in between."""
+    try:
+        place.mkdir()
+    except FileExistsError:
+        return False
+    return True
