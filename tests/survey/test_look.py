@@ -1,5 +1,6 @@
 """What is told of a folder before any run: how it is understood, and what in it is not."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,58 @@ def test_a_list_of_animals_is_no_list_of_photos(tmp_path: Path) -> None:
     assert _tables(tmp_path / "numbers", photos, animals="id,name 1,A17 2,B03 3,C11").startswith("folder ")
     best = "name,photo A17,001.jpg B03,003.jpg"
     assert _tables(tmp_path / "best", photos, animals=best).startswith("folder ")
+
+
+def test_coco_s_annotations_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    """As Wild Me publishes its catalogues of belugas, hyenas and leopards."""
+    photos = [f"images/train2022/{number:012}.jpg" for number in range(1, 7)]
+    shown = [{"id": number, "file_name": Path(name).name} for number, name in enumerate(photos)]
+    names = ["A17", "A17", "B03", "B03", "____", "C11"]
+    marks = [
+        {"id": n, "image_id": n, "category_id": 1, "name": name, "viewpoint": "left", "bbox": [2, 2, 20, 20]}
+        for n, name in enumerate(names)
+    ]
+    content = {"images": shown, "annotations": marks, "categories": [{"id": 1, "name": "beluga_whale"}]}
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_train2022.json").write_text(json.dumps(content))
+    told = _tables(tmp_path, photos)
+    columns = "image from file_name, identity from name, viewpoint from viewpoint, box from bbox"
+    assert told == f"csv annotations/instances_train2022.json: {columns}"
+    lines = [" ".join(line.split()) for line in describe(tmp_path, prepare_params(source="sample")).splitlines()]
+    assert "catalogue 6 photos, 3 individuals, 1 of them with one photo" in lines
+    assert "nobody named 1 photo" in lines
+    assert not any(line.startswith("not used") for line in lines)
+
+
+def test_a_table_in_a_sub_folder_counts_if_it_lists_most_photos(tmp_path: Path) -> None:
+    photos = [
+        "images/1.jpg",
+        "images/2.jpg",
+        "images/3.jpg",
+        "images/4.jpg",
+        "images/5.jpg",
+        "test/1.jpg",
+        "test/2.jpg",
+    ]
+    for count in (2, 3):
+        (tmp_path / f"{count}/labels").mkdir(parents=True)
+        rows = [f"{number}.jpg,{'AB'[number > 1]}" for number in range(1, count + 1)]
+        (tmp_path / f"{count}/labels/train.csv").write_text("\n".join(["file,name", *rows]))
+    with pytest.raises(UserError, match="no folder names an animal"):
+        _tables(tmp_path / "2", photos)
+    told = _tables(tmp_path / "3", photos)
+    assert told == "test labels/train.csv: image from file, identity from name"
+
+
+def test_many_tables_in_sub_folders_are_labels(tmp_path: Path) -> None:
+    photos = [f"images/{number}.jpg" for number in range(21)]
+    (tmp_path / "labels").mkdir()
+    for number in range(21):
+        (tmp_path / f"labels/{number}.csv").write_text("file,name\n" + "\n".join(f"{n}.jpg,A" for n in range(21)))
+    with pytest.raises(UserError, match="no folder names an animal"):
+        _tables(tmp_path, photos)
+    (tmp_path / "labels/20.csv").unlink()
+    assert _tables(tmp_path, photos).startswith("csv labels/0.csv: ")
 
 
 def test_train_images_with_folders(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which table in a folder lists its photos, and what its columns mean."""
 
+import posixpath
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,7 @@ UNSURE = ("label", "class", "class_name", "class_id", "labels", "category", "bre
 QUERY = ("query", "queries", "test", "testing", "probe")  # values of the column `split`, marks of photos to identify
 LATER = frozenset([*QUERY, "val", "valid", "validation", "submission"])  # words of tables that others stand before
 OTHER = frozenset(name for table in ("boxes.csv", "decisions.csv", SUBMISSION) for name in forms_of(table))
+FEW = 20  # tables in sub-folders, at most; more are labels, one for each photo
 LOOKED_AT = 200  # rows whose photos are looked for on disk
 NUMBERS = ("image_id", "imageid", "photo_id", "id")  # columns of photos, if nearly all of their cells are names of such
 NEARLY = 0.9
@@ -64,11 +66,18 @@ def guess_table(folder: Path, csv: Csv) -> Csv | None:
     Raises:
         UserError: the table that `csv` names is damaged.
     """
-    own, others = _tables(folder, csv)
+    disk = walk(folder)
+    own, others = _tables(disk, csv)
     if ours := {name: table for name in own if (table := _read(folder / name)) is not None}:
-        found = _listing(ours, csv, folder, filled=False)
+        found = _listing(ours, csv, disk, filled=False)
         return found.model_copy(update={"file": csv.file}) if found else csv  # reading it says what is missing
-    return _listing(_readable(folder, [name for name in others if name.casefold() not in OTHER]), csv, folder)
+    outer = [name for name in others if "/" not in name]
+    if found := _listing(_readable(folder, outer), csv, disk):
+        return found
+    deeper = [name for name in others if "/" in name]
+    tables = _readable(folder, deeper) if len(deeper) <= FEW else {}
+    found = _listing(tables, csv, disk)
+    return found if found and _lists_most(tables[found.file][found.image], disk) else None
 
 
 def listed_beside(disk: Disk, csv: Csv, photos: Sequence[str], own: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -104,16 +113,26 @@ def listed_beside(disk: Disk, csv: Csv, photos: Sequence[str], own: Sequence[str
     return found
 
 
-def _tables(folder: Path, csv: Csv) -> tuple[list[str], list[str]]:
-    """The names of the tables in a folder: those that `csv` may mean, and the others."""
-    names = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.is_file() and path.name.lower().endswith((*FORMS, ".json", ".json.gz"))
-    )
+def _tables(disk: Disk, csv: Csv) -> tuple[list[str], list[str]]:
+    """The tables in a folder and below it, as the disk has their names, without those of other things: those that `csv`
+    may mean, and the others."""
     called = {name.casefold() for name in forms_of(csv.file)}
+    names = [real for real in disk.files.values() if real.lower().endswith((*FORMS, ".json", ".json.gz"))]
     own = [name for name in names if name.casefold() in called]
-    return own, [name for name in names if name not in own]
+    others = [name for name in names if name not in own and posixpath.basename(name).casefold() not in OTHER]
+    return own, sorted(others, key=lambda name: (name.count("/"), name))
+
+
+def _lists_most(column: pd.Series, disk: Disk) -> bool:
+    """Does a column name at least half of the photos of the catalogue? A table in a sub-folder may be of this alone."""
+    photos = _filed(disk)
+    listed = {photos.only(name) for name in column.dropna().unique()}
+    return 2 * sum(photo in listed for photo in photos) >= len(photos)
+
+
+def _filed(disk: Disk) -> PhotoNames:
+    """The photos that do not lie in a folder of those to identify."""
+    return PhotoNames(name for name in disk.photos() if letters(name.split("/")[0]) not in ASKED)
 
 
 def _readable(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
@@ -153,17 +172,16 @@ def _read(path: Path) -> pd.DataFrame | None:
     return read_sheet(path, [])
 
 
-def _listing(tables: dict[str, pd.DataFrame], csv: Csv, folder: Path, filled: bool = True) -> Csv | None:
+def _listing(tables: dict[str, pd.DataFrame], csv: Csv, disk: Disk, filled: bool = True) -> Csv | None:
     """`prepare.csv` of the first of some tables that lists photos and names their individuals. A column with one of the
     names `UNSURE` may name them if no table has a surer one, and no folders do. `filled`: it must have a name."""
-    photos = PhotoNames(walk(folder).photos())
-    # A photo of the catalogue may have the name of one to identify.
-    filed = PhotoNames(name for name in photos if letters(name.split("/")[0]) not in ASKED)
+    photos = PhotoNames(disk.photos())
+    filed = _filed(disk)  # a photo of the catalogue may have the name of one to identify
     are_sorted = _are_sorted(photos)
     images = {
         name: image
         for name, table in sorted(tables.items(), key=lambda one: not LATER.isdisjoint(words(one[0])))
-        if (image := _image_column(table, csv, folder, [photos, filed])) and not (are_sorted and _is_number(image))
+        if (image := _image_column(table, csv, disk.folder, [photos, filed])) and not (are_sorted and _is_number(image))
     }
     for doubt in [False] if are_sorted else [False, True]:
         for name, image in images.items():
