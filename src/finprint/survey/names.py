@@ -25,8 +25,9 @@ BESIDE = frozenset({
     "side", "sides", "sided", "flank", "flanks", "view", "views", "viewpoint", "profile", "lateral", "facing",
     "aspect", "fin", "fins", "dorsal", "pectoral", "body", "head", "face", "fluke", "flukes", "ear", "eye", "of",
     "the", "only", "photo", "photos", "pic", "pics", "picture", "pictures", "image", "images", "img", "and", "hand",
-    "lado", "seite", "flanke", "côté", "cote",
+    "lado", "seite", "flanke", "côté", "cote", "front", "back", "rear",
 })  # fmt: skip
+OBLIQUE = re.compile("(front|back|rear)(left|right)")  # Wild Me's words for views from an angle
 BOTH = frozenset(["both", "sides", "side", "either", "left", "and", "right"])
 
 
@@ -54,9 +55,9 @@ def side(name: str) -> str | None:
     """The side of the animal that a name tells: `left`, `right`, `both`; None where it tells none.
 
     Whatever the case, in a few languages, by its first letter or as a boat's, and with words such as flank beside it.
-    A letter with a number, as in `L1`, is no side: animals are called so.
+    A letter with a number, as in `L1`, is no side: animals are called so. `frontleft` is left.
     """
-    told = words(name)
+    told = [part for word in words(name) for part in OBLIQUE.sub(r"\1 \2", word).split()]
     sides = {"left" if word in LEFT else "right" for word in told if word in SIDES}
     if not sides:
         return "both" if "both" in told and set(told) <= BOTH else None
