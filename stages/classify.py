@@ -8,9 +8,8 @@ from finprint.base.params import Seed, load_sections
 from finprint.classes.imagined import beside_made
 from finprint.classes.labels import labelled
 from finprint.classes.params import Classes, Classify
-from finprint.classes.training import class_checkpoint, model_seed, train_model
+from finprint.classes.training import class_checkpoint, class_recipe, train_model
 from finprint.engine.params import Engine
-from finprint.learning.recipe import Recipe
 from finprint.learning.round import write_round
 from finprint.pictures.shards import Crops
 from finprint.store.tables import PHOTOS, read_table
@@ -21,6 +20,7 @@ class Paths:
     of: str
     fold: int
     member: str
+    folds: int
     photos: Input
     crops: Input
     imagined: Input
@@ -32,10 +32,9 @@ class Paths:
 def main(paths: Paths) -> Callable[[], None] | None:
     params = load_sections(seed=Seed, classes=Classes, classify=Classify, engine=Engine)
     crops, fold, member = Crops(paths.crops), paths.fold, paths.member
-    told = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
+    told = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes, paths.folds)
     labels, crops = beside_made(told, crops, paths.imagined)
-    section, seed = params.classify.of_model(member, fold), model_seed(params.seed, member, fold)
-    recipe = Recipe(section, section.epochs, section.lr, seed, params.engine.processes)
+    recipe = class_recipe(params.classify, member, fold, params.seed, params.engine.processes)
     checkpoint = class_checkpoint(f"{paths.of}{fold}{member}", recipe, labels.fingerprint(crops))
     write_round(train_model(labels, crops, recipe, fold, checkpoint), paths.model, paths.epochs, paths.metrics)
     return checkpoint.finish if checkpoint else None

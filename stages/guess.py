@@ -19,6 +19,7 @@ class Paths:
     of: str
     fold: int
     member: str
+    folds: int
     photos: Input
     crops: Input
     model: Input
@@ -29,7 +30,7 @@ class Paths:
 def main(paths: Paths) -> None:
     params = load_sections(classes=Classes, classify=Classify, guess=Guess)
     crops = Crops(paths.crops)
-    labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
+    labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes, paths.folds)
     section = params.classify.of_model(paths.member, paths.fold)
     views = params.guess.of_model(paths.member)
     guessed = guess(load_classifier(paths.model), labels, crops, paths.fold, views, section)

@@ -17,6 +17,7 @@ from finprint.store.tables import PHOTOS, read_table
 class Paths:
     of: str
     fold: int
+    folds: int
     photos: Input
     crops: Input
     imagined: Output
@@ -26,7 +27,7 @@ class Paths:
 def main(paths: Paths) -> Callable[[], None] | None:
     params = load_sections(seed=Seed, classes=Classes, imagine=Imagine)
     crops = Crops(paths.crops)
-    labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes)
+    labels = labelled(read_table(paths.photos, PHOTOS), crops, paths.of, params.classes, paths.folds)
     asked = Asked(paths.of, paths.fold, params.imagine, params.seed + paths.fold)
     metrics, at_the_end = imagine(labels, crops, asked, paths.imagined)
     write_metrics(paths.metrics, metrics)

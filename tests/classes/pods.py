@@ -38,7 +38,8 @@ def photos(each: int = 9, queries: int = 4) -> pd.DataFrame:
     rows += [(f"{'abc'[n % 3]}_{n}.jpg", pd.NA, "test", -1) for n in range(queries)]
     table = pd.DataFrame(rows, columns=["image", "identity", "split", "fold"])
     table = table.astype({"image": "string", "identity": "string", "split": "string"})
-    return table.assign(species=pd.array(["orca"] * len(table), "string"), group=range(len(table)))
+    nowhere = pd.array([pd.NA] * len(table), "string")
+    return table.assign(species=pd.array(["orca"] * len(table), "string"), group=range(len(table)), encounter=nowhere)
 
 
 def crops(folder: Path, table: pd.DataFrame) -> Crops:

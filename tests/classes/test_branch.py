@@ -199,14 +199,51 @@ def test_what_a_model_learns_does_not_depend_on_other_folds_and_models(tmp_path:
     assert one.learns(0).equals(other.learns(0))
 
 
-def test_a_class_that_a_model_cannot_learn_is_told(tmp_path: Path) -> None:
+def test_a_class_of_one_group_is_learned_by_all_and_judged_by_none(tmp_path: Path) -> None:
+    """A model that has never seen it would judge it, and every probability would be flattened to allow for that."""
     table = photos()
     table.loc[0, "identity"] = "zebu"  # in fold 0
-    labels = labelled(table, crops(tmp_path / "crops", table), "identity", CLASSES)
-    assert remarks(labels, 0) == [
+    stored = crops(tmp_path / "crops", table)
+    labels = labelled(table, stored, "identity", CLASSES)
+    for fold in CLASSES.folds:
+        assert table["image"][0] in set(labels.learns(fold)["image"])
+        assert table["image"][0] not in set(labels.answers(fold)["image"])
+        assert remarks(labels, fold) == [
+            "1 of 4 classes have one group of photos that belong together, zebu for one: nothing judges them"
+        ]
+    few = replace(labels, table=labels.table.assign(fold=labels.table["fold"].where(labels.table["fold"] >= -1, 0)))
+    assert remarks(few, 0) == [
         "1 of 4 classes have no photo outside fold 0, zebu for one: this model never answers them"
     ]
-    assert remarks(labels, 1) == []
+
+
+def test_near_duplicates_of_other_classes_join_nothing(tmp_path: Path) -> None:
+    """Bottles on white look alike whatever they are: chains of near-duplicates would unite all classes."""
+    table = photos()
+    train = table["split"] == "train"
+    table.loc[train, "group"] = range(train.sum())
+    table.loc[[0, 9, 18], ["group", "fold"]] = [0, 0]  # an ant, a bee and a cod
+    stored = crops(tmp_path / "crops", table)
+    named = labelled(table, stored, "identity", CLASSES).table.dropna(subset="label")
+    here = named.loc[[0, 9, 18]]
+    assert here["label"].nunique() == here["group"].nunique() == here["fold"].nunique() == 3
+    table.loc[train, ["group", "fold"]] = [0, 1]
+    named = labelled(table, stored, "identity", CLASSES, folds=3).table.dropna(subset="label")
+    assert (named.groupby("label")["fold"].nunique() == 3).all(), (
+        "each photo stands alone, because nothing else is left"
+    )
+    boats = table.assign(encounter=table["group"].astype("string"))
+    with pytest.raises(UserError, match="groups of photos"):
+        labelled(boats, stored, "identity", CLASSES)
+
+
+def test_no_fold_is_empty_however_many_there_are(tmp_path: Path) -> None:
+    table = photos()
+    train = table["split"] == "train"
+    table.loc[train, "group"] = range(train.sum())
+    stored = crops(tmp_path / "crops", table)
+    named = labelled(table, stored, "identity", CLASSES, folds=5).table.dropna(subset="label")
+    assert set(named["fold"]) == {0, 1, 2, 3, 4}
 
 
 def test_a_class_of_the_test_share_alone_is_not_learned(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which photos carry a label, in which fold each stands, and which of them a model learns from or answers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,9 @@ from finprint.pictures.shards import Crops
 from finprint.store.tables import TEST
 
 MADE = -2  # the fold of made images, which no model leaves out
-ALONE = -1  # their group: no photo is in it
+ALWAYS = -3  # the fold of the only group of a class, which no model leaves out either
+ALONE = -1  # the group of made images: no photo is in it
+HALF = 0.5  # share of the photos
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Labelled:
 
     Attributes:
         table: (image, label, group, fold), a row for each photo with a crop; label is missing, and fold -1, where the
-            class is not known or the photo is to be identified; MADE for a made image.
+            class is not known or the photo is to be identified; MADE for a made image; ALWAYS if every model learns it.
         classes: names of the C classes, sorted: those of photos outside the test share.
         test: the folds of the test share.
     """
@@ -63,7 +66,7 @@ class Labelled:
         return sha256_json([table[["image", "label", "fold"]].to_numpy().tolist(), groups, contents, list(self.test)])
 
 
-def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> Labelled:
+def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes, folds: int = 0) -> Labelled:
     """The photos and their labels.
 
     The splits `train` and `validation` do not count here, because they hold out whole individuals. The folds do: groups
@@ -76,19 +79,21 @@ def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> La
         of: the column that names the class, `identity` or `species`.
         params: the section. Its other folds and models change nothing for one model, so its stages depend on `test`
             alone.
+        folds: into how many the photos are divided; 0: as far as any photo stands in one.
 
     Raises:
         UserError: there are fewer than two classes to learn, or a fold has no labelled photo.
     """
     table = photos[photos["image"].isin(crops.index["image"])]
-    table = table[["image", "group", "fold", "split"]].assign(label=table[of]).reset_index(drop=True)
+    table = table[["image", "group", "fold", "split", "encounter"]].assign(label=table[of]).reset_index(drop=True)
     table.loc[table["split"] == TEST, "label"] = pd.NA
-    folds = int(table["fold"].max()) + 1
+    folds = max(1, folds, int(table["fold"].max()) + 1)
     by_group = table.groupby("group")["fold"].transform("max")
-    table["fold"] = by_group.where(by_group >= 0, table["group"] % max(1, folds))
+    table["fold"] = by_group.where(by_group >= 0, table["group"] % folds)
     table.loc[table["label"].isna(), "fold"] = -1
-    table["fold"] = _spread(table[table["label"].notna()], folds).reindex(table.index, fill_value=-1)
-    named = table[table["label"].notna()]
+    named = _spread(_apart(table[table["label"].notna()], folds), folds, params.test)
+    dealt = named[["group", "fold"]].reindex(table.index)
+    table[["group", "fold"]] = dealt.fillna(table[["group", "fold"]]).astype(int)
     classes = sorted(named.loc[~named["fold"].isin(params.test), "label"].unique())
     if len(classes) < 2:
         only = f": {classes[0]}" if classes else ""
@@ -104,38 +109,72 @@ def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes) -> La
     return Labelled(table[["image", "label", "group", "fold"]], classes, tuple(params.test))
 
 
-def _spread(named: pd.DataFrame, folds: int) -> pd.Series:
-    """The fold of each labelled photo, so that no class stands in one fold alone, and no fold is empty.
+def _apart(named: pd.DataFrame, folds: int) -> pd.DataFrame:
+    """The labelled photos with a group for each class that a group shows, the further ones in the folds behind its own.
+
+    Near-duplicates of another class make no model look better than it is. Where images of all classes look alike, such
+    as bottles on white, they would join all of them to one group. A group that the owner or the date tells, such as a
+    boat or an encounter, stays together. Where most images stand in the only group of their class, each stands alone.
+
+    Args:
+        named: columns label, group, fold and encounter.
+        folds: their number.
+    """
+    if not len(named):
+        return named
+    joined = named["encounter"].isna().groupby(named["group"]).transform("all")
+    label = pd.factorize(named["label"], sort=True)[0]
+    place = pd.Series(label, named.index).groupby(named["group"]).rank("dense").astype(int) - 1
+    fold = named["fold"].where(~joined, (named["fold"] + place) % folds)
+    group = named["group"] + place.where(joined, 0) * (named["group"].max() + 1)
+    parted = named.assign(group=group, fold=fold)
+    if (_groups(parted) == 1).mean() <= HALF or not joined.all():
+        return parted
+    alone = np.arange(len(named))
+    return named.assign(group=alone, fold=named.groupby("label").cumcount() % folds)
+
+
+def _groups(named: pd.DataFrame) -> pd.Series:
+    """How many groups the class of each photo has."""
+    return named.groupby("label")["group"].transform("nunique")
+
+
+def _spread(named: pd.DataFrame, folds: int, test: Sequence[int]) -> pd.DataFrame:
+    """The labelled photos with folds in which no class stands in one alone, and none of which is empty.
 
     Folds follow from a hash, so that a class of few groups may lie in one fold by chance. Its last group then goes to
-    the next fold, because a model that has never seen a class would deny it. An empty fold takes a group of the fold
-    that has most.
+    the next fold, because a model that has never seen a class would deny it. If it has one group, no model leaves that
+    out, and it is not judged. An empty fold takes a group of the fold that has most.
 
     Args:
         named: columns label, group and fold.
-        folds: their number, as far as any photo stands in one.
+        folds: their number.
+        test: those of the test share; what lies there stays there.
     """
     if not len(named):
-        return named["fold"]
+        return named
     fold = named.groupby("group")["fold"].first()
     for _, groups in named.groupby("label")["group"]:
         own = np.unique(groups)
         if len(own) > 1 and fold[own].nunique() == 1:
             fold[own[-1]] = (fold[own[-1]] + 1) % folds
+    only = fold.index.isin(named.loc[_groups(named) == 1, "group"]) & ~fold.isin(test)
+    fold[only] = ALWAYS
     for empty in sorted(set(range(folds)) - set(fold)):
-        most = fold[fold == fold.mode().iloc[0]]
+        most = fold[fold == fold[fold >= 0].mode().min()]
         if len(most) > 1:
             fold[most.index[-1]] = empty
-    return named["group"].map(fold)
+    return named.assign(fold=named["group"].map(fold))
 
 
 def remarks(labels: Labelled, fold: int) -> list[str]:
-    """What is worth a line on the terminal: classes that this model cannot learn."""
+    """What is worth a line on the terminal: classes that this model cannot learn, or that nothing judges."""
     taught = set(labels.learns(fold)["label"])
     missing = [name for name in labels.classes if name not in taught]
-    if not missing:
-        return []
-    return [
-        f"{len(missing)} of {len(labels.classes)} classes have no photo outside fold {fold}, {missing[0]} for one: "
-        "this model never answers them"
-    ]
+    only = sorted(labels.table.loc[labels.table["fold"] == ALWAYS, "label"].unique())
+    count = len(labels.classes)
+    lines = (
+        (missing, f"of {count} classes have no photo outside fold {fold}", "this model never answers them"),
+        (only, f"of {count} classes have one group of photos that belong together", "nothing judges them"),
+    )
+    return [f"{len(names)} {what}, {names[0]} for one: {so}" for names, what, so in lines if names]

@@ -28,6 +28,12 @@ def model_seed(seed: int, member: str, fold: int) -> int:
     return seed + 1000 * (zlib.crc32(member.encode()) % 1_000_000) + fold
 
 
+def class_recipe(params: Classify, member: str, fold: int, seed: int, processes: int) -> Recipe:
+    """How the model of a member trains without a fold; by `seed` all models have seeds of their own."""
+    section = params.of_model(member, fold)
+    return Recipe(section, section.epochs, section.lr, model_seed(seed, member, fold), processes)
+
+
 def class_checkpoint(name: str, recipe: Recipe, photos: str) -> Checkpoint | None:
     """Where a model goes on after it was killed; None for a head on frozen features, which needs none.
 
