@@ -50,7 +50,7 @@ def closest(hashes: np.ndarray) -> tuple[int, int]:
     low, high = -1, 256  # none differ in so few; some do in so many
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if near_duplicates(hashes, middle) else (middle, high)
+        low, high = (low, middle) if len(near_duplicates(hashes, middle)) else (middle, high)
     return high, len(hashes) * (len(hashes) - 1) // 2
 
 

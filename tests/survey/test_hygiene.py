@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import prepare_params
@@ -60,13 +61,13 @@ def test_copies_by_hand() -> None:
 def test_animals_of_one_photo_are_no_copies() -> None:
     photos = _photos("a a 1 A train", "a#2 a 1 B train")
     assert list(copies(photos)) == []
-    assert list(alike(photos, [(0, 1)])) == []
+    assert list(alike(photos, np.array([(0, 1)]))) == []
 
 
 def test_alike_by_hand() -> None:
     photos = _photos("a a 1 A train", "b b 2 B train", "c c 3 A train", "d d 4 ? train", "e e 1 B train")
     pairs = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2)]
-    assert list(alike(photos, pairs)) == [
+    assert list(alike(photos, np.array(pairs))) == [
         (ALIKE_TWO_NAMES, "a", "b", "A and B"),
         (ALIKE, "c", "a", None),
         (ALIKE, "d", "a", None),
@@ -77,13 +78,13 @@ def test_alike_by_hand() -> None:
 def test_no_photo_of_a_burst_goes_untold() -> None:
     """a and b are both like c, but not like each other."""
     photos = _photos("a a 1 A train", "b b 2 A train", "c c 3 A train")
-    assert list(alike(photos, [(0, 2), (1, 2)])) == [(ALIKE, "c", "a", None), (ALIKE, "b", "c", None)]
+    assert list(alike(photos, np.array([(0, 2), (1, 2)]))) == [(ALIKE, "c", "a", None), (ALIKE, "b", "c", None)]
 
 
 def test_a_burst_is_told_once_a_photo_and_photos_to_identify_beside_the_catalogue() -> None:
     photos = _photos("a a 1 A train", "b b 2 A train", "c c 3 A train", "q q 4 ? test", "r r 5 ? test", "s s 1 ? test")
     pairs = list(itertools.combinations(range(6), 2))
-    assert list(alike(photos, pairs)) == [
+    assert list(alike(photos, np.array(pairs))) == [
         (ALIKE, "b", "a", None),
         (ALIKE, "c", "a", None),
         (QUERY_ALIKE, "q", "a", None),

@@ -1,6 +1,7 @@
 """Splits: what belongs together stays together, and validation looks as the next survey will."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from finprint.survey import splits
 from finprint.survey.splits import (
@@ -45,7 +44,7 @@ def test_near_duplicates_against_counting_bits(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(splits, "FEW_HASHES", few)
         found = near_duplicates(hashes, bits)
-    assert found == sorted(wanted)
+    assert found.tolist() == [list(pair) for pair in sorted(wanted)]
 
 
 def test_pieces_of_hashes_miss_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,27 +56,38 @@ def test_pieces_of_hashes_miss_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
         copy[rng.choice(256, 24 + row % 2, replace=False)] ^= 1
     hashes = np.concatenate([originals, np.packbits(copies, axis=1)])
     whole = near_duplicates(hashes, 24)
-    assert whole == [(row, 500 + row) for row in range(0, 500, 2)]
+    assert whole.tolist() == [[row, 500 + row] for row in range(0, 500, 2)]
     monkeypatch.setattr(splits, "FEW_HASHES", 100)
-    assert near_duplicates(hashes, 24) == whole
+    assert np.array_equal(near_duplicates(hashes, 24), whole)
+
+
+def test_thousands_of_photos_alike_take_little_memory() -> None:
+    tracemalloc.start()
+    pairs = near_duplicates(np.zeros((3000, 32), np.uint8), 24)
+    assert (group(3000, pairs) == 0).all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pairs.shape == (3000 * 2999 // 2, 2)
+    assert peak < 60 * len(pairs)  # bytes; a list of tuples takes 275 a pair
 
 
 @given(data=st.data(), count=st.integers(1, 30))
 def test_groups_are_connected_components(data: st.DataObject, count: int) -> None:
     node = st.integers(0, count - 1)
     pairs = data.draw(st.lists(st.tuples(node, node), max_size=40))
-    numbers = group(count, pairs)
-    rows, columns = np.array(pairs, int).reshape(-1, 2).T
-    _, wanted = connected_components(coo_matrix((np.ones(len(pairs)), (rows, columns)), (count, count)), directed=False)
+    numbers = group(count, np.array(pairs, int).reshape(-1, 2))
+    wanted = list(range(count))
+    for _ in pairs:  # each turn, at least one of a chain learns the least number in it
+        for i, j in pairs:
+            wanted[i] = wanted[j] = min(wanted[i], wanted[j])
     assert numbers.dtype == np.int32
-    assert np.array_equal(numbers[:, None] == numbers, wanted[:, None] == wanted)
-    assert set(numbers.tolist()) == set(range(len(set(wanted.tolist()))))
-    assert np.array_equal(numbers, group(count, [(j, i) for i, j in reversed(pairs)]))
+    assert numbers.tolist() == [sorted(set(wanted)).index(least) for least in wanted]
+    assert np.array_equal(numbers, group(count, np.array([(j, i) for i, j in reversed(pairs)]).reshape(-1, 2)))
 
 
 def test_no_photos() -> None:
-    assert group(0, []).shape == (0,)
-    assert near_duplicates(np.zeros((0, 32), np.uint8), 5) == []
+    assert group(0, np.zeros((0, 2), int)).shape == (0,)
+    assert near_duplicates(np.zeros((0, 32), np.uint8), 5).shape == (0, 2)
     assert [found.shape for found in validation_photos(np.zeros(0, str), np.zeros(0, str), 0, 2, 0.5, 1)] == [(0,)] * 2
 
 

@@ -1,6 +1,5 @@
 """What wrong answers do to the number of animals: it is counted many times, by names drawn from the probabilities."""
 
-import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 from finprint.export.sightings import ANSWERED
 from finprint.matching.ranking import ANSWERS as RANKS
 from finprint.store.tables import NEW
-from finprint.survey.splits import group as group_of
+from finprint.survey.splits import chains, group
 
 DRAWS = 1000
 
@@ -94,5 +93,4 @@ def _together(asked: pd.DataFrame, answers: pd.DataFrame) -> np.ndarray:
     new = answers.loc[(answers["rank"] == 1) & (answers["identity"] == NEW), "query"]
     alone = asked["encounter"].isna() | asked["image"].isin(new)
     told = (asked["encounter"], asked["individual"].where(alone))
-    rows = [group for one in told for group in one.reset_index(drop=True).groupby(one.to_numpy()).indices.values()]
-    return group_of(len(asked), (pair for group in rows for pair in itertools.pairwise(map(int, group))))
+    return group(len(asked), np.concatenate([chains(one) for one in told]))

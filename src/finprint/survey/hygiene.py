@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
+import numpy as np
 import pandas as pd
 
 from finprint.store.tables import TEST
@@ -33,6 +34,7 @@ KINDS = (
 )  # fmt: skip
 
 Finding = tuple[str, str, str | None, str | None]  # a row of the table `FINDINGS`
+CROWD = 20  # later photos that a photo is compared with, at most
 SMALL, LONG = 64, 6  # px of the shorter side, and ratio of the sides, from which on a photo is odd
 FEW, USUAL = 20, 0.1  # photos, and share of all photos, beyond which an odd size is a usual one
 TYPO = 0.92  # difflib's ratio of two species; short- and long-finned pilot whales have 0.85
@@ -65,18 +67,21 @@ def copies(photos: pd.DataFrame) -> Iterator[Finding]:
         yield from ((kind, image, filed["image"].iloc[0], detail) for image in filed["image"].iloc[1:])
 
 
-def alike(photos: pd.DataFrame, pairs: Iterable[tuple[int, int]]) -> Iterator[Finding]:
+def alike(photos: pd.DataFrame, pairs: np.ndarray) -> Iterator[Finding]:
     """Photos that are hardly to be told apart, but no copies: every two of two individuals; of others each once, beside
     one that it is like, so that a burst of n has n - 1 findings and not all its pairs.
 
+    Of a photo that is like a crowd, only the first ones are looked at.
+
     Args:
         photos: as for `copies`, those to identify last.
-        pairs: rows (i, j) of photos whose hashes are near each other, i < j; ascending.
+        pairs: (P, 2) rows (i, j) of photos whose hashes are near each other, i < j; ascending.
     """
     images, names, asked = photos["image"].tolist(), photos["identity"].tolist(), photos["split"].eq(TEST).tolist()
     paths, hashes = photos["path"].tolist(), photos["sha256"].tolist()
     told = set()
-    for i, j in pairs:
+    place = np.arange(len(pairs)) - np.searchsorted(pairs[:, 0], pairs[:, 0])
+    for i, j in pairs[place < CROWD].tolist():
         if paths[i] == paths[j] or hashes[i] == hashes[j] or asked[i]:
             continue
         if not pd.isna(names[i]) and not pd.isna(names[j]) and names[i] != names[j]:

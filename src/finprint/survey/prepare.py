@@ -1,6 +1,5 @@
 """From a source's own tables to one checked table of photos, and a table of what was rejected and why."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +32,7 @@ from finprint.survey.params import Prepare
 from finprint.survey.readings import Reading, read_all
 from finprint.survey.sample import draw_pod
 from finprint.survey.sources.source import Source
-from finprint.survey.splits import group, group_keys, near_duplicates, validation_photos
+from finprint.survey.splits import chains, group, group_keys, near_duplicates, validation_photos
 
 Reject = tuple[str, str, str]  # a row of the table `REJECTS`
 
@@ -157,8 +156,8 @@ def _grouped(
     hashes = np.frombuffer(b"".join(photos["bits"]), np.uint8).reshape(len(photos), -1)
     near = near_duplicates(hashes, params.duplicate_bits)
     met = together(photos, told)
-    pairs = itertools.chain(near, *(_chains(column) for column in (photos["sha256"], met)))
-    photos["group"] = group(len(photos), pairs)
+    pairs = [near, *(chains(column) for column in (photos["sha256"], met))]
+    photos["group"] = group(len(photos), np.concatenate(pairs))
     photos["when"] = seen(photos, taken, params)
     ids = photos["encounter"].where(told)
     photos["key"] = group_keys(photos["group"].to_numpy(), photos["sha256"].to_numpy(str), taken, ids)
@@ -241,15 +240,6 @@ def _one_row_a_photo(table: pd.DataFrame, reject: Callable[[str, str], None]) ->
         else:
             reject(str(image), f"{len(rows)} rows for one photo: the first is used")
     return table[~table["image"].isin(contradicted)].drop_duplicates("image")
-
-
-def _chains(values: pd.Series) -> list[tuple[int, int]]:
-    """Join each row to the next one of the same value; missing values join nothing."""
-    codes, _ = pd.factorize(values)  # a missing value is -1
-    order = np.argsort(codes, kind="stable")
-    sorted_codes = codes[order]
-    joined = (sorted_codes[1:] == sorted_codes[:-1]) & (sorted_codes[1:] >= 0)
-    return list(zip(order[:-1][joined].tolist(), order[1:][joined].tolist(), strict=True))
 
 
 def _drop_copies(photos: pd.DataFrame, copied: list[Finding], reject: Callable[[str, str], None]) -> pd.DataFrame:

@@ -1,19 +1,21 @@
 """Who validates: groups of photos that must stay together, their folds, and individuals held out as new."""
 
 import hashlib
-from collections.abc import Iterable
 
 import faiss
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 FEW, FIFTH, SMALL = 5, 5, 10  # at least min(FEW, a FIFTH) individuals are held out of a catalogue of SMALL or more
 COMPANY = 0.5  # share of the groups of one size that may validate because they show somebody who is held out, about
+AT_ONCE = 1000  # photos whose neighbours are looked for at a time
 FEW_HASHES = 50_000  # up to so many, comparing all of them is faster than looking up their pieces
 SHORT, LONG = 15, 24  # bits of a piece: with fewer, most hashes share one; more take more lookups and sort out no more
 
 
-def near_duplicates(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
+def near_duplicates(hashes: np.ndarray, bits: int) -> np.ndarray:
     """Pairs of photos whose hashes differ in at most `bits` bits.
 
     Of many hashes only those are compared that agree in a piece, up to one bit (Norouzi et al., Fast search in Hamming
@@ -24,10 +26,11 @@ def near_duplicates(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
         bits: -1 finds nothing.
 
     Returns:
-        Pairs (i, j) of row numbers with i < j, in order.
+        (P, 2) int32, pairs (i, j) of row numbers with i < j, in order.
     """
+    found = [np.zeros((0, 2), np.int32)]
     if bits < 0 or len(hashes) < 2:
-        return []
+        return found[0]
     width = hashes.shape[1] * 8
     pieces = bits // 2 + 1  # two hashes that differ in so few bits differ in at most one bit of some piece
     index: faiss.IndexBinary
@@ -38,10 +41,14 @@ def near_duplicates(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
         index = faiss.IndexBinaryMultiHash(width, pieces, min(width // pieces, LONG))
         index.nflip = 1
     index.add(hashes)
-    limits, _, neighbours = index.range_search(hashes, bits + 1)  # strictly below the radius
-    rows = np.repeat(np.arange(len(hashes)), limits[1:].astype(int) - limits[:-1].astype(int))
-    pairs = np.column_stack([rows, neighbours])[rows < neighbours]
-    return [(i, j) for i, j in pairs[np.lexsort(pairs.T[::-1])].tolist()]
+    for start in range(0, len(hashes), AT_ONCE):  # thousands of frames of one camera have millions of pairs
+        some = hashes[start : start + AT_ONCE]
+        limits, _, neighbours = index.range_search(some, bits + 1)  # strictly below the radius
+        rows = start + np.repeat(np.arange(len(some)), limits[1:].astype(int) - limits[:-1].astype(int))
+        later = rows < neighbours
+        pairs = np.column_stack([rows[later], neighbours[later]]).astype(np.int32)
+        found.append(pairs[np.lexsort(pairs.T[::-1])])
+    return np.concatenate(found)
 
 
 def _mixed(hashes: np.ndarray) -> np.ndarray:
@@ -57,21 +64,25 @@ def _mixed(hashes: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def group(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
-    """The number of each photo's group, (count,) int32: photos that a chain of `pairs` joins are in one group."""
-    parent = list(range(count))
+def chains(values: pd.Series) -> np.ndarray:
+    """(P, 2), each row beside the next one of the same value; missing values join nothing."""
+    codes, _ = pd.factorize(values)  # a missing value is -1
+    order = np.argsort(codes, kind="stable")
+    sorted_codes = codes[order]
+    joined = (sorted_codes[1:] == sorted_codes[:-1]) & (sorted_codes[1:] >= 0)
+    return np.column_stack([order[:-1][joined], order[1:][joined]])
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
 
-    for i, j in pairs:
-        low, high = sorted((root(i), root(j)))
-        parent[high] = low
-    _, numbers = np.unique([root(i) for i in range(count)], return_inverse=True)
-    return numbers.astype(np.int32)
+def group(count: int, pairs: np.ndarray) -> np.ndarray:
+    """The number of each photo's group, (count,) int32: photos that a chain of `pairs`, (P, 2), joins are in one group.
+
+    Groups are numbered in the order of their first photos.
+    """
+    ones, others = np.reshape(pairs, (-1, 2)).T
+    graph = coo_matrix((np.ones(len(ones), np.int8), (ones, others)), (count, count))
+    numbers = connected_components(graph, directed=False)[1] if count else np.zeros(0)
+    first, codes = np.unique(numbers, return_index=True, return_inverse=True)[1:]
+    return first.argsort().argsort()[codes].astype(np.int32)
 
 
 def group_keys(groups: np.ndarray, sha256: np.ndarray, taken: pd.Series, told: pd.Series) -> np.ndarray:
