@@ -89,7 +89,8 @@ def test_another_folder_gets_back_what_stood_in_params(tmp_path: Path, monkeypat
     looked = read(classes, load_params(), classes=True)
     values = {f"prepare.{key}": value for key, value, _ in changes(looked.params, load_params().prepare)}
     write_params(Path("params.yaml"), values | {"prepare.folder": str(classes), "classes.of": ["identity"]})
-    assert set(values) == {"prepare.nobody", "prepare.encounter_gap", "prepare.folders.identity"}
+    folders = {"prepare.folders.identity", "prepare.folders.around"}
+    assert set(values) == {"prepare.nobody", "prepare.encounter_gap", *folders}
     assert read(classes, load_params(), classes=True).params == load_params().prepare.model_copy(
         update={"source": "folder", "queries": "test", "csv": looked.params.csv}
     )
@@ -98,6 +99,43 @@ def test_another_folder_gets_back_what_stood_in_params(tmp_path: Path, monkeypat
     assert read(seals, load_params(), classes=False).params.encounter_gap == 60, "as individuals it has encounters"
     own = changed(load_params(OURS), {"prepare.encounter_gap": 5})
     assert read(seals, own, classes=False).params.encounter_gap == 5, "that is somebody's own choice"
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "identity"),
+    [
+        ("image,species", "cod,cod,tuna", "species"),
+        ("image_id,dx", "nv,nv,mel", "dx"),
+        (
+            "filename,width,height,class,xmin,ymin,xmax,ymax",
+            "90,90,90;90,90,90;cod,cod,tuna;1,1,1;1,1,1;9,9,9;9,9,9",
+            "class",
+        ),
+    ],
+)
+def test_columns_of_classes(header: str, cells: str, identity: str, tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(3)]
+    fill(tmp_path, *(f"images/{name}" for name in names), "test/9.jpg")
+    rows = zip(names, *(cell.split(",") for cell in cells.split(";")), strict=True)
+    (tmp_path / "labels.csv").write_text("\n".join([header, *map(",".join, rows)]))
+    looked = read_classes(tmp_path)
+    assert (looked.params.csv.identity, named(looked)) == (
+        identity,
+        set(cells.replace(";", ",").split(",")) & {"cod", "tuna", "nv", "mel"},
+    )
+    assert len(looked.source.queries) == 1
+    with pytest.raises(UserError):
+        read(tmp_path, load_params(OURS), classes=False)  # no individual is named
+
+
+def test_shares_of_a_collection_hold_the_same_classes(tmp_path: Path) -> None:
+    """Also under a name that reads like a class, and in a folder beside a note."""
+    shares = [f"{share}/{name}/{share}{name}.jpg" for share in ("train", "dev") for name in ("cod", "tuna")]
+    fill(tmp_path / "dataset", *shares, "test/1.jpg")
+    (tmp_path / "README.txt").write_text("fish")
+    assert unwrapped(tmp_path) == tmp_path / "dataset"
+    looked = read_classes(tmp_path / "dataset")
+    assert (named(looked), len(looked.animals)) == ({"cod", "tuna"}, 4)
 
 
 def test_a_table_s_columns_do_not_stay_for_the_next_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ def test_a_table(tmp_path: Path) -> None:
         ("file,label,coordinates", "sea,sea,beach;1.5 2,1.5 2,1.5 2", "csv"),  # of a place
         ("Image,Id", "w_1,w_1,w_2", "csv"),  # Kaggle's humpbacks
         ("Image,whaleID", "whale_1,whale_2,whale_3", "csv"),  # Kaggle's right whales
+        ("id,breed", "pug,pug,collie", "csv"),  # Kaggle's dogs
         ("Image,Id", "1,2,3", "folder"),  # numbers of the rows
         ("file,label,xmin,ymin,xmax,ymax", "fin,fin,body;1,1,1;1,1,1;9,9,9;9,9,9", "folder"),  # what boxes show
         ("file,class,bbox", "fin,fin,body;1 1 9 9,1 1 9 9,1 1 9 9", "folder"),

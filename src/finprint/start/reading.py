@@ -12,6 +12,7 @@ from finprint.base.params import changed
 from finprint.params import Params
 from finprint.start.facts import HEADERS, evenly
 from finprint.start.writing import at, stood_before, unwritten
+from finprint.pictures.images import SUFFIXES
 from finprint.survey.box_forms import OtherForm, settle
 from finprint.survey.look import Looked, look
 from finprint.survey.names import Nobody
@@ -20,12 +21,14 @@ from finprint.survey.readings import read_one
 from finprint.survey.sources.disk import is_litter, walk
 from finprint.survey.sources.folders import asked_in
 from finprint.survey.sources.marks import OWN
+from finprint.survey.sources.sheets import FORMS
 
 # Keys below `prepare` that are not the same for all folders, and why. Another folder gets back what stood there before.
 REASONS = {
     "encounter_gap": "when an image was taken says nothing of its class",
     "nobody": "the other words are names of classes",
     "folders.identity": "the innermost folders are named after the classes",
+    "folders.around": "the folders around those of classes tell nothing",
     "csv.unknown": "every word may be a class",
     "csv.box_form": "so the boxes fit their photos",
 }
@@ -44,7 +47,9 @@ def unwrapped(folder: Path) -> Path:
 
 
 def _visible(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if not is_litter(path.name)]
+    """The folders, photos and tables in a folder."""
+    inside = [path for path in folder.iterdir() if not is_litter(path.name)]
+    return [path for path in inside if path.is_dir() or path.name.lower().endswith((*SUFFIXES, *FORMS, ".json"))]
 
 
 def read(folder: Path, base: Params, classes: bool) -> Looked:
@@ -118,19 +123,19 @@ def _by_level(folder: Path, params: Prepare) -> Looked:
     """The folder, understood; by the level of the innermost folders if these tell all that the names tell, and more."""
     depths = set(_depths(folder, asked_in(folder, params.queries)))
     depth = depths.pop() if len(depths) == 1 else 0
-    told = params.folders.model_copy(update={"identity": depth})
+    told = params.folders.model_copy(update={"identity": depth, "around": "group"})
     by_level = params.model_copy(update={"folders": told})
     able = params.folders.identity == "auto" and 0 < depth <= DEEPEST
     try:
-        looked = look(folder, params)
+        looked = look(folder, params, classes=True)
     except UserError as error:
         with suppress(UserError):
             if able:
-                return look(folder, by_level)
+                return look(folder, by_level, classes=True)
         raise error from None
     if able and looked.params.source == "folder" and looked.source.strays:
         with suppress(UserError):
-            other = look(folder, by_level)
+            other = look(folder, by_level, classes=True)
             of = other.animals.set_index("image")["identity"]
             names = looked.animals["identity"].fillna("").to_numpy(str)
             kept = of.reindex(looked.animals["image"]).fillna("").to_numpy(str) == names

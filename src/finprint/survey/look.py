@@ -50,13 +50,14 @@ class Looked:
         return labelled[~labelled["image"].str.startswith(empty)] if empty else labelled
 
 
-def look(folder: Path, params: Prepare) -> Looked:
+def look(folder: Path, params: Prepare, classes: bool = False) -> Looked:
     """Read a folder as `prepare` will.
 
     Args:
         folder: the folder with the photos.
         params: the section `prepare`. If its source is the drawn sample, the kind of source is taken from what lies
             in the folder.
+        classes: names tell classes, and not individuals.
 
     Raises:
         UserError: the folder cannot be read as that kind of source; the message says why and what to do.
@@ -69,7 +70,7 @@ def look(folder: Path, params: Prepare) -> Looked:
         params.source != "sample" and folder.resolve() == Path(params.folder).resolve()
     )  # whose photos the log is about
     if params.source == "sample":
-        params = _kind(folder, params)
+        params = _kind(folder, params, classes)
     source, decided = read_source(params, folder, REVIEWED if ours else None)
     return Looked(folder, params, source, decided)
 
@@ -96,12 +97,12 @@ def describe(looked: Looked, kind: str = "individual") -> str:
     )
 
 
-def _kind(folder: Path, params: Prepare) -> Prepare:
+def _kind(folder: Path, params: Prepare, classes: bool) -> Prepare:
     """The section `prepare` with the kind of source that lies in a folder, the columns of its table, and the folder of
     the photos to identify."""
     if is_happywhale(folder):
         return params.model_copy(update={"source": "happywhale"})
-    if csv := guess_table(folder, params.csv):
+    if csv := guess_table(folder, params.csv, classes):
         return params.model_copy(update={"source": "csv", "csv": csv, "queries": asked_beside(folder, csv, params)})
     if may_be_happywhale(folder):
         return params.model_copy(update={"source": "happywhale"})

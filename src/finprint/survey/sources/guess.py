@@ -42,6 +42,10 @@ NAMES = {
     "split": ("split", "original_split", "reid_split", "partition", "set", "subset"),
     "box": ("bbox",),
 }  # fmt: skip
+# Further names of a column of classes, not of individuals.
+CLASSES = (
+    "species", "type", "kind", "genus", "taxon", "scientific_name", "common_name", "category_name", "diagnosis", "dx",
+)  # fmt: skip
 # What a box shows, or the number of a row, are called so as well.
 UNSURE = ("label", "class", "class_name", "class_id", "labels", "category", "breed", "target", "id")
 QUERY = ("query", "queries", "test", "testing", "probe")  # values of the column `split`, marks of photos to identify
@@ -53,12 +57,13 @@ NUMBERS = ("image_id", "imageid", "photo_id", "id")  # columns of photos, if nea
 NEARLY = 0.9
 
 
-def guess_table(folder: Path, csv: Csv) -> Csv | None:
+def guess_table(folder: Path, csv: Csv, classes: bool = False) -> Csv | None:
     """The table that lists the photos of a folder with their individuals.
 
     Args:
         folder: where the table lies, and the photos below it.
         csv: `prepare.csv`. Its table, and those of its columns that the table has, are taken as they are.
+        classes: it lists their classes instead; then what a box shows, or a species, is one.
 
     Returns:
         `prepare.csv` of that table; None if no table lists photos of the folder and names their individuals.
@@ -69,14 +74,14 @@ def guess_table(folder: Path, csv: Csv) -> Csv | None:
     disk = walk(folder)
     own, others = _tables(disk, csv)
     if ours := {name: table for name in own if (table := _read(folder / name)) is not None}:
-        found = _listing(ours, csv, disk, filled=False)
+        found = _listing(ours, csv, disk, classes, filled=False)
         return found.model_copy(update={"file": csv.file}) if found else csv  # reading it says what is missing
     outer = [name for name in others if "/" not in name]
-    if found := _listing(_readable(folder, outer), csv, disk):
+    if found := _listing(_readable(folder, outer), csv, disk, classes):
         return found
     deeper = [name for name in others if "/" in name]
     tables = _readable(folder, deeper) if len(deeper) <= FEW else {}
-    found = _listing(tables, csv, disk)
+    found = _listing(tables, csv, disk, classes)
     return found if found and _lists_most(tables[found.file][found.image], disk) else None
 
 
@@ -172,7 +177,7 @@ def _read(path: Path) -> pd.DataFrame | None:
     return read_sheet(path, [])
 
 
-def _listing(tables: dict[str, pd.DataFrame], csv: Csv, disk: Disk, filled: bool = True) -> Csv | None:
+def _listing(tables: dict[str, pd.DataFrame], csv: Csv, disk: Disk, classes: bool, filled: bool = True) -> Csv | None:
     """`prepare.csv` of the first of some tables that lists photos and names their individuals. A column with one of the
     names `UNSURE` may name them if no table has a surer one, and no folders do. `filled`: it must have a name."""
     photos = PhotoNames(disk.photos())
@@ -185,7 +190,7 @@ def _listing(tables: dict[str, pd.DataFrame], csv: Csv, disk: Disk, filled: bool
     }
     for doubt in [False] if are_sorted else [False, True]:
         for name, image in images.items():
-            table, columns = tables[name], _columns(tables[name], csv, image, doubt)
+            table, columns = tables[name], _columns(tables[name], csv, image, doubt, classes)
             if columns["identity"] not in table:
                 continue
             if not filled or (_repeats if are_sorted else _names)(table, image, columns["identity"]):
@@ -205,21 +210,23 @@ def _image_column(table: pd.DataFrame, csv: Csv, folder: Path, photos: Sequence[
     return csv.image if csv.image in table.columns else next(there, "")
 
 
-def _columns(table: pd.DataFrame, csv: Csv, image: str, doubt: bool) -> dict[str, str]:
+def _columns(table: pd.DataFrame, csv: Csv, image: str, doubt: bool, classes: bool = False) -> dict[str, str]:
     """The name of each column of `prepare.csv` in a table; '' if the table has none.
 
     Args:
         image: the column of the photos, '' if there is none.
         doubt: may the identities stand in a column with one of the names `UNSURE`?
+        classes: are classes meant, which may stand in a column with one of the names `CLASSES` as well?
     """
     columns = {"image": image}
     for key in (key for key in NAMES if key != "image"):
         told = getattr(csv, key)
-        there = _called(table, key)
+        there = [column for column in _called(table, key) if column != image]
         if key == "identity":
             unsure = [column for column in there if column.casefold() in UNSURE]
             there = [column for column in there if column not in unsure]
-            there += _telling(table, image, unsure) if doubt and image else []
+            unsure += [name for name in table.columns if classes and name.casefold() in CLASSES]
+            there += _telling(table, image, unsure, classes) if doubt and image else []
         columns[key] = told if told and set(told.split()) <= set(table.columns) else next(iter(there), "")
     splits = [columns["split"], *_called(table, "split")] if columns["split"] else []
     marked = ({"split": name, "query_value": mark} for name in splits for mark in _marks(table[name], csv))
@@ -237,11 +244,11 @@ def _called(table: pd.DataFrame, key: str) -> list[str]:
     return [spelled[name] for name in NAMES[key] if name in spelled]
 
 
-def _telling(table: pd.DataFrame, image: str, columns: list[str]) -> list[str]:
+def _telling(table: pd.DataFrame, image: str, columns: list[str], classes: bool) -> list[str]:
     """Those of some columns that can tell classes or individuals: several, one of which has several photos. Names come
-    before numbers. In a table of boxes they tell what a box shows."""
+    before numbers. In a table of boxes they tell what a box shows, which is no individual."""
 
-    good = [] if has_boxes(table) else [column for column in columns if _repeats(table, image, column)]
+    good = [] if has_boxes(table) and not classes else [column for column in columns if _repeats(table, image, column)]
     return sorted(good, key=lambda column: bool(table[column].dropna().str.fullmatch(r"\d+").all()))
 
 
