@@ -10,9 +10,9 @@ import pandas as pd
 from finprint.base.errors import UserError
 from finprint.base.params import changed
 from finprint.params import Params
+from finprint.pictures.images import SUFFIXES
 from finprint.start.facts import HEADERS, evenly
 from finprint.start.writing import at, stood_before, unwritten
-from finprint.pictures.images import SUFFIXES
 from finprint.survey.box_forms import OtherForm, settle
 from finprint.survey.look import Looked, look
 from finprint.survey.names import Nobody
