@@ -104,6 +104,18 @@ def test_from_twenty_minutes_on_a_network_learns_scenes_beside_the_frozen_ones(s
         check_named(chosen.params)
 
 
+def test_a_network_learns_many_images_in_few_epochs(scenes: Facts) -> None:
+    """One epoch of 33,000 images has more steps than eleven of 2,000, after which a network helps."""
+    many = replace(scenes, each=np.full(10, 4000), photos=42_000, queries=2000)
+    chosen = plan_classes(many, Pace(FAST, VIEWS | {"lite1": 0.008, "lite2": 0.011}, FIT, 0.0), load_params(OURS), 60)
+    told = values(chosen)
+    assert (told["classes.members"][0], told["classes.folds"]) == ("outlines", [0])
+    assert 2 <= told["classify.members.outlines.epochs"] < 11
+    assert minutes(chosen.seconds) <= 60
+    check_named(chosen.params)
+    assert [models.epochs for models in ladder(0.0, 2400) if 0 < models.epochs < 11] == []
+
+
 def test_the_size_of_a_crop_counts_if_a_box_tells_it(scenes: Facts) -> None:
     for boxed, extras in ((0, "none"), (1, "none"), (3000, "size"), (3600, "size")):
         chosen = planned(replace(scenes, boxed=boxed), 0.0, 90)

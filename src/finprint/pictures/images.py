@@ -15,24 +15,14 @@ from finprint.base.files import sha256_bytes
 
 pillow_heif.register_heif_opener()  # telephones' photos
 SUFFIXES = {
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".jif",
-    ".png",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".bmp",
-    ".heic",
-    ".heif",
-    ".hif",
-}
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif", ".hif",
+    ".gif", ".ppm", ".pgm", ".pnm",
+}  # fmt: skip
 RAW = {
     ".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".kdc", ".mef", ".mos", ".nef",
     ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
 }  # fmt: skip
+TINY = 64  # px of the longer side
 MAX_PIXELS = 400_000_000  # stitched panoramas are real; a bomb of more than 400 MP is not
 MAX_BYTES = 4 * 2**30  # a file of more is no photo; all of a file is read into the memory
 TOO_LARGE = "too large for the memory of this machine"
@@ -196,8 +186,12 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
-    """Encode `(H, W, 3)` RGB uint8 pixels as JPEG; the same pixels give the same bytes."""
-    done, buffer = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    """Encode `(H, W, 3)` RGB uint8 pixels as JPEG; the same pixels give the same bytes. Tiny ones keep all of their
+    colour, of which a JPEG usually keeps one pixel in four."""
+    how = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    if max(pixels.shape[:2]) <= TINY:
+        how += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    done, buffer = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), how)
     assert done
     return buffer.tobytes()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from finprint.base.params import changed
+from finprint.base.words import counted
 from finprint.classes.guesses import by_features
 from finprint.classes.params import PLAIN, Classify
 from finprint.classes.poses import looks
@@ -27,6 +28,7 @@ from finprint.start.recipe import (
 SURE = 3.0  # standard errors by which features of all quarter turns must be better, to say that nothing is upright
 SOME = 36  # labelled images from which on each of six folds has some
 MANY = 60  # labelled images from which on a network learns
+MODEST = 2400  # labelled images for which `Team.splits` were measured, about
 SIXTHS, TENTHS = 6, 10
 BATCH, LONGEST = 32, 80  # images in a step, about; epochs of a training, at most
 MODEL, LAST = 8.0, 15.0  # seconds that each model's two stages take whatever the images are; vote and judge
@@ -62,6 +64,7 @@ class Team:
         steps: of the training, up to which fewer images are learned longer; 0: they are not.
         parts: into how many folds the images are divided if it learns.
         splits: the number of folds for which models are then trained, and the learner's fewest epochs, the best first.
+        thrifty: as `beside`, for one fold of so many images that fewer epochs are long enough.
     """
 
     learner: str
@@ -71,17 +74,31 @@ class Team:
     steps: int
     parts: int
     splits: tuple[tuple[int, int], ...]
+    thrifty: tuple[tuple[str, ...], ...]
 
     def most(self, images: int) -> int:
         """Epochs that the learner has at most, by the number of labelled images."""
-        steps = max(1, round(images * (1 - 1 / self.parts)) // BATCH)
-        return max(self.full, min(self.steps // steps, LONGEST))
+        return max(self.full, min(self.steps // self._steps(images), LONGEST))
+
+    def hurried(self, images: int) -> range:
+        """Epochs below the fewest of `splits`, from the most on, in which it still learns as many steps as they take
+        for `MODEST` images."""
+        few = min(least for _, least in self.splits)
+        steps = few * self._steps(MODEST)
+        return range(few - 1, max(2, -(-steps // self._steps(images))) - 1, -1)
+
+    def _steps(self, images: int) -> int:
+        """Steps of an epoch, about."""
+        return max(1, round(images * (1 - 1 / self.parts)) // BATCH)
 
 
 LARGE = ("large0", "large1", "large2")
-UPRIGHT = Team("outlines", (LARGE,), (LARGE, ("lite1", "lite2")), 20, 600, SIXTHS, ((SIXTHS, 11), (2, 11)))
+SMALL = ("lite1", "lite2")
+UPRIGHT = Team(
+    "outlines", (LARGE,), (LARGE, SMALL), 20, 600, SIXTHS, ((SIXTHS, 11), (2, 11)), (LARGE, SMALL, SMALL[:1], ())
+)
 FROZEN = (("any_turn_frozen1", "any_turn_frozen0"), ("any_turn_frozen1",))
-TURNED = Team("any_turn", FROZEN, FROZEN, 30, 0, TENTHS, ((4, 30), (3, 30), (2, 12), (1, 12)))
+TURNED = Team("any_turn", FROZEN, FROZEN, 30, 0, TENTHS, ((4, 30), (3, 30), (2, 12), (1, 12)), (*FROZEN[1:], ()))
 
 
 @dataclass(frozen=True)
@@ -114,6 +131,9 @@ def ladder(turns: float, images: int) -> Iterator[Models]:
         for epochs in range(most := team.most(images), few - 1, -3):
             for frozen in team.beside:
                 yield Models(team, (team.learner, *frozen), range(count), team.parts, epochs, epochs == most)
+    for epochs in team.hurried(images):
+        for frozen in team.thrifty:
+            yield Models(team, (team.learner, *frozen), range(1), team.parts, epochs)
     folds = range(SIXTHS if images >= SOME else 1)
     for frozen in team.alone:
         yield Models(team, frozen, folds, SIXTHS)
@@ -244,10 +264,12 @@ def _why_members(models: Models, turns: float) -> str:
         seen = f"no position is upright, because features of all quarter turns tell more ({by})"
         return f"{seen}: a network learns any turn" if models.epochs else seen
     seen = f"images are upright, because features of all quarter turns tell no more ({by})"
+    large = "three backbones look at enlarged ones"
     if models.epochs:
-        return f"{seen}: a network learns, and three backbones look at enlarged ones"
-    large = models.members == LARGE
-    return f"{seen}: {'three backbones look at enlarged ones' if large else 'small views are fast'}"
+        others = len(models.members) - 1
+        beside = large if models.members[1:] == LARGE else f"{counted(others, 'backbone')} beside it" if others else ""
+        return f"{seen}: a network learns{', and ' * bool(beside)}{beside}"
+    return f"{seen}: {large if models.members == LARGE else 'small views are fast'}"
 
 
 def _why_folds(models: Models) -> str:

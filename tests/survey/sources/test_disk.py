@@ -20,13 +20,13 @@ def _files(root: Path, *names: str) -> None:
 
 
 def test_photos_and_other_files(tmp_path: Path) -> None:
-    _files(tmp_path, "b/2.JPG", "a.jfif", "a.jpe", "b/1.heic", "note.txt", "boxes.csv", "labels/1.txt", "x", "old.gif")
+    _files(tmp_path, "b/2.JPG", "a.jfif", "a.jpe", "b/1.heic", "note.txt", "boxes.csv", "labels/1.txt", "x", "old.mp3")
     disk = walk(tmp_path)
     assert disk.photos() == ["a.jfif", "a.jpe", "b/1.heic", "b/2.JPG"]
     why = "not a photo: {} files are not read"
-    others = [("note.txt", why.format(".txt")), ("old.gif", why.format(".gif")), ("x", why.format("such"))]
+    others = [("note.txt", why.format(".txt")), ("old.mp3", why.format(".mp3")), ("x", why.format("such"))]
     assert disk.strays(disk.photos(), ["boxes.csv", "labels"]) == others
-    assert disk.strays(["a.jpe", "old.gif"], ["boxes.csv", "labels"], "unused") == sorted(
+    assert disk.strays(["a.jpe", "old.mp3"], ["boxes.csv", "labels"], "unused") == sorted(
         [*others[:1], others[2], *((name, "unused") for name in ("a.jfif", "b/1.heic", "b/2.JPG"))]
     )
 
