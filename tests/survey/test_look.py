@@ -183,6 +183,16 @@ def test_another_table_lists_the_photos_to_identify(tmp_path: Path) -> None:
     assert [name for name, _ in source.strays if name.endswith(".jpg")] == []
 
 
+def test_the_validation_share_s_table_is_read_as_well(tmp_path: Path) -> None:
+    photos = [f"images/{number}.jpg" for number in range(1, 7)]
+    rows = {"train": "file,label 1.jpg,A 2.jpg,A 3.jpg,B", "valid": "file,label 4.jpg,A 5.jpg,B", "test": "file 6.jpg"}
+    told = _tables(tmp_path, photos, **rows, validity="file,label 1.jpg,C", valid_scores="file,score 4.jpg,1")
+    assert told == "csv train.csv: image from file, identity from label"
+    lines = [" ".join(line.split()) for line in describe(tmp_path, prepare_params(source="sample")).splitlines()]
+    assert "catalogue 5 photos, 2 individuals, 0 of them with one photo" in lines
+    assert "to identify 1 photo" in lines
+
+
 def test_photos_to_identify_in_a_folder_with_a_table(tmp_path: Path) -> None:
     photos = ["train/1.jpg", "train/2.jpg", "train/3.jpg", "test/5.jpg", "test/4.jpg"]
     _tables(tmp_path, photos, train=NAMED, test="file,side 4.jpg,left 6.jpg,right")

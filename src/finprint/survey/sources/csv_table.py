@@ -1,13 +1,15 @@
 """Any table of photos, its columns called as params say: a CSV, wildlife-datasets' metadata, COCO's JSON."""
 
+import posixpath
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.words import counted
-from finprint.survey.names import Nobody
+from finprint.survey.names import Nobody, words
 from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.animals import tell_animals
 from finprint.survey.sources.box_columns import Columns, joined, parse
@@ -18,7 +20,7 @@ from finprint.survey.sources.folders import query_photos, refuse_alike
 from finprint.survey.sources.guess import listed_beside
 from finprint.survey.sources.marks import OWN
 from finprint.survey.sources.meant import hints, meant
-from finprint.survey.sources.sheets import read_sheet, require, suffix_of
+from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, require, suffix_of
 from finprint.survey.sources.source import (
     FACTS,
     Source,
@@ -30,6 +32,7 @@ from finprint.survey.sources.source import (
 )
 
 SIZE = ["width", "height"]  # of the photo in COCO's JSON, in px
+SHARES = frozenset(["val", "valid", "validation", "dev"])  # words of tables of the catalogue's other shares
 COORDINATES = re.compile(r"[-+]?\d+[.,]\d+(?:°?\s*[NSEWnsew]?[\s,;/]+[-+]?\d+[.,]\d+.*)?")
 
 
@@ -48,10 +51,12 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     Raises:
         UserError: the table, or a column that params name, is missing; it names a photo outside of the folder.
     """
-    csv, path = params.csv, folder / params.csv.file
-    table = _read(path, csv)
-    disk = walk(folder)
-    named = _named(table, csv, disk, params.queries.strip("/"))
+    csv, path, disk = params.csv, folder / params.csv.file, walk(folder)
+    shares = {csv.file: _read(path, csv)} | _further(disk, csv)
+    table = pd.concat(shares.values(), ignore_index=True)
+    asked = params.queries.strip("/")
+    each = [_named(one, csv.model_copy(update={"file": name}), disk, asked) for name, one in shares.items()]
+    named = pd.concat(each, ignore_index=True)
     sides = csv.box.split()
     catalogue = photos(named, disk)
     own = _own_boxes(table, catalogue["image"], csv).assign(told=f"{OWN}::{csv.box_unit}")
@@ -65,19 +70,19 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     if suffix_of(path) != ".json":
         own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
 
-    used, queries = set(named["image"]), params.queries.strip("/")
+    used = set(named["image"])
     free = [name for name in without_background(disk.photos(), params) if name not in used]
-    loose = [name for name in free if name.startswith(f"{queries}/")]
-    tables = table_names(params, folder, disk)
+    loose = [name for name in free if name.startswith(f"{asked}/")]
+    tables = [*table_names(params, folder, disk), *shares]
     beside = {} if test.any() and not loose else listed_beside(disk, csv, loose or free, tables)
     told = photos(pd.concat([*beside.values(), named.head(0)], ignore_index=True), disk)
     if loose:
-        queried = query_photos(disk, queries, loose, used)
+        queried = query_photos(disk, asked, loose, used)
         facts = told.set_index("path").reindex(queried["path"])[FACTS].set_index(queried.index)
         queried[FACTS] = queried[FACTS].fillna(facts)
     else:
         if not len(told):
-            refuse_alike(folder, queries, free)
+            refuse_alike(folder, asked, free)
         queried = told
     more, counts = read_boxes(folder, params.boxes, params.box_confidence, [*named["image"], *queried["image"]])
     if not len(queried) and not test.any() and not len(own) and not len(more):
@@ -102,6 +107,18 @@ def _read(path: Path, csv: Csv) -> pd.DataFrame:
     if table[csv.image].isna().any():
         raise UserError(f"{path}: {csv.image} is empty in {counted(int(table[csv.image].isna().sum()), 'row')}")
     return table
+
+
+def _further(disk: Disk, csv: Csv) -> dict[str, pd.DataFrame]:
+    """Further shares of the catalogue, by the names of their tables: valid.csv beside train.csv, with its columns."""
+    own, found = {name.casefold() for name in forms_of(csv.file)}, {}
+    for name in disk.files:
+        place, file = posixpath.split(name)
+        share = file.lower().endswith((*FORMS, ".json")) and not SHARES.isdisjoint(words(file))
+        if share and place == posixpath.dirname(csv.file) and name.casefold() not in own:
+            with suppress(UserError):  # it may be anything
+                found[name] = _read(disk.folder / disk.files[name], csv)
+    return found
 
 
 def _named(table: pd.DataFrame, csv: Csv, disk: Disk, queries: str) -> pd.DataFrame:
