@@ -23,7 +23,7 @@ from finprint.keypoints.drawing import agreeing_points
 from finprint.keypoints.features import opened
 from finprint.keypoints.lessons import Learned
 from finprint.keypoints.look import second_look
-from finprint.keypoints.near import nearest
+from finprint.keypoints.near import comparable, nearest
 from finprint.keypoints.networks import load_networks
 from finprint.keypoints.params import Match
 from finprint.keypoints.points import Features
@@ -56,6 +56,12 @@ def _photos(codes: Sequence[int] | np.ndarray, sides: str = "") -> pd.DataFrame:
     """Individuals, and a viewpoint each by its letter; a dash: not told."""
     told = [{"l": "left", "r": "right", "-": None}[side] for side in sides or "-" * len(codes)]
     return pd.DataFrame({"code": codes, "viewpoint": pd.Series(told, dtype="string")})
+
+
+def test_left_and_right_alone_show_nothing_of_each_other() -> None:
+    words = np.array(["left", "right", "front", "", "top"])
+    barred = ~comparable(words, words)
+    assert np.argwhere(barred).tolist() == [[0, 1], [1, 0]]
 
 
 def test_individuals_are_taken_by_their_places_in_both_orders() -> None:

@@ -1,6 +1,6 @@
 """The second look: photos that may show the same animal are compared once more, by their local features.
 
-The two flanks of an animal are two pictures: photos that are told to show different sides are not compared.
+The two flanks of an animal are two pictures: a photo of the left one is not compared with one of the right one.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How near photos are to each other, if they show the same side of an animal."""
+"""How near photos are to each other, unless they show the two sides of an animal."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,10 @@ BLOCK = 512  # queries whose cosines are computed at a time, which bounds the me
 
 
 def comparable(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(Q, G) bool: do photos with these viewpoints show the same side, or is a side not told?"""
-    return (ones[:, None] == others) | (ones[:, None] == "") | (others == "")
+    """(Q, G) bool: may photos with these viewpoints show the same of an animal? Left and right do not; a photo from the
+    front or above may show some of either."""
+    left, right = (np.array([side]) for side in ("left", "right"))
+    return ~((ones[:, None] == left) & (others == right) | (ones[:, None] == right) & (others == left))
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Near:
         return Near(vectors, photos["viewpoint"].fillna("").to_numpy(str))
 
     def cosines(self, queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        """(Q, G) cosines of photos, given by their rows; -inf where they show different sides."""
+        """(Q, G) cosines of photos, given by their rows; -inf where one shows the left side and one the right."""
         mask = comparable(self.viewpoints[queries], self.viewpoints[gallery])
         return np.where(mask, self.vectors[queries] @ self.vectors[gallery].T, -np.inf)
 
@@ -42,7 +44,7 @@ def nearest(photos: pd.DataFrame, vectors: Array, queries: np.ndarray, gallery: 
     """(Q, `count`) rows of the photos that are nearest to each query; -1 where there are fewer.
 
     Args:
-        photos: a column `viewpoint` of the photos; those that show another side than the query are not taken.
+        photos: a column `viewpoint` of the photos; those that show the other side than the query are not taken.
         vectors: (N, D) their unit vectors.
         queries: (Q,) rows of the queries, and `gallery`, (G,), rows of the photos that they are compared with.
         count: of photos.
