@@ -179,6 +179,15 @@ def test_a_training_is_not_given_up_for_a_second_look(right_whales: Facts) -> No
     assert values(planned(right_whales, 60, replace(SPEED, points=1.0)))["match.enabled"] is False
 
 
+def test_a_second_look_beside_a_head_comes_before_a_training_without_one(antelopes: Facts) -> None:
+    plans = [values(planned(antelopes, budget)) for budget in np.linspace(0.5, 12, 24).tolist()]
+    looks = [told["match.enabled"] for told in plans]
+    first = looks.index(True)
+    assert plans[first]["train.finetune.trainable"] == 0
+    assert any(told["train.finetune.trainable"] for told in plans[:first])
+    assert all(looks[first:])
+
+
 def test_every_choice_has_a_reason_and_its_value_is_written(right_whales: Facts) -> None:
     for budget in (1, 8, 20, 60):
         chosen = planned(right_whales, budget)

@@ -65,7 +65,7 @@ def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look
     """Trainings with a second look, from the best to the cheapest. Pairs are given up before anything else, because
     descriptors alone tell nearly as much. A finer look is given up when no training of `GOOD` epochs leaves the time.
     What matches tell is learned as long as any training leaves the time, because in two minutes it adds as much as many
-    epochs. Descriptors are given up last, because they add more than the last epochs of a training do.
+    epochs. Descriptors are given up last, because a head beside them tells more than a training without them.
 
     Args:
         looks: can there be a second look?
@@ -76,8 +76,8 @@ def rungs(looks: bool, only: int | None = None) -> Iterator[tuple[Training, Look
     if looks:
         yield from itertools.product(whole[:1], LOOKS)
         yield from itertools.product([training for training in whole if training.first >= GOOD], [FINE_LOOK])
-    for some in (whole, heads):
-        if looks:
-            yield from itertools.product(some, [COARSE_LOOK])
-            yield from itertools.product(some, [LEAST_LOOK])
-        yield from ((training, None) for training in some)
+        for look in (COARSE_LOOK, LEAST_LOOK):
+            yield from itertools.product(whole, [look])
+        for look in (FINE_LOOK, COARSE_LOOK, LEAST_LOOK):
+            yield from itertools.product(heads, [look])
+    yield from itertools.product([*whole, *heads], [None])
