@@ -79,7 +79,7 @@ def group(count: int, pairs: np.ndarray) -> np.ndarray:
     Groups are numbered in the order of their first photos.
     """
     ones, others = np.reshape(pairs, (-1, 2)).T
-    graph = coo_matrix((np.ones(len(ones), np.int8), (ones, others)), (count, count))
+    graph = coo_matrix((np.ones(len(ones), bool), (ones, others)), (count, count))
     numbers = connected_components(graph, directed=False)[1] if count else np.zeros(0)
     first, codes = np.unique(numbers, return_index=True, return_inverse=True)[1:]
     return first.argsort().argsort()[codes].astype(np.int32)
