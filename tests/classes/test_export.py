@@ -106,7 +106,7 @@ def test_an_export_runs_without_finprint_and_says_the_same(tmp_path: Path, ensem
 
 
 @pytest.mark.parametrize(
-    "joint", [RULES, Joint("geometric", [0.3, 0.7], Sharpness(0.9, 0.0))], ids=["mean", "geometric"]
+    "joint", [RULES, Joint("geometric", [0.3, 0.7], Sharpness(0.9, 0.0, [0.8, 1.0, 1.3]))], ids=["mean", "geometric"]
 )
 def test_the_exported_module_is_the_models_joined_and_sharpened(ensemble: Ensemble, joint: Joint) -> None:
     views = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))

@@ -1,15 +1,18 @@
 """How models' probabilities become one answer, against hand-worked numbers and scikit-learn."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score, log_loss, top_k_accuracy_score
 
 from finprint.base.errors import UserError
+from finprint.classes import voting
 from finprint.classes.judging import Judged, confused_pairs, confusing, judged
 from finprint.classes.params import Vote
 from finprint.classes.voting import ODD, Sharpness, fit_shares, fit_sharpness, joined, submission, vote
@@ -145,6 +148,34 @@ def test_a_temperature_is_found_again() -> None:
     fitted = fit_sharpness(sharp, honest.codes(), FIT)
     assert fitted.temperature == pytest.approx(2, rel=0.08)
     assert log_loss(honest.codes(), fitted.apply(sharp)) < log_loss(honest.codes(), sharp)
+
+
+def test_a_class_that_was_told_too_surely_gets_a_power_of_its_own() -> None:
+    honest = _random(4000)
+    spoiled = np.log(honest.array + 1e-6) * np.linspace(0.7, 1.4, honest.array.shape[1])
+    array = softmax(spoiled, axis=1)
+    fitted = fit_sharpness(array, honest.codes(), FIT)
+    assert np.diff(fitted.powers).max() < 0, "the more a class was spoiled, the smaller its power"
+    alone = replace(fitted, powers=())
+    told, before = (log_loss(honest.codes(), one.apply(array)) for one in (fitted, alone))
+    assert told < before - 0.002
+
+    def loss(logs: np.ndarray) -> float:
+        """The same to be minimised, in few words, with slopes that scipy finds by itself."""
+        sharp = Sharpness(fitted.temperature, 0.0, np.exp(logs).tolist()).apply(array)
+        believed = voting.BELIEVED * -(array * np.log(sharp)).sum(axis=1).mean()
+        seen = -np.log(sharp[np.arange(len(sharp)), honest.codes()]).sum()
+        return float(seen + believed + (logs**2).sum() / (2 * voting.SPREAD**2))
+
+    slow = np.exp(minimize(loss, np.zeros(len(fitted.powers)), method="L-BFGS-B", options={"ftol": 1e-12}).x)
+    assert fitted.powers == pytest.approx(slow, abs=5e-3)
+
+
+def test_few_photos_leave_all_powers_near_one() -> None:
+    honest = _random(30)
+    powers = fit_sharpness(honest.array, honest.codes(), FIT).powers
+    assert powers == pytest.approx(np.ones(len(powers)), abs=0.05)
+    assert fit_sharpness(honest.array, honest.codes(), PLAIN).powers == []
 
 
 def test_one_sure_mistake_is_what_a_clip_is_for() -> None:

@@ -37,7 +37,10 @@ class Exported(nn.Module):
         joint = ensemble.joint
         self.by = joint.by
         self.views = [asked.views for asked in ensemble.views]
-        self.temperature, self.clip = joint.sharpness.temperature, joint.sharpness.clip
+        self.clip = joint.sharpness.clip
+        powers = torch.tensor(joint.sharpness.powers or [1.0] * len(ensemble.classes))
+        self.powers: torch.Tensor
+        self.register_buffer("powers", powers / joint.sharpness.temperature)
         self.weights: torch.Tensor
         self.register_buffer("weights", torch.from_numpy(weights_of(joint.shares, len(self.heads))).float())
 
@@ -59,7 +62,7 @@ class Exported(nn.Module):
             joint = F.softmax(torch.tensordot(self.weights, stacked.clamp(min=1e-12).log(), 1), dim=1)
         else:
             joint = torch.tensordot(self.weights, stacked, 1)
-        sharp = F.softmax(joint.clamp(min=1e-12).log() / self.temperature, dim=1).clamp(min=self.clip)
+        sharp = F.softmax(joint.clamp(min=1e-12).log() * self.powers, dim=1).clamp(min=self.clip)
         return sharp / sharp.sum(dim=1, keepdim=True)
 
     def example(self, count: int, seed: int) -> tuple[list[torch.Tensor], torch.Tensor]:

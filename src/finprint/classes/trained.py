@@ -80,7 +80,8 @@ def load_ensemble(models: Path, rules: Path) -> Ensemble:
         if member.classes != members[0].classes:
             raise UserError(f"{folder} tells other classes than {folders[0]}: run `dvc repro` for the stage classify")
     shares = fitted.get("shares", [1.0])  # rules from before there were shares had equal ones
-    joint = Joint(fitted["by"], shares, Sharpness(fitted["temperature"], fitted["clip"]))
+    sharpness = Sharpness(fitted["temperature"], fitted["clip"], fitted.get("powers", ()))
+    joint = Joint(fitted["by"], shares, sharpness)
     section = Guess.model_validate(LATER | fitted["guess"])
     return Ensemble(members, joint, [section.of_model(name.partition("-")[2]) for name in names])
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from finprint.base.errors import UserError
 from finprint.base.files import atomic, write_json
@@ -21,6 +21,7 @@ CLIPS = (0.0, *np.geomspace(1e-6, 0.05, 24).tolist())
 EQUAL = 10  # photos: so much evidence is there beforehand that the shares are equal
 BELIEVED = 10  # photos: ... that the probabilities are right as they are
 ODD = 0.1  # photos: ... that a photo may show any class, so that no probability is 0, however good the models are
+SPREAD = 0.1  # standard deviation of the logarithms of the classes' powers, beforehand
 PARTS = 5  # of the validation photos' groups: each part is answered by what was fitted to the others
 TINY = 1e-12
 Arrays = Sequence[np.ndarray] | np.ndarray
@@ -33,14 +34,17 @@ class Sharpness:
     Attributes:
         temperature: divides the logits: above 1 the model was too sure (Guo et al., ICML 2017).
         clip: no probability is less.
+        powers: of each of the C classes, the factor of its logits; none: 1.
     """
 
     temperature: float
     clip: float
+    powers: Sequence[float] = ()
 
     def apply(self, array: np.ndarray) -> np.ndarray:
         """(N, C) probabilities of probabilities, float64; rows sum to 1."""
         logits = np.log(np.maximum(array.astype(float), TINY)) / self.temperature
+        logits = logits * self.powers if len(self.powers) else logits
         sharp = np.exp(logits - logits.max(axis=1, keepdims=True))
         sharp = np.maximum(sharp / sharp.sum(axis=1, keepdims=True), self.clip)
         return sharp / sharp.sum(axis=1, keepdims=True)
@@ -90,7 +94,8 @@ class Voted:
         return {
             "models": self.models,
             "shares": {f"member{number}": share for number, share in enumerate(self.joint.shares, start=1)},
-            **asdict(self.joint.sharpness),
+            "temperature": self.joint.sharpness.temperature,
+            "clip": self.joint.sharpness.clip,
             **{f"{role}_photos": int(roles.get(role, 0)) for role in (VALIDATION, "test", QUERY)},
         }
 
@@ -161,7 +166,11 @@ def fit_shares(each: np.ndarray, codes: np.ndarray, params: Vote) -> list[float]
 
 
 def fit_sharpness(array: np.ndarray, codes: np.ndarray, params: Vote) -> Sharpness:
-    """The temperature, and then the clip, with the least log loss, unless the params name them.
+    """The temperature, then a power of each class, and then the clip, with the least log loss, unless the params name
+    temperature and clip.
+
+    A class may be told more surely than another: each has a power, drawn towards 1 by a normal distribution of its
+    logarithm (as the scales of Guo et al. (ICML 2017), which are not drawn to anything).
 
     They are drawn towards no change: besides the N photos, `BELIEVED` photos are there beforehand whose classes are as
     these probabilities say. So a few right answers do not make the models sure. The clip is never 0, because one photo
@@ -172,20 +181,38 @@ def fit_sharpness(array: np.ndarray, codes: np.ndarray, params: Vote) -> Sharpne
         codes: (N,) numbers of the right classes.
     """
 
-    def loss(temperature: float, clip: float = 0.0) -> float:
-        sharp = Sharpness(temperature, clip).apply(array)
+    def loss(temperature: float, clip: float = 0.0, powers: Sequence[float] = ()) -> float:
+        sharp = Sharpness(temperature, clip, powers).apply(array)
         believed = -(array * np.log(np.maximum(sharp, TINY))).sum(axis=1).mean()
         return log_loss(sharp, codes) + BELIEVED / len(codes) * float(believed)
 
     if params.temperature == "fit":
         least = minimize_scalar(lambda log: loss(float(np.exp(log))), bounds=(-1.5, 1.5), method="bounded")
         temperature = round(float(np.exp(least.x)), 4)
+        powers = _powers(array, codes, temperature)
     else:
-        temperature = params.temperature
+        temperature, powers = params.temperature, []
     lowest = ODD / ((len(codes) + 1) * array.shape[1])
     usable = [max(clip, lowest) for clip in CLIPS if clip * array.shape[1] < 0.5]
-    clip = min(usable, key=lambda clip: loss(temperature, clip)) if params.clip == "fit" else params.clip
-    return Sharpness(temperature, clip)
+    clip = min(usable, key=lambda clip: loss(temperature, clip, powers)) if params.clip == "fit" else params.clip
+    return Sharpness(temperature, clip, powers)
+
+
+def _powers(array: np.ndarray, codes: np.ndarray, temperature: float) -> list[float]:
+    """(C,) powers for `fit_sharpness`, at this temperature."""
+    logits, count = np.log(np.maximum(array.astype(float), TINY)) / temperature, len(codes)
+    right = np.eye(array.shape[1])[codes]
+    wanted = right + BELIEVED / count * array  # each row sums to 1 + BELIEVED / count
+
+    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        powered = logits * np.exp(logs)
+        told = powered - logsumexp(powered, axis=1, keepdims=True)
+        slopes = (np.exp(told) * (1 + BELIEVED / count) - wanted) * powered
+        prior = logs / (SPREAD**2 * count)
+        return float(-(wanted * told).sum() / count + (logs * prior).sum() / 2), slopes.sum(axis=0) / count + prior
+
+    least = minimize(loss, np.zeros(array.shape[1]), jac=True, method="L-BFGS-B")
+    return np.exp(least.x).round(4).tolist()
 
 
 def _cross_fitted(each: np.ndarray, codes: np.ndarray, groups: pd.Series, params: Vote) -> np.ndarray:
