@@ -77,6 +77,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "margin ramp 0.5": {"train.margin.ramp": 0.5},
     "species head (several species)": {"train.species.share": 0.563},
     "cyclic pooling": {"train.cyclic": True},
+    # larger, and shorter by so much that all take about as long as 24 epochs of the default (--set train.epochs=24)
+    "lite1, 17 epochs": {"train.backbone": "tf_efficientnet_lite1", "train.epochs": 17},
+    "lite2, 12 epochs": {"train.backbone": "tf_efficientnet_lite2", "train.epochs": 12},
+    "views of 128 px, 15 epochs": {"train.image_size": 128, "train.first_size": 128, "train.epochs": 15},
+    "views of 160 px, 10 epochs": {"train.image_size": 160, "train.first_size": 160, "train.epochs": 10},
+    "views of 224 px, 5 epochs": {"train.image_size": 224, "train.first_size": 224, "train.epochs": 5},
+    "views that grow from 64 to 128 px, 20 epochs": {
+        "train.image_size": 128,
+        "train.first_size": 64,
+        "train.epochs": 20,
+    },
     # backbones of other kinds; no wheel brings their weights, so beside the default one without its own
     "untrained": {"train.weights": "none"},
     "untrained ResNet-18": {"train.weights": "none", "train.backbone": "resnet18"},
