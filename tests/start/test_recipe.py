@@ -16,7 +16,7 @@ from finprint.check import check_named
 from finprint.params import load_params
 from finprint.start.cost import Speed, Work, minutes
 from finprint.start.facts import Facts, facts_of
-from finprint.start.recipe import FINE_KEYPOINTS, Plan, plan
+from finprint.start.recipe import FINE_KEYPOINTS, Plan, crop_choices, plan
 from finprint.start.rungs import Look, rungs
 from finprint.survey.look import look
 
@@ -200,6 +200,28 @@ def test_every_choice_has_a_reason_and_its_value_is_written(right_whales: Facts)
             assert place == value
 
 
+def test_a_photo_with_two_boxes_is_one_photo(tmp_path: Path) -> None:
+    names = [f"images/{number}.jpg" for number in range(4)] + ["queries/q.jpg"]
+    for number, name in enumerate(names):
+        save_photo(tmp_path / name, scenery(number))
+    rows = [f"{number}.jpg,{name}" for number in range(4) for name in ("A,1 1 20 20", "B,30 30 50 50")]
+    (tmp_path / "metadata.csv").write_text("\n".join(["image,identity,bbox", *rows]))
+    found = facts_of(look(tmp_path, prepare_params(source="sample")))
+    assert (found.photos, found.boxed, found.crops) == (5, 4, 9)
+    assert {choice.key: choice.value for choice in crop_choices(found)}["detector.enabled"] is False  # of four, too few
+
+
+def test_a_detector_leaves_time_for_the_rest(small: Facts) -> None:
+    many = replace(small, each=np.full(500, 10), photos=6000, queries=1000, boxed=5000)
+    epochs = [values(planned(many, budget))["detector.epochs"] for budget in (10, 60, 10_000)]
+    assert epochs == sorted(epochs)
+    assert (epochs[0], epochs[-1]) == (3, 27)
+    hour = planned(many, 60)
+    assert hour.seconds["detector"] < 0.25 * 3600
+    few = replace(many, boxed=100)
+    assert values(planned(few, 5))["detector.epochs"] == 27, "of few photos, all epochs are few steps"
+
+
 @pytest.mark.parametrize(
     ("boxed", "parts", "wanted"),
     [
@@ -276,7 +298,7 @@ def test_photos_without_an_animal_are_not_counted(tmp_path: Path) -> None:
     for number, name in enumerate(names):
         save_photo(tmp_path / name, scenery(number))
     found = facts_of(look(tmp_path, prepare_params(source="folder", background="sea")))
-    assert (found.photos, found.sides) == (5, {"left": 5})
+    assert (found.photos, found.sides) == (5, {"left": 4})
 
 
 def test_what_a_mirror_image_shows(small: Facts) -> None:

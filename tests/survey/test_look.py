@@ -279,6 +279,27 @@ def test_a_list_of_animals_is_no_list_of_photos(tmp_path: Path) -> None:
     assert _tables(tmp_path / "best", photos, animals=best).startswith("folder ")
 
 
+def test_nameless_photos_beside_others_to_identify(tmp_path: Path) -> None:
+    """With boxes of their own, and listed in the table of the catalogue."""
+    names = ["images/1.jpg", "images/2.jpg", "images/3.jpg", "queries/4.jpg", "queries/5.jpg"]
+    rows = "path,identity,bbox,location " + " ".join(
+        f"{name},{who},1;1;9;9,51.5;-0.1" for name, who in zip(names, ["A", "A", "B", "", "unknown"], strict=True)
+    )
+    told = _tables(tmp_path, names, metadata=rows)
+    assert told == "csv metadata.csv: image from path, identity from identity, box from bbox"
+    source = look.look(tmp_path, prepare_params(source="sample")).source
+    assert source.queries["image"].tolist() == names[3:]
+    assert source.boxes["image"].tolist() == names
+
+
+def test_boxes_of_animals_need_no_part(tmp_path: Path) -> None:
+    for number, name in enumerate(["A17/1.jpg", "A17/2.jpg", "B03/1.jpg", "queries/1.jpg"]):
+        save_photo(tmp_path / name, scenery(number))
+    (tmp_path / "boxes.csv").write_text("image,x_min,y_min,x_max,y_max\nA17/1.jpg,1,1,9,9\n")
+    boxes = look.look(tmp_path, prepare_params(source="sample")).source.boxes
+    assert boxes["part"].tolist() == ["body"]
+
+
 def test_coco_s_annotations_in_a_folder_of_their_own(tmp_path: Path) -> None:
     """As Wild Me publishes its catalogues of belugas, hyenas and leopards."""
     photos = [f"images/train2022/{number:012}.jpg" for number in range(1, 7)]

@@ -63,7 +63,8 @@ def test_a_number_counts_as_it_is_written() -> None:
         ("RIght", "right"), ("both", "both"), ("Left+Right", "both"), ("Lefty", None), ("Left Hook", None), ("", None),
         ("côté gauche", "left"), ("cote droit", "right"), ("sx", "left"), ("Fin dx", "right"), ("右", "right"),
         ("droite", "right"), ("dorsal", None), ("port", "left"), ("Portland", None),
-        ("frontleft", "left"), ("back-right", "right"), ("FrontLeft", "left"), ("front", None), ("upright", None),
+        ("frontleft", "left"), ("back-right", "right"), ("FrontLeft", "left"), ("front", None),
+        ("upright", "right"), ("topleft", "left"), ("bright", None),
     ],
 )  # fmt: skip
 def test_sides(name: str, told: str | None) -> None:

@@ -15,8 +15,10 @@ from PIL import Image
 
 from finprint.base.errors import UserError
 from finprint.store.tables import BOXES, FINDINGS, PHOTOS, REJECTS, TRUTH, read_table, write_table
-from finprint.survey.prepare import Survey, summary, survey, tell
+from finprint.survey.encounters import telling
+from finprint.survey.prepare import Survey, _groups, summary, survey, tell
 from finprint.survey.sources import read_source
+from finprint.survey.splits import chains
 
 ORPHAN = "box of a photo that is missing or rejected"
 
@@ -191,6 +193,24 @@ def test_encounters_copies_and_near_copies_are_one_group(folder: SurveyFolder) -
     alone = _group(_survey(folder, duplicate_bits=-1))
     assert alone["c.jpg"] == alone["q.jpg"]  # the same file is the same photo however the hash is set
     assert alone["b.jpg"] != alone["g.jpg"]
+
+
+def test_animals_in_one_photo_do_not_chain_a_day_to_one_group() -> None:
+    """On each of two days without times, photo n shows the animals n and n + 1."""
+    rows = [(day, animal) for day in (1, 2) for photo in range(30) for animal in (photo, photo + 1)]
+    paths = [f"{day}/{photo}" for day in (1, 2) for photo in range(30) for _ in range(2)]
+    photos = pd.DataFrame({"identity": [f"A{animal}" for _, animal in rows]})
+    met, inside = pd.Series([f"{day} {animal}" for day, animal in rows]), [chains(pd.Series(paths))]
+    groups = _groups(photos, inside, chains(met), prepare_params(folds=6))
+    assert pd.Series(groups).value_counts().tolist() == [2] * 60, "each photo with its two animals"
+    assert len(set(_groups(photos, inside, chains(met), prepare_params(folds=2)).tolist())) == 2
+
+
+def test_a_time_that_most_photos_have_tells_no_encounter() -> None:
+    taken = pd.to_datetime(pd.Series(["1970-01-01"] * 12 + ["2020-05-01"] * 4))
+    many, few = (pd.DataFrame({"identity": [f"A{n % count}" for n in range(16)]}) for count in (12, 3))
+    assert telling(taken, many).isna().tolist() == [True] * 12 + [False] * 4
+    assert telling(taken, few).equals(taken)
 
 
 def test_a_copy_in_the_test_photos_is_seen(folder: SurveyFolder) -> None:

@@ -71,7 +71,8 @@ def train_detector(
 
 
 def hold_out(boxes: pd.DataFrame, share: float, seed: int) -> set[str]:
-    """Choose the groups that measure the detector: about `share` of the boxed photos, never more."""
+    """Choose the groups that measure the detector: about `share` of the boxed photos, and more only if every group has
+    more. Where all photos are one group, nothing is chosen."""
     size = boxes.drop_duplicates("path")["group"].value_counts()
     groups = sorted(size.index)
     random.Random(seed).shuffle(groups)
@@ -80,6 +81,8 @@ def hold_out(boxes: pd.DataFrame, share: float, seed: int) -> set[str]:
         if size[group] <= wanted:
             chosen.add(group)
             wanted -= size[group]
+    if wanted and not chosen and len(size) > 1:
+        return {min(groups, key=lambda group: size[group])}
     return chosen
 
 

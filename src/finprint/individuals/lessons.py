@@ -70,14 +70,15 @@ def lessons(
 
 
 def _sides(photos: pd.DataFrame, images: pd.Series) -> np.ndarray:
-    """The viewpoints of some photos, "" where it is not told.
+    """The sides that some photos show, left or right; "" where it is not told, or another view.
 
     Raises:
         UserError: no photo tells its viewpoint.
     """
     if "viewpoint" not in photos or photos["viewpoint"].isna().all():
         raise UserError("train.viewpoints is apart, but no photo tells its viewpoint: tell it, or set it to together")
-    return photos.set_index("image")["viewpoint"].reindex(images).fillna("").to_numpy(str)
+    told = photos.set_index("image")["viewpoint"].reindex(images)
+    return told.where(told.isin(["left", "right"]), "").fillna("").to_numpy(str)
 
 
 def labelled(photos: pd.DataFrame, crops: Crops) -> pd.DataFrame:

@@ -214,9 +214,9 @@ def class_seconds(facts: Facts, pace: Pace, params: Params) -> dict[str, float]:
     training = guessing = 0.0
     for member in classes.members:
         section, look = params.classify.of_model(member), params.guess.of_model(member)
-        training += MEASURED * facts.photos if section.extras == "all" else 0.0
+        training += MEASURED * facts.crops if section.extras == "all" else 0.0
         if is_frozen(section):
-            training += 2 * facts.photos * pace.views[member] + folds * learned * pace.fit
+            training += 2 * facts.crops * pace.views[member] + folds * learned * pace.fit
         else:
             training += folds * learned * pace.speed.training(Recipe(section, section.epochs, section.lr, 0))
         if not by_features(section, look):

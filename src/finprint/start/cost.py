@@ -81,10 +81,10 @@ class Work:
         """
         facts, speed, train = self.facts, self.speed, params.train
         learned = facts.named * (1 - HELD)
-        views = facts.photos * (2 if params.embed.mirror else 1)
+        views = facts.crops * (2 if params.embed.mirror else 1)
         embedding = views * speed.embedding(train.image_size)
         frozen = train.finetune.trainable == 0
-        features = 2 * facts.photos * speed.embedding(train.image_size) if frozen else 0.0  # round 2 takes them over
+        features = 2 * facts.crops * speed.embedding(train.image_size) if frozen else 0.0  # round 2 takes them over
         own = self.up_to_crops(params) | {
             "train": self._learning(train, train.epochs, learned) + features,
             "embed": embedding,
@@ -108,7 +108,7 @@ class Work:
         return {
             "prepare": facts.photos * speed.read,
             "detector": boxed * speed.detected * speed.learning(detector.image_size),
-            "crop": facts.photos * (speed.crop + (speed.embedding(detector.image_size) if detector.enabled else 0)),
+            "crop": facts.crops * (speed.crop + (speed.embedding(detector.image_size) if detector.enabled else 0)),
         }
 
     def _matching(self, match: Match) -> float:
@@ -116,7 +116,7 @@ class Work:
         facts = self.facts
         each = min(match.individuals, len(facts.each)) * min(match.photos, float(np.mean(facts.each)))
         pairs = facts.asked * (SURE * min(1, each) + (1 - SURE) * each)
-        points = facts.photos * self.speed.points * (match.image_size / LOOK_SIDE) ** 2
+        points = facts.crops * self.speed.points * (match.image_size / LOOK_SIDE) ** 2
         described = facts.asked * min(match.compared, facts.comparable) * DESCRIBED
         lessons = min(LESSONS, TIMES * facts.named * (1 - HELD)) if match.compared and facts.teaching else 0.0
         learned = lessons * match.learn_epochs * LESSON

@@ -30,12 +30,13 @@ class Facts:
         looked: the folder, understood.
         each: (A,) named photos of each animal.
         photos: number of all photos.
+        shown: animals that a photo shows, on average.
         queries: number of photos to identify.
         boxed: number of photos that have a box.
         parts: what the boxes show, most first.
         nearly_boxed: do nearly all photos of the catalogue, and nearly all to identify, have a box?
         shared: does a photo show several named animals?
-        sides: number of photos by their side; "" is not told.
+        sides: number of named photos by their side; "" is not told.
         sizes: (S, 2) width and height of some photos, px.
         one_animal: does each encounter show one animal, as far as the table tells?
     """
@@ -43,6 +44,7 @@ class Facts:
     looked: Looked
     each: np.ndarray
     photos: int
+    shown: float
     queries: int
     boxed: int
     parts: Sequence[str]
@@ -56,6 +58,11 @@ class Facts:
     def named(self) -> int:
         """Number of named photos."""
         return int(self.each.sum())
+
+    @property
+    def crops(self) -> float:
+        """Number of crops, about."""
+        return self.photos * self.shown
 
     @property
     def teaching(self) -> bool:
@@ -111,8 +118,9 @@ def facts_of(looked: Looked, classes: bool = False) -> Facts:
         looked=looked,
         each=each.to_numpy(),
         photos=photos["path"].nunique(),
+        shown=photos["image"].nunique() / max(1, photos["path"].nunique()),
         queries=queries,
-        boxed=boxed["image"].nunique(),
+        boxed=photos.loc[photos["image"].isin(boxed["image"]), "path"].nunique(),
         parts=boxed["part"].value_counts().index.tolist(),
         nearly_boxed=all(
             table["image"].isin(boxed["image"]).mean() >= NEARLY
@@ -120,7 +128,7 @@ def facts_of(looked: Looked, classes: bool = False) -> Facts:
             if len(table)
         ),
         shared=bool(photos["path"].duplicated().any()),
-        sides={str(side): int(n) for side, n in photos["viewpoint"].fillna("").value_counts().items()},
+        sides={str(side): int(n) for side, n in named["viewpoint"].fillna("").value_counts().items()},
         sizes=_sizes(photos["path"].drop_duplicates().tolist(), source.barred),
         one_animal=looked.params.source != "folder" and _one_animal(named, source.queries),
     )

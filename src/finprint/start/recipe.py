@@ -20,6 +20,8 @@ from finprint.start.rungs import FULL, SIDES, Look, Training, rungs
 GROW = 0.7  # the first views' side, as a share of the last ones'
 LONG = 16  # epochs from which mixup is of use
 EXTRACTOR = "aliked"  # of the second look
+DETECTOR_EPOCHS, DETECTOR_LEAST, DETECTOR_PASSES = 27, 3, 6000  # of a detector; it sees so many photos at least
+DETECTORS = 0.2  # share of the minutes in which it learns
 FINE_SIDE, FINE_KEYPOINTS = 640, 512  # px of the longer side and local features of a crop, where few are compared
 COMPARED, NEAR = 500_000, 200  # pairs compared by descriptors, about: minutes; photos of each query, at least
 NEAREST, LISTED = 40, 200  # individuals that are scored for a query: by the nearest photos, and by all, at most
@@ -77,7 +79,7 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
         window: in which the animals of photos without a box differ, if one was found.
     """
     fixed = [*source_choices(work.facts, base), *crop_choices(work.facts), *window_choices(window)]
-    fixed.append(encounter_choice(work.facts))
+    fixed += [encounter_choice(work.facts), *_detector_epochs(work, base, budget, fixed)]
     side = base.train.image_size if one_size(base.train) else None
     for training, look in rungs(math.isfinite(work.speed.pair), side):
         choices = [*fixed, *training_choices(training, work.facts, side), *look_choices(look, work.facts)]
@@ -87,6 +89,20 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
         if minutes(seconds) <= budget:
             break
     return Plan(choices, params, seconds)
+
+
+def _detector_epochs(work: Work, base: Params, budget: float, choices: Sequence[Choice]) -> Iterator[Choice]:
+    """How long a detector learns: of many photos not so long that the minutes are gone."""
+    learns = any(choice.key == "detector.enabled" and choice.value for choice in choices)
+    if not learns:
+        return
+    detector, speed = base.detector, work.speed
+    photos = work.facts.boxed * (1 - detector.holdout)
+    fit = DETECTORS * 60 * budget / (photos * speed.detected * speed.learning(detector.image_size))
+    least = max(DETECTOR_LEAST, math.ceil(DETECTOR_PASSES / photos))
+    epochs = min(DETECTOR_EPOCHS, max(least, int(fit)))
+    why = "more epochs give little" if epochs == DETECTOR_EPOCHS else "a fifth of the minutes, or as few as it takes"
+    yield Choice("detector.epochs", epochs, why)
 
 
 def within(base: Params, window: Window | None) -> Params:

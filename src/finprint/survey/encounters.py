@@ -11,6 +11,7 @@ from finprint.survey.hygiene import LONG_ENCOUNTER, Finding
 from finprint.survey.params import Prepare
 
 LONG = 12  # hours from which on an encounter is long
+CROWD = 10  # animals that most photos show at one time, from which on this time tells nothing
 MANY = 20  # photos of the catalogue that an encounter which holds half of it must have to be told
 
 
@@ -58,6 +59,20 @@ def written(photos: pd.DataFrame, params: Prepare, reject: Callable[[str, str], 
         if read[date].reason:
             reject(image, f"{date!r} {read[date].reason}")
     return pd.to_datetime(photos["date"].map(lambda date: read[date].when, na_action="ignore"))
+
+
+def telling(taken: pd.Series, photos: pd.DataFrame) -> pd.Series:
+    """Times that may tell encounters: without one that most photos have, of many animals, as a placeholder is.
+
+    Args:
+        taken: when, for each photo.
+        photos: table (identity).
+    """
+    often = taken.value_counts()
+    if not len(often) or often.iloc[0] <= often.sum() / 2:
+        return taken
+    shared = taken.eq(often.index[0])
+    return taken.mask(shared) if photos.loc[shared, "identity"].nunique() >= CROWD else taken
 
 
 def encounters(photos: pd.DataFrame, taken: pd.Series, gap: float) -> pd.Series:

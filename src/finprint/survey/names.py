@@ -26,8 +26,10 @@ BESIDE = frozenset({
     "aspect", "fin", "fins", "dorsal", "pectoral", "body", "head", "face", "fluke", "flukes", "ear", "eye", "of",
     "the", "only", "photo", "photos", "pic", "pics", "picture", "pictures", "image", "images", "img", "and", "hand",
     "lado", "seite", "flanke", "côté", "cote", "front", "back", "rear",
+    "up", "down", "top", "bottom", "upfront", "upback", "downfront", "downback",
 })  # fmt: skip
-OBLIQUE = re.compile("(front|back|rear)(left|right)")  # Wild Me's words for views from an angle
+# Wild Me's words for views from an angle
+OBLIQUE = re.compile("((?:up|down|top|bottom)?(?:front|back|rear)?)(left|right)")
 BOTH = frozenset(["both", "sides", "side", "either", "left", "and", "right"])
 
 
@@ -57,7 +59,7 @@ def side(name: str) -> str | None:
     Whatever the case, in a few languages, by its first letter or as a boat's, and with words such as flank beside it.
     A letter with a number, as in `L1`, is no side: animals are called so. `frontleft` is left.
     """
-    told = [part for word in words(name) for part in OBLIQUE.sub(r"\1 \2", word).split()]
+    told = [part for word in words(name) for part in _parted(word)]
     sides = {"left" if word in LEFT else "right" for word in told if word in SIDES}
     if not sides:
         return "both" if "both" in told and set(told) <= BOTH else None
@@ -66,6 +68,11 @@ def side(name: str) -> str | None:
     if any(not word.isdigit() or not spelled for word in rest):
         return None
     return "both" if len(sides) == 2 else sides.pop()
+
+
+def _parted(word: str) -> list[str]:
+    oblique = OBLIQUE.fullmatch(word)
+    return [part for part in oblique.groups() if part] if oblique else [word]
 
 
 class Nobody:

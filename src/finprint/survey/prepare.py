@@ -14,7 +14,7 @@ from finprint.base.words import counted
 from finprint.store.tables import FINDINGS, TEST, TRAIN, VALIDATION
 from finprint.survey.box_checks import check_boxes
 from finprint.survey.degrees import MOST
-from finprint.survey.encounters import encounters, long_encounters, seen, times, together
+from finprint.survey.encounters import MANY, encounters, long_encounters, seen, telling, times, together
 from finprint.survey.hygiene import (
     COPY,
     COPY_TWO_NAMES,
@@ -152,17 +152,33 @@ def _grouped(
     """The photos with encounters, groups and their keys, and what looks wrong in these."""
     told = photos["encounter"].notna()
     taken = times(photos, params, reject)
-    photos = photos.assign(encounter=encounters(photos, taken, params.encounter_gap))
+    photos = photos.assign(encounter=encounters(photos, telling(taken, photos), params.encounter_gap))
     hashes = np.frombuffer(b"".join(photos["bits"]), np.uint8).reshape(len(photos), -1)
     near = near_duplicates(hashes, params.duplicate_bits)
     met = together(photos, told)
-    pairs = [near, *(chains(column) for column in (photos["sha256"], met))]
-    photos["group"] = group(len(photos), np.concatenate(pairs))
+    photos["group"] = _groups(photos, [near, chains(photos["sha256"]), chains(met.where(told))], chains(met), params)
     photos["when"] = seen(photos, taken, params)
     ids = photos["encounter"].where(told)
     photos["key"] = group_keys(photos["group"].to_numpy(), photos["sha256"].to_numpy(str), taken, ids)
     long = long_encounters(photos.assign(encounter=met), taken, told, params.encounter_gap)
     return photos, [*alike(photos, near), *long]
+
+
+def _groups(photos: pd.DataFrame, sure: list[np.ndarray], made: np.ndarray, params: Prepare) -> np.ndarray:
+    """(N,) the groups of photos. Encounters that are made of dates join them, but for groups that would hold more than
+    a fold of the named photos: if photos show several animals, chains of these can join a catalogue.
+
+    Args:
+        photos: table (identity).
+        sure: (P, 2) each, pairs of photos that stay together in any case.
+        made: (P, 2), pairs of photos of one encounter and animal.
+        params: the section `prepare`.
+    """
+    apart = np.concatenate(sure)
+    groups, parts = (group(len(photos), pairs) for pairs in (np.concatenate([apart, made]), apart))
+    named = np.bincount(groups, photos["identity"].notna())
+    large = named > max(MANY, named.sum() / params.folds)
+    return np.unique(np.where(large[groups], parts + len(large), groups), return_inverse=True)[1].astype(np.int32)
 
 
 def _split(photos: pd.DataFrame, params: Prepare, seed: int) -> pd.DataFrame:

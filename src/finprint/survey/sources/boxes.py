@@ -54,7 +54,8 @@ def read_boxes(
     for entry in entries:
         name, part, *words = f"{entry}:".split(":")
         said = Told(*(next((word for word in words if word in of), "") for of in (BOX_FORMS, BOX_UNITS)))
-        table = read_table_of_boxes(folder / name, part, called, name.rstrip("/") == BESIDE, said)
+        usual = "body" if entry == "boxes.csv" else ""  # which nobody had to write anywhere
+        table = read_table_of_boxes(folder / name, part, called, name.rstrip("/") == BESIDE, said, usual)
         sure, counts[name] = count(table, least)
         _refuse_useless(folder / name, table, counts[name], called)
         read.append(sure.assign(told=entry))
@@ -96,6 +97,7 @@ def read_table_of_boxes(
     photos: Iterable[str] | PhotoNames = (),
     beside: bool = False,
     said: Told = NOTHING_TOLD,
+    usual: str = "",
 ) -> pd.DataFrame:
     """Read one table of boxes, as `read_boxes` does; photos without a box have a row without corners.
 
@@ -105,6 +107,7 @@ def read_table_of_boxes(
         photos: ids of the photos.
         beside: the folder has the photos as well.
         said: what the owner says about four numbers, in a table, in COCO or in YOLO's labels.
+        usual: what the boxes show where neither the table nor `part` says it; empty: that is refused.
     """
     called = photos if isinstance(photos, PhotoNames) else PhotoNames(photos)
     if path.is_dir():
@@ -116,6 +119,7 @@ def read_table_of_boxes(
     else:
         marks = _table(path, part, said)
     boxed = [mark for mark in marks if mark.written]
+    part = part or (usual if boxed and all(pd.isna(mark.part) for mark in boxed) else "")
     if boxed and not part and all(pd.isna(mark.part) for mark in boxed):
         raise UserError(f"{path} does not say what its boxes show: write prepare.boxes as {path.name}:body or :fin")
     table = pd.DataFrame(marks, columns=COLUMNS)

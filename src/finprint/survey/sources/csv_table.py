@@ -1,7 +1,6 @@
 """Any table of photos, its columns called as params say: a CSV, wildlife-datasets' metadata, COCO's JSON."""
 
 import posixpath
-import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.coco import read_coco
 from finprint.survey.sources.disk import Disk, inner, walk
 from finprint.survey.sources.folders import query_photos, refuse_alike
-from finprint.survey.sources.guess import listed_beside
+from finprint.survey.sources.guess import COORDINATES, listed_beside
 from finprint.survey.sources.marks import OWN
 from finprint.survey.sources.meant import hints, meant
 from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, require, suffix_of
@@ -33,7 +32,6 @@ from finprint.survey.sources.source import (
 
 SIZE = ["width", "height"]  # of the photo in COCO's JSON, in px
 SHARES = frozenset(["val", "valid", "validation", "dev"])  # words of tables of the catalogue's other shares
-COORDINATES = re.compile(r"[-+]?\d+[.,]\d+(?:°?\s*[NSEWnsew]?[\s,;/]+[-+]?\d+[.,]\d+.*)?")
 
 
 def read_any_csv(folder: Path, params: Prepare) -> Source:
@@ -61,12 +59,15 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     catalogue = photos(named, disk)
     own = _own_boxes(table, catalogue["image"], csv).assign(told=f"{OWN}::{csv.box_unit}")
     test = table[csv.split].eq(csv.query_value).fillna(False) if csv.split else pd.Series(False, table.index)
+    nobody = Nobody([*params.nobody, csv.unknown])
     if sides:
-        nobody = Nobody([*params.nobody, csv.unknown])
-        nameless = {name for name in catalogue["identity"].dropna().unique() if name in nobody}
-        names = catalogue["identity"].mask(catalogue["identity"].isin(nameless) | test)
+        nobodies = {name for name in catalogue["identity"].dropna().unique() if name in nobody}
+        names = catalogue["identity"].mask(catalogue["identity"].isin(nobodies) | test)
         catalogue, own = tell_animals(catalogue, own, names, f"{path}, {csv.box}")
         test = test[catalogue.index]
+    if not test.any():  # photos without a name that lie where those to identify do
+        named_so = catalogue["identity"].map(lambda name: name not in nobody, na_action="ignore")
+        test = catalogue["image"].str.startswith(f"{asked}/") & ~named_so.fillna(False).astype(bool)
     if suffix_of(path) != ".json":
         own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
 

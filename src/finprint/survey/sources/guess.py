@@ -1,6 +1,7 @@
 """Which table in a folder lists its photos, and what its columns mean."""
 
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -52,6 +53,7 @@ QUERY = ("query", "queries", "test", "testing", "probe")  # values of the column
 LATER = frozenset([*QUERY, "val", "valid", "validation", "submission"])  # words of tables that others stand before
 OTHER = frozenset(name for table in ("boxes.csv", "decisions.csv", SUBMISSION) for name in forms_of(table))
 FEW = 20  # tables in sub-folders, at most; more are labels, one for each photo
+COORDINATES = re.compile(r"[-+]?\d+[.,]\d+(?:°?\s*[NSEWnsew]?[\s,;/]+[-+]?\d+[.,]\d+.*)?")
 LOOKED_AT = 200  # rows whose photos are looked for on disk
 NUMBERS = ("image_id", "imageid", "photo_id", "id")  # columns of photos, if nearly all of their cells are names of such
 NEARLY = 0.9
@@ -228,6 +230,8 @@ def _columns(table: pd.DataFrame, csv: Csv, image: str, doubt: bool, classes: bo
             unsure += [name for name in table.columns if classes and name.casefold() in CLASSES]
             there += _telling(table, image, unsure, classes) if doubt and image else []
         columns[key] = told if told and set(told.split()) <= set(table.columns) else next(iter(there), "")
+    if columns["location"] and table[columns["location"]].dropna().str.strip().str.fullmatch(COORDINATES).any():
+        columns["location"] = ""  # of each photo its own place, and no name of a place
     splits = [columns["split"], *_called(table, "split")] if columns["split"] else []
     marked = ({"split": name, "query_value": mark} for name in splits for mark in _marks(table[name], csv))
     columns |= next(marked, {"split": ""})
