@@ -66,25 +66,14 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         catalogue, own = tell_animals(catalogue, own, names, f"{path}, {csv.box}")
         test = test[catalogue.index]
     if not test.any():  # photos without a name that lie where those to identify do
-        named_so = catalogue["identity"].map(lambda name: name not in nobody, na_action="ignore")
-        test = catalogue["image"].str.startswith(f"{asked}/") & ~named_so.fillna(False).astype(bool)
+        nameless = [pd.isna(name) or name in nobody for name in catalogue["identity"]]
+        test = catalogue["image"].str.startswith(f"{asked}/") & pd.Series(nameless, catalogue.index, dtype=bool)
     if suffix_of(path) != ".json":
         own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
 
-    used = set(named["image"])
-    free = [name for name in without_background(disk.photos(), params) if name not in used]
-    loose = [name for name in free if name.startswith(f"{asked}/")]
     tables = [*table_names(params, folder, disk), *shares]
-    beside = {} if test.any() and not loose else listed_beside(disk, csv, loose or free, tables)
-    told = photos(pd.concat([*beside.values(), named.head(0)], ignore_index=True), disk)
-    if loose:
-        queried = query_photos(disk, asked, loose, used)
-        facts = told.set_index("path").reindex(queried["path"])[FACTS].set_index(queried.index)
-        queried[FACTS] = queried[FACTS].fillna(facts)
-    else:
-        if not len(told):
-            refuse_alike(folder, asked, free)
-        queried = told
+    queried, asked_for, beside = _unlisted(disk, params, named, tables, bool(test.any()))
+    used = set(named["image"])
     more, counts = read_boxes(folder, params.boxes, params.box_confidence, [*named["image"], *queried["image"]])
     if not len(queried) and not test.any() and not len(own) and not len(more):
         test = catalogue["identity"].isna()  # nothing else is to identify, and no box says that they teach a detector
@@ -93,10 +82,40 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         queries=pd.concat([without_identity(catalogue[test]), queried], ignore_index=True),
         boxes=pd.concat([table for table in (own, more) if len(table)] or [own]),
         truth=catalogue[test][["image", "identity"]].dropna(),
-        strays=disk.strays({*used, *loose, *told["image"]}, [*tables, *beside], "on disk, but in no table"),
+        strays=disk.strays({*used, *asked_for}, [*tables, *beside], "on disk, but in no table"),
         counts=counts,
         barred=disk.unopened(used) | {disk.path(name): why for name, why in hints(used, disk).items()},
     )
+
+
+def _unlisted(
+    disk: Disk, params: Prepare, named: pd.DataFrame, tables: list[str], marked: bool
+) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Photos to identify that the tables of the catalogue do not list.
+
+    Args:
+        disk: of the folder.
+        params: the section `prepare`.
+        named: the photos that these tables list.
+        tables: names of the survey's own tables.
+        marked: do these tables mark photos to identify?
+
+    Returns:
+        A `Source` table of these photos, their names on disk, and the other tables that tell of them.
+    """
+    used, asked = set(named["image"]), params.queries.strip("/")
+    free = [name for name in without_background(disk.photos(), params) if name not in used]
+    loose = [name for name in free if name.startswith(f"{asked}/")]
+    beside = {} if marked and not loose else listed_beside(disk, params.csv, loose or free, tables)
+    told = photos(pd.concat([*beside.values(), named.head(0)], ignore_index=True), disk)
+    if not loose:
+        if not len(told):
+            refuse_alike(disk.folder, asked, free)
+        return told, told["image"].tolist(), [*beside]
+    queried = query_photos(disk, asked, loose, used)
+    facts = told.set_index("path").reindex(queried["path"])[FACTS].set_index(queried.index)
+    queried[FACTS] = queried[FACTS].fillna(facts)
+    return queried, [*loose, *told["image"]], [*beside]
 
 
 def _read(path: Path, csv: Csv) -> pd.DataFrame:
