@@ -110,7 +110,7 @@ def facts_of(looked: Looked, classes: bool = False) -> Facts:
     if classes:
         _refuse_classes(folder, each)
     else:
-        _refuse(folder, each, queries, looked.params.queries)
+        _refuse(folder, each, queries, looked.params.asked[0])
     photos = pd.concat([looked.animals, source.queries], ignore_index=True)
     boxes = source.boxes.dropna(subset="part") if "part" in source.boxes else source.boxes
     boxed = boxes[boxes["image"].isin(photos["image"]) & boxes["written"].ne("")]
@@ -162,7 +162,7 @@ def _refuse(folder: Path, each: pd.Series, queries: int, place: str) -> None:
     if not queries:
         raise UserError(
             f"{folder} has no photo to identify, so there is nothing to answer: put such photos into "
-            f"{folder / place.strip('/')}"
+            f"{folder / place}"
         )
 
 

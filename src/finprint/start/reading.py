@@ -27,7 +27,7 @@ from finprint.survey.sources.sheets import FORMS
 REASONS = {
     "encounter_gap": "when an image was taken says nothing of its class",
     "nobody": "the other words are names of classes",
-    "folders.identity": "the innermost folders are named after the classes",
+    "folders.identity": "the folders that hold images are named after the classes",
     "folders.around": "the folders around those of classes tell nothing",
     "csv.unknown": "every word may be a class",
     "csv.box_form": "so the boxes fit their photos",
@@ -120,12 +120,15 @@ def _classes(folder: Path, params: Prepare) -> Looked:
 
 
 def _by_level(folder: Path, params: Prepare) -> Looked:
-    """The folder, understood; by the level of the innermost folders if these tell all that the names tell, and more."""
-    depths = set(_depths(folder, asked_in(folder, params.queries)))
-    depth = depths.pop() if len(depths) == 1 else 0
-    told = params.folders.model_copy(update={"identity": depth, "around": "group"})
+    """The folder, understood; by the innermost folders if these tell all that the names tell, and more.
+
+    Where they lie at several levels, the first ones count that hold images themselves.
+    """
+    depths = set(_depths(folder, params.model_copy(update={"queries": asked_in(folder, params)})))
+    level = depths.pop() if len(depths) == 1 else "first"
+    told = params.folders.model_copy(update={"identity": level, "around": "group"})
     by_level = params.model_copy(update={"folders": told})
-    able = params.folders.identity == "auto" and 0 < depth <= DEEPEST
+    able = params.folders.identity == "auto" and (level == "first" or 0 < level <= DEEPEST)
     try:
         looked = look(folder, params, classes=True)
     except UserError as error:
@@ -143,10 +146,10 @@ def _by_level(folder: Path, params: Prepare) -> Looked:
     return looked
 
 
-def _depths(folder: Path, asked: str) -> Iterator[int]:
+def _depths(folder: Path, params: Prepare) -> Iterator[int]:
     """How deep the folders of photos lie, but for those to identify and photos in no folder."""
     for name in walk(folder).photos():
-        if not name.startswith(f"{asked}/") and "/" in name:
+        if not name.startswith(params.asked) and "/" in name:
             yield name.count("/")
 
 

@@ -126,8 +126,9 @@ def source_choices(facts: Facts, base: Params, named: str = "animals") -> Iterat
     }
     yield Choice("prepare.source", prepare.source, told[prepare.source])
     yield Choice("prepare.folder", str(facts.looked.folder), "your photos")
-    if prepare.source == "folder" or (prepare.source == "csv" and (facts.looked.folder / prepare.queries).is_dir()):
-        yield Choice("prepare.queries", prepare.queries, "its sub-folder of photos to identify")
+    there = any((facts.looked.folder / name).is_dir() for name in prepare.asked)
+    if prepare.source == "folder" or (prepare.source == "csv" and there):
+        yield Choice("prepare.queries", prepare.queries, "where its photos to identify lie")
     own = {f"prepare.{key}": (value, why) for key, value, why in changes(prepare, base.prepare)}
     if prepare.source == "csv":
         for name, value in prepare.csv.model_dump().items():

@@ -1,7 +1,7 @@
 """Folder names understood over the whole tree: which folder names the animal, and what the others tell of a photo."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +35,8 @@ def understand(
     Args:
         folders: paths of the folders that hold photos themselves, from `root`; "" is `root`.
         identity: `prepare.folders.identity`. auto: decided over the whole tree. last: the last folder that is no side,
-            date or the like. A number: that of the folder counted from `root`; 1 is the outermost.
+            date or the like. first: the first of these that holds photos itself, else the last. A number: that of the
+            folder counted from `root`; 1 is the outermost.
         nobody: names that mean nobody.
         root: for messages.
         around: `prepare.folders.around`, what the folders around the animals' are. auto: species, if one of them reads
@@ -168,7 +169,7 @@ def _as_told(kinds: dict[tuple[str, ...], list[Kind]], identity: str | int) -> d
 
     If one animal then lies in two outer folders, these are places or the like and no species, unless both read so.
     """
-    cores = {chain: _told(of, identity) for chain, of in kinds.items()}
+    cores = {chain: _told(chain, of, identity, kinds.keys()) for chain, of in kinds.items()}
     around = defaultdict(set)  # of each animal
     for chain, core in cores.items():
         if len(core) == 2 and Kind.NOBODY not in kinds[chain]:
@@ -179,10 +180,13 @@ def _as_told(kinds: dict[tuple[str, ...], list[Kind]], identity: str | int) -> d
     return {chain: core if chain in species else core[-1:] for chain, core in cores.items()}
 
 
-def _told(of: list[Kind], identity: str | int) -> tuple[int, ...]:
-    """The levels of species and animal where the param tells that of the animal."""
+def _told(
+    chain: tuple[str, ...], of: list[Kind], identity: str | int, holding: Collection[tuple[str, ...]]
+) -> tuple[int, ...]:
+    """The levels of species and animal where the param tells that of the animal; `holding`: folders with photos."""
     named = [level for level, kind in enumerate(of) if kind not in DETAILS]
-    mine = identity - 1 if isinstance(identity, int) else max(named, default=-1)
+    own = [level for level in named if identity == "first" and chain[: level + 1] in holding]
+    mine = identity - 1 if isinstance(identity, int) else min(own, default=max(named, default=-1))
     if not 0 <= mine < len(of):
         return ()
     return (*[level for level, kind in enumerate(of[:mine]) if kind == Kind.NAME][-1:], mine)

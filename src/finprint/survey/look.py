@@ -106,7 +106,7 @@ def _kind(folder: Path, params: Prepare, classes: bool) -> Prepare:
         return params.model_copy(update={"source": "csv", "csv": csv, "queries": asked_beside(folder, csv, params)})
     if may_be_happywhale(folder):
         return params.model_copy(update={"source": "happywhale"})
-    return params.model_copy(update={"source": "folder", "queries": asked_in(folder, params.queries)})
+    return params.model_copy(update={"source": "folder", "queries": asked_in(folder, params)})
 
 
 def _columns(csv: Csv) -> list[tuple[str, str]]:
@@ -117,8 +117,7 @@ def _columns(csv: Csv) -> list[tuple[str, str]]:
 
 def _folders(folder: Path, params: Prepare) -> list[tuple[str, str]]:
     """Which forms the photos' folders have."""
-    queries = params.queries.strip("/")
-    names = [name for name in without_background(walk(folder).photos(), params) if not name.startswith(f"{queries}/")]
+    names = [name for name in without_background(walk(folder).photos(), params) if not name.startswith(params.asked)]
     photos = Counter(posixpath.dirname(name) for name in names)
     places = understand(photos, params.folders.identity, Nobody(params.nobody), folder, params.folders.around)
     counts = forms(places, photos)

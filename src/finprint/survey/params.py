@@ -31,7 +31,7 @@ class Sample(Section):
 
 
 class Folders(Section):
-    identity: Literal["auto", "last", 1, 2, 3, 4, 5, 6, 7, 8]
+    identity: Literal["auto", "first", "last", 1, 2, 3, 4, 5, 6, 7, 8]
     around: Literal["auto", "species", "group"]
     groups: str
 
@@ -89,17 +89,23 @@ class Prepare(Section):
     csv: Csv
     sample: Sample
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What the ids of photos to identify begin with: the sub-folders of `queries`, as `test/`."""
+        return tuple(f"{name.strip().strip('/')}/" for name in self.queries.split(","))
+
     @model_validator(mode="after")
     def _folders_that_are_watched(self) -> "Prepare":
         if is_project(Path(self.folder)):
             raise ValueError(f"folder is {self.folder!r}, which is the project itself: it must name the photos' folder")
-        named = {"queries": self.queries} | ({"background": self.background} if self.background else {})
-        for key, name in named.items():
+        named = [("queries", name.strip()) for name in self.queries.split(",")]
+        named += [("background", self.background)] if self.background else []
+        for key, name in named:
             inner = Path(name.strip("/"))
             if name.startswith("/") or ".." in inner.parts or not inner.parts:
-                raise ValueError(f"{key} is {name!r}: it must name a sub-folder of prepare.folder")
-        if self.background.strip("/") == self.queries.strip("/"):
-            raise ValueError(f"background and queries are both {self.queries!r}: they must be two folders")
+                raise ValueError(f"{key} is {getattr(self, key)!r}: it must name a sub-folder of prepare.folder")
+        if f"{self.background.strip('/')}/" in self.asked:
+            raise ValueError(f"background and queries are both {self.background.strip('/')!r}: they must be two folders")
         return self
 
     @model_validator(mode="after")

@@ -306,12 +306,29 @@ def test_a_table_of_groups_that_cannot_be_used_is_named(tmp_path: Path, table: s
 
 def test_the_folder_of_photos_to_identify_under_another_name(tmp_path: Path) -> None:
     (tmp_path / "A17").mkdir()
-    assert asked_in(tmp_path, "queries") == "queries"
+    params = prepare_params(queries="queries")
+    assert asked_in(tmp_path, params) == "queries"
     (tmp_path / "To identify").mkdir()
-    assert asked_in(tmp_path, "queries") == "To identify"
+    assert asked_in(tmp_path, params) == "To identify"
     (tmp_path / "test").mkdir()
-    assert asked_in(tmp_path, "queries") == "queries"  # which of the two is meant, a person must say
-    assert asked_in(tmp_path, "test") == "test"
+    assert asked_in(tmp_path, params) == "To identify, test"
+    assert asked_in(tmp_path, prepare_params(queries="test")) == "test"
+
+
+def test_several_folders_of_photos_to_identify(tmp_path: Path) -> None:
+    """As a share for tests, in folders of names, beside photos that nobody has named."""
+    _fill(tmp_path, "seg_train/seg_train/Cat/1.jpg", "seg_train/seg_train/Dog/2.jpg")
+    _fill(tmp_path, "seg_test/seg_test/Cat/1.jpg", "seg_test/seg_test/Dog/1.jpg", "seg_pred/seg_pred/1.jpg")
+    source = look(tmp_path, prepare_params(source="sample")).source
+    assert dict(zip(source.queries["image"], source.queries["path"], strict=True)) == {
+        name: str(tmp_path / name)
+        for name in ("seg_pred/seg_pred/1.jpg", "seg_test/seg_test/Cat/1.jpg", "seg_test/seg_test/Dog/1.jpg")
+    }
+    assert dict(zip(source.truth["image"], source.truth["identity"], strict=True)) == {
+        "seg_test/seg_test/Cat/1.jpg": "Cat",
+        "seg_test/seg_test/Dog/1.jpg": "Dog",
+    }
+    assert sorted(source.labelled["identity"]) == ["Cat", "Dog"]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
 
     A photo's id is its path from the folder as the table has it. Where one photo has several rows with boxes, each an
     animal, the second is NAME#2; boxes of several parts of one animal are told apart from that (see `tell_animals`).
-    Photos in the sub-folder `prepare.queries` that it does not name are to identify. Where there is none, they are
+    Photos in the sub-folders `prepare.queries` that it does not name are to identify. Where there is none, they are
     those that another table lists, or else those without a name, if no table has boxes.
 
     Args:
@@ -52,7 +52,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     csv, path, disk = params.csv, folder / params.csv.file, walk(folder)
     shares = {csv.file: _read(path, csv)} | _further(disk, csv)
     table = pd.concat(shares.values(), ignore_index=True)
-    asked = params.queries.strip("/")
+    asked = params.asked
     each = [_named(one, csv.model_copy(update={"file": name}), disk, asked) for name, one in shares.items()]
     named = pd.concat(each, ignore_index=True)
     sides = csv.box.split()
@@ -67,7 +67,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         test = test[catalogue.index]
     if not test.any():  # photos without a name that lie where those to identify do
         nameless = [pd.isna(name) or name in nobody for name in catalogue["identity"]]
-        test = catalogue["image"].str.startswith(f"{asked}/") & pd.Series(nameless, catalogue.index, dtype=bool)
+        test = catalogue["image"].str.startswith(asked) & pd.Series(nameless, catalogue.index, dtype=bool)
     if suffix_of(path) != ".json":
         own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
 
@@ -103,16 +103,16 @@ def _unlisted(
     Returns:
         A `Source` table of these photos, their names on disk, and the other tables that tell of them.
     """
-    used, asked = set(named["image"]), params.queries.strip("/")
+    used = set(named["image"])
     free = [name for name in without_background(disk.photos(), params) if name not in used]
-    loose = [name for name in free if name.startswith(f"{asked}/")]
+    loose = [name for name in free if name.startswith(params.asked)]
     beside = {} if marked and not loose else listed_beside(disk, params.csv, loose or free, tables)
     told = photos(pd.concat([*beside.values(), named.head(0)], ignore_index=True), disk)
     if not loose:
         if not len(told):
-            refuse_alike(disk.folder, asked, free)
+            refuse_alike(disk.folder, params, free)
         return told, told["image"].tolist(), [*beside]
-    queried = query_photos(disk, asked, loose, used)
+    queried = query_photos(disk, params.asked, loose, used)
     facts = told.set_index("path").reindex(queried["path"])[FACTS].set_index(queried.index)
     queried[FACTS] = queried[FACTS].fillna(facts)
     return queried, [*loose, *told["image"]], [*beside]
@@ -141,10 +141,10 @@ def _further(disk: Disk, csv: Csv) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _named(table: pd.DataFrame, csv: Csv, disk: Disk, queries: str) -> pd.DataFrame:
+def _named(table: pd.DataFrame, csv: Csv, disk: Disk, asked: tuple[str, ...]) -> pd.DataFrame:
     """The columns of a `Source` table, under their own names."""
     folder, path = disk.folder, disk.folder / csv.file
-    files = meant(table[csv.image], disk, path, queries)
+    files = meant(table[csv.image], disk, path, asked)
     what, rows = ("annotation", table.index + 1) if suffix_of(path) == ".json" else ("line", table.index + 2)
     images = [
         files.get(name) or inner(name, folder, f"{path} {what} {row}")

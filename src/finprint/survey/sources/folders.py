@@ -23,6 +23,7 @@ ASKED = frozenset({
     "query", "queries", "querys", "queryimages", "sourcequery", "test", "tests", "testimages", "testing", "testset",
     "testdata", "segtest", "toidentify", "toid", "toident", "tobeidentified", "toidentity", "identify", "tomatch",
     "match", "formatching", "forid", "foridentification", "newphotos", "probe", "probes", "unlabelled", "unlabeled",
+    "toclassify", "topredict", "predict", "pred", "segpred", "zubestimmen", "aidentifier", "aclasser", "poridentificar",
 })  # fmt: skip
 
 
@@ -44,12 +45,12 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: prepare.folder must name one with a sub-folder for each individual")
-    disk, queries = walk(folder), params.queries.strip("/")
+    disk = walk(folder)
     names = without_background(disk.photos(), params)
-    asked = [name for name in names if name.startswith(f"{queries}/")]
-    filed = [name for name in names if not name.startswith(f"{queries}/")]
+    asked = [name for name in names if name.startswith(params.asked)]
+    filed = [name for name in names if not name.startswith(params.asked)]
     if not asked:
-        refuse_alike(folder, queries, filed, ASKED)
+        refuse_alike(folder, params, filed, ASKED)
     held = {posixpath.dirname(name) for name in filed}
     places = understand(held, params.folders.identity, nobody, folder, params.folders.around)
     rows, strays = [], disk.strays(disk.photos(), table_names(params, folder, disk))
@@ -65,17 +66,20 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
         raise UserError(
             f"{folder} has no photo in a sub-folder: give each individual a sub-folder with its photos{why}"
         )
-    queried = query_photos(disk, queries, asked, (name for name, *_ in rows))
+    queried = query_photos(disk, params.asked, asked, (name for name, *_ in rows))
     boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, [*filed, *queried["image"]])
     labelled = pd.DataFrame(rows, columns=["image", "species", "identity", "viewpoint", "encounter"])
     if params.folders.groups:
         labelled["encounter"] = groups(labelled["image"], folder, params.folders.groups)
     catalogue = photos(labelled, disk)
+    known = set(catalogue["identity"].dropna())
+    places = pd.Series([_place(name, params.asked) for name in asked], queried.index, dtype="string")
+    told = [sorted_by_name(images, known) for _, images in queried["image"].groupby(places)]
     return Source(
         labelled=catalogue,
         queries=queried,
         boxes=boxes,
-        truth=sorted_by_name(queried["image"], set(catalogue["identity"].dropna())),
+        truth=pd.concat(told or [sorted_by_name(queried["image"], known)], ignore_index=True),
         strays=strays,
         counts=counts,
     )
@@ -136,44 +140,53 @@ def groups(images: pd.Series, folder: Path, told: str) -> pd.Series:
     return f"{column} " + of
 
 
-def asked_in(folder: Path, queries: str) -> str:
-    """The sub-folder of the photos to identify: `queries` if it is there, else the only one that is called so."""
-    called = [] if (folder / queries).is_dir() else [one.name for one in folder.iterdir() if one.is_dir()]
-    meant = [name for name in called if letters(name) in ASKED]
-    return meant[0] if len(meant) == 1 else queries
+def asked_in(folder: Path, params: Prepare) -> str:
+    """`prepare.queries` of a folder: as it is if there is such a sub-folder, else those that are called so."""
+    if any((folder / name).is_dir() for name in params.asked):
+        return params.queries
+    meant = sorted(one.name for one in folder.iterdir() if one.is_dir() and letters(one.name) in ASKED)
+    return ", ".join(name for name in meant if "," not in name) or params.queries
 
 
-def refuse_alike(folder: Path, queries: str, names: Iterable[str], meant: frozenset[str] = frozenset()) -> None:
+def _place(name: str, asked: tuple[str, ...]) -> str:
+    """The folder of photos to identify that one of them lies in."""
+    return next(place for place in asked if name.startswith(place))
+
+
+def refuse_alike(folder: Path, params: Prepare, names: Iterable[str], meant: frozenset[str] = frozenset()) -> None:
     """Raise a UserError where one of the folders of `names` looks as if it were meant by `prepare.queries`.
 
     Args:
         folder: the source's folder.
-        queries: `prepare.queries`, which names no folder with photos.
+        params: the section `prepare`, whose `queries` names no folder with photos.
         names: photos in other folders.
         meant: what such a folder may be called besides, as `letters` gives it.
     """
-    wanted = letters(queries.split("/")[-1])
+    wanted = [letters(posixpath.basename(place.strip("/"))) for place in params.asked]
     places = {posixpath.dirname(name) for name in names}
     for place in sorted({one.as_posix() for deep in places for one in [Path(deep), *Path(deep).parents][:-1]}):
         called = letters(posixpath.basename(place))
-        if called in meant or difflib.SequenceMatcher(None, called, wanted, False).ratio() >= 0.75:
+        if called in meant or any(difflib.SequenceMatcher(None, called, one, False).ratio() >= 0.75 for one in wanted):
             raise UserError(
-                f"{folder} has no folder {queries}, but one called {place}: set prepare.queries to it, or rename it"
+                f"{folder} has no folder {params.queries}, but one called {place}: set prepare.queries to it, or "
+                "rename it"
             )
 
 
-def query_photos(disk: Disk, queries: str, names: list[str], taken: Iterable[str]) -> pd.DataFrame:
-    """The table of the photos in the sub-folder `queries`.
+def query_photos(disk: Disk, asked: tuple[str, ...], names: list[str], taken: Iterable[str]) -> pd.DataFrame:
+    """The table of the photos in the sub-folders of those to identify.
 
     Args:
         disk: where they lie.
-        queries: its name.
+        asked: `Prepare.asked`.
         names: their paths.
-        taken: ids of other photos. The ids of these leave the name of `queries` out, unless one would then be taken.
+        taken: ids of other photos. If there is one such folder, the ids of these leave its name out, unless one would
+            then be taken.
     """
-    inner = [name.removeprefix(f"{queries}/") for name in names]
+    places = [_place(name, asked) for name in names]
+    inner = [name.removeprefix(place) for name, place in zip(names, places, strict=True)]
     told = [loose(tuple(name.split("/")[:-1])) for name in inner]
-    met = [place.encounter and f"{queries}/{place.encounter}" for place in told]
-    images = inner if set(inner).isdisjoint(taken) else names
+    met = [one.encounter and place + one.encounter for one, place in zip(told, places, strict=True)]
+    images = inner if len(asked) == 1 and set(inner).isdisjoint(taken) else names
     table = pd.DataFrame({"image": images, "viewpoint": [place.viewpoint for place in told], "encounter": met})
     return photos(table.astype("string"), disk, [disk.path(name) for name in names])

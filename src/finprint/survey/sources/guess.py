@@ -152,24 +152,24 @@ def _readable(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
 
 
 def asked_beside(folder: Path, csv: Csv, params: Prepare) -> str:
-    """The sub-folder of the photos to identify beside a table that does not mark them.
+    """`prepare.queries` beside a table that does not mark the photos to identify.
 
-    It is that of `asked_in`, if the table names none of its photos; else `prepare.queries` as it is.
+    It is that of `asked_in`, if the table names none of these photos; else as it is.
 
     Args:
         folder: where the table lies.
         csv: `prepare.csv` of that table.
         params: the section `prepare`.
     """
-    place = asked_in(folder, params.queries)
-    if csv.split or place == params.queries or (table := _read(folder / csv.file)) is None or csv.image not in table:
+    places = asked_in(folder, params)
+    if csv.split or places == params.queries or (table := _read(folder / csv.file)) is None or csv.image not in table:
         return params.queries
+    asked = params.model_copy(update={"queries": places}).asked
     inside, outside = (
-        PhotoNames(name for name in walk(folder).photos() if name.startswith(f"{place}/") == there)
-        for there in (True, False)
+        PhotoNames(name for name in walk(folder).photos() if name.startswith(asked) == there) for there in (True, False)
     )
     listed = any(inside.called(name) and not outside.called(name) for name in table[csv.image].dropna())
-    return params.queries if listed else place
+    return params.queries if listed else places
 
 
 def _read(path: Path) -> pd.DataFrame | None:

@@ -9,7 +9,7 @@ from finprint.survey.sources.disk import Disk, plain_path
 from finprint.survey.sources.photo_names import PhotoNames
 
 
-def meant(names: Iterable[str], disk: Disk, table: Path, apart: str = "") -> dict[str, str]:
+def meant(names: Iterable[str], disk: Disk, table: Path, apart: tuple[str, ...] = ()) -> dict[str, str]:
     """The one file that each name of a table can only mean where no file is called so; a line tells how many.
 
     A name means a file as in `PhotoNames`. Files that the table names as they are mean themselves, and are nobody
@@ -19,14 +19,14 @@ def meant(names: Iterable[str], disk: Disk, table: Path, apart: str = "") -> dic
         names: of photos, as they are written.
         disk: where they lie.
         table: for the line.
-        apart: a sub-folder whose photos are not meant, such as that of the photos to identify.
+        apart: sub-folders whose photos are not meant, such as those of the photos to identify: `test/`.
     """
     plain = {name: plain_path(name, disk.folder) for name in dict.fromkeys(names)}
     own = set(plain.values()) & disk.files.keys()
     open_ones = [name for name, path in plain.items() if path not in own and not _barred(path, disk)]
     if not open_ones:
         return {}
-    photos = PhotoNames(name for name in disk.photos() if not (apart and name.startswith(f"{apart}/")))
+    photos = PhotoNames(name for name in disk.photos() if not name.startswith(apart))
     fits = {name: files[0] for name in open_ones if len(files := photos.called(name)) == 1 and files[0] not in own}
     claims = Counter(fits.values())
     sure = {name: file for name, file in fits.items() if claims[file] == 1}
