@@ -196,7 +196,7 @@ def test_shares_are_as_many_as_the_models(tmp_path: Path) -> None:
         ),
         (
             {"prepare.folders.identity": 0},
-            "prepare.folders.identity must be 'auto', 'first', 'last', 1, 2, 3, 4, 5, 6, 7 or 8, not 0",
+            "prepare.folders.identity must be 'auto', 'file', 'first', 'last', 1, 2, 3, 4, 5, 6, 7 or 8, not 0",
         ),
         (
             {"prepare.source": "disk"},

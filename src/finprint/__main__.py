@@ -31,6 +31,7 @@ def at_the_root(context: typer.Context) -> None:
 @app.command()
 def check(
     folder: Annotated[Path | None, typer.Option(help="a folder of photos: tell how it is understood, too")] = None,
+    classes: Annotated[bool, typer.Option("--classes", help="its folders are classes, and not individuals")] = False,
 ) -> None:
     """Check params.yaml: unknown keys, impossible values, sections that contradict each other, missing files."""
     params = load_params()  # what is mistyped is told at once; torch, which the rest needs, takes seconds to import
@@ -39,9 +40,11 @@ def check(
     check_named(params)
     print("params.yaml is well-formed")
     if folder:
-        from finprint.survey.look import describe, look  # pandas takes a second to import
+        from finprint.start.reading import read  # pandas takes a second to import
+        from finprint.survey.look import describe, look
 
-        print(describe(look(folder, params.prepare)))
+        looked = read(folder, params, classes) if classes else look(folder, params.prepare)
+        print(describe(looked, "class" if classes else "individual"))
 
 
 @app.command()
@@ -150,26 +153,40 @@ def changed(
 def lr_find(
     steps: Annotated[int, typer.Option(min=20, help="largest number of training steps")] = 200,
     output: Annotated[Path, typer.Option(help="PNG to write")] = Path("metrics/lr_find.png"),
+    of: Annotated[str, typer.Option("--of", help="identity or species: for models of classes, not of round 1")] = "",
 ) -> None:
-    """Suggest a learning rate for round 1: a short training raises it step by step. Run `dvc repro crop` before."""
+    """Suggest a learning rate: a short training raises it step by step. Run `dvc repro crop` before."""
     from finprint.base.files import atomic
+    from finprint.classes.labels import labelled
+    from finprint.classes.params import Classify
+    from finprint.classes.task import Classes
+    from finprint.classes.training import class_recipe
     from finprint.individuals.task import Individuals
     from finprint.learning.inputs import Photos
     from finprint.learning.lr_finder import find_rate
     from finprint.learning.recipe import Recipe
+    from finprint.learning.task import Task
     from finprint.paper.figure import png
     from finprint.pictures.shards import Crops
     from finprint.report.plots import rate_plot
     from finprint.store.tables import PHOTOS, read_table
 
     params, crops = load_params(), Crops(Path("data/crops"))
-    recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)
-    task = Individuals.of(read_table(Path("data/photos.parquet"), PHOTOS), crops, params.train)
-    photos = Photos(crops.pixels, params.train.batch)
+    table = read_table(Path("data/photos.parquet"), PHOTOS)
+    task: Task
+    if of:
+        fold = params.classes.folds[0]
+        recipe = class_recipe(params.classify, params.classes.members[0], fold, params.seed, 0)
+        labels = labelled(table, crops, of, params.classes, params.prepare.folds)
+        task = Classes.of(labels, crops, cast(Classify, recipe.train), fold)
+    else:
+        recipe = Recipe(params.train, params.train.epochs, params.lr, params.seed)
+        task = Individuals.of(table, crops, params.train)
+    photos = Photos(crops.pixels, recipe.train.batch)
     curve = find_rate(task, task.new_network(recipe), photos, recipe, steps)
     with atomic(output) as draft:
-        draft.write_bytes(png(rate_plot(curve.rates, curve.losses, curve.suggestion, params.lr)))
-    print(f"the loss falls fastest at lr {curve.suggestion:.1e} (params.yaml has {params.lr:.1e}); the curve: {output}")
+        draft.write_bytes(png(rate_plot(curve.rates, curve.losses, curve.suggestion, recipe.lr)))
+    print(f"the loss falls fastest at lr {curve.suggestion:.1e} (params.yaml has {recipe.lr:.1e}); the curve: {output}")
 
 
 @app.command()
@@ -278,7 +295,7 @@ def export_model(
     from finprint.classes.export import export as write  # torch takes seconds
 
     ensemble = _ensemble(of)
-    apart = write(ensemble, output)
+    apart = write(ensemble, output, load_params().crop)
     print(f"{output}/{SCRIPT} classifies images; its probabilities differ by at most {apart:.1e} from the models'")
 
 

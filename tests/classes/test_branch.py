@@ -166,12 +166,18 @@ def test_photos_without_an_identity_take_the_fold_of_their_group(tmp_path: Path)
     [
         ({"identity": "ant"}, "photos have a identity, of 1 classes: ant; at least two are needed"),
         ({"fold": 0, "group": 0}, "classes.folds has 1, but no photo with a identity stands in fold 1"),
+        ({"identity": ["image", "bee"] * 6}, "a identity is called 'image', as the submission's column of photos is"),
+        (
+            {"identity": ["ant", "bee"] * 6, "group": [1, 2] * 6, "fold": [0, 1] * 6, "encounter": "a boat"},
+            r"no photo can judge the others: the photos of each identity all belong together \(a boat, an encounter\)",
+        ),
     ],
 )
 def test_what_cannot_be_learned_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
     table = photos()
     for column, value in change.items():
-        table.loc[table["split"] == "train", column] = value
+        told = table["split"] == "train"
+        table.loc[told, column] = np.resize(value, told.sum())
     with pytest.raises(UserError, match=message):
         labelled(table, crops(tmp_path / "crops", table), "identity", CLASSES)
 
@@ -233,7 +239,7 @@ def test_near_duplicates_of_other_classes_join_nothing(tmp_path: Path) -> None:
         "each photo stands alone, because nothing else is left"
     )
     boats = table.assign(encounter=table["group"].astype("string"))
-    with pytest.raises(UserError, match="groups of photos"):
+    with pytest.raises(UserError, match="no photo can judge the others"):
         labelled(boats, stored, "identity", CLASSES)
 
 

@@ -15,7 +15,7 @@ from finprint.base.errors import UserError
 from finprint.classes import voting
 from finprint.classes.judging import Judged, confused_pairs, confusing, judged
 from finprint.classes.params import Vote
-from finprint.classes.voting import ODD, Sharpness, fit_shares, fit_sharpness, joined, submission, vote
+from finprint.classes.voting import ODD, Sharpness, fit_shares, fit_sharpness, joined, vote
 from finprint.store.guesses import QUERY, Guesses
 from finprint.store.tables import VALIDATION
 
@@ -232,10 +232,3 @@ def test_labels_to_look_at() -> None:
         ["validation3", "contradicted"],
         ["validation2", "undecided"],
     ]
-
-
-def test_a_class_called_image_is_named() -> None:
-    one = _guesses([[1, 0]], ["image"], VALIDATION)
-    voted = vote([Guesses(one.photos, one.array, ["image", "y"])], PLAIN)
-    with pytest.raises(UserError, match="a class is called 'image'"):
-        submission(voted, ["a"])

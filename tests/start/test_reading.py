@@ -8,6 +8,7 @@ from conftest import save_photo, scenery
 from finprint.base.errors import UserError
 from finprint.base.params import changed
 from finprint.params import Params, load_params
+from finprint.start.facts import facts_of
 from finprint.start.reading import changes, read, unwrapped
 from finprint.start.writing import write_params
 from finprint.survey.look import Looked, look
@@ -136,6 +137,81 @@ def test_shares_of_a_collection_hold_the_same_classes(tmp_path: Path) -> None:
     assert unwrapped(tmp_path) == tmp_path / "dataset"
     looked = read_classes(tmp_path / "dataset")
     assert (named(looked), len(looked.animals)) == ({"cod", "tuna"}, 4)
+
+
+def test_the_first_folders_that_hold_images_are_classes_where_some_lie_deeper(tmp_path: Path) -> None:
+    fill(tmp_path, "fish/tuna/1.jpg", "fish/cod/1.jpg", "crab/1.jpg", "crab/more/2.jpg")
+    looked = read_classes(tmp_path)
+    assert dict(zip(looked.animals["image"], looked.animals["identity"], strict=True)) == {
+        "fish/tuna/1.jpg": "tuna",
+        "fish/cod/1.jpg": "cod",
+        "crab/1.jpg": "crab",
+        "crab/more/2.jpg": "crab",
+    }
+
+
+def test_files_named_after_their_classes(tmp_path: Path) -> None:
+    """As cats and dogs on Kaggle; names that a camera gives tell nothing."""
+    fill(tmp_path, *(f"train/{name}{number}.jpg" for name in ("cat.", "Maine Coon_") for number in range(6)))
+    fill(tmp_path, "train/README.jpg", "test1/1.jpg")
+    looked = read_classes(tmp_path)
+    assert looked.params.folders.identity == "file"
+    assert dict(looked.animals["identity"].value_counts()) == {"cat": 6, "Maine_Coon": 6}
+    assert looked.source.strays == [
+        ("train/README.jpg", "its name is no name with a number behind it, such as A17_1"),
+    ]
+    assert looked.source.queries["image"].tolist() == ["1.jpg"]
+    names = [
+        f"{share}/{name}_{number}.jpg" for share in ("train", "dev") for name in ("IMG", "DSC") for number in range(6)
+    ]
+    camera = fill(tmp_path / "b", *names)
+    with pytest.raises(UserError, match=r"has folders of shares \(dev, train\), and none of classes"):
+        facts_of(read_classes(camera), classes=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        ([f"ant{number}/1.jpg" for number in range(12)], "has one image of each of 12 classes"),
+        ([f"{name}/{n}.jpg" for name in ("bee", "image") for n in range(6)], "has a class called 'image', as the"),
+    ],
+)
+def test_classes_that_cannot_be_judged_or_written_are_refused_at_once(
+    names: list[str], complaint: str, tmp_path: Path
+) -> None:
+    fill(tmp_path, *names)
+    with pytest.raises(UserError, match=complaint):
+        facts_of(read_classes(tmp_path), classes=True)
+
+
+def test_a_column_for_each_class(tmp_path: Path) -> None:
+    """In a table of each share, as Roboflow and Kaggle write them."""
+    for share, count in (("train", 6), ("valid", 2), ("test", 2)):
+        fill(tmp_path / share, *(f"{number}.jpg" for number in range(count)))
+        rows = "".join(f"{number}.jpg, {1 - number % 2}, {number % 2}\n" for number in range(count))
+        (tmp_path / share / "_classes.csv").write_text(f"filename, cat, dog\n{rows}")
+    looked = read_classes(tmp_path)
+    assert looked.params.csv.identity == "one-hot"
+    assert dict(zip(looked.animals["image"], looked.animals["identity"], strict=True)) == {
+        f"{share}/{number}.jpg": ("cat", "dog")[number % 2]
+        for share, count in (("train", 6), ("valid", 2))
+        for number in range(count)
+    }
+    assert len(looked.source.queries) == 2
+
+
+def test_a_table_of_classes_beside_folders_that_do_not_tell_them(tmp_path: Path) -> None:
+    """As of a dermatoscope's images in two parts, with their lesions, which stay together."""
+    fill(tmp_path, *(f"Images_part_{part}/ISIC_{part}{number}.jpg" for part in (1, 2) for number in range(4)))
+    rows = [f"L{part}{number // 2},ISIC_{part}{number},{'mn'[number // 2]}el" for part in (1, 2) for number in range(4)]
+    (tmp_path / "meta.csv").write_text("\n".join(["lesion_id,image_id,dx", *rows]))
+    looked = read_classes(tmp_path)
+    assert dict(looked.animals["identity"].value_counts()) == {"mel": 4, "nel": 4}
+    assert looked.animals["encounter"].nunique() == 4
+    fill(tmp_path / "b", *(f"{name}/{number}.jpg" for name in ("cat", "dog") for number in range(4)))
+    rows = [f"{name}/{number}.jpg,{name}" for name in ("cat", "dog") for number in range(4)]
+    (tmp_path / "b/meta.csv").write_text("\n".join(["image,label", *rows]))
+    assert read_classes(tmp_path / "b").params.source == "folder", "the folders tell the same"
 
 
 def test_a_table_s_columns_do_not_stay_for_the_next_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

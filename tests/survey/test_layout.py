@@ -131,9 +131,8 @@ def test_the_level_that_the_param_tells() -> None:
         ("humpback", "C1", None),
     ]
     assert _understand("A17", "orca/B03", identity=2)["A17"].reason == "lies in no individual's folder"
-    assert [place[1] for place in _told("fish", "fish/more", "crab/red", "crab/red/left", "2019/eel/pics", identity="first")] == [
-        "fish", "fish", "red", "red", "eel",
-    ]  # fmt: skip
+    places = _told("fish", "fish/more", "crab/red", "crab/red/left", "2019/eel/pics", identity="first")
+    assert [place[1] for place in places] == ["fish", "fish", "red", "red", "eel"]
 
 
 def test_nobody_s_folder_decides_nothing() -> None:

@@ -15,6 +15,7 @@ from finprint.classes.extras import LENGTHS
 from finprint.classes.poses import QUARTERS
 from finprint.classes.trained import Ensemble
 from finprint.classes.voting import weights_of
+from finprint.crops.params import Crop
 
 MODEL, CONFIG, SCRIPT = "model.pt2", "config.json", "classify_images.py"
 SAME = 1e-4  # probabilities of the export and of the models differ by no more
@@ -72,9 +73,14 @@ class Exported(nn.Module):
         return squares, torch.empty(count, 2).uniform_(3, 8, generator=drawn)
 
 
-def export(ensemble: Ensemble, folder: Path) -> float:
+def export(ensemble: Ensemble, folder: Path, crop: Crop) -> float:
     """Write the models as one file of torch.export, the names and sizes as JSON, and a script that runs without
     finprint.
+
+    Args:
+        ensemble: the models.
+        folder: to write.
+        crop: how crops are stored, for the script.
 
     Returns:
         The greatest difference of a probability between the file, as it is read again, and the models.
@@ -105,7 +111,8 @@ def export(ensemble: Ensemble, folder: Path) -> float:
         draft.mkdir()
         torch.export.save(program, draft / MODEL)
         forms = [{"image_size": side, "padded": padded} for side, padded in module.forms]
-        write_json(draft / CONFIG, {"classes": ensemble.classes, "squares": forms})
+        stored = {"image_size": crop.image_size, "quality": crop.quality}
+        write_json(draft / CONFIG, {"classes": ensemble.classes, "squares": forms, "stored": stored})
         shutil.copy(Path(__file__).with_name("script.py"), draft / SCRIPT)
         apart = _apart(draft / MODEL, module)
         if apart > SAME:

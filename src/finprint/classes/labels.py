@@ -98,13 +98,21 @@ def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes, folds
     if len(classes) < 2:
         only = f": {classes[0]}" if classes else ""
         raise UserError(f"{len(named)} photos have a {of}, of {len(classes)} classes{only}; at least two are needed")
+    if "image" in classes:
+        raise UserError(f"a {of} is called 'image', as the submission's column of photos is: give it another name")
+    judging = sorted(named.loc[named["fold"] >= 0, "fold"].unique())
+    if not judging:
+        raise UserError(
+            f"no photo can judge the others: the photos of each {of} all belong together (a boat, an encounter), and a "
+            f"model that has never seen one would deny it. Give photos of a second group, or none of the groups"
+        )
     for name, listed in (("folds", params.folds), ("test", params.test)):
         for fold in listed:
             if not (named["fold"] == fold).any():
                 raise UserError(
                     f"classes.{name} has {fold}, but no photo with a {of} stands in fold {fold}: groups of photos "
                     "(boats, encounters, near-duplicates) stay together, and the folds of these are "
-                    + ", ".join(map(str, sorted(named["fold"].unique())))
+                    + ", ".join(map(str, judging))
                 )
     return Labelled(table[["image", "label", "group", "fold"]], classes, tuple(params.test))
 

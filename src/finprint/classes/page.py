@@ -51,6 +51,7 @@ class Page:
             {
                 "name": TITLES[role],
                 "photos": int(values["photos"]),
+                "unknown": int(values["unknown_class"]),
                 "cells": [(values[m], values[f"{m}_low"], values[f"{m}_high"]) for m in METRICS],
             }
             for role, values in self.metrics.items()

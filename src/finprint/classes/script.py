@@ -1,7 +1,8 @@
 """Classify images by an exported model: python classify_images.py IMAGES... > answers.csv
 
-It needs torch, numpy and opencv, and the files beside it; it does not need finprint. An image is looked at as a whole:
-crop it first if the model was trained on crops, and do not resize it, because its size in px may count.
+It needs torch, numpy and opencv, and the files beside it; it does not need finprint. An image is looked at as a whole,
+and through the JPEG that the models have learned from: crop it first if they were trained on crops, and do not resize
+it, because its size in px may count.
 """
 
 import csv
@@ -30,6 +31,20 @@ def view(pixels: np.ndarray, side: int, padded: bool) -> np.ndarray:
     return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def stored(pixels: np.ndarray, most: int, quality: int) -> np.ndarray:
+    """An image (H, W, 3) as the models' photos were stored: with a shorter side of `most` px at most, and as JPEG."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, most / min(height, width))
+    if scale < 1:
+        pixels = cv2.resize(pixels, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    how = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    if max(pixels.shape[:2]) <= 64:
+        how += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    again = cv2.imdecode(cv2.imencode(".jpg", pixels, how)[1], cv2.IMREAD_COLOR)
+    assert again is not None
+    return again
+
+
 def main(images: list[str]) -> None:
     config = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
     model = torch.export.load(HERE / "model.pt2").module()
@@ -40,7 +55,8 @@ def main(images: list[str]) -> None:
         if pixels is None:
             print(f"{image}: not an image", file=sys.stderr)
             continue
-        squares = [view(pixels[:, :, ::-1].copy(), form["image_size"], form["padded"]) for form in config["squares"]]
+        seen = stored(pixels, config["stored"]["image_size"], config["stored"]["quality"])[:, :, ::-1].copy()
+        squares = [view(seen, form["image_size"], form["padded"]) for form in config["squares"]]
         crops = [torch.from_numpy(square).permute(2, 0, 1)[None].float() / 255 for square in squares]
         height, width = pixels.shape[:2]
         with torch.no_grad():

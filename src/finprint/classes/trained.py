@@ -79,8 +79,11 @@ def load_ensemble(models: Path, rules: Path) -> Ensemble:
     for member, folder in zip(members, folders, strict=True):
         if member.classes != members[0].classes:
             raise UserError(f"{folder} tells other classes than {folders[0]}: run `dvc repro` for the stage classify")
-    shares = fitted.get("shares", [1.0])  # rules from before there were shares had equal ones
-    sharpness = Sharpness(fitted["temperature"], fitted["clip"], fitted.get("powers", ()))
+    shares, powers = fitted.get("shares", [1.0]), fitted.get("powers", ())  # rules of earlier versions had none
+    told = fitted.get("classes", members[0].classes) == members[0].classes
+    if not told or len(powers) not in (0, len(members[0].classes)) or len(members) % len(shares):
+        raise UserError(f"{rules} is of other classes or models than {models}: run `dvc repro judge`")
+    sharpness = Sharpness(fitted["temperature"], fitted["clip"], powers)
     joint = Joint(fitted["by"], shares, sharpness)
     section = Guess.model_validate(LATER | fitted["guess"])
     return Ensemble(members, joint, [section.of_model(name.partition("-")[2]) for name in names])

@@ -86,7 +86,9 @@ class Voted:
     def save(self, path: Path, models: Sequence[str], views: Guess) -> None:
         """Write what new images are answered by: the models' names, how they are joined, sharpness and views."""
         rules = {"by": self.joint.by, "shares": list(self.joint.shares), **asdict(self.joint.sharpness)}
-        write_json(path, {"models": list(models), **rules, "guess": views.model_dump()})
+        write_json(
+            path, {"models": list(models), "classes": self.guesses.classes, **rules, "guess": views.model_dump()}
+        )
 
     def metrics(self) -> dict[str, Any]:
         """The content of metrics/classes/OF_vote.json."""
@@ -261,13 +263,8 @@ def submission(voted: Voted, queries: Sequence[str]) -> tuple[pd.DataFrame, int]
 
     Returns:
         The table, and the number of photos without a crop: they get the mean of the validation photos' probabilities.
-
-    Raises:
-        UserError: a class is called image, as the first column is.
     """
     guesses = voted.guesses
-    if "image" in guesses.classes:
-        raise UserError("a class is called 'image', as the column of photos is: give it another name")
     asked = guesses.of(QUERY)
     place = pd.Index(asked.photos["image"]).get_indexer(list(queries))
     usual = guesses.of(VALIDATION).array.mean(axis=0)

@@ -11,12 +11,14 @@ from PIL import Image
 from finprint.base.errors import UserError
 from finprint.keypoints.params import FEWEST
 from finprint.survey.look import Looked
+from finprint.survey.names import letters
 
 HEADERS = 200  # photos whose width and height are read
 LEAST = 4  # named photos of individuals
 LEAST_OF_CLASSES = 10  # labelled images, of which a sixth judges the others
 HELD = 1 / 6  # share of the named photos that validate, about
 NEARLY = 0.9  # share of the photos with a box, both of the catalogue and to identify, from which on boxes are cut out
+SHARES = frozenset(["train", "training", "trainset", "val", "valid", "validation", "dev", "eval", "evaluation"])
 ALIKE = 0.9  # share of the photos that must have one shape, to be taken for crops that show the animal in one place
 MANY_TOLD = 0.5  # share of the photos that must tell whether they show the left or the right, for it to count
 MET = 10  # encounters of several named photos, from which on they show whether an encounter is one with one animal
@@ -161,8 +163,7 @@ def _refuse(folder: Path, each: pd.Series, queries: int, place: str) -> None:
         )
     if not queries:
         raise UserError(
-            f"{folder} has no photo to identify, so there is nothing to answer: put such photos into "
-            f"{folder / place}"
+            f"{folder} has no photo to identify, so there is nothing to answer: put such photos into {folder / place}"
         )
 
 
@@ -171,6 +172,18 @@ def _refuse_classes(folder: Path, each: pd.Series) -> None:
     if len(each) < 2:
         one = f"has one class, {each.index[0]} ({count} images)" if len(each) else "names no class"
         raise UserError(f"{folder} {one}: put the images of each class, at least two, into a folder of its name")
+    if all(letters(str(name)) in SHARES for name in each.index):
+        raise UserError(
+            f"{folder} has folders of shares ({', '.join(map(str, each.index))}), and none of classes: put the images "
+            "of each class into a folder of its name, inside of these folders"
+        )
+    if "image" in each.index:
+        raise UserError(f"{folder} has a class called 'image', as the column of photos is: give it another name")
+    if each.max() < 2:
+        raise UserError(
+            f"{folder} has one image of each of {len(each)} classes: at least two of a class are needed, because some "
+            "images judge what the others teach"
+        )
     if count < LEAST_OF_CLASSES:
         raise UserError(
             f"{folder} has {count} images of {len(each)} classes: at least {LEAST_OF_CLASSES} with a name are needed, "

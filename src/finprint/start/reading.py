@@ -14,12 +14,13 @@ from finprint.pictures.images import SUFFIXES
 from finprint.start.facts import HEADERS, evenly
 from finprint.start.writing import at, stood_before, unwritten
 from finprint.survey.box_forms import OtherForm, settle
+from finprint.survey.folder_names import Kind, kind_of
 from finprint.survey.look import Looked, look
-from finprint.survey.names import Nobody
+from finprint.survey.names import Nobody, letters
 from finprint.survey.params import Prepare
 from finprint.survey.readings import read_one
 from finprint.survey.sources.disk import is_litter, walk
-from finprint.survey.sources.folders import asked_in
+from finprint.survey.sources.folders import asked_in, asks
 from finprint.survey.sources.marks import OWN
 from finprint.survey.sources.sheets import FORMS
 
@@ -27,7 +28,7 @@ from finprint.survey.sources.sheets import FORMS
 REASONS = {
     "encounter_gap": "when an image was taken says nothing of its class",
     "nobody": "the other words are names of classes",
-    "folders.identity": "the folders that hold images are named after the classes",
+    "folders.identity": "the folders that hold images, or their files, are named after the classes",
     "folders.around": "the folders around those of classes tell nothing",
     "csv.unknown": "every word may be a class",
     "csv.box_form": "so the boxes fit their photos",
@@ -35,6 +36,12 @@ REASONS = {
 BACK = "as it was before another folder"
 OF_CLASSES = [f"prepare.{key}" for key in REASONS if key != "csv.box_form"]
 NO_NAME = ["?"]  # `prepare.nobody` where every word may be a class
+FEWEST_FILES = 3  # of a class, on average, whose names begin with it
+# What cameras and programs begin the names of files with.
+OF_CAMERAS = frozenset({
+    "dsc", "dscf", "dscn", "pict", "sam", "gopr", "gp", "pxl", "mvc", "p", "vid", "screenshot", "scan", "frame", "file",
+    "whatsappimage", "untitled",
+})  # fmt: skip
 DEEPEST = 8  # level of folders that `prepare.folders.identity` can be
 
 
@@ -109,14 +116,41 @@ def _refuse_unsettled(looked: Looked) -> None:
 def _classes(folder: Path, params: Prepare) -> Looked:
     csv = params.csv.model_copy(update={"unknown": ""})
     every = params.model_copy(update={"nobody": NO_NAME, "encounter_gap": 0.0, "csv": csv})
-    looked = _by_level(folder, every)
+    looked = _understood(folder, every)
     names = looked.animals["identity"].dropna().unique()
     nobody = [word for word in params.nobody if not any(name in Nobody([word]) for name in names)]
     with suppress(UserError):  # a folder around the classes' may have such a name, too
-        other = _by_level(folder, every.model_copy(update={"nobody": nobody}))
+        other = _understood(folder, every.model_copy(update={"nobody": nobody}))
         if other.animals["identity"].equals(looked.animals["identity"]):
             return other
     return looked
+
+
+def _understood(folder: Path, params: Prepare) -> Looked:
+    """The folder, understood; by the names of its files, such as cat.12.jpg, if its folders tell no classes."""
+    try:
+        looked = _by_level(folder, params)
+    except UserError:
+        if named := _by_file(folder, params):
+            return named
+        raise
+    names = looked.animals["identity"].dropna().unique()
+    told = sum(not (asks(name) or kind_of(name) == Kind.SORT) for name in names) > 1
+    return (None if told or looked.params.source != "folder" else _by_file(folder, params)) or looked
+
+
+def _by_file(folder: Path, params: Prepare) -> Looked | None:
+    """The folder, understood by the names of its files; None if these are a camera's, or most files have none."""
+    files = params.folders.model_copy(update={"identity": "file", "around": "group"})
+    if params.folders.identity != "auto":
+        return None
+    with suppress(UserError):
+        looked = look(folder, params.model_copy(update={"folders": files}), classes=True)
+        each = looked.animals["identity"].value_counts()
+        own = not any(letters(name) in OF_CAMERAS or kind_of(name) == Kind.SORT for name in each.index)
+        if own and len(each) > 1 and each.mean() >= FEWEST_FILES and len(looked.source.strays) < each.sum() / 10:
+            return looked
+    return None
 
 
 def _by_level(folder: Path, params: Prepare) -> Looked:
@@ -125,10 +159,10 @@ def _by_level(folder: Path, params: Prepare) -> Looked:
     Where they lie at several levels, the first ones count that hold images themselves.
     """
     depths = set(_depths(folder, params.model_copy(update={"queries": asked_in(folder, params)})))
-    level = depths.pop() if len(depths) == 1 else "first"
+    level: int | str = depths.pop() if len(depths) == 1 else "first"
     told = params.folders.model_copy(update={"identity": level, "around": "group"})
     by_level = params.model_copy(update={"folders": told})
-    able = params.folders.identity == "auto" and (level == "first" or 0 < level <= DEEPEST)
+    able = params.folders.identity == "auto" and level in ("first", *range(1, DEEPEST + 1))
     try:
         looked = look(folder, params, classes=True)
     except UserError as error:

@@ -1,6 +1,8 @@
 """Folder names understood over the whole tree: which folder names the animal, and what the others tell of a photo."""
 
-from collections import Counter, defaultdict
+import posixpath
+import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,10 +10,12 @@ from pathlib import Path
 from finprint.base.errors import UserError
 from finprint.survey.folder_names import Kind, is_encounter, kinds_of, own_words, reads_like_species
 from finprint.survey.names import Nobody, side, whole_name
+from finprint.survey.params import Folders
 
 KNOB = "prepare.folders.identity"
 FORM = {Kind.SIDE: "side", Kind.TIME: "date"}
 COUNTED = 10  # animals whose names are numbers, from which on 1968 is one of them, though others are called 7
+NUMBERED_FILE = re.compile(r"(?P<name>.*?)[\s._-]*\(?\d+\)?")
 DETAILS = (Kind.SIDE, Kind.TIME, Kind.SORT)  # never an animal's folder where another one can be it
 
 
@@ -260,9 +264,28 @@ def _one_animal(one: tuple[str, ...], other: tuple[str, ...]) -> str:
     return "; if they are one animal, set prepare.folders.around to group" if places else ""
 
 
-def forms(places: dict[str, Place], photos: Counter[str]) -> Counter[str]:
-    """How many photos lie in each form of folders: `NAME/side/photo`."""
-    counts: Counter[str] = Counter()
-    for folder, place in places.items():
-        counts[place.form or "elsewhere"] += photos[folder]
-    return counts
+def placed(names: Sequence[str], folders: Folders, nobody: Nobody, root: Path) -> list[Place]:
+    """What the path of each photo tells of it.
+
+    Args:
+        names: paths of photos from `root`.
+        folders: the section `prepare.folders`.
+        nobody: names that mean nobody.
+        root: for messages.
+
+    Raises:
+        UserError: as `understand`.
+    """
+    if folders.identity == "file":
+        return [_named_file(posixpath.basename(name)) for name in names]
+    held = [posixpath.dirname(name) for name in names]
+    places = understand(held, folders.identity, nobody, root, folders.around)
+    return [places[folder] for folder in held]
+
+
+def _named_file(name: str) -> Place:
+    """What the name of a file tells: `cat.12.jpg` and `Maine Coon_7.jpg` show a cat and a Maine Coon."""
+    told = NUMBERED_FILE.fullmatch(posixpath.splitext(name)[0])
+    if not told or not told["name"]:
+        return Place(reason="its name is no name with a number behind it, such as A17_1")
+    return Place(identity=told["name"], form="NAME and number")

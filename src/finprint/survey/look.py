@@ -1,6 +1,5 @@
 """A look at a folder of photos before any run: is it understood, and as what? No photo is decoded."""
 
-import posixpath
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from finprint.base.errors import UserError
 from finprint.base.words import counted, plural
 from finprint.survey.dates import read_dates
 from finprint.survey.hygiene import identities_alike, species_alike
-from finprint.survey.layout import forms, understand
+from finprint.survey.layout import placed
 from finprint.survey.names import Nobody
 from finprint.survey.params import Csv, Prepare, is_project
 from finprint.survey.sources import read_source
@@ -118,9 +117,9 @@ def _columns(csv: Csv) -> list[tuple[str, str]]:
 def _folders(folder: Path, params: Prepare) -> list[tuple[str, str]]:
     """Which forms the photos' folders have."""
     names = [name for name in without_background(walk(folder).photos(), params) if not name.startswith(params.asked)]
-    photos = Counter(posixpath.dirname(name) for name in names)
-    places = understand(photos, params.folders.identity, Nobody(params.nobody), folder, params.folders.around)
-    counts = forms(places, photos)
+    counts = Counter(
+        place.form or "elsewhere" for place in placed(names, params.folders, Nobody(params.nobody), folder)
+    )
     return [("folders", _listed(f"{form} ({_photos(count)})" for form, count in counts.most_common()))]
 
 

@@ -31,7 +31,7 @@ class Sample(Section):
 
 
 class Folders(Section):
-    identity: Literal["auto", "first", "last", 1, 2, 3, 4, 5, 6, 7, 8]
+    identity: Literal["auto", "file", "first", "last", 1, 2, 3, 4, 5, 6, 7, 8]
     around: Literal["auto", "species", "group"]
     groups: str
 
@@ -105,7 +105,9 @@ class Prepare(Section):
             if name.startswith("/") or ".." in inner.parts or not inner.parts:
                 raise ValueError(f"{key} is {getattr(self, key)!r}: it must name a sub-folder of prepare.folder")
         if f"{self.background.strip('/')}/" in self.asked:
-            raise ValueError(f"background and queries are both {self.background.strip('/')!r}: they must be two folders")
+            raise ValueError(
+                f"background and queries are both {self.background.strip('/')!r}: they must be two folders"
+            )
         return self
 
     @model_validator(mode="after")

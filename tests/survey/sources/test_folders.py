@@ -90,7 +90,8 @@ def test_no_folder_and_no_individuals(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         _read(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path} has no photo in a sub-folder: give each individual a sub-folder with its photos"
+        f"{tmp_path} has no photo in a sub-folder: give each individual a sub-folder with its photos, or set "
+        "prepare.folders.identity to file if the names of files begin with their names (A17_1.jpg)"
     )
 
 
@@ -264,10 +265,10 @@ def test_nothing_but_links(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         _read(tmp_path / "near")
     assert str(caught.value) == (
-        f"{tmp_path}/near has no photo in a sub-folder: give each individual a sub-folder with its photos; "
-        "the first of 1 that "
-        "are not used: A17: is a link to a folder, and DVC does not watch what lies behind it: copy the photos into "
-        "prepare.folder"
+        f"{tmp_path}/near has no photo in a sub-folder: give each individual a sub-folder with its photos, or set "
+        "prepare.folders.identity to file if the names of files begin with their names (A17_1.jpg); the first of 1 "
+        "that are not used: A17: is a link to a folder, and DVC does not watch what lies behind it: copy the photos "
+        "into prepare.folder"
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.base.words import counted
-from finprint.survey.names import Nobody, words
+from finprint.survey.names import Nobody, letters, words
 from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.animals import tell_animals
 from finprint.survey.sources.box_columns import Columns, joined, parse
@@ -19,6 +19,7 @@ from finprint.survey.sources.folders import query_photos, refuse_alike
 from finprint.survey.sources.guess import COORDINATES, listed_beside
 from finprint.survey.sources.marks import OWN
 from finprint.survey.sources.meant import hints, meant
+from finprint.survey.sources.one_hot import ONE_HOT, with_one_hot
 from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, require, suffix_of
 from finprint.survey.sources.source import (
     FACTS,
@@ -122,7 +123,8 @@ def _read(path: Path, csv: Csv) -> pd.DataFrame:
     """The table, with all the columns that params name and a photo in each row."""
     facts = (getattr(csv, fact) for fact in FACTS)
     columns = [csv.image, *(name for name in (csv.split, *facts, *csv.box.split()) if name)]
-    table = read_coco(path) if suffix_of(path) == ".json" else read_sheet(path, columns)
+    required = [name for name in columns if name != ONE_HOT]
+    table = with_one_hot(read_coco(path) if suffix_of(path) == ".json" else read_sheet(path, required), [csv.image])
     require(table, columns, path)
     if table[csv.image].isna().any():
         raise UserError(f"{path}: {csv.image} is empty in {counted(int(table[csv.image].isna().sum()), 'row')}")
@@ -130,12 +132,19 @@ def _read(path: Path, csv: Csv) -> pd.DataFrame:
 
 
 def _further(disk: Disk, csv: Csv) -> dict[str, pd.DataFrame]:
-    """Further shares of the catalogue, by the names of their tables: valid.csv beside train.csv, with its columns."""
+    """Further shares of the catalogue, with the columns of its table: valid.csv beside train.csv, or valid/labels.csv
+    beside train/labels.csv."""
     own, found = {name.casefold() for name in forms_of(csv.file)}, {}
+    home, called = posixpath.split(csv.file)
     for name in disk.files:
         place, file = posixpath.split(name)
-        share = file.lower().endswith((*FORMS, ".json")) and not SHARES.isdisjoint(words(file))
-        if share and place == posixpath.dirname(csv.file) and name.casefold() not in own:
+        share = place == home and not SHARES.isdisjoint(words(file))
+        share |= (
+            file == called
+            and posixpath.dirname(place) == posixpath.dirname(home)
+            and letters(posixpath.basename(place)) in SHARES
+        )
+        if share and file.lower().endswith((*FORMS, ".json")) and name.casefold() not in own:
             with suppress(UserError):  # it may be anything
                 found[name] = _read(disk.folder / disk.files[name], csv)
     return found

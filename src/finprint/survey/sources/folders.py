@@ -2,6 +2,7 @@
 
 import difflib
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 
 from finprint.base.errors import UserError
 from finprint.survey.folder_names import Kind, kind_of
-from finprint.survey.layout import loose, understand
+from finprint.survey.layout import loose, placed
 from finprint.survey.names import Nobody, letters, one_form
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
@@ -25,14 +26,15 @@ ASKED = frozenset({
     "match", "formatching", "forid", "foridentification", "newphotos", "probe", "probes", "unlabelled", "unlabeled",
     "toclassify", "topredict", "predict", "pred", "segpred", "zubestimmen", "aidentifier", "aclasser", "poridentificar",
 })  # fmt: skip
+PART = re.compile(r"(?:stage|stg|part)?\d+$")  # of test1, test_stg1
 
 
 def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
     """Read a folder of photos, each below the folder of its individual.
 
     Which folder names the individual is decided over the whole tree (see `layout.understand`): `NAME/photo` or
-    `SPECIES/NAME/photo`, with folders for sides, years, cameras or encounters above or below. A photo's id is its path
-    from the folder, since cameras call photos alike.
+    `SPECIES/NAME/photo`, with folders for sides, years, cameras or encounters above or below. Or the file does. A
+    photo's id is its path from the folder, since cameras call photos alike.
 
     Args:
         folder: the folder.
@@ -50,12 +52,9 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
     asked = [name for name in names if name.startswith(params.asked)]
     filed = [name for name in names if not name.startswith(params.asked)]
     if not asked:
-        refuse_alike(folder, params, filed, ASKED)
-    held = {posixpath.dirname(name) for name in filed}
-    places = understand(held, params.folders.identity, nobody, folder, params.folders.around)
+        refuse_alike(folder, params, filed, called=True)
     rows, strays = [], disk.strays(disk.photos(), table_names(params, folder, disk))
-    for name in filed:
-        place = places[posixpath.dirname(name)]
+    for name, place in zip(filed, placed(filed, params.folders, nobody, folder), strict=True):
         if place.reason:
             strays.append((name, place.reason))
         else:
@@ -64,7 +63,8 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
         told = [(name, why) for name, why in strays if name in disk.barred or "/" in name or why.endswith(UNPACK)]
         why = f"; the first of {len(told)} that are not used: {told[0][0]}: {told[0][1]}" if told else ""
         raise UserError(
-            f"{folder} has no photo in a sub-folder: give each individual a sub-folder with its photos{why}"
+            f"{folder} has no photo in a sub-folder: give each individual a sub-folder with its photos, or set "
+            f"prepare.folders.identity to file if the names of files begin with their names (A17_1.jpg){why}"
         )
     queried = query_photos(disk, params.asked, asked, (name for name, *_ in rows))
     boxes, counts = read_boxes(folder, params.boxes, params.box_confidence, [*filed, *queried["image"]])
@@ -74,12 +74,12 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
     catalogue = photos(labelled, disk)
     known = set(catalogue["identity"].dropna())
     places = pd.Series([_place(name, params.asked) for name in asked], queried.index, dtype="string")
-    told = [sorted_by_name(images, known) for _, images in queried["image"].groupby(places)]
+    truths = [sorted_by_name(images, known) for _, images in queried["image"].groupby(places)]
     return Source(
         labelled=catalogue,
         queries=queried,
         boxes=boxes,
-        truth=pd.concat(told or [sorted_by_name(queried["image"], known)], ignore_index=True),
+        truth=pd.concat(truths or [sorted_by_name(queried["image"], known)], ignore_index=True),
         strays=strays,
         counts=counts,
     )
@@ -140,11 +140,16 @@ def groups(images: pd.Series, folder: Path, told: str) -> pd.Series:
     return f"{column} " + of
 
 
+def asks(name: str) -> bool:
+    """Is a folder called so that photos to identify lie in it?"""
+    return PART.sub("", letters(name)) in ASKED
+
+
 def asked_in(folder: Path, params: Prepare) -> str:
     """`prepare.queries` of a folder: as it is if there is such a sub-folder, else those that are called so."""
     if any((folder / name).is_dir() for name in params.asked):
         return params.queries
-    meant = sorted(one.name for one in folder.iterdir() if one.is_dir() and letters(one.name) in ASKED)
+    meant = sorted(one.name for one in folder.iterdir() if one.is_dir() and asks(one.name))
     return ", ".join(name for name in meant if "," not in name) or params.queries
 
 
@@ -153,20 +158,21 @@ def _place(name: str, asked: tuple[str, ...]) -> str:
     return next(place for place in asked if name.startswith(place))
 
 
-def refuse_alike(folder: Path, params: Prepare, names: Iterable[str], meant: frozenset[str] = frozenset()) -> None:
+def refuse_alike(folder: Path, params: Prepare, names: Iterable[str], called: bool = False) -> None:
     """Raise a UserError where one of the folders of `names` looks as if it were meant by `prepare.queries`.
 
     Args:
         folder: the source's folder.
         params: the section `prepare`, whose `queries` names no folder with photos.
         names: photos in other folders.
-        meant: what such a folder may be called besides, as `letters` gives it.
+        called: such a folder may also be called as `asks` tells.
     """
     wanted = [letters(posixpath.basename(place.strip("/"))) for place in params.asked]
     places = {posixpath.dirname(name) for name in names}
     for place in sorted({one.as_posix() for deep in places for one in [Path(deep), *Path(deep).parents][:-1]}):
-        called = letters(posixpath.basename(place))
-        if called in meant or any(difflib.SequenceMatcher(None, called, one, False).ratio() >= 0.75 for one in wanted):
+        name = posixpath.basename(place)
+        alike = (difflib.SequenceMatcher(None, letters(name), one, False).ratio() for one in wanted)
+        if (called and asks(name)) or max(alike) >= 0.75:
             raise UserError(
                 f"{folder} has no folder {params.queries}, but one called {place}: set prepare.queries to it, or "
                 "rename it"

@@ -15,8 +15,9 @@ from finprint.survey.params import Csv, Prepare
 from finprint.survey.sources.box_columns import four_columns, has_boxes
 from finprint.survey.sources.coco import is_coco_file, read_coco
 from finprint.survey.sources.disk import Disk, plain_path, walk
-from finprint.survey.sources.folders import ASKED, asked_in
+from finprint.survey.sources.folders import asked_in, asks
 from finprint.survey.sources.happywhale import SUBMISSION
+from finprint.survey.sources.one_hot import ONE_HOT, with_one_hot
 from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, suffix_of
 from finprint.survey.sources.source import FACTS
@@ -46,6 +47,17 @@ NAMES = {
 # Further names of a column of classes, not of individuals.
 CLASSES = (
     "species", "type", "kind", "genus", "taxon", "scientific_name", "common_name", "category_name", "diagnosis", "dx",
+    ONE_HOT,
+)  # fmt: skip
+# ... and those of them that tell classes where folders seem to tell them as well, such as `part_1` and `site_B`.
+SURE = (
+    "label", "labels", "class", "class_name", "class_id", "category", "category_name", "species", "diagnosis", "dx",
+    ONE_HOT,
+)  # fmt: skip
+# Columns of what belongs together, beside classes.
+TOGETHER = (
+    "patient", "patient_id", "lesion_id", "subject", "subject_id", "specimen", "specimen_id", "group", "group_id",
+    "boat", "cruise", "trip", "trip_id", "slide", "slide_id", "plot", "plot_id",
 )  # fmt: skip
 # What a box shows, or the number of a row, are called so as well.
 UNSURE = ("label", "class", "class_name", "class_id", "labels", "category", "breed", "target", "id")
@@ -57,6 +69,9 @@ COORDINATES = re.compile(r"[-+]?\d+[.,]\d+(?:°?\s*[NSEWnsew]?[\s,;/]+[-+]?\d+[.
 LOOKED_AT = 200  # rows whose photos are looked for on disk
 NUMBERS = ("image_id", "imageid", "photo_id", "id")  # columns of photos, if nearly all of their cells are names of such
 NEARLY = 0.9
+_UNSURE, _CLASSES, _SURE, _TOGETHER, _NUMBERS = (
+    frozenset(map(letters, names)) for names in (UNSURE, CLASSES, SURE, TOGETHER, NUMBERS)
+)
 
 
 def guess_table(folder: Path, csv: Csv, classes: bool = False) -> Csv | None:
@@ -139,7 +154,7 @@ def _lists_most(column: pd.Series, disk: Disk) -> bool:
 
 def _filed(disk: Disk) -> PhotoNames:
     """The photos that do not lie in a folder of those to identify."""
-    return PhotoNames(name for name in disk.photos() if letters(name.split("/")[0]) not in ASKED)
+    return PhotoNames(name for name in disk.photos() if not asks(name.split("/")[0]))
 
 
 def _readable(folder: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
@@ -188,21 +203,36 @@ def _listing(tables: dict[str, pd.DataFrame], csv: Csv, disk: Disk, classes: boo
     images = {
         name: image
         for name, table in sorted(tables.items(), key=lambda one: not LATER.isdisjoint(words(one[0])))
-        if (image := _image_column(table, csv, disk.folder, [photos, filed])) and not (are_sorted and _is_number(image))
+        if (image := _image_column(table, csv, disk.folder, [photos, filed]))
     }
-    for doubt in [False] if are_sorted else [False, True]:
+    named = {name: with_one_hot(tables[name], [image]) if classes else tables[name] for name, image in images.items()}
+    for doubt in [False] if are_sorted and not classes else [False, True]:
         for name, image in images.items():
-            table, columns = tables[name], _columns(tables[name], csv, image, doubt, classes)
-            if columns["identity"] not in table:
+            table, columns = named[name], _columns(named[name], csv, image, doubt, classes)
+            identity = columns["identity"]
+            if identity not in table:
                 continue
-            if not filled or (_repeats if are_sorted else _names)(table, image, columns["identity"]):
+            if are_sorted and (doubt or _is_number(image)):
+                told = classes and letters(identity) in _SURE and _crosses(table, image, identity, filed)
+            else:
+                told = not filled or (_repeats if are_sorted else _names)(table, image, identity)
+            if told:
                 return csv.model_copy(update=columns | {"file": name})
     return None
 
 
+def _crosses(table: pd.DataFrame, image: str, identity: str, photos: PhotoNames) -> bool:
+    """Has a table names for most photos, and most of these lie in folders whose photos have several? Then the folders
+    do not name them."""
+    rows = pd.DataFrame({"photo": table[image].dropna().map(photos.only), "name": table[identity]}).dropna()
+    rows = rows[rows["photo"].isin([*photos])]
+    each = rows.groupby(rows["photo"].map(posixpath.dirname))["name"].transform("nunique")
+    return bool(2 * (each > 1).sum() >= len(photos))
+
+
 def _are_sorted(photos: PhotoNames) -> bool:
     """Do folders of several names hold the photos, so that these tell who is who?"""
-    folders = {folder for name in photos for folder in name.split("/")[:-1] if letters(folder) not in ASKED}
+    folders = {folder for name in photos for folder in name.split("/")[:-1] if not asks(folder)}
     return sum(kind_of(folder) == Kind.NAME for folder in folders) > 1
 
 
@@ -225,10 +255,12 @@ def _columns(table: pd.DataFrame, csv: Csv, image: str, doubt: bool, classes: bo
         told = getattr(csv, key)
         there = [column for column in _called(table, key) if column != image]
         if key == "identity":
-            unsure = [column for column in there if column.casefold() in UNSURE]
+            unsure = [column for column in there if letters(column) in _UNSURE]
             there = [column for column in there if column not in unsure]
-            unsure += [name for name in table.columns if classes and name.casefold() in CLASSES]
+            unsure += [name for name in table.columns if classes and letters(name) in _CLASSES]
             there += _telling(table, image, unsure, classes) if doubt and image else []
+        if key == "encounter" and classes:
+            there += [name for name in table.columns if letters(name) in _TOGETHER and table[name].notna().all()]
         columns[key] = told if told and set(told.split()) <= set(table.columns) else next(iter(there), "")
     if columns["location"] and table[columns["location"]].dropna().str.strip().str.fullmatch(COORDINATES).any():
         columns["location"] = ""  # of each photo its own place, and no name of a place
@@ -244,8 +276,9 @@ def _columns(table: pd.DataFrame, csv: Csv, image: str, doubt: bool, classes: bo
 
 def _called(table: pd.DataFrame, key: str) -> list[str]:
     """The columns of a table that are called like a key of `prepare.csv`, the surest first."""
-    spelled = {column.casefold(): column for column in table.columns}
-    return [spelled[name] for name in NAMES[key] if name in spelled]
+    spelled = {letters(column): column for column in reversed(table.columns)}
+    found = (spelled.get(letters(name)) for name in NAMES[key])
+    return [*dict.fromkeys(column for column in found if column)]
 
 
 def _telling(table: pd.DataFrame, image: str, columns: list[str], classes: bool) -> list[str]:
@@ -269,7 +302,7 @@ def _names(table: pd.DataFrame, image: str, column: str) -> bool:
 
 def _is_number(column: str) -> bool:
     """Is a column of photos called as one of numbers is?"""
-    return column.casefold() in NUMBERS
+    return letters(column) in _NUMBERS
 
 
 def _marks(column: pd.Series, csv: Csv) -> list[str]:

@@ -13,7 +13,7 @@ def meant(names: Iterable[str], disk: Disk, table: Path, apart: tuple[str, ...] 
     """The one file that each name of a table can only mean where no file is called so; a line tells how many.
 
     A name means a file as in `PhotoNames`. Files that the table names as they are mean themselves, and are nobody
-    else's; nor is a file that two names may mean.
+    else's; nor is a file that two names may mean. Files beside the table come first.
 
     Args:
         names: of photos, as they are written.
@@ -22,10 +22,14 @@ def meant(names: Iterable[str], disk: Disk, table: Path, apart: tuple[str, ...] 
         apart: sub-folders whose photos are not meant, such as those of the photos to identify: `test/`.
     """
     plain = {name: plain_path(name, disk.folder) for name in dict.fromkeys(names)}
+    below = table.parent.parts[len(disk.folder.parts) :]
+    beside = {name: there for name, path in plain.items() if (there := "/".join([*below, path])) in disk.files}
+    beside = beside if below else {}
+    plain = {name: path for name, path in plain.items() if name not in beside}
     own = set(plain.values()) & disk.files.keys()
     open_ones = [name for name, path in plain.items() if path not in own and not _barred(path, disk)]
     if not open_ones:
-        return {}
+        return beside
     photos = PhotoNames(name for name in disk.photos() if not name.startswith(apart))
     fits = {name: files[0] for name in open_ones if len(files := photos.called(name)) == 1 and files[0] not in own}
     claims = Counter(fits.values())
@@ -37,7 +41,7 @@ def meant(names: Iterable[str], disk: Disk, table: Path, apart: tuple[str, ...] 
             f"file, as {name!r} is {file}",
             flush=True,
         )
-    return sure
+    return beside | sure
 
 
 def hints(names: Iterable[str], disk: Disk) -> dict[str, str]:
