@@ -183,6 +183,16 @@ def test_another_table_lists_the_photos_to_identify(tmp_path: Path) -> None:
     assert [name for name, _ in source.strays if name.endswith(".jpg")] == []
 
 
+@pytest.mark.parametrize("place", ["images", "test"])
+def test_a_table_that_names_photos_to_identify_tells_the_truth(place: str, tmp_path: Path) -> None:
+    photos = [f"images/{number}.jpg" for number in range(1, 4)] + [f"{place}/{number}.jpg" for number in (4, 5)]
+    _tables(tmp_path, photos, train=NAMED, test="file,name 4.jpg,A 5.jpg,")
+    source = look.look(tmp_path, prepare_params(source="sample")).source
+    assert source.truth.to_numpy().tolist() == [["images/4.jpg" if place == "images" else "4.jpg", "A"]]
+    assert source.queries["identity"].isna().all()
+    assert len(source.queries) == 2
+
+
 def test_the_validation_share_s_table_is_read_as_well(tmp_path: Path) -> None:
     photos = [f"images/{number}.jpg" for number in range(1, 7)]
     rows = {"train": "file,label 1.jpg,A 2.jpg,A 3.jpg,B", "valid": "file,label 4.jpg,A 5.jpg,B", "test": "file 6.jpg"}

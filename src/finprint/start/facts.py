@@ -110,7 +110,7 @@ def facts_of(looked: Looked, classes: bool = False) -> Facts:
     each = named["identity"].value_counts()
     queries = source.queries["image"].nunique()
     if classes:
-        _refuse_classes(folder, each)
+        _refuse_classes(folder, each, f", and {queries} to identify in {looked.params.queries}" if queries else "")
     else:
         _refuse(folder, each, queries, looked.params.asked[0])
     photos = pd.concat([looked.animals, source.queries], ignore_index=True)
@@ -167,10 +167,10 @@ def _refuse(folder: Path, each: pd.Series, queries: int, place: str) -> None:
         )
 
 
-def _refuse_classes(folder: Path, each: pd.Series) -> None:
+def _refuse_classes(folder: Path, each: pd.Series, asked: str) -> None:
     count = int(each.sum())
     if len(each) < 2:
-        one = f"has one class, {each.index[0]} ({count} images)" if len(each) else "names no class"
+        one = f"has one class, {each.index[0]} ({count} images{asked})" if len(each) else "names no class"
         raise UserError(f"{folder} {one}: put the images of each class, at least two, into a folder of its name")
     if all(letters(str(name)) in SHARES for name in each.index):
         raise UserError(

@@ -337,6 +337,7 @@ def test_several_folders_of_photos_to_identify(tmp_path: Path) -> None:
     [
         (["Cat/3.jpg", " Dog/left/4.jpg"], ["Cat", "Dog"]),
         (["Cat/3.jpg", "Zed/4.jpg"], ["Cat", "Zed"]),  # a new one
+        (["cat/3.jpg", "DOG/4.jpg"], ["Cat", "Dog"]),
         (["pets/Cat/3.jpg", "pets/Dog/4.jpg"], ["Cat", "Dog"]),
         (["Cat/3.jpg", "Zed/4.jpg", "Yak/5.jpg"], []),  # most are no names
         (["Cat/3.jpg", "Dog/4.jpg", "trip 2/5.jpg"], []),

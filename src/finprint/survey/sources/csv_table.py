@@ -73,7 +73,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
 
     tables = [*table_names(params, folder, disk), *shares]
-    queried, asked_for, beside = _unlisted(disk, params, named, tables, bool(test.any()))
+    queried, asked_for, beside, truth = _unlisted(disk, params, named, tables, bool(test.any()))
     used = set(named["image"])
     more, counts = read_boxes(folder, params.boxes, params.box_confidence, [*named["image"], *queried["image"]])
     if not len(queried) and not test.any() and not len(own) and not len(more):
@@ -82,7 +82,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         labelled=catalogue[~test],
         queries=pd.concat([without_identity(catalogue[test]), queried], ignore_index=True),
         boxes=pd.concat([table for table in (own, more) if len(table)] or [own]),
-        truth=catalogue[test][["image", "identity"]].dropna(),
+        truth=pd.concat([catalogue[test][["image", "identity"]].dropna(), truth], ignore_index=True),
         strays=disk.strays({*used, *asked_for}, [*tables, *beside], "on disk, but in no table"),
         counts=counts,
         barred=disk.unopened(used) | {disk.path(name): why for name, why in hints(used, disk).items()},
@@ -91,7 +91,7 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
 
 def _unlisted(
     disk: Disk, params: Prepare, named: pd.DataFrame, tables: list[str], marked: bool
-) -> tuple[pd.DataFrame, list[str], list[str]]:
+) -> tuple[pd.DataFrame, list[str], list[str], pd.DataFrame]:
     """Photos to identify that the tables of the catalogue do not list.
 
     Args:
@@ -102,7 +102,8 @@ def _unlisted(
         marked: do these tables mark photos to identify?
 
     Returns:
-        A `Source` table of these photos, their names on disk, and the other tables that tell of them.
+        A `Source` table of these photos, their names on disk, the other tables that tell of them, and the truth that
+        these know (image, identity).
     """
     used = set(named["image"])
     free = [name for name in without_background(disk.photos(), params) if name not in used]
@@ -112,11 +113,11 @@ def _unlisted(
     if not loose:
         if not len(told):
             refuse_alike(disk.folder, params, free)
-        return told, told["image"].tolist(), [*beside]
+        return without_identity(told), told["image"].tolist(), [*beside], told[["image", "identity"]].dropna()
     queried = query_photos(disk, params.asked, loose, used)
     facts = told.set_index("path").reindex(queried["path"])[FACTS].set_index(queried.index)
     queried[FACTS] = queried[FACTS].fillna(facts)
-    return queried, [*loose, *told["image"]], [*beside]
+    return without_identity(queried), [*loose, *told["image"]], [*beside], queried[["image", "identity"]].dropna()
 
 
 def _read(path: Path, csv: Csv) -> pd.DataFrame:

@@ -96,7 +96,9 @@ def sorted_by_name(images: pd.Series, names: set[str]) -> pd.DataFrame:
         images: (N,) ids.
         names: of the catalogue.
     """
-    chains = [[one_form(folder).strip() for folder in image.split("/")[:-1]] for image in images]
+    spelled = {name.casefold(): name for name in names} | {name: name for name in names}
+    written = [[one_form(folder).strip() for folder in image.split("/")[:-1]] for image in images]
+    chains = [[spelled.get(name, spelled.get(name.casefold(), name)) for name in chain] for chain in written]
     levels = Counter(level for chain in chains for level, folder in enumerate(chain) if folder in names)
     level = levels.most_common(1)[0][0] if levels else 0
     told = {chain[level] if len(chain) > level else "" for chain in chains}

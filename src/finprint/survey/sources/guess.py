@@ -115,7 +115,7 @@ def listed_beside(disk: Disk, csv: Csv, photos: Sequence[str], own: Sequence[str
 
     Returns:
         For each table that names some of these photos a row for each that no table before it names: image, and those of
-        `FACTS` that a column tells, but no identity.
+        `FACTS` that a column tells. Its identity is the truth.
     """
     left, found = PhotoNames(photos), {}
     names = [name for name in disk.files if "/" not in name and name.lower().endswith(FORMS) and name not in own]
@@ -126,7 +126,7 @@ def listed_beside(disk: Disk, csv: Csv, photos: Sequence[str], own: Sequence[str
         if not image or (named and set(QUERY).isdisjoint(words(name))):
             continue
         told = {"image": table[image].dropna().map(left.only)}
-        told |= {fact: table[columns[fact]] for fact in FACTS if fact != "identity" and columns[fact] in table}
+        told |= {fact: table[columns[fact]] for fact in FACTS if columns[fact] in table}
         rows = pd.DataFrame(told)
         rows = rows[rows["image"].isin([*left])].drop_duplicates("image", ignore_index=True)
         if len(rows):
