@@ -2,6 +2,8 @@
 
 import gc
 import pickle
+from argparse import Namespace
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +182,17 @@ def test_a_file_that_fits_in_part_is_refused(tmp_path: Path) -> None:
     assert "1 of its 60 tensors are missing, layer4.1.bn2.bias for one" in _error("resnet18", str(path))
 
 
+def _beside(state: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """What trainers keep beside the weights: an optimiser's state, the settings, a metric, the weights' averages."""
+    weight = nn.Parameter(torch.ones(2))
+    optimiser = torch.optim.AdamW([weight], lr=0.1)
+    weight.sum().backward()
+    optimiser.step()
+    args = Namespace(lr=0.1, data=Path("photos"), device=torch.device("cpu"), dtype=torch.float16)
+    numbers = {"epoch": 3, "best": np.float64(0.9), "seen": np.arange(3), "losses": OrderedDict(a=[1.0])}
+    return {"optimizer": optimiser.state_dict(), "args": args, "state_dict_ema": OrderedDict(state), **numbers}
+
+
 @pytest.mark.parametrize(
     ("container", "prefix"),
     [
@@ -194,7 +207,7 @@ def test_weights_as_trainers_write_them(
     state = timm.create_model("resnet18").state_dict()
     written = {prefix + name: tensor for name, tensor in state.items()}
     path = tmp_path / "weights.pth"
-    torch.save({container: written, "epoch": 3} if container else written, path)
+    torch.save({container: written, **_beside(written)} if container else written, path)
     check_backbone("resnet18", str(path), 64)
     assert capsys.readouterr().out == ""
     backbone = create_backbone("resnet18", str(path), 64)

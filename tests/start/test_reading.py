@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import save_photo, scenery
 
@@ -212,6 +213,58 @@ def test_a_table_of_classes_beside_folders_that_do_not_tell_them(tmp_path: Path)
     rows = [f"{name}/{number}.jpg,{name}" for name in ("cat", "dog") for number in range(4)]
     (tmp_path / "b/meta.csv").write_text("\n".join(["image,label", *rows]))
     assert read_classes(tmp_path / "b").params.source == "folder", "the folders tell the same"
+
+
+@pytest.mark.parametrize(
+    ("dates", "day_first"),
+    [
+        (["01/02/2020", "03/02/2020", "04/05/2020"], True),  # nothing tells
+        (["13/02/2020", "02/14/2020", "02/15/2020"], False),  # as Excel does to half of them
+        (["13/02/2020", "03/02/2020", "04/05/2020"], "auto"),
+    ],
+)
+def test_dates_that_do_not_tell_their_order_stop_nothing(
+    dates: list[str], day_first: bool | str, tmp_path: Path
+) -> None:
+    fill(tmp_path, *(f"{number}.jpg" for number in range(3)))
+    rows = "".join(f"{number}.jpg,{'AAB'[number]},{date}\n" for number, date in enumerate(dates))
+    (tmp_path / "table.csv").write_text(f"file,whale,date\n{rows}")
+    looked = read(tmp_path, load_params(OURS), classes=False)
+    assert looked.params.day_first == day_first
+    assert [key for key, *_ in changes(looked.params, load_params(OURS).prepare) if key == "day_first"] == (
+        [] if day_first == "auto" else ["day_first"]
+    )
+
+
+def test_photos_to_identify_where_nothing_marks_them(tmp_path: Path) -> None:
+    """Those in a folder of nobody, those that a table calls unknown, those that it does not list."""
+    known = [f"{name}/{number}.jpg" for name in ("A17", "B03") for number in (1, 2)]
+    fill(tmp_path / "a", *known, "Unidentified/9.jpg")
+    assert read(tmp_path / "a", load_params(OURS), classes=False).source.queries["image"].tolist() == ["9.jpg"]
+    images = [f"{number}.jpg" for number in range(5)]
+    names = ["A", "A", "B", "B", "unknown"]
+    fill(tmp_path / "b", *images)
+    (tmp_path / "b/table.csv").write_text("file,dolphin_id\n" + "".join(map("{},{}\n".format, images, names)))
+    assert read(tmp_path / "b", load_params(OURS), classes=False).source.queries["image"].tolist() == ["4.jpg"]
+    (tmp_path / "b/table.csv").write_text("file,dolphin_id\n" + "".join(map("{},{}\n".format, images[:4], names)))
+    looked = read(tmp_path / "b", load_params(OURS), classes=False)
+    assert looked.source.queries["image"].tolist() == ["4.jpg"]
+    assert looked.source.strays == []
+
+
+def test_a_table_beside_folders_tells_dates_and_sides(tmp_path: Path) -> None:
+    fill(tmp_path, "A17/1.jpg", "A17/2.jpg", "B03/3.jpg", "B03/left/4.jpg", "queries/9.jpg")
+    (tmp_path / "dates.csv").write_text(
+        "photo,name,date,side\nA17/1.jpg,A17,2020-05-01,left\nB03/left/4.jpg,B03,2020-05-02,right\nqueries/9.jpg,,2020-05-03,"
+    )
+    looked = read(tmp_path, load_params(OURS), classes=False)
+    assert looked.params.source == "folder"
+    told = pd.concat([looked.animals, looked.source.queries]).set_index("image")
+    assert told["date"].dropna().to_dict() == {
+        "A17/1.jpg": "2020-05-01", "B03/left/4.jpg": "2020-05-02", "9.jpg": "2020-05-03",
+    }  # fmt: skip
+    assert told["viewpoint"].dropna().to_dict() == {"A17/1.jpg": "left", "B03/left/4.jpg": "left"}
+    assert looked.source.strays == []
 
 
 def test_a_table_s_columns_do_not_stay_for_the_next_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

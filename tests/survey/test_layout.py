@@ -135,6 +135,14 @@ def test_the_level_that_the_param_tells() -> None:
     assert [place[1] for place in places] == ["fish", "fish", "red", "red", "eel"]
 
 
+def test_a_folder_for_each_side_of_an_animal() -> None:
+    assert _told("A17_left", "A17_right", "B03-L", "B03-R", "Old Tom right", "C1") == [
+        (None, "A17", "left"), (None, "A17", "right"), (None, "B03", "left"), (None, "B03", "right"),
+        (None, "Old Tom", "right"), (None, "C1", None),
+    ]  # fmt: skip
+    assert [place[1] for place in _told("A17_left", "A17_right", "B03", "C1")] == ["A17_left", "A17_right", "B03", "C1"]
+
+
 def test_nobody_s_folder_decides_nothing() -> None:
     assert [place[1] for place in _told("orca/A17", "orca/unknown", "Unidentified", "unk/2019")] == [
         "A17", "unknown", "Unidentified", "unk",

@@ -15,6 +15,7 @@ from torch import nn
 
 from finprint.base.errors import UserError
 from finprint.base.vision import timm
+from finprint.model import unpickling
 from finprint.model.hub import WEIGHTS, origin
 
 logging.getLogger("timm.models").setLevel(logging.ERROR)  # it lists the classifier's tensors, which are not wanted
@@ -164,11 +165,15 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         if _is_safetensors(path):
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=False, pickle_module=unpickling)  # runs no code of it
+        state = state if isinstance(state, Mapping) else {}
         inner = [state[key] for key in CONTAINERS if isinstance(state.get(key), Mapping)]
-        return {key: value for key, value in (inner or [state])[0].items() if isinstance(value, torch.Tensor)}
+        tensors = {key: value for key, value in (inner or [state])[0].items() if isinstance(value, torch.Tensor)}
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
         raise UserError(f"train.weights: {path} holds no state dict: {str(error).split('. ')[0]}") from None
+    if not tensors:
+        raise UserError(f"train.weights: {path} holds no state dict: no tensor is in it")
+    return tensors
 
 
 def _is_safetensors(path: Path) -> bool:

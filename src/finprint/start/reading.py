@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from finprint.pictures.images import SUFFIXES
 from finprint.start.facts import HEADERS, evenly
 from finprint.start.writing import at, stood_before, unwritten
 from finprint.survey.box_forms import OtherForm, settle
+from finprint.survey.dates import read_dates
 from finprint.survey.folder_names import Kind, kind_of
 from finprint.survey.look import Looked, look
 from finprint.survey.names import Nobody, letters
@@ -27,6 +29,7 @@ from finprint.survey.sources.sheets import FORMS
 # Keys below `prepare` that are not the same for all folders, and why. Another folder gets back what stood there before.
 REASONS = {
     "encounter_gap": "when an image was taken says nothing of its class",
+    "day_first": "your dates do not tell whether the day or the month stands first, or contradict each other",
     "nobody": "the other words are names of classes",
     "folders.identity": "the folders that hold images, or their files, are named after the classes",
     "folders.around": "the folders around those of classes tell nothing",
@@ -77,7 +80,19 @@ def read(folder: Path, base: Params, classes: bool) -> Looked:
         params = changed(base, back).prepare.model_copy(update={"source": "sample"})
     elif ("identity" in base.classes.of) != classes:
         params = changed(base, {key: back[key] for key in OF_CLASSES if key in back}).prepare
-    return _with_fitting_boxes(_classes(folder, params) if classes else look(folder, params))
+    return _with_fitting_boxes(_with_an_order(_classes(folder, params) if classes else look(folder, params)))
+
+
+def _with_an_order(looked: Looked) -> Looked:
+    """The folder with the day or the month first in its dates, if they do not tell it: the order that reads more."""
+    photos = pd.concat([looked.animals, looked.source.queries]).dropna(subset="date").drop_duplicates("date")
+    rows = dict(zip(photos["date"], photos["image"], strict=True))
+    try:
+        read_dates(rows, looked.params.day_first)
+        return looked
+    except UserError:
+        good = {order: sum(one.when is not None for one in read_dates(rows, order).values()) for order in (True, False)}
+        return replace(looked, params=looked.params.model_copy(update={"day_first": good[True] >= good[False]}))
 
 
 def _with_fitting_boxes(looked: Looked) -> Looked:

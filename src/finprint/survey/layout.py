@@ -15,6 +15,7 @@ from finprint.survey.params import Folders
 KNOB = "prepare.folders.identity"
 FORM = {Kind.SIDE: "side", Kind.TIME: "date"}
 COUNTED = 10  # animals whose names are numbers, from which on 1968 is one of them, though others are called 7
+SIDED = re.compile(r"(?P<name>.+?)[\s._-]+(?P<side>[^\W\d_]+)")
 NUMBERED_FILE = re.compile(r"(?P<name>.*?)[\s._-]*\(?\d+\)?")
 DETAILS = (Kind.SIDE, Kind.TIME, Kind.SORT)  # never an animal's folder where another one can be it
 
@@ -64,7 +65,25 @@ def understand(
         elif place.species not in species:  # of A17/unknown nobody says that A17 is one
             places[folder] = replace(place, species=None)
     _refuse_one_name_twice(chains, cores, places, nobody, root)
-    return places
+    return _sides_apart(places) if auto else places
+
+
+def _sides_apart(places: dict[str, Place]) -> dict[str, Place]:
+    """The same where animals have a folder for each side, `A17_left` beside `A17_right`: one animal from two sides."""
+    told = {place.identity: match for place in places.values() if (match := SIDED.fullmatch(place.identity or ""))}
+    views = {name: view for name, match in told.items() if (view := side(match["side"])) in ("left", "right")}
+    stems = defaultdict(set)
+    for name, view in views.items():
+        stems[told[name]["name"]].add(view)
+    both = sum(len(seen) == 2 for seen in stems.values())
+    if both < 2 or 2 * len(views) < len({place.identity for place in places.values() if place.identity}):
+        return places
+    return {
+        folder: replace(place, identity=told[place.identity]["name"], viewpoint=views[place.identity])
+        if place.identity in views
+        else place
+        for folder, place in places.items()
+    }
 
 
 def _decide(kinds: dict[tuple[str, ...], list[Kind]], root: Path) -> dict[tuple[str, ...], tuple[int, ...]]:

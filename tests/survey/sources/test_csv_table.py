@@ -233,10 +233,10 @@ def test_viewpoints_places_and_nobodies(tmp_path: Path) -> None:
     facts = {"viewpoint": "view", "location": "place", "encounter": "met", "unknown": "nn"}
     found = _read(tmp_path, **facts)
     columns = ["identity", "viewpoint", "location", "encounter"]
-    assert found.labelled[columns].fillna("").to_numpy().tolist() == [
+    assert found.labelled[columns].fillna("").to_numpy().tolist() == [["A17", "dorsal", "", ""]]
+    assert found.queries[columns].fillna("").to_numpy().tolist() == [
         ["", "left", "Skye", ""],
         ["", "right", "", "e1"],
-        ["A17", "dorsal", "", ""],
         ["", "", "", ""],
     ]
 

@@ -15,6 +15,7 @@ from finprint.survey.degrees import MOST, read_numbers
 from finprint.survey.hygiene import nobodies
 from finprint.survey.names import Nobody, one_form, side, whole_name
 from finprint.survey.params import Prepare
+from finprint.survey.sources.beside import told_beside
 from finprint.survey.sources.csv_table import read_any_csv
 from finprint.survey.sources.decisions import apply_decisions, decision
 from finprint.survey.sources.disk import inner, plain_path, refuse_unwatched
@@ -44,7 +45,7 @@ def read_source(params: Prepare, folder: Path, decisions: Path | None = None) ->
         refuse_unwatched(folder / inner(name, folder, "prepare.csv.file or prepare.boxes"), folder)
     nobody = Nobody([*params.nobody, *([params.csv.unknown] if params.source == "csv" else [])])
     if params.source == "folder":
-        source = read_folders(folder, params, nobody)
+        source = told_beside(read_folders(folder, params, nobody), folder, params)
     elif params.source == "csv":
         source = read_any_csv(folder, params)
     else:

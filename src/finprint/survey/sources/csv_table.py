@@ -41,7 +41,8 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     A photo's id is its path from the folder as the table has it. Where one photo has several rows with boxes, each an
     animal, the second is NAME#2; boxes of several parts of one animal are told apart from that (see `tell_animals`).
     Photos in the sub-folders `prepare.queries` that it does not name are to identify. Where there is none, they are
-    those that another table lists, or else those without a name, if no table has boxes.
+    those that another table lists, or else those without a name, or else those that it does not list, if no table has
+    boxes.
 
     Args:
         folder: where the table lies, and the photos below it.
@@ -66,9 +67,10 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
         names = catalogue["identity"].mask(catalogue["identity"].isin(nobodies) | test)
         catalogue, own = tell_animals(catalogue, own, names, f"{path}, {csv.box}")
         test = test[catalogue.index]
+    unnamed = [pd.isna(name) or name in nobody for name in catalogue["identity"]]
+    nameless = pd.Series(unnamed, catalogue.index, dtype=bool)
     if not test.any():  # photos without a name that lie where those to identify do
-        nameless = [pd.isna(name) or name in nobody for name in catalogue["identity"]]
-        test = catalogue["image"].str.startswith(asked) & pd.Series(nameless, catalogue.index, dtype=bool)
+        test = catalogue["image"].str.startswith(asked) & nameless
     if suffix_of(path) != ".json":
         own = own[own["written"] != ""]  # where a CSV tells no box, there may be an animal
 
@@ -77,7 +79,10 @@ def read_any_csv(folder: Path, params: Prepare) -> Source:
     used = set(named["image"])
     more, counts = read_boxes(folder, params.boxes, params.box_confidence, [*named["image"], *queried["image"]])
     if not len(queried) and not test.any() and not len(own) and not len(more):
-        test = catalogue["identity"].isna()  # nothing else is to identify, and no box says that they teach a detector
+        test = nameless  # nothing else is to identify, and no box says that they teach a detector
+        if not test.any() and used and used <= disk.files.keys():
+            asked_for = [name for name in without_background(disk.photos(), params) if name not in used]
+            queried = photos(pd.DataFrame({"image": asked_for}, dtype="string"), disk)
     return Source(
         labelled=catalogue[~test],
         queries=pd.concat([without_identity(catalogue[test]), queried], ignore_index=True),

@@ -148,11 +148,14 @@ def asks(name: str) -> bool:
 
 
 def asked_in(folder: Path, params: Prepare) -> str:
-    """`prepare.queries` of a folder: as it is if there is such a sub-folder, else those that are called so."""
+    """`prepare.queries` of a folder: as it is if there is such a sub-folder, else those that are called so, else those
+    of photos of nobody."""
     if any((folder / name).is_dir() for name in params.asked):
         return params.queries
-    meant = sorted(one.name for one in folder.iterdir() if one.is_dir() and asks(one.name))
-    return ", ".join(name for name in meant if "," not in name) or params.queries
+    inside = sorted(one.name for one in folder.iterdir() if one.is_dir() and "," not in one.name)
+    nobody = Nobody(params.nobody)
+    meant = [name for name in inside if asks(name)] or [name for name in inside if name in nobody]
+    return ", ".join(meant) or params.queries
 
 
 def _place(name: str, asked: tuple[str, ...]) -> str:

@@ -22,22 +22,40 @@ from finprint.survey.sources.photo_names import PhotoNames
 from finprint.survey.sources.sheets import FORMS, forms_of, read_sheet, suffix_of
 from finprint.survey.sources.source import FACTS
 
+ANIMALS = (
+    "dolphin", "whale", "seal", "turtle", "shark", "orca", "porpoise", "manatee", "dugong", "ray", "manta", "otter",
+    "sea_lion", "tiger", "leopard", "jaguar", "cheetah", "lion", "zebra", "giraffe", "elephant", "bear", "wolf", "lynx",
+    "antelope", "nyala", "deer", "newt", "salamander", "toad", "penguin", "chimp", "gorilla", "macaque", "lemur", "cat",
+    "dog", "cow", "horse", "fish", "bird",
+)  # fmt: skip
 # What people and programs call the columns, the surest name first.
 NAMES = {
     "image": (
         "path", "image", "file_name", "filename", "file", "image_path", "filepath", "file_path", "photo", "image_name",
-        "image_file", "image_id", "imageid", "img", "img_name", "photo_name", "photo_id", "id",
+        "image_file", "image_id", "img", "img_name", "photo_name", "photo_file", "photo_id", "picture", "picture_name",
+        "foto", "bild", "datei", "fichier", "archivo", "imagen", "encounter.mediaasset0", "id",
     ),
     "identity": (
         "identity", "individual_id", "individual", "animal_id", "animal", "whale_id", "whaleid", "name",
         "attributes.individual", "attributes.identity", "attributes.individual_id", "attributes.name",
-        "individual_name", "animal_name", "whale_name", "turtle_id", "seal_id",
+        "individual_name", "animal_name", "whale_name", "markedindividual.individualid", "marked_individual",
+        *(f"{animal}_id" for animal in ANIMALS), *(f"{animal}_name" for animal in ANIMALS), *ANIMALS,
+        "catalog_id", "catalogue_id", "catalog_number", "catalogue_number", "nickname", "tier", "individuum",
+        "individu", "individuo", "nombre", "nom", "encounter.markedindividual.nickname", "id_code", "code", "ind",
         "label", "class", "class_name", "class_id", "labels", "category", "breed", "target", "id",
     ),
     "species": ("species",),
-    "encounter": ("encounter", "encounter_id", "sighting", "sighting_id"),
-    "date": ("date", "datetime", "timestamp", "date_captured"),
-    "viewpoint": ("viewpoint", "side", "flank", "orientation", "attributes.viewpoint", "attributes.orientation"),
+    "encounter": (
+        "encounter", "encounter_id", "sighting", "sighting_id", "encounter.sightingid", "occurrence.occurrenceid",
+        "occurrence_id",
+    ),
+    "date": (
+        "date", "datetime", "date_time", "timestamp", "date_captured", "date_taken", "datetimeoriginal", "eventdate",
+        "datum", "fecha",
+    ),
+    "viewpoint": (
+        "viewpoint", "side", "flank", "orientation", "attributes.viewpoint", "attributes.orientation", "seite", "lado",
+    ),
     "location": ("location", "place", "site"),
     "latitude": ("latitude", "lat", "decimallatitude", "decimal_latitude"),
     "longitude": ("longitude", "lon", "long", "lng", "decimallongitude", "decimal_longitude"),
@@ -60,7 +78,9 @@ TOGETHER = (
     "boat", "cruise", "trip", "trip_id", "slide", "slide_id", "plot", "plot_id",
 )  # fmt: skip
 # What a box shows, or the number of a row, are called so as well.
-UNSURE = ("label", "class", "class_name", "class_id", "labels", "category", "breed", "target", "id")
+UNSURE = (
+    "label", "class", "class_name", "class_id", "labels", "category", "breed", "target", "id", "id_code", "code", "ind",
+)  # fmt: skip
 QUERY = ("query", "queries", "test", "testing", "probe")  # values of the column `split`, marks of photos to identify
 LATER = frozenset([*QUERY, "val", "valid", "validation", "submission"])  # words of tables that others stand before
 OTHER = frozenset(name for table in ("boxes.csv", "decisions.csv", SUBMISSION) for name in forms_of(table))
@@ -102,16 +122,18 @@ def guess_table(folder: Path, csv: Csv, classes: bool = False) -> Csv | None:
     return found if found and _lists_most(tables[found.file][found.image], disk) else None
 
 
-def listed_beside(disk: Disk, csv: Csv, photos: Sequence[str], own: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """What other tables of a folder say of photos to identify, such as test.csv.
-
-    A table that names individuals is of the catalogue, unless it is called `test` or the like.
+def listed_beside(
+    disk: Disk, csv: Csv, photos: Sequence[str], own: Sequence[str], named: bool = False
+) -> dict[str, pd.DataFrame]:
+    """What other tables of a folder say of photos, such as those to identify in test.csv.
 
     Args:
         disk: where the tables lie.
         csv: `prepare.csv`, whose columns the other tables may have as well.
         photos: ids of photos that the table of `csv` does not name.
         own: names of the survey's own tables.
+        named: do tables count that name individuals? Else they are of the catalogue, unless they are called `test` or
+            the like.
 
     Returns:
         For each table that names some of these photos a row for each that no table before it names: image, and those of
@@ -122,8 +144,8 @@ def listed_beside(disk: Disk, csv: Csv, photos: Sequence[str], own: Sequence[str
     for name, table in _readable(disk.folder, sorted(names)).items() if photos else ():
         image = _image_column(table, csv, disk.folder, [left])
         columns = _columns(table, csv, image, doubt=False)
-        named = table[columns["identity"]].notna().any() if columns["identity"] in table else False
-        if not image or (named and set(QUERY).isdisjoint(words(name))):
+        naming = not named and columns["identity"] in table and table[columns["identity"]].notna().any()
+        if not image or (naming and set(QUERY).isdisjoint(words(name))):
             continue
         told = {"image": table[image].dropna().map(left.only)}
         told |= {fact: table[columns[fact]] for fact in FACTS if columns[fact] in table}
@@ -256,7 +278,7 @@ def _columns(table: pd.DataFrame, csv: Csv, image: str, doubt: bool, classes: bo
         there = [column for column in _called(table, key) if column != image]
         if key == "identity":
             unsure = [column for column in there if letters(column) in _UNSURE]
-            there = [column for column in there if column not in unsure]
+            there = [column for column in there if column not in unsure and ONE_HOT not in table]
             unsure += [name for name in table.columns if classes and letters(name) in _CLASSES]
             there += _telling(table, image, unsure, classes) if doubt and image else []
         if key == "encounter" and classes:
