@@ -42,7 +42,7 @@ from finprint.start.facts import facts_of
 from finprint.start.probe import probe
 from finprint.start.recipe import WHOLE, plan, within
 from finprint.start.rungs import SIDES
-from finprint.start.window import find_window
+from finprint.start.window import window_of
 from finprint.survey.look import look
 from finprint.survey.prepare import survey
 
@@ -140,7 +140,7 @@ def _jobs(
     base = changed(base, {"prepare": looked.params.model_dump(), "detector.enabled": False} | changes)
     photos = survey(looked.source, base.prepare, base.seed).photos
     paths = [Path(path) for path in photos["path"]]
-    window = None if facts.two_sides else find_window(looked, base)
+    window = window_of(facts, paths, base)
     chosen = plan(Work(facts, probe(paths, within(base, window))), base, minutes, window)
     told = {choice.key: choice.value for choice in chosen.choices if not choice.key.startswith("prepare.")}
     print(f"{folder.name}: " + ", ".join(f"{key} {value}" for key, value in told.items()), flush=True)

@@ -16,7 +16,7 @@ from finprint.check import check_named
 from finprint.params import load_params
 from finprint.start.cost import Speed, Work, minutes
 from finprint.start.facts import Facts, facts_of
-from finprint.start.recipe import FINE_KEYPOINTS, Plan, crop_choices, plan
+from finprint.start.recipe import AT_ONCE, FINE_KEYPOINTS, Plan, crop_choices, plan
 from finprint.start.rungs import Look, rungs
 from finprint.survey.look import look
 
@@ -130,6 +130,14 @@ def test_a_minute_trains_a_head_alone(right_whales: Facts) -> None:
     assert minutes(chosen.seconds) < 6
 
 
+def test_a_minute_is_enough_to_compare_the_descriptors_of_few_photos(small: Facts) -> None:
+    told = values(planned(small, 1))
+    assert told["train.finetune.trainable"] == 0
+    assert told["match.enabled"]
+    assert told["match.individuals"] == 0
+    assert minutes(planned(small, 1).seconds) <= AT_ONCE
+
+
 @settings(max_examples=15)
 @given(one=st.floats(0.1, 200), other=st.floats(0.1, 200), animals=st.integers(2, 3000))
 def test_more_minutes_never_buy_less(small: Facts, one: float, other: float, animals: int) -> None:
@@ -154,7 +162,9 @@ def test_more_minutes_never_buy_less(small: Facts, one: float, other: float, ani
     low, high = planned(seen, few), planned(seen, many)
     assert place(high) <= place(low)
     for chosen, budget in ((low, few), (high, many)):
-        assert minutes(chosen.seconds) <= budget or place(chosen) == len(order) - 1
+        looked_at = values(chosen)["match.enabled"] and not values(chosen)["train.finetune.trainable"]
+        allowed = max(budget, AT_ONCE) if looked_at else budget
+        assert minutes(chosen.seconds) <= allowed or place(chosen) == len(order) - 1
 
 
 def test_a_shorter_training_leaves_room_for_a_second_look(right_whales: Facts) -> None:

@@ -17,6 +17,7 @@ from finprint.start.facts import Facts
 from finprint.start.reading import changes
 from finprint.start.rungs import FULL, SIDES, Look, Training, rungs
 
+AT_ONCE = 3  # minutes that a head with descriptors may take in any case: a run that trains nothing takes one as well
 GROW = 0.7  # the first views' side, as a share of the last ones'
 LONG = 16  # epochs from which mixup is of use
 EXTRACTOR = "aliked"  # of the second look
@@ -47,11 +48,13 @@ class Window:
         whole: left, top, right, bottom, as shares of width and height.
         score: mean reciprocal rank of the right animal by what lies in it.
         before: the same by the whole photo.
+        strip: is a strip at an edge left out, that shows no scene?
     """
 
     whole: list[float]
     score: float
     before: float
+    strip: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
         choices += given_up(base, choices)
         params = changed(base, {choice.key: choice.value for choice in choices})
         seconds = work.seconds(params)
-        if minutes(seconds) <= budget:
+        if minutes(seconds) <= (budget if training.side or not look else max(budget, AT_ONCE)):
             break
     return Plan(choices, params, seconds)
 
@@ -168,8 +171,13 @@ def window_choices(window: Window | None) -> Iterator[Choice]:
     if window is None:
         yield Choice("crop.whole", list(WHOLE), "no part of the photos tells animals apart better than all of it")
     else:
-        why = f"animals are told apart better there: mean reciprocal rank {window.score:.2f}, whole {window.before:.2f}"
-        yield Choice("crop.whole", window.whole, why)
+        better = (
+            f"animals are told apart better there: mean reciprocal rank {window.score:.2f}, whole {window.before:.2f}"
+        )
+        strip = "a strip of one colour or of text at the edge, as cameras write it, is left out" if window.strip else ""
+        yield Choice(
+            "crop.whole", window.whole, "; ".join(filter(None, [strip, better * (window.score > window.before)]))
+        )
     left, top, right, bottom = window.whole if window else WHOLE
     narrow = min(right - left, bottom - top) < NARROW
     yield Choice(

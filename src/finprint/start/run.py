@@ -18,7 +18,7 @@ from finprint.start.facts import facts_of
 from finprint.start.probe import probe
 from finprint.start.reading import read, unwrapped
 from finprint.start.recipe import Plan, plan, within
-from finprint.start.window import find_window
+from finprint.start.window import window_of
 from finprint.start.writing import refuse_unclean, write_params
 from finprint.survey.look import Looked, describe
 
@@ -70,8 +70,7 @@ def start(asked: Asked) -> Iterator[str]:
 def _for_individuals(looked: Looked, base: Params, asked: Asked) -> Plan:
     facts = facts_of(looked)
     paths = [Path(path) for path in looked.source.labelled["path"].unique() if path not in looked.source.barred]
-    # The two sides of an animal lie mirrored in the photos, so one window cannot fit both.
-    window = None if facts.boxed or facts.two_sides else find_window(looked, base)
+    window = window_of(facts, paths, base)
     return plan(Work(facts, probe(paths, within(base, window))), base, asked.minutes, window)
 
 
@@ -137,5 +136,6 @@ def forecast(seconds: Mapping[str, float], budget: float, command: str, page: st
     most = ", ".join(f"{stage} {value / 60:.1f}" for stage, value in longest)
     yield f"`{command}` will take about {counted(max(1, round(total)), 'minute')} on this machine (the most: {most})"
     if total > budget:
-        yield f"This is more than {budget:g} minutes, but there is no shorter way: nothing but a head is trained"
+        asked = f"{budget:g} minute{'' if budget == 1 else 's'}"
+        yield f"This is more than {asked}, but there is no way much shorter: nothing but a head is trained"
     yield f"Next: {command}. Then open metrics/data.html and {page}"

@@ -25,7 +25,9 @@ from finprint.model.loading import batches, in_order, to_device
 from finprint.model.views import plain_view
 from finprint.params import Params
 from finprint.start.cutting import whole_crop
+from finprint.start.facts import Facts
 from finprint.start.recipe import WHOLE, Window
+from finprint.start.strips import strips_of
 from finprint.survey.look import Looked
 from finprint.survey.prepare import survey
 
@@ -57,12 +59,29 @@ class Views:
     barred: np.ndarray
 
 
-def find_window(looked: Looked, params: Params) -> Window | None:
+def window_of(facts: Facts, paths: Sequence[Path], params: Params) -> Window | None:
+    """What is cut out of each photo: what `find_window` finds, or all but for strips at the edges; None: all of it.
+
+    Args:
+        facts: of the folder.
+        paths: of its labelled photos.
+        params: whose backbone describes the photos.
+    """
+    if facts.boxed:
+        return None
+    edges = strips_of(paths)
+    # The two sides of an animal lie mirrored in the photos, so one window cannot fit both.
+    window = None if facts.two_sides else find_window(facts.looked, params, edges)
+    return window or without_strips(edges)
+
+
+def find_window(looked: Looked, params: Params, edges: tuple[float, float]) -> Window | None:
     """The window in which photos of one animal are most alike; None if the whole photo does about as well.
 
     Args:
         looked: the folder.
         params: whose backbone describes the photos.
+        edges: shares of the height, at the top and at the bottom, that show no scene.
     """
     with redirect_stdout(StringIO()):  # of what is read again in `prepare`
         photos = _chosen(looked, params)
@@ -76,8 +95,22 @@ def find_window(looked: Looked, params: Params) -> Window | None:
     pixels = [whole_crop(file, whole) for file in files]
     good = np.array([one is not None for one in pixels])
     photos = photos[good].reset_index(drop=True)
-    maps = _maps([one for one in pixels if one is not None], params)
-    return best_window(views_of(maps, photos))
+    maps = _maps([_within(one, edges) for one in pixels if one is not None], params)
+    window = best_window(views_of(maps, photos))
+    if window is None or not any(edges):
+        return window
+    left, top, right, bottom = window.whole
+    top, bottom = (round(edges[0] + share * (1 - sum(edges)), 3) for share in (top, bottom))
+    return replace(window, whole=[left, top, right, bottom], strip=True)
+
+
+def without_strips(edges: tuple[float, float]) -> Window | None:
+    """All of the photo but for these shares of its height at the top and at the bottom; None if there are none."""
+    return Window([0.0, round(edges[0], 3), 1.0, round(1 - edges[1], 3)], 0.0, 0.0, strip=True) if any(edges) else None
+
+
+def _within(photo: np.ndarray, edges: tuple[float, float]) -> np.ndarray:
+    return photo[round(edges[0] * len(photo)) : round((1 - edges[1]) * len(photo))]
 
 
 def views_of(maps: torch.Tensor, photos: pd.DataFrame) -> Views:
