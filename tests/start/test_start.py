@@ -46,6 +46,9 @@ def test_a_folder_becomes_params(project: Path) -> None:
         "  folders      NAME/side/photo (4 photos)",
         "  catalogue    4 photos, 2 individuals, 0 of them with one photo",
     ]
+    assert first.splitlines()[-1] == (
+        "too few animals to tell new ones: the catalogue has 2, and 10 are needed. No answer will have a probability"
+    )
     lines = second.splitlines()
     assert lines[0] == "params.yaml: 21 of 32 values changed"
     told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[1:]}
@@ -114,7 +117,8 @@ def test_a_folder_of_too_few_classes(names: list[str], message: str, project: Pa
     [
         (
             ["queries/q.jpg"],
-            "data/raw/x has no photo in a sub-folder: give each individual a sub-folder with its photos",
+            "data/raw/x has no photo in a sub-folder: give each individual a sub-folder with its photos, or set "
+            "prepare.folders.identity to file if the names of files begin with their names (A17_1.jpg)",
         ),
         (
             ["A/1.jpg", "A/2.jpg", "A/3.jpg", "A/4.jpg", "queries/q.jpg"],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from finprint.answers.rules import TOO_FEW
 from finprint.answers.tables import GALLERY
 from finprint.base.errors import UserError
 from finprint.base.files import caching_in
@@ -39,6 +40,8 @@ def identify_photos(given: Sequence[Path], folder: Path, out: Path, ray: str = "
     identified = identify(given, bundle, out)
     for line in first_answers(identified)[:SHOWN]:
         print(line)
+    if bundle.rules.too_few:
+        print(f"{TOO_FEW}: no answer has a probability")
     bad = identified.photos["problem"].notna().sum()
     problems = f", {bad} of them with a problem" if bad else ""
     print(f"{counted(len(identified.photos), 'photo')}{problems}: {out}/answers.xlsx, {out}/answers.csv")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finprint.answers.rules import LEAST_INDIVIDUALS, TOO_FEW
 from finprint.base.errors import UserError
 from finprint.base.params import PARAMS
 from finprint.base.words import counted
@@ -57,7 +58,12 @@ def start(asked: Asked) -> Iterator[str]:
     base = load_params()
     folder = bring_in(asked.folder, asked.link)
     looked = read(folder if Path(base.prepare.folder) == folder else unwrapped(folder), base, asked.classes)
-    yield describe(looked, "class" if asked.classes else "individual")
+    count = looked.animals["identity"].nunique()
+    few = (
+        f"\n{TOO_FEW}: the catalogue has {count}, and {LEAST_INDIVIDUALS} are needed. No answer will have a probability"
+    )
+    warned = not asked.classes and count < LEAST_INDIVIDUALS
+    yield describe(looked, "class" if asked.classes else "individual") + few * warned
     chosen = (_for_classes if asked.classes else _for_individuals)(looked, base, asked)
     values = {choice.key: choice.value for choice in chosen.choices}
     check_named(chosen.params)

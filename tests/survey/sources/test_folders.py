@@ -95,6 +95,15 @@ def test_no_folder_and_no_individuals(tmp_path: Path) -> None:
     )
 
 
+def test_a_table_that_is_not_understood_is_named(tmp_path: Path) -> None:
+    _fill(tmp_path, "1.jpg", "queries/2.jpg")
+    (tmp_path / "list.csv").write_text("nr,wer\n1,Zoe\n")
+    with pytest.raises(
+        UserError, match=r"; if list.csv names them, set prepare.source to csv, prepare.csv.file to list"
+    ):
+        _read(tmp_path)
+
+
 def test_an_individual_cannot_be_new(tmp_path: Path) -> None:
     _fill(tmp_path, "A/1.jpg", "new_individual/1.jpg")
     with pytest.raises(UserError) as caught:

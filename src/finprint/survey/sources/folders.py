@@ -16,7 +16,7 @@ from finprint.survey.names import Nobody, letters, one_form
 from finprint.survey.params import Prepare
 from finprint.survey.sources.boxes import read_boxes
 from finprint.survey.sources.disk import UNPACK, Disk, inner, walk
-from finprint.survey.sources.sheets import read_sheet, refuse_blanks
+from finprint.survey.sources.sheets import FORMS, read_sheet, refuse_blanks
 from finprint.survey.sources.source import Source, photos, table_names, without_background
 
 # Sub-folders called so hold photos to identify, and no animal is called so.
@@ -62,6 +62,12 @@ def read_folders(folder: Path, params: Prepare, nobody: Nobody) -> Source:
     if not rows:
         told = [(name, why) for name, why in strays if name in disk.barred or "/" in name or why.endswith(UNPACK)]
         why = f"; the first of {len(told)} that are not used: {told[0][0]}: {told[0][1]}" if told else ""
+        tables = [name for name in disk.files if "/" not in name and name.lower().endswith(FORMS)]
+        if tables:
+            why += (
+                f"; if {tables[0]} names them, set prepare.source to csv, prepare.csv.file to {tables[0]}, and "
+                "prepare.csv.image and prepare.csv.identity to its columns"
+            )
         raise UserError(
             f"{folder} has no photo in a sub-folder: give each individual a sub-folder with its photos, or set "
             f"prepare.folders.identity to file if the names of files begin with their names (A17_1.jpg){why}"
