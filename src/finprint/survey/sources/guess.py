@@ -139,9 +139,10 @@ def listed_beside(
         For each table that names some of these photos a row for each that no table before it names: image, and those of
         `FACTS` that a column tells. Its identity is the truth.
     """
-    left, found = PhotoNames(photos), {}
     names = [name for name in disk.files if "/" not in name and name.lower().endswith(FORMS) and name not in own]
-    for name, table in _readable(disk.folder, sorted(names)).items() if photos else ():
+    tables = _readable(disk.folder, sorted(names)) if photos else {}
+    left, found = PhotoNames(photos if tables else ()), {}
+    for name, table in tables.items():
         image = _image_column(table, csv, disk.folder, [left])
         columns = _columns(table, csv, image, doubt=False)
         naming = not named and columns["identity"] in table and table[columns["identity"]].notna().any()
