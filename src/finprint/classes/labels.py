@@ -104,7 +104,7 @@ def labelled(photos: pd.DataFrame, crops: Crops, of: str, params: Classes, folds
     if not judging:
         raise UserError(
             f"no photo can judge the others: the photos of each {of} all belong together (a boat, an encounter), and a "
-            f"model that has never seen one would deny it. Give photos of a second group, or none of the groups"
+            "model that has never seen one would deny it. Add photos that belong elsewhere, or leave the groups out"
         )
     for name, listed in (("folds", params.folds), ("test", params.test)):
         for fold in listed:

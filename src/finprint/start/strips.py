@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from finprint.start.facts import evenly
 
@@ -28,7 +28,7 @@ def strips_of(paths: Sequence[Path]) -> tuple[float, float]:
         with suppress(Exception), Image.open(paths[number]) as image:  # `prepare` rejects damaged ones by name
             image.draft("RGB", (SIDE, SIDE))
             image.thumbnail((SIDE, SIDE))
-            pixels.append(np.asarray(image.convert("RGB")))
+            pixels.append(np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
     return strips(pixels)
 
 
