@@ -217,7 +217,7 @@ def test_descriptors_find_the_same_scene_where_vectors_do_not(tmp_path: Path) ->
     # By vectors, a2 is the nearest photo of a3, then b1; and a3 and b1 are those of q1.
     two = _look(tmp_path / "two", _params(extractor="xfeat", compared=1, individuals=1, photos=1)).compared
     assert two[["query", "identity"]].to_numpy().tolist() == [["a3.jpg", "al"], ["q1.jpg", "bo"]]
-    assert two["agreement"].iloc[1] == agreement["q1.jpg", "bo"]
+    assert two["agreement"].iloc[1] == pytest.approx(agreement["q1.jpg", "bo"], rel=1e-5)  # batches of other sizes
 
 
 def test_without_pairs_the_points_by_which_photos_agree_are_drawn(
