@@ -68,7 +68,7 @@ def test_extras_stand_beside_the_features(tmp_path: Path) -> None:
     assert (validation.array.argmax(axis=1) == validation.codes()).all()
     head = load_classifier(tmp_path / "0").head
     assert head.extras == 61
-    assert head.linear.in_features == 61 + 40 + 112 + 320  # the means of three stages
+    assert head.linear.in_features == 61 + 32 + 48 + 64  # the means of three stages
     assert head.hidden[0].in_features == head.linear.in_features
     assert float(head.std.min()) > 0
 

@@ -77,7 +77,7 @@ def test_a_toy_task_is_learned(tmp_path: Path, trainable: float) -> None:
     """Two colours are told apart by a linear head, and what the round leaves is a model like any other."""
     labels = np.arange(16 + HELD_OUT) % 2
     finetune = SMALL_TRAIN.finetune.model_copy(update={"trainable": trainable, "hold_norms": True})
-    recipe = Recipe(_training(weights="package", finetune=finetune), 6, 1e-3, 0)
+    recipe = Recipe(_training(backbone="tf_efficientnet_lite0", weights="package", finetune=finetune), 6, 1e-3, 0)
     checkpoint = Checkpoint("toy", {}, [], [])
     trained = train_round(WarmOrCold(labels), _crops(tmp_path / "crops", labels), recipe, checkpoint)
     losses = [row["loss"] for row in trained.history]

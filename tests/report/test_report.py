@@ -300,6 +300,15 @@ def test_with_less(tmp_path: Path, crops: Crops, test: Judged, validation: Judge
     assert any(attrs.get("id") == "filters" for _, attrs in page.tags) == (queries > 0)
 
 
+def test_too_few_animals_to_tell_new_ones_are_said_before_the_answers(tmp_path: Path, crops: Crops) -> None:
+    text = _write(tmp_path / "r.html", crops, too_few=True)
+    banner = (
+        '<p role="alert"><b>Too few animals to tell new ones.</b> The threshold below is a default, and no\nanswer '
+    )
+    assert text.index(banner) < text.index('<ol id="cards">')
+    assert 'role="alert"' not in _write(tmp_path / "r.html", crops)
+
+
 def test_answers_come_first_and_figures_after(tmp_path: Path, crops: Crops) -> None:
     text = _write(tmp_path / "r.html", crops)
     places = [

@@ -46,6 +46,7 @@ def test_arrows_that_point_anywhere_are_not_upright(tmp_path: Path, monkeypatch:
     base = changed(load_params(OURS), {"train.batch": 4, "embed.batch": 4})
     upright = probe_classes(_folder(tmp_path / "upright", True), base)
     monkeypatch.setattr(class_probe, "frozen_sections", lambda base, turns: {})  # they were timed above
+    monkeypatch.setattr(class_probe, "training_speed", lambda cut, base: upright.speed)
     turned = probe_classes(_folder(tmp_path / "turned", False), base)
     assert upright.turns < -SURE
     assert turned.turns > 1

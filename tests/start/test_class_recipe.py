@@ -19,7 +19,7 @@ from finprint.start.facts import Facts, facts_of
 from finprint.start.recipe import Plan
 from finprint.survey.look import look
 
-OURS = Path(__file__).parents[2] / "params.yaml"
+OURS = load_params(Path(__file__).parents[2] / "params.yaml")
 # Two idle cores, in float32: lite0 learns from 300 images a second at 48 px, from 125 at 96 px.
 SPEED = Speed(read=0.0005, crop=0.0005, learn=(0.0017, 6.8e-7), embed=(0.0003, 1.0e-7), points=0.0, pair=float("inf"))
 VIEWS = {
@@ -56,7 +56,7 @@ def pace(turns: float, fit: float = FIT) -> Pace:
 
 
 def planned(seen: Facts, turns: float, budget: float) -> Plan:
-    return plan_classes(seen, pace(turns, 0.02 if len(seen.each) > 100 else FIT), load_params(OURS), budget)
+    return plan_classes(seen, pace(turns, 0.02 if len(seen.each) > 100 else FIT), OURS, budget)
 
 
 def values(chosen: Plan) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def test_an_hour_in_float32_buys_two_whole_trainings_of_plankton(plankton: Facts
 
 
 def test_an_hour_in_bfloat16_buys_four_whole_trainings_of_plankton(plankton: Facts) -> None:
-    chosen = plan_classes(plankton, FAST_PACE, load_params(OURS), 60)
+    chosen = plan_classes(plankton, FAST_PACE, OURS, 60)
     wanted = {
         "classes.members": ["any_turn", "any_turn_frozen1", "any_turn_frozen0"], "classes.folds": [0, 1, 2, 3],
         "classify.members.any_turn.epochs": 30,
@@ -107,7 +107,7 @@ def test_from_twenty_minutes_on_a_network_learns_scenes_beside_the_frozen_ones(s
 def test_a_network_learns_many_images_in_few_epochs(scenes: Facts) -> None:
     """One epoch of 33,000 images has more steps than eleven of 2,000, after which a network helps."""
     many = replace(scenes, each=np.full(10, 4000), photos=42_000, queries=2000)
-    chosen = plan_classes(many, Pace(FAST, VIEWS | {"lite1": 0.008, "lite2": 0.011}, FIT, 0.0), load_params(OURS), 60)
+    chosen = plan_classes(many, Pace(FAST, VIEWS | {"lite1": 0.008, "lite2": 0.011}, FIT, 0.0), OURS, 60)
     told = values(chosen)
     assert (told["classes.members"][0], told["classes.folds"]) == ("outlines", [0])
     assert 2 <= told["classify.members.outlines.epochs"] < 11
@@ -188,34 +188,34 @@ def test_crops_are_as_fine_as_the_views(scenes: Facts) -> None:
 
 def test_every_member_that_stays_frozen_is_timed() -> None:
     """As it looks at images: a plain one at all quarter turns, if no position is upright."""
-    assert list(frozen_sections(load_params(OURS), 0.0)) == ["large0", "large1", "large2", "lite1", "lite2", "plain"]
+    assert list(frozen_sections(OURS, 0.0)) == ["large0", "large1", "large2", "lite1", "lite2", "plain"]
     looking = ["any_turn_frozen1", "any_turn_frozen0", "plain"]
-    turned = frozen_sections(load_params(OURS), 6.0)
+    turned = frozen_sections(OURS, 6.0)
     assert {name: section.cyclic for name, section in turned.items()} == dict.fromkeys(looking, True)
-    soft = changed(load_params(OURS), {"classify.soft": "data/soft", "classify.finetune.trainable": 1.0})
+    soft = changed(OURS, {"classify.soft": "data/soft", "classify.finetune.trainable": 1.0})
     assert list(frozen_sections(soft, 6.0)) == looking
 
 
 def test_a_learner_that_somebody_froze_learns_again(scenes: Facts) -> None:
-    ours = changed(load_params(OURS), {"classify.members.outlines.finetune.trainable": 0.0})
+    ours = changed(OURS, {"classify.members.outlines.finetune.trainable": 0.0})
     chosen = plan_classes(scenes, pace(0.0), ours, 30)
     assert chosen.params.classify.of_model("outlines").finetune.trainable == 1.0
-    assert chosen.seconds == plan_classes(scenes, pace(0.0), load_params(OURS), 30).seconds
+    assert chosen.seconds == plan_classes(scenes, pace(0.0), OURS, 30).seconds
 
 
 def test_values_that_cannot_stay_are_given_up(scenes: Facts) -> None:
     ours = {"classify.sizes": [96, 128], "imagine.per_class": 5, "crop.slices": 2, "classify.finetune.trainable": 1.0}
-    chosen = values(plan_classes(scenes, pace(0.0), changed(load_params(OURS), ours), 60))
+    chosen = values(plan_classes(scenes, pace(0.0), changed(OURS, ours), 60))
     assert (chosen["classify.sizes"], chosen["imagine.per_class"], chosen["crop.slices"]) == ([], 0, 1)
     assert (chosen["classify.finetune.trainable"], chosen["crop.image_size"]) == (0, 160)
     fine = replace(scenes, sizes=np.full((9, 2), 900))
-    assert values(plan_classes(fine, pace(0.0), changed(load_params(OURS), ours), 60))["crop.image_size"] == 288
+    assert values(plan_classes(fine, pace(0.0), changed(OURS, ours), 60))["crop.image_size"] == 288
 
 
 def test_seconds_by_hand(scenes: Facts) -> None:
     """One network learns for two epochs at 128 px; 2000 of 2400 images teach, 1600 are answered in two views each."""
     ours = {"classes.of": ["identity"], "classify.epochs": 2, "classify.finetune.trainable": 1.0}
-    seconds = class_seconds(scenes, pace(0.0), changed(load_params(OURS), ours | {"detector.enabled": False}))
+    seconds = class_seconds(scenes, pace(0.0), changed(OURS, ours | {"detector.enabled": False}))
     assert seconds["classify"] == pytest.approx(2000 * 2 * (0.0017 + 6.8e-7 * 128**2) + 8)
     assert seconds["guess"] == pytest.approx(1600 * 2 * (0.0003 + 1e-7 * 128**2) + 8)
     assert seconds["prepare"] == pytest.approx(3600 * 0.0005 + 4)

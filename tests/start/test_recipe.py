@@ -1,6 +1,7 @@
 """What is chosen for a folder and the minutes there are."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from finprint.start.recipe import AT_ONCE, FINE_KEYPOINTS, Plan, crop_choices, p
 from finprint.start.rungs import Look, rungs
 from finprint.survey.look import look
 
-OURS = Path(__file__).parents[2] / "params.yaml"
+OURS = load_params(Path(__file__).parents[2] / "params.yaml")
 # Two cores on which the right whales of README take 57 minutes with one of them.
 SPEED = Speed(read=0.001, crop=0.002, learn=(0.003, 6.0e-7), embed=(0.0005, 1.2e-7), points=0.1, pair=0.07)
 
@@ -51,7 +52,7 @@ def antelopes(small: Facts) -> Facts:
 
 
 def planned(seen: Facts, budget: float, speed: Speed = SPEED) -> Plan:
-    return plan(Work(seen, speed), load_params(OURS), budget)
+    return plan(Work(seen, speed), OURS, budget)
 
 
 def values(chosen: Plan) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def values(chosen: Plan) -> dict[str, Any]:
 
 
 def test_an_hour_for_the_right_whales_is_the_recipe_of_the_readme(right_whales: Facts) -> None:
-    chosen = planned(right_whales, 60, replace(SPEED, pair=float("inf")))
+    chosen = planned(right_whales, 60, replace(SPEED, pair=math.inf))
     wanted = {
         "train.image_size": 160, "train.first_size": 112, "train.epochs": 30, "train.score_every": 5,
         "train.margin.centres": 1, "train.augment.mirror": "other", "train.augment.mixup": 0.2,
@@ -95,7 +96,7 @@ def test_a_finer_look_takes_longer_by_hand(antelopes: Facts) -> None:
 
     def seconds(px: int, features: int) -> float:
         look = {"match.enabled": True, "match.compared": 636, "match.individuals": 0, "match.learn_epochs": 8}
-        params = changed(load_params(OURS), look | {"match.image_size": px, "match.keypoints": features})
+        params = changed(OURS, look | {"match.image_size": px, "match.keypoints": features})
         return Work(antelopes, SPEED).seconds(params)["match"]
 
     compared, learned = 411 * (636 * 0.0002 + 8 * 0.003), 1590 * 8 * 0.006
@@ -168,7 +169,7 @@ def test_more_minutes_never_buy_less(small: Facts, one: float, other: float, ani
 
 
 def test_a_shorter_training_leaves_room_for_a_second_look(right_whales: Facts) -> None:
-    alone = planned(right_whales, 60, replace(SPEED, pair=float("inf")))
+    alone = planned(right_whales, 60, replace(SPEED, pair=math.inf))
     both = planned(right_whales, 60)
     assert values(both)["match.enabled"]
     assert both.seconds["match"] > 60 > alone.seconds["match"]
@@ -179,6 +180,19 @@ def test_pairs_are_matched_where_all_else_fits(right_whales: Facts) -> None:
     an_hour, two_hours = values(planned(right_whales, 60)), values(planned(right_whales, 120))
     assert (an_hour["match.individuals"], an_hour["train.image_size"]) == (0, 160)
     assert (two_hours["match.individuals"], two_hours["match.photos"], two_hours["train.epochs"]) == (8, 2, 30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"pair": math.inf}, "the photos are too small for local features"),
+        ({"pair": math.inf, "points": math.inf}, "the networks of the second look are not installed"),
+        ({"points": 1.0}, "no time for a second look"),
+    ],
+)
+def test_why_there_is_no_second_look(changes: dict[str, float], why: str, right_whales: Facts) -> None:
+    chosen = planned(right_whales, 60, replace(SPEED, **changes))
+    assert [(one.value, one.reason) for one in chosen.choices if one.key == "match.enabled"] == [(False, why)]
 
 
 def test_a_training_is_not_given_up_for_a_second_look(right_whales: Facts) -> None:
@@ -270,7 +284,7 @@ def test_nearly_all_photos_have_a_box(catalogue: int, asked: int, wanted: bool, 
 
 
 def test_a_detector_that_learns_more_slowly_takes_longer(small: Facts) -> None:
-    params = changed(load_params(OURS), {"detector.enabled": True})
+    params = changed(OURS, {"detector.enabled": True})
     boxed, none = replace(small, photos=100, boxed=50), replace(small, photos=100, boxed=0)
     begin, as_fast, slower = (
         Work(facts, replace(SPEED, detected=times)).seconds(params)["detector"]
@@ -283,7 +297,7 @@ def test_a_detector_that_learns_more_slowly_takes_longer(small: Facts) -> None:
 def test_a_backbone_of_one_size_keeps_it(right_whales: Facts) -> None:
     """As transformers are: else `dvc repro` would refuse what `start` wrote."""
     vit = {"train.backbone": "vit_tiny_patch16_224", "train.weights": "none", "train.image_size": 224}
-    base = changed(load_params(OURS), vit | {"train.first_size": 224})
+    base = changed(OURS, vit | {"train.first_size": 224})
     for budget in (1, 60, 600):
         chosen = plan(Work(right_whales, SPEED), base, budget)
         assert (chosen.params.train.image_size, chosen.params.train.first_size) == (224, 224)
@@ -292,7 +306,7 @@ def test_a_backbone_of_one_size_keeps_it(right_whales: Facts) -> None:
 
 def test_values_that_cannot_stay_are_given_up(small: Facts) -> None:
     ours = {"crop.animals": "each", "crop.slices": 2, "train.augment.cutmix": 1.0, "train.finetune.unfreeze": [0, 8]}
-    base = changed(load_params(OURS), ours)
+    base = changed(OURS, ours)
     chosen = values(plan(Work(small, SPEED), base, 60))  # no box, so no detector; 30 epochs
     assert (chosen["crop.animals"], chosen["crop.slices"]) == ("best", 1)
     assert {"train.augment.cutmix", "train.finetune.unfreeze"}.isdisjoint(chosen)

@@ -3,15 +3,18 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import save_photo, scenery
 
 from finprint.base.errors import UserError
 from finprint.base.params import read_yaml
-from finprint.start import class_probe
+from finprint.start import class_probe, run
 from finprint.start.run import Asked, bring_in, start
+from finprint.start.writing import write_params
 
 OURS = Path(__file__).parents[2] / "params.yaml"
 
@@ -27,6 +30,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+@pytest.fixture
+def _measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first `start` of a test measures this machine, and the others count with what it found."""
+
+    def once(measure: Callable[..., Any]) -> Callable[..., Any]:
+        found: list[Any] = []
+
+        def measured(*args: Any) -> Any:
+            found.extend([] if found else [measure(*args)])
+            return found[0]
+
+        return measured
+
+    for name in ("probe", "probe_classes"):
+        monkeypatch.setattr(run, name, once(getattr(run, name)))
+
+
 def fill(folder: Path, *names: str) -> Path:
     """Draw photos."""
     for number, name in enumerate(names):
@@ -37,9 +57,10 @@ def fill(folder: Path, *names: str) -> Path:
 PHOTOS = ["A17/left/1.jpg", "A17/right/2.jpg", "B03/left/1.jpg", "B03/right/2.jpg", "queries/left/q.jpg"]
 
 
-@pytest.mark.usefixtures("training_state")
+@pytest.mark.usefixtures("training_state", "_measured_once")
 def test_a_folder_becomes_params(project: Path) -> None:
     fill(project / "data/raw/seals", *PHOTOS)
+    write_params(project / "params.yaml", {"classes.of": ["identity"]})  # of an earlier `start --classes`
     first, second, third = start(Asked(Path("data/raw/seals"), 60))
     assert first.splitlines()[:3] == [
         "data/raw/seals is read with prepare.source: folder",
@@ -50,7 +71,7 @@ def test_a_folder_becomes_params(project: Path) -> None:
         "too few animals to tell new ones: the catalogue has 2, and 10 are needed. No answer will have a probability"
     )
     lines = second.splitlines()
-    assert lines[0] == "params.yaml: 21 of 32 values changed"
+    assert lines[0] == "params.yaml: 22 of 33 values changed"
     told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[1:]}
     assert told["prepare.source"] == "folder sub-folders are named after the animals"
     assert told["detector.enabled"] == "false no photo has a box: each is used whole"
@@ -59,13 +80,14 @@ def test_a_folder_becomes_params(project: Path) -> None:
     assert params["prepare"]["folder"] == "data/raw/seals"
     assert params["train"]["augment"]["mirror"] == "other"
     assert params["train"]["viewpoints"] == "apart"
+    assert params["classes"]["of"] == []
     assert third.startswith("`dvc repro` will take about ")
     assert third.endswith("Next: dvc repro. Then open metrics/data.html and metrics/report.html")
     _, again, _ = start(Asked(Path("data/raw/seals"), 60))
     assert again.startswith("params.yaml: 0 of 32 values changed")
 
 
-@pytest.mark.usefixtures("training_state")
+@pytest.mark.usefixtures("training_state", "_measured_once")
 def test_a_folder_of_classes_becomes_params(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(class_probe, "TIMED", 4)
     fill(project / "data/raw/bottles", *(f"train/{'AB'[n % 2]}/{n}.jpg" for n in range(24)), "test/q.jpg")
@@ -86,8 +108,6 @@ def test_a_folder_of_classes_becomes_params(project: Path, monkeypatch: pytest.M
     assert "\n  of: [identity]  " in (project / "params.yaml").read_text()
     _, again, _ = start(asked)
     assert again.startswith("params.yaml: 0 of ")
-    list(start(Asked(Path("data/raw/bottles"), 60)))  # the same folder, as individuals
-    assert read_yaml(project / "params.yaml")["classes"]["of"] == []
 
 
 @pytest.mark.parametrize(

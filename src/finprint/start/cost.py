@@ -40,8 +40,8 @@ class Speed:
         crop: of cutting one crop out.
         learn: a and b of a + b side^2, one pass of the training at `side` px.
         embed: the same of one plain view embedded.
-        points: of the `KEYPOINTS` local features of one crop of `LOOK_SIDE` px.
-        pair: of matching one pair with so many; infinite if the second look cannot be had.
+        points: of the `KEYPOINTS` local features of one crop of `LOOK_SIDE` px; infinite without their networks.
+        pair: of matching one pair with so many; infinite if there can be no second look, as of tiny photos.
         detected: one pass of the detector's training, as a multiple of one of the training at the same size.
     """
 

@@ -168,12 +168,11 @@ def _embed(pixels: View, params: Params, side: int) -> float:
 
 
 def _match(files: Sequence[PhotoFile], params: Params) -> tuple[float, float]:
-    """Seconds of the local features of a photo, and of matching a pair; infinite if the networks cannot be had or the
-    photos are too small."""
+    """Seconds of the local features of a photo, and of matching a pair, as `Speed` has them."""
     try:
         networks = load_networks(EXTRACTOR, "package", KEYPOINTS)
     except UserError:
-        return 0.0, math.inf
+        return math.inf, math.inf
     views = [view for file in files[:LOOKED] if (view := _view(file, params)) is not None]
     if len(views) < 2:
         return 0.0, math.inf

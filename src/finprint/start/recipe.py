@@ -12,7 +12,7 @@ from finprint.base.params import changed
 from finprint.keypoints.params import FEWEST
 from finprint.learning.finetuning import one_size
 from finprint.params import Params
-from finprint.start.cost import KEYPOINTS, LOOK_SIDE, Work, minutes
+from finprint.start.cost import KEYPOINTS, LOOK_SIDE, Speed, Work, minutes
 from finprint.start.facts import Facts
 from finprint.start.reading import changes
 from finprint.start.rungs import FULL, SIDES, Look, Training, rungs
@@ -85,7 +85,7 @@ def plan(work: Work, base: Params, budget: float, window: Window | None = None) 
     fixed += [encounter_choice(work.facts), *_detector_epochs(work, base, budget, fixed)]
     side = base.train.image_size if one_size(base.train) else None
     for training, look in rungs(math.isfinite(work.speed.pair), side):
-        choices = [*fixed, *training_choices(training, work.facts, side), *look_choices(look, work.facts)]
+        choices = [*fixed, *training_choices(training, work.facts, side), *look_choices(look, work)]
         choices += given_up(base, choices)
         params = changed(base, {choice.key: choice.value for choice in choices})
         seconds = work.seconds(params)
@@ -194,11 +194,11 @@ def encounter_choice(facts: Facts) -> Choice:
     return Choice("search.encounter", "ignore", "nothing shows that an encounter is one with one animal")
 
 
-def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
+def look_choices(look: Look | None, work: Work) -> Iterator[Choice]:
     """How many pairs of photos are matched by their local features."""
+    facts = work.facts
     if look is None:
-        why = "no time for a second look, its networks are not installed, or the photos are too small for it"
-        yield Choice("match.enabled", False, why)
+        yield Choice("match.enabled", False, _why_no_look(work.speed))
         return
     yield Choice("match.enabled", True, "matched local features find what the training has not learned")
     yield Choice("match.extractor", EXTRACTOR, "the strongest")
@@ -220,6 +220,12 @@ def look_choices(look: Look | None, facts: Facts) -> Iterator[Choice]:
     if each:
         yield Choice("match.photos", look.photos, "the nearest photos of each")
     yield Choice("match.pixels", "photos", "the photos are finer than the stored crops, and show what lies around them")
+
+
+def _why_no_look(speed: Speed) -> str:
+    if math.isinf(speed.points):
+        return "the networks of the second look are not installed"
+    return "no time for a second look" if math.isfinite(speed.pair) else "the photos are too small for local features"
 
 
 def _lessons(look: Look, facts: Facts) -> Choice:
