@@ -29,8 +29,8 @@ test: $(READY)  ## run all tests; the longest ones run beside the others
 	python -m pytest $(LONG:%=--ignore=%); rest=$$?; \
 	wait $$beside; long=$$?; cat .cache/long_tests.txt; exit $$((rest | long))
 
-test-fast: $(READY)  ## run the fast tests, a couple of minutes
-	python -m pytest -m "not slow"
+test-fast: $(READY)  ## run the fast tests, a couple of minutes: no trainings, no browser, no cluster
+	python -m pytest -m "not heavy" $(LONG:%=--ignore=%)
 
 lint: $(READY)  ## check style and types
 	ruff check .

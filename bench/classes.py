@@ -229,10 +229,11 @@ def main() -> None:
 
 
 def together(answers: dict[str, list[np.ndarray]], labels: Labelled, params: Vote) -> Iterator[str]:
-    """A line for all sets of two ways and more, joined by mean and geometric mean, with equal and fitted shares."""
+    """A line for all sets of two ways and more and each kind of vote, with equal shares and fitted ones."""
+    votes = [*itertools.product(("mean", "geometric"), ("equal", "fit")), ("majority", "equal")]
     for count in range(2, len(answers) + 1):
         for names in itertools.combinations(answers, count):
-            for by, shares in itertools.product(("mean", "geometric"), ("equal", "fit")):
+            for by, shares in votes:
                 asked = params.model_copy(update={"by": by, "shares": shares})
                 folds = enumerate(zip(*(answers[name] for name in names), strict=True))
                 measured = [judged_on(labels, fold, chances, asked) for fold, chances in folds]

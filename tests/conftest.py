@@ -26,6 +26,7 @@ settings.register_profile("finprint", deadline=None, derandomize=True, database=
 settings.load_profile("finprint")
 
 ORIENTATION = 0x0112  # of EXIF
+HEAVY = {"browser", "engine", "project", "trained", "training_state"}  # fixtures of tests that take seconds
 
 NO_AUGMENT = AnimalAugment(
     rotate=0,
@@ -75,6 +76,13 @@ SMALL_TRAIN = Train(
     margin=Margin(centres=2, logit_scale=20.0, one_photo=0.271, power=-0.364, least=0.05, ramp=0.0),
     augment=NO_AUGMENT,
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that train, start a browser or a cluster, or look at a whole finished run."""
+    for item in items:
+        if isinstance(item, pytest.Function) and HEAVY & set(item.fixturenames):
+            item.add_marker("heavy")
 
 
 def scenery(seed: int, width: int = 96, height: int = 64) -> np.ndarray:
@@ -146,6 +154,15 @@ def _kept(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     """What is kept between runs goes to a temporary folder; DVC, where it really runs, sees to that itself."""
     if not request.node.get_closest_marker("slow"):
         monkeypatch.setenv("DVC_ROOT", str(tmp_path / "kept"))
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    """What a test sets is put back: tests with more threads than `make test` gives them take four times as long."""
+    before = torch.get_num_threads()
+    yield
+    if torch.get_num_threads() != before:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

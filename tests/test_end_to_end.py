@@ -400,7 +400,7 @@ def test_classes_are_judged_without_any_identity(clone: Clone) -> None:
     })  # fmt: skip
     models = ["imagine@species-{}", "classify@species-{}-plain", "guess@species-{}-plain"]
     after = ["vote@species", "judge@species"]
-    assert ran(clone.run("dvc", "repro", "judge")) == ["check", *(name.format(0) for name in models), *after]
+    assert ran(clone.run("dvc", "repro", models[2].format(0))) == ["check", *(name.format(0) for name in models)]
     clone.set({"classes.folds": [0, 1]})
     assert ran(clone.run("dvc", "repro", "judge")) == ["check", *(name.format(1) for name in models), *after]
 

@@ -71,13 +71,11 @@ def nodes() -> Iterator[Nodes]:
 
 
 @pytest.fixture
-def engine(nodes: Nodes) -> Iterator[Engine]:
+def engine(nodes: Nodes) -> Engine:
     """The engine that uses the cluster, with as many threads here as a node has cores."""
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     nodes.fill()
-    yield LOCAL.model_copy(update={"kind": "ray", "address": nodes.address, "cpus": 1, "retries": 3})
-    torch.set_num_threads(threads)
+    return LOCAL.model_copy(update={"kind": "ray", "address": nodes.address, "cpus": 1, "retries": 3})
 
 
 def _work(function: str = "math.sqrt") -> Work[float, float]:

@@ -140,15 +140,11 @@ def test_the_shortlist_s_length_is_no_such_setting(crops: Crops, work: dict[str,
 
 
 def test_same_bytes_with_any_number_of_threads(tmp_path: Path, crops: Crops, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = torch.get_num_threads()
-    try:
-        for folder, count in (("one", 1), ("other", 3)):
-            monkeypatch.setenv("DVC_ROOT", str(tmp_path / folder))
-            torch.set_num_threads(count)
-            write_second_look(tmp_path / folder / "match", matched(_table(), NONE, crops, SMALL))
-            assert torch.get_num_threads() == count
-    finally:
-        torch.set_num_threads(threads)
+    for folder, count in (("one", 1), ("other", 3)):
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path / folder))
+        torch.set_num_threads(count)
+        write_second_look(tmp_path / folder / "match", matched(_table(), NONE, crops, SMALL))
+        assert torch.get_num_threads() == count
     for name in ("pairs.parquet", "points.parquet", "compared.parquet"):
         assert (tmp_path / "one" / "match" / name).read_bytes() == (tmp_path / "other" / "match" / name).read_bytes()
 
