@@ -29,7 +29,7 @@ test: $(READY)  ## run all tests; the longest ones run beside the others
 	python -m pytest $(LONG:%=--ignore=%); rest=$$?; \
 	wait $$beside; long=$$?; cat .cache/long_tests.txt; exit $$((rest | long))
 
-test-fast: $(READY)  ## run the fast tests, a couple of minutes: no trainings, no browser, no cluster
+test-fast: $(READY)  ## run the fast tests: no trainings, no browser, no cluster
 	python -m pytest -m "not heavy" $(LONG:%=--ignore=%)
 
 lint: $(READY)  ## check style and types
