@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SurveyFolder, save_photo, scenery
+from conftest import SMALL_TRAIN, SurveyFolder, save_photo, scenery
 from finished import Project
 
 from finprint.base.cli import guard, run
 
 ROOT = Path(__file__).parents[1]
 PLAIN = ("classes", "imagine")  # whose main reads its options itself
-UNTRAINED = ("train.backbone=test_efficientnet", "train.weights=none")  # the small one that timm tests itself with
+UNTRAINED = (f"train.backbone={SMALL_TRAIN.backbone}", "train.weights=none")
 Printed = Callable[..., str]
 
 
@@ -121,10 +121,21 @@ def test_throughput_of_classes() -> None:
     )
 
 
+def _twenty_animals(root: Path) -> SurveyFolder:
+    """A survey of twenty animals with five photos each."""
+    folder = SurveyFolder(root / "survey")
+    folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
+    return folder
+
+
+def _set(*pairs: str) -> list[str]:
+    """The options that change params.yaml."""
+    return [part for pair in pairs for part in ("--set", pair)]
+
+
 def test_ablation(tmp_path: Path, printed: Printed) -> None:
     """A bench that was interrupted goes on: what is done is not done again."""
-    folder = SurveyFolder(tmp_path / "survey")
-    folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
+    folder = _twenty_animals(tmp_path)
     small = (
         "train.image_size=32",
         "train.first_size=32",
@@ -132,7 +143,7 @@ def test_ablation(tmp_path: Path, printed: Printed) -> None:
         *UNTRAINED,
         "prepare.new_share=0.4",
     )
-    options = [part for pair in small for part in ("--set", pair)] + ["--share", "1", "--out", str(tmp_path / "a.csv")]
+    options = [*_set(*small), "--share", "1", "--out", str(tmp_path / "a.csv")]
     told = printed("ablation", str(folder.root), "--seeds", "1", "--only", "one cycle", *options)
     assert len(re.findall(r"^(as it is|one cycle), seed 0: MAP@5 0\.\d+, ", told, re.MULTILINE)) == 2
     more = printed("ablation", str(folder.root), "--seeds", "2", "--only", "one cycle", *options)
@@ -142,10 +153,9 @@ def test_ablation(tmp_path: Path, printed: Printed) -> None:
 
 
 def test_rounds(tmp_path: Path, printed: Printed) -> None:
-    folder = SurveyFolder(tmp_path / "survey")
-    folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
+    folder = _twenty_animals(tmp_path)
     small = ("train.image_size=32", "train.first_size=32", "train.epochs=1", "prepare.new_share=0.4", *UNTRAINED)
-    options = [part for pair in small for part in ("--set", pair)] + ["--share", "1", "--out", str(tmp_path / "r.csv")]
+    options = [*_set(*small), "--share", "1", "--out", str(tmp_path / "r.csv")]
     ways = ("--only", "hard, 0.9", "--only", "no pseudo-labels, a fold left out")
     told = printed("rounds", str(folder.root), "--seeds", "1", *ways, *options)
     map5 = r"0\.\d{3}"
@@ -155,10 +165,9 @@ def test_rounds(tmp_path: Path, printed: Printed) -> None:
 
 
 def test_second_look(tmp_path: Path, printed: Printed) -> None:
-    folder = SurveyFolder(tmp_path / "survey")
-    folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
+    folder = _twenty_animals(tmp_path)
     small = ("crop.whole=[0,0,1,1]", "match.image_size=64", "prepare.new_share=0.4")
-    options = [part for pair in small for part in ("--set", pair)] + ["--share", "1", "--only", "XFeat, 512"]
+    options = [*_set(*small), "--share", "1", "--only", "XFeat, 512"]
     told = printed("second_look", str(folder.root), "--epochs", "0", "--queries", "9", "--rate", "9", *options)
     assert re.search(r"^9 queries, \d of animals in the gallery, ", told, re.MULTILINE), told
     for way in ("cosine", r"XFeat, 512 \(\d+ s\)", "XFeat, 512, and cosine"):
@@ -168,12 +177,11 @@ def test_second_look(tmp_path: Path, printed: Printed) -> None:
 
 
 def test_catalogues(tmp_path: Path, printed: Printed) -> None:
-    folder = SurveyFolder(tmp_path / "survey")
-    folder.train(*(f"{animal}_{met}.jpg,orca,A{animal}," for animal in range(20) for met in range(5)))
+    folder = _twenty_animals(tmp_path)
     folder.photos("q.jpg", split="test")
     small = ("train.image_size=32", "train.first_size=32", "train.epochs=1", "prepare.new_share=0.4", "train.batch=4")
     small = (*small, "match.image_size=64", "match.keypoints=64", *UNTRAINED)
-    options = [part for pair in small for part in ("--set", pair)] + ["--out", str(tmp_path / "c.csv")]
+    options = [*_set(*small), "--out", str(tmp_path / "c.csv")]
     recipes = ("--only", "start", "--only", "params.yaml as it is", "--only", "viewpoints as classes")
     told = printed("catalogues", str(folder.root), "--minutes", "1", *recipes, *options)
     assert "survey: detector.enabled False, crop.boxes_from detector, " in told
@@ -241,7 +249,7 @@ def _three_kinds(folder: Path) -> None:
 def test_imagine(tmp_path: Path, printed: Printed) -> None:
     _three_kinds(tmp_path / "photos")
     changes = ["imagine.steps=2", "imagine.channels=2", "classify.image_size=32", "classify.weights=none"]
-    options = [word for change in changes for word in ("--set", change)]
+    options = _set(*changes)
     told = printed("imagine", str(tmp_path / "photos"), "--made", "4", "--keep", str(tmp_path / "kept"), *options)
     lines = re.findall(r"^(\d+) made .*: log loss \d+\.\d+ ± 0.000, top-1 \d\.\d+ ± 0.000, \d+ s", told, re.MULTILINE)
     assert lines == ["0", "4"]
@@ -276,7 +284,7 @@ def test_lessons(project: Project, printed: Printed, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("finprint.keypoints.lessons.FEWEST", 2)
     data = str(project.root / "data")
     settings = ["match.extractor=xfeat", "match.pixels=crops", "match.keypoints=64", "match.learn_epochs=1"]
-    told = printed("lessons", data, "--few", "9", *(word for one in settings for word in ("--set", one)))
+    told = printed("lessons", data, "--few", "9", *_set(*settings))
     shares = r"right [01]\.\d{3} \((?:[01]\.\d{3} ?){5}\), loss \d\.\d{3} .*; \d+ lessons"
     for way in ("all matches alike", "one network, mean of 5", "5 networks together"):
         assert re.search(rf"^{way}: {shares}$", told, re.MULTILINE)

@@ -323,6 +323,7 @@ def test_killed_in_mid_training_it_resumes_to_the_same_weights(clone: Clone) -> 
     process = clone.start("dvc", "repro", "train")
     read_until(process, "resuming after epoch")
     clone.set({"search.mean_photos": 2})
+    report.write_text(report.read_text() + "\n# and another one\n")
     said, _ = process.communicate()
     assert process.returncode == 0, said
     resumed = clone.lock()["models/round1"]

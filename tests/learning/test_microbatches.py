@@ -69,7 +69,7 @@ class WarmOrCold(Task):
 
     def new_network(self, recipe: Recipe) -> Network:
         torch.manual_seed(recipe.seed)
-        return Network(Embedder(ModelConfig("test_efficientnet", "gem", 8, 32)), Dropping())
+        return Network(Embedder(ModelConfig(TRAIN.backbone, "gem", 8, 32)), Dropping())
 
     def validate(self, network: Network, inputs: Inputs) -> dict[str, float]:
         for happens in after_epoch:
